@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Included by the compiler before every file of ours (-include), after these system headers, so
+ * that a dangerous call does not compile. */
+#ifndef DV_BANNED_H
+#define DV_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets rand srand
+#pragma GCC poison gmtime localtime asctime ctime tmpnam mktemp atoi atol atoll
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+/* Reads a whole regular file; more than out's maximum is DV_ERR_TOO_LARGE. */
+dv_must dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error);
+
+/* Replaces a file in one step: temporary file beside it, fsync, rename, fsync of the folder. */
+dv_must dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t mode,
+                                       dv_error *error);
+
+/* Makes a folder and its missing parents; the last one gets the mode, whatever the umask, and must
+ * belong to the caller. One that is there is left as it is. */
+dv_must dv_result dv_dir_make(const char *path, mode_t mode, dv_error *error);
+
+/* Writes all bytes, whatever write() cuts short. */
+dv_must dv_result dv_fd_write_all(int fd, dv_slice bytes);

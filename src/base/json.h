@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The data path's JSON: one validating pass (RFC 8259) that leaves the text as it is and notes
+ * where its parts lie, so that a rewrite changes no other byte. The control plane uses jansson. */
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+typedef enum dv_json_type {
+    DV_JSON_OBJECT,
+    DV_JSON_ARRAY,
+    DV_JSON_KEY, /* a member's name; its value is the next token */
+    DV_JSON_STRING,
+    DV_JSON_NUMBER,
+    DV_JSON_TRUE,
+    DV_JSON_FALSE,
+    DV_JSON_NULL,
+} dv_json_type;
+
+/* One token of the tape, in document order. */
+typedef struct dv_json_token {
+    uint32_t start; /* first byte in the text; for keys and strings the byte after the quote */
+    uint32_t len;   /* bytes of the raw text, without quotes */
+    uint32_t next;  /* index of the token after this one's whole subtree */
+    uint16_t depth; /* 0: the top value */
+    uint8_t type;   /* dv_json_type */
+    uint8_t escaped; /* keys and strings: has at least one backslash */
+} dv_json_token;
+
+typedef struct dv_json_limits {
+    uint32_t depth;      /* containers within containers */
+    uint32_t tokens;     /* on the tape */
+    bool refuse_duplicate_keys; /* names compared decoded, within one object */
+    bool skip_array_scalars;    /* numbers and literals inside arrays are checked, not noted */
+} dv_json_limits;
+
+typedef struct dv_json {
+    dv_slice text; /* borrowed */
+    dv_json_token *tokens;
+    uint32_t count;
+} dv_json;
+
+/* Checks the whole text and makes its tape in the arena. The text is borrowed as long as the tape.
+ * Errors: DV_ERR_INVALID with line and column (malformed, not UTF-8, duplicate key, trailing
+ * bytes); DV_ERR_TOO_LARGE (depth, tokens, 4 GiB); DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_json_scan(dv_slice text, const dv_json_limits *limits, dv_arena *arena,
+                               dv_json *ret_json, dv_error *error);
+
+/* The raw bytes of a token (strings without quotes). */
+dv_slice dv_json_raw(const dv_json *json, uint32_t token);
+
+/* The value token of a member of the object, by its decoded name; 0 when there is none (0 is the
+ * top value and never a member). With duplicates the last one, as most parsers do. */
+uint32_t dv_json_member(const dv_json *json, uint32_t object, const char *name);
+
+/* The decoded value of a string or key: borrowed from the text when nothing was escaped, otherwise
+ * in the arena. Lone surrogates decode to U+FFFD. */
+dv_must dv_result dv_json_string(const dv_json *json, uint32_t token, dv_arena *arena,
+                                 dv_slice *ret_text);
+
+/* Where the decoded string's byte `offset` lies in the raw text; offset = length gives the end.
+ * For an offset inside an escape, the escape's start. */
+size_t dv_json_raw_offset(dv_slice raw, size_t offset);
+
+/* A number as an integer: no fraction, no exponent, fits. Errors: DV_ERR_INVALID. */
+dv_must dv_result dv_json_int(const dv_json *json, uint32_t token, int64_t *ret_value);

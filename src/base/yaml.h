@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Configuration's YAML 1.1 (libyaml) as a tree that knows its lines. Aliases, tags other than the
+ * core ones, duplicate keys and more than one document are refused. */
+
+#include "base/arena.h"
+
+typedef enum dv_yaml_type { DV_YAML_NULL, DV_YAML_SCALAR, DV_YAML_LIST, DV_YAML_MAP } dv_yaml_type;
+
+typedef struct dv_yaml {
+    dv_yaml_type type;
+    bool quoted; /* scalars: was written in quotes or as a block, so it is a string */
+    int line;    /* 1-based */
+    int column;
+    const char *text;      /* scalars, NUL-terminated, no NUL inside */
+    const char *key;       /* the name, where this is a map's value; else NULL */
+    struct dv_yaml *first; /* lists and maps */
+    struct dv_yaml *next;  /* sibling */
+} dv_yaml;
+
+/* Reads one document into the arena; an empty text is an empty map. Errors: DV_ERR_INVALID,
+ * DV_ERR_TOO_LARGE (1 MiB, depth 32, 100,000 nodes), each with line and column. */
+dv_must dv_result dv_yaml_parse(dv_slice text, dv_arena *arena, const dv_yaml **ret_root,
+                                dv_error *error);
+
+/* The map's value of that name, or NULL. */
+const dv_yaml *dv_yaml_get(const dv_yaml *map, const char *key);
+
+/* Typed readings; each error names the key, what was found, what is wanted, and the line. */
+dv_must dv_result dv_yaml_string(const dv_yaml *node, const char **ret_text, dv_error *error);
+dv_must dv_result dv_yaml_int(const dv_yaml *node, int64_t min, int64_t max, int64_t *ret_value,
+                              dv_error *error);
+dv_must dv_result dv_yaml_bool(const dv_yaml *node, bool *ret_value, dv_error *error);
+/* "64KiB", "10MB", "512": bytes. */
+dv_must dv_result dv_yaml_size(const dv_yaml *node, uint64_t max, uint64_t *ret_bytes,
+                               dv_error *error);
+/* "90d", "5m" (base/clock.h). */
+dv_must dv_result dv_yaml_duration(const dv_yaml *node, int64_t *ret_nanoseconds, dv_error *error);
+
+/* Refuses a key that is not in the NULL-ended list, and says which one is nearest. */
+dv_must dv_result dv_yaml_check_keys(const dv_yaml *map, const char *const known[],
+                                     dv_error *error);

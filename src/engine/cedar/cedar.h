@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The Cedar policy language: parse, decide. Total, no allocation outside the given arena, bounded
+ * in depth and steps. Knows no room: entities come through a look-up function. */
+
+#include "base/arena.h"
+#include "core/verdict.h"
+
+typedef struct dv_cedar_policy_set dv_cedar_policy_set; /* compiled, read-only */
+
+/* Reads policies in Cedar's text (specs: syntax-policy, syntax-grammar). A set with any error is
+ * refused whole, with line and column: Cedar would skip a policy that errors, a forbid included.
+ * The id of a policy is its @id annotation, otherwise "policy0", "policy1", ... in order. */
+dv_must dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error);
+void dv_cedar_policy_set_free(dv_cedar_policy_set *set);
+size_t dv_cedar_policy_count(const dv_cedar_policy_set *set);
+
+/* An entity's id and ancestors in canonical text: Type::"id" with Cedar's escapes. */
+typedef struct dv_cedar_entity {
+    dv_slice uid;
+    const dv_slice *ancestors; /* transitive */
+    size_t ancestor_count;
+    const struct dv_cedar_value *attributes; /* a record, or NULL: none */
+} dv_cedar_entity;
+
+typedef struct dv_cedar_value dv_cedar_value; /* engine/cedar/value.h */
+
+/* Looks an entity up by its canonical uid; false: not known (it then has no ancestors and no
+ * attributes, as Cedar says). */
+typedef bool (*dv_cedar_lookup)(void *data, dv_slice uid, dv_cedar_entity *ret_entity);
+
+typedef struct dv_cedar_request {
+    dv_slice principal;
+    dv_slice action; /* Action::"use_model" */
+    dv_slice resource;
+    const dv_cedar_value *context; /* a record, or NULL: empty */
+} dv_cedar_request;
+
+/* Determining and failing policies (ids, borrowed from the set), in the arena. */
+typedef struct dv_cedar_answer {
+    dv_decision decision; /* deny unless some permit and no forbid is satisfied */
+    const dv_slice *reasons;
+    size_t reason_count;
+    const dv_slice *errors;
+    size_t error_count;
+} dv_cedar_answer;
+
+/* Decides (specs: authorization). Any result but DV_OK leaves ret_answer at deny. */
+dv_must dv_result dv_cedar_decide(const dv_cedar_policy_set *set, const dv_cedar_request *request,
+                                  dv_cedar_lookup lookup, void *lookup_data, dv_arena *arena,
+                                  dv_cedar_answer *ret_answer);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Where a process leaves its records for dvara-logd: one segment file for each worker's lifetime,
+ * one write() for each record (length, CRC-32C, sequence, sealed OCSF JSON). */
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/slice.h"
+
+typedef struct dv_spool dv_spool;
+
+/* Makes a new segment in the folder. log_key is dvara-logd's public box key: the segment's random
+ * AES-256-GCM key is sealed for it in the header. source names the writer ("gateway", "dvarad").
+ * max_bytes: a segment that would outgrow it is followed by a new one. */
+dv_must dv_result dv_spool_open(const char *folder, const char *source, const uint8_t log_key[32],
+                                uint64_t max_bytes, dv_spool **ret_spool, dv_error *error);
+/* Marks the segment as finished. */
+void dv_spool_close(dv_spool *spool);
+
+/* Reserves disk space for `records` further records of at most DV_LIMIT_RECORD each, so that
+ * failing closed is decided before anything is disclosed. Errors: DV_ERR_UNAVAILABLE. */
+dv_must dv_result dv_spool_reserve(dv_spool *spool, size_t records);
+/* Gives back what was reserved and not used. */
+void dv_spool_unreserve(dv_spool *spool, size_t records);
+
+/* Appends one record (OCSF JSON, at most DV_LIMIT_RECORD); it survives the death of this process
+ * once DV_OK is returned. A short write is truncated away. use_reserved takes one reservation. */
+dv_must dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Who calls, and may they? On the request path: reads the snapshot, no SQL, no blocking. */
+
+#include "base/arena.h"
+#include "core/principal.h"
+#include "core/verdict.h"
+#include "store/snapshot.h"
+
+typedef struct dv_auth_gate dv_auth_gate;
+
+/* One for each worker. Holds the pepper's prepared HMAC and the compiled policy set. */
+dv_must dv_result dv_auth_gate_new(dv_auth_gate **ret_gate);
+void dv_auth_gate_free(dv_auth_gate *gate);
+
+/* Loads what changed when the snapshot's generation moved; cheap when it did not. Call within
+ * dv_snapshot_begin/end before the two functions below. On an error nothing is permitted until a
+ * refresh succeeds. */
+dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot, dv_error *error);
+
+typedef struct dv_identity {
+    dv_principal principal;
+    dv_credential credential;
+} dv_identity;
+
+/* Checks a presented API key ("dvk_..."). Junk is refused by its checksum before any look-up; the
+ * secret is compared in constant time; expired, revoked, suspended and unknown are all told as
+ * BAD_CREDENTIAL. Copies into the arena, so that the snapshot can be released.
+ * Returns DV_ERR_UNAUTHENTICATED with the verdict denied. */
+dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot,
+                                       dv_slice presented, dv_time now, dv_arena *arena,
+                                       dv_identity *ret_identity, dv_verdict *verdict);
+
+/* What the decision is about. entity slices are in Cedar's text: Model::"gpt-4o", Route::"chat". */
+typedef struct dv_auth_request {
+    dv_slice action;   /* "use_model" */
+    dv_slice resource; /* Model::"gpt-4o" */
+    dv_slice address;  /* of the caller: "10.0.0.1" */
+    dv_time now;
+} dv_auth_request;
+
+/* The one function that every decision passes: credential scopes, then Cedar. The verdict stays
+ * deny whatever goes wrong. */
+void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
+                            const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Keeps personal data and secrets from passing, in both directions. Rewrites only what must be
+ * masked; every other byte of a body stays as it was. */
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "core/finding.h"
+#include "core/verdict.h"
+
+typedef struct dv_data_gate dv_data_gate;     /* one for each worker: rules, scratch, prepared keys */
+typedef struct dv_data_policy dv_data_policy; /* what to do with each detector, in one direction */
+typedef struct dv_data_stream dv_data_stream; /* one answer's SSE stream */
+
+/* placeholder_key: 32 bytes from which the per-principal placeholder keys are derived. */
+dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
+                                   dv_error *error);
+void dv_data_gate_free(dv_data_gate *gate);
+
+/* Reads a policy's JSON as dvarad put it into the snapshot:
+ * {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]} */
+dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
+                                       dv_data_policy **ret_policy, dv_error *error);
+void dv_data_policy_free(dv_data_policy *policy);
+
+/* One thing seen in a body, for the event: where it was and what was done; never the value. */
+typedef struct dv_data_sighting {
+    const char *detector;
+    const char *place; /* JSON pointer (RFC 6901) of the string: "/messages/0/content" */
+    dv_content_action action;
+    uint8_t score;
+} dv_data_sighting;
+
+typedef struct dv_data_outcome {
+    const dv_data_sighting *sightings; /* in the arena */
+    size_t sighting_count;
+    bool changed;  /* body differs from what came in */
+    dv_slice body; /* to send on: the input itself or a rewrite in the arena */
+} dv_data_outcome;
+
+/* What placeholders of this request stand for. In the request's arena; needed for the answer. */
+typedef struct dv_data_context dv_data_context;
+/* principal: entity text; the placeholders are the same for it in every turn and need no store:
+ * the values come back from the conversation itself, or from this request. */
+dv_must dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv_arena *arena,
+                                      dv_data_context **ret_context);
+
+/* Inspects a request's body: every string value (and key), decoded; strings that are JSON
+ * themselves (tool-call arguments) are looked into. On a block the verdict is denied
+ * (SENSITIVE_DATA, detail names detector and place). DV_OK means *ret_outcome is filled, whatever
+ * the verdict; any error must be treated as a denial. */
+dv_must dv_result dv_data_gate_request(dv_data_gate *gate, const dv_data_policy *policy,
+                                       dv_data_context *context, const dv_json *body,
+                                       dv_arena *arena, dv_data_outcome *ret_outcome,
+                                       dv_verdict *verdict);
+
+/* Inspects a whole JSON answer: masks by policy, then restores this request's own placeholders
+ * (escaped for where they stand, also inside tool-call arguments). */
+dv_must dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
+                                      dv_data_context *context, const dv_json *body,
+                                      dv_arena *arena, dv_data_outcome *ret_outcome,
+                                      dv_verdict *verdict);
+
+/* Plain text bodies (text/plain and what a policy names), both directions. */
+dv_must dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *policy,
+                                    dv_data_context *context, bool answer, dv_slice text,
+                                    dv_arena *arena, dv_data_outcome *ret_outcome,
+                                    dv_verdict *verdict);
+
+/* Streams: feed bytes as they come; what may go out is appended to out. Text that could still be
+ * the beginning of a value is held back until it can't; `last` releases or masks everything. Events
+ * that are not understood are refused, not passed. Holds at most 16 KiB. Understands OpenAI chat
+ * and completions and Anthropic messages. The stream is freed with its arena. */
+typedef enum dv_stream_format {
+    DV_STREAM_OPENAI,
+    DV_STREAM_ANTHROPIC,
+    DV_STREAM_TEXT, /* other event streams: the data is text */
+} dv_stream_format;
+
+dv_must dv_result dv_data_stream_new(dv_data_gate *gate, const dv_data_policy *policy,
+                                     dv_data_context *context, dv_stream_format format,
+                                     dv_arena *arena, dv_data_stream **ret_stream);
+dv_must dv_result dv_data_stream_feed(dv_data_stream *stream, dv_slice bytes, bool last,
+                                      dv_buf *out, dv_verdict *verdict);
+/* What was seen so far, and the usage that the final event told (-1: not told). */
+void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_outcome,
+                            int64_t *ret_input_tokens, int64_t *ret_output_tokens);
