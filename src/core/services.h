@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the control plane's handlers work with; wired up in daemon/. */
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/slice.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+
+/* Where events go (the spool, in dvarad). An event that can't be kept fails the operation. */
+typedef struct dv_event_sink {
+    dv_result (*append)(void *data, dv_slice ocsf_json);
+    void *data;
+} dv_event_sink;
+
+typedef struct dv_services {
+    dv_store *store;
+    dv_snapshot *snapshot; /* the writer's */
+    dv_event_sink events;
+    const char *state_dir;   /* 0700: store, keys, tiles */
+    const char *runtime_dir; /* sockets, snapshot, spool, counters */
+    const uint8_t *master_key; /* 32 bytes that seal the store's secret columns (keystore) */
+} dv_services;

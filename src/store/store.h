@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The control plane's SQL, behind one interface so that PostgreSQL can follow: portable SQL only,
+ * numbered parameters ?1. One writer connection. Each room's SQL stays in that room's control
+ * part; migrations are numbered files. */
+
+#include "base/arena.h"
+#include "base/result.h"
+
+typedef struct dv_store dv_store;
+typedef struct dv_statement dv_statement;
+
+/* Opens (makes) the database and brings it to the newest migration. A database that is newer than
+ * this program is refused. */
+dv_must dv_result dv_store_open(const char *path, dv_store **ret_store, dv_error *error);
+void dv_store_close(dv_store *store);
+
+/* Prepares (and caches by text). Ends with dv_statement_done, which resets it for its next use. */
+dv_must dv_result dv_store_prepare(dv_store *store, const char *sql, dv_statement **ret_statement,
+                                   dv_error *error);
+dv_must dv_result dv_bind_text(dv_statement *statement, int index, dv_slice text);
+dv_must dv_result dv_bind_blob(dv_statement *statement, int index, dv_slice bytes);
+dv_must dv_result dv_bind_int(dv_statement *statement, int index, int64_t value);
+dv_must dv_result dv_bind_null(dv_statement *statement, int index);
+/* DV_OK: a row is there; DV_ERR_NOT_FOUND: no more; DV_ERR_EXISTS: a uniqueness constraint;
+ * DV_ERR_CONFLICT: a foreign key or check. */
+dv_must dv_result dv_statement_step(dv_statement *statement, dv_error *error);
+/* Columns of the current row, 0-based; text and blobs are valid until the next step. NULL reads as
+ * the empty slice, 0. */
+dv_slice dv_column_slice(dv_statement *statement, int column);
+int64_t dv_column_int(dv_statement *statement, int column);
+bool dv_column_is_null(dv_statement *statement, int column);
+void dv_statement_done(dv_statement *statement);
+DV_DEFINE_AUTO_PTR(statement, dv_statement, dv_statement_done)
+
+/* Transactions. A commit is durable when it returns. Nested begins are refused. */
+dv_must dv_result dv_store_begin(dv_store *store, dv_error *error);
+dv_must dv_result dv_store_commit(dv_store *store, dv_error *error);
+void dv_store_rollback(dv_store *store);
+int64_t dv_store_changes(dv_store *store);
