@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* nginx.conf, generated whole. Plain C without nginx's types: the supervisor links it. Nothing of
+ * a configuration reaches the text unless it was parsed and found harmless here. */
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+enum {
+    DV_NGINX_HOST_MAX = 256,
+    DV_NGINX_PATH_MAX = 1024,
+    DV_NGINX_CONF_MAX = 64 << 10,
+    DV_NGINX_WORKERS_MAX = 256,
+};
+
+/* "http(s)://HOST:PORT/PATH", taken apart. */
+typedef struct dv_endpoint {
+    bool tls;
+    bool ipv6;                    /* host is an IPv6 literal (kept without brackets) */
+    char host[DV_NGINX_HOST_MAX]; /* literal or name, lower case */
+    uint16_t port;
+    char path[DV_NGINX_PATH_MAX]; /* "" or "/base", never with a slash at its end */
+} dv_endpoint;
+
+/* Reads the URL of an upstream: http or https, a DNS name or an IP literal, a base path of
+ * unreserved characters; no user name, query or fragment (RFC 3986 section 3).
+ * Errors: DV_ERR_INVALID with a message. */
+dv_must dv_result dv_endpoint_parse_upstream(dv_slice url, dv_endpoint *ret_endpoint,
+                                             dv_error *error);
+
+/* Reads where to listen: "https://ADDRESS:PORT" or "http://ADDRESS:PORT", ADDRESS an IP literal or
+ * "localhost", PORT 1 to 65535 (1 to 1023 need root). Plain http is refused unless the address is
+ * a loopback one (127.0.0.0/8, ::1). */
+dv_must dv_result dv_endpoint_parse_listen(dv_slice url, dv_endpoint *ret_endpoint,
+                                           dv_error *error);
+
+/* What nginx.conf is made from. Every path is absolute, of printable ASCII without quotes, `\`,
+ * `$`, `;`, `{`, `}`; all strings are borrowed for the call. */
+typedef struct dv_nginx_conf {
+    const char *gate_listen;          /* URL, see above */
+    const char *admin_listen;         /* URL; NULL: no admin listener */
+    const char *upstream;             /* URL of the model server */
+    const char *upstream_ca;          /* PEM bundle for https upstreams; NULL: Debian's */
+    const char *certificate;          /* PEM chain; needed when a listener is https */
+    const char *certificate_key;      /* PEM key */
+    const char *const *cipher_suites; /* TLS 1.3 names, NULL-ended; NULL: OpenSSL's choice */
+
+    unsigned workers;  /* 0: one for each processor */
+    const char *user;  /* workers' user; NULL when nginx is not started as root */
+    const char *group; /* NULL: the user's group */
+    bool daemonless;   /* true: `daemon off`, under a supervisor */
+
+    const char *module;       /* ngx_http_dvara_module.so */
+    const char *nginx_dir;    /* RUNTIME/nginx: pid file and prefix */
+    const char *temp_dir;     /* spilled bodies; on tmpfs where there is one */
+    const char *snapshot_dir; /* RUNTIME/snapshot */
+    const char *spool_dir;    /* survives a reboot */
+    const char *counters;     /* the limit table's file; survives a reboot */
+    const char *api_socket;   /* RUNTIME/api.sock; needed with admin_listen */
+    const char *error_log;    /* path; NULL: stderr */
+
+    uint64_t body_max;           /* bytes, the largest body_limit of any route; 0: the default */
+    unsigned upstream_timeout_s; /* between two reads of an answer; 0: 300 */
+} dv_nginx_conf;
+
+/* Appends the whole text of nginx.conf to out (its maximum should be DV_NGINX_CONF_MAX).
+ * Errors: DV_ERR_INVALID with a message that names the parameter. */
+dv_must dv_result dv_nginx_conf_render(const dv_nginx_conf *conf, dv_buf *out, dv_error *error);
