@@ -12,8 +12,8 @@ dv_must dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error);
 dv_must dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t mode,
                                        dv_error *error);
 
-/* Makes a folder and its missing parents; the last one gets the mode, whatever the umask, and must
- * belong to the caller. One that is there is left as it is. */
+/* Makes a folder and its missing parents (0755); the last one gets the mode, whatever the umask.
+ * One that is there is left as it is. Errors: DV_ERR_CONFLICT when something else has the name. */
 dv_must dv_result dv_dir_make(const char *path, mode_t mode, dv_error *error);
 
 /* Writes all bytes, whatever write() cuts short. */

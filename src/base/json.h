@@ -20,17 +20,17 @@ typedef enum dv_json_type {
 
 /* One token of the tape, in document order. */
 typedef struct dv_json_token {
-    uint32_t start; /* first byte in the text; for keys and strings the byte after the quote */
-    uint32_t len;   /* bytes of the raw text, without quotes */
-    uint32_t next;  /* index of the token after this one's whole subtree */
-    uint16_t depth; /* 0: the top value */
-    uint8_t type;   /* dv_json_type */
+    uint32_t start;  /* first byte in the text; for keys and strings the byte after the quote */
+    uint32_t len;    /* bytes of the raw text, without quotes */
+    uint32_t next;   /* index of the token after this one's whole subtree */
+    uint16_t depth;  /* 0: the top value */
+    uint8_t type;    /* dv_json_type */
     uint8_t escaped; /* keys and strings: has at least one backslash */
 } dv_json_token;
 
 typedef struct dv_json_limits {
-    uint32_t depth;      /* containers within containers */
-    uint32_t tokens;     /* on the tape */
+    uint32_t depth;             /* containers within containers */
+    uint32_t tokens;            /* on the tape */
     bool refuse_duplicate_keys; /* names compared decoded, within one object */
     bool skip_array_scalars;    /* numbers and literals inside arrays are checked, not noted */
 } dv_json_limits;

@@ -7,21 +7,21 @@
  * whose zero is deny. Outputs (`ret_*`) are written only on DV_OK. */
 typedef enum dv_result {
     DV_OK = 0,
-    DV_ERR_INVALID,         /* malformed input: the caller can mend it */
-    DV_ERR_TOO_LARGE,       /* a limit of base/limits.h or of the configuration */
+    DV_ERR_INVALID,   /* malformed input: the caller can mend it */
+    DV_ERR_TOO_LARGE, /* a limit of base/caps.h or of the configuration */
     DV_ERR_NO_MEMORY,
-    DV_ERR_IO,              /* errno tells more */
+    DV_ERR_IO, /* errno tells more */
     DV_ERR_NOT_FOUND,
     DV_ERR_EXISTS,
     DV_ERR_CONFLICT,        /* the state changed under the caller, or forbids the step */
     DV_ERR_UNAUTHENTICATED, /* no or bad credential; says no more than that */
     DV_ERR_FORBIDDEN,
-    DV_ERR_LIMITED,         /* a rate limit or budget */
-    DV_ERR_CORRUPT,         /* stored data does not check out */
+    DV_ERR_LIMITED, /* a rate limit or budget */
+    DV_ERR_CORRUPT, /* stored data does not check out */
     DV_ERR_UNSUPPORTED,
-    DV_ERR_UNAVAILABLE,     /* a part that is needed does not answer */
-    DV_ERR_AGAIN,           /* not finished: call again */
-    DV_ERR_INTERNAL,        /* a bug */
+    DV_ERR_UNAVAILABLE, /* a part that is needed does not answer */
+    DV_ERR_AGAIN,       /* not finished: call again */
+    DV_ERR_INTERNAL,    /* a bug */
     DV_RESULT_COUNT
 } dv_result;
 

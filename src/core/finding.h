@@ -5,15 +5,16 @@
 
 /* What a detector saw, where, how surely. Never holds the value itself. */
 typedef struct dv_finding {
-    const char *detector; /* its id in rules/detectors: "payment_card"; lives as long as the rules */
-    uint32_t start;       /* byte in the decoded text that was searched */
-    uint32_t end;         /* one past the last */
-    uint8_t score;        /* 0..100 */
+    const char
+        *detector;  /* its id in rules/detectors: "payment_card"; lives as long as the rules */
+    uint32_t start; /* byte in the decoded text that was searched */
+    uint32_t end;   /* one past the last */
+    uint8_t score;  /* 0..100 */
 } dv_finding;
 
 typedef enum dv_content_action {
-    DV_ACTION_BLOCK = 0, /* the zero refuses */
-    DV_ACTION_ALERT,     /* passes, and the event says so */
-    DV_ACTION_MASK,      /* [PAYMENT_CARD ****1111] or so: not reversible */
+    DV_ACTION_BLOCK = 0,   /* the zero refuses */
+    DV_ACTION_ALERT,       /* passes, and the event says so */
+    DV_ACTION_MASK,        /* [PAYMENT_CARD ****1111] or so: not reversible */
     DV_ACTION_PLACEHOLDER, /* <EMAIL_x7Kq2a>: restored in answers to the same principal */
 } dv_content_action;

@@ -17,14 +17,14 @@ typedef struct dv_call {
     dv_services *services;
     dv_arena *arena;
     dv_time now;
-    const char *request_id;  /* UUIDv7 text */
-    const char *caller;      /* entity: User::"alice"; Local::"root" on control.sock */
-    const char *via;         /* "control" or "api" */
-    const char *address;     /* of the caller, or "" */
-    const json_t *params;    /* path and query parameters by name: validated, typed */
-    const json_t *body;      /* validated object, or NULL */
-    json_t *answer;          /* set by the handler; the router owns and releases it */
-    int status;              /* preset to the operation's success status */
+    const char *request_id; /* UUIDv7 text */
+    const char *caller;     /* entity: User::"alice"; Local::"root" on control.sock */
+    const char *via;        /* "control" or "api" */
+    const char *address;    /* of the caller, or "" */
+    const json_t *params;   /* path and query parameters by name: validated, typed */
+    const json_t *body;     /* validated object, or NULL */
+    json_t *answer;         /* set by the handler; the router owns and releases it */
+    int status;             /* preset to the operation's success status */
 } dv_call;
 
 /* Does the work: store, snapshot, event. Errors become the API's error body:
@@ -32,13 +32,13 @@ typedef struct dv_call {
 typedef dv_result (*dv_operation_handler)(dv_call *call, dv_error *error);
 
 struct dv_operation {
-    const char *id;         /* "user_create" */
-    const char *method;     /* "POST" */
-    const char *path;       /* "/v1/users/{name}" */
-    const char *permission; /* Cedar action: "manage_users" */
-    const char *noun;       /* CLI: "user" */
-    const char *verb;       /* CLI: "create" */
-    int success;            /* 200, 201, 204 */
+    const char *id;            /* "user_create" */
+    const char *method;        /* "POST" */
+    const char *path;          /* "/v1/users/{name}" */
+    const char *permission;    /* Cedar action: "manage_users" */
+    const char *noun;          /* CLI: "user" */
+    const char *verb;          /* CLI: "create" */
+    int success;               /* 200, 201, 204 */
     const char *params_schema; /* JSON Schema subset, as text; NULL: none */
     const char *body_schema;
     dv_operation_handler handler;

@@ -19,7 +19,7 @@ typedef struct dv_services {
     dv_store *store;
     dv_snapshot *snapshot; /* the writer's */
     dv_event_sink events;
-    const char *state_dir;   /* 0700: store, keys, tiles */
-    const char *runtime_dir; /* sockets, snapshot, spool, counters */
+    const char *state_dir;     /* 0700: store, keys, tiles */
+    const char *runtime_dir;   /* sockets, snapshot, spool, counters */
     const uint8_t *master_key; /* 32 bytes that seal the store's secret columns (keystore) */
 } dv_services;

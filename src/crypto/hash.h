@@ -19,6 +19,7 @@ void dv_hmac_free(dv_hmac *hmac);
 DV_DEFINE_AUTO_PTR(hmac, dv_hmac, dv_hmac_free)
 void dv_hmac_sign(dv_hmac *hmac, dv_slice message, uint8_t out[DV_SHA256_LEN]);
 
-/* HKDF-SHA-256 (RFC 5869): one key from another, told apart by its purpose ("dvara placeholder v1"). */
+/* HKDF-SHA-256 (RFC 5869): one key from another, told apart by its purpose ("dvara placeholder
+ * v1"). */
 dv_must dv_result dv_hkdf(dv_slice key, dv_slice salt, const char *purpose, uint8_t *out,
                           size_t out_len);

@@ -3,7 +3,8 @@
 
 #include "base/buf.h"
 
-/* Random bytes of the kernel; ends the process when there are none, because nothing is safe then. */
+/* Random bytes of the kernel; ends the process when there are none, because nothing is safe then.
+ */
 void dv_random(void *out, size_t len);
 
 /* A uniform random text of `len` base62 digits (no modulo bias). */

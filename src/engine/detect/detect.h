@@ -12,12 +12,12 @@ typedef struct dv_detect_scratch dv_detect_scratch; /* one for each thread (work
 
 /* What rules/detectors say of one detector. */
 typedef struct dv_detector_info {
-    const char *id;       /* "payment_card" */
-    const char *name;     /* "Payment card number" */
-    const char *category; /* "payment", "personal", "credential", ... */
-    const char *label;    /* in masks and placeholders: "CARD" */
+    const char *id;         /* "payment_card" */
+    const char *name;       /* "Payment card number" */
+    const char *category;   /* "payment", "personal", "credential", ... */
+    const char *label;      /* in masks and placeholders: "CARD" */
     uint8_t default_action; /* dv_content_action */
-    uint8_t keep_last;    /* characters that a mask may show */
+    uint8_t keep_last;      /* characters that a mask may show */
 } dv_detector_info;
 
 /* Compiles every *.yaml of the folder. Errors name file, line and detector. */

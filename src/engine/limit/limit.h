@@ -10,17 +10,17 @@
 #include "store/counters.h"
 
 typedef struct dv_limit_rate {
-    uint64_t count;  /* permits for each period; 0: no limit */
-    dv_time period;  /* nanoseconds */
-    uint64_t burst;  /* permits at once; 0: same as count */
+    uint64_t count; /* permits for each period; 0: no limit */
+    dv_time period; /* nanoseconds */
+    uint64_t burst; /* permits at once; 0: same as count */
 } dv_limit_rate;
 
 /* One limit that a request meets. */
 typedef struct dv_limit_charge {
-    dv_slice key;        /* "key/Ab3dEf9h", "user/alice", "group/ml", "address/10.0.0.1" */
+    dv_slice key; /* "key/Ab3dEf9h", "user/alice", "group/ml", "address/10.0.0.1" */
     dv_limit_rate rate;
-    uint64_t cost;       /* permits that this request takes, usually 1 */
-    bool address;        /* lives in the table of addresses */
+    uint64_t cost; /* permits that this request takes, usually 1 */
+    bool address;  /* lives in the table of addresses */
 } dv_limit_charge;
 
 typedef struct dv_limit_state {

@@ -10,7 +10,7 @@
 #include "core/finding.h"
 #include "core/verdict.h"
 
-typedef struct dv_data_gate dv_data_gate;     /* one for each worker: rules, scratch, prepared keys */
+typedef struct dv_data_gate dv_data_gate; /* one for each worker: rules, scratch, prepared keys */
 typedef struct dv_data_policy dv_data_policy; /* what to do with each detector, in one direction */
 typedef struct dv_data_stream dv_data_stream; /* one answer's SSE stream */
 

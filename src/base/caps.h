@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Every cap that outside data meets, in one place. Bytes unless the name says otherwise. Each has
+ * a test that goes one over it. */
+
+enum {
+    DV_LIMIT_NAME = 128,       /* of a user, group, role, route, model */
+    DV_LIMIT_CONFIG = 1 << 20, /* dvara.yaml */
+    DV_LIMIT_YAML_DEPTH = 32,  /* levels */
+    DV_LIMIT_YAML_NODES = 100000,
+    DV_LIMIT_BODY_DEFAULT = 10 << 20,   /* request body, unless the route says otherwise */
+    DV_LIMIT_ANSWER_DEFAULT = 64 << 20, /* an answer that is inspected as a whole */
+    DV_LIMIT_JSON_DEPTH = 64,           /* levels */
+    DV_LIMIT_JSON_TOKENS = 1 << 20,
+    DV_LIMIT_REQUEST_ARENA = 256 << 20,
+    DV_LIMIT_RECORD = 60 << 10,       /* one log leaf */
+    DV_LIMIT_ANCESTORS = 256,         /* groups and roles over one principal */
+    DV_LIMIT_ROLE_PERMISSIONS = 1024, /* names in one role */
+    DV_LIMIT_CONTROL_BODY = 1 << 20,  /* a REST request of the control plane */
+    DV_LIMIT_FINDINGS = 4096,         /* in one body; more blocks it */
+};
