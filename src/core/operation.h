@@ -6,40 +6,45 @@
 
 #include "base/arena.h"
 #include "base/result.h"
+#include "core/schema.h"
 #include "core/services.h"
 
 #include <jansson.h>
 
-typedef struct dv_operation dv_operation;
+typedef struct dv_operation {
+    const char *id;          /* "user_create" */
+    const char *method;      /* "POST" */
+    const char *path;        /* "/v1/users/{name}" */
+    const char *permission;  /* Cedar action: "manage_users" */
+    int success;             /* 200, 201, 204 */
+    bool list;               /* limit and cursor in, items and next out */
+    const dv_schema *params; /* an object of the path and query parameters */
+    const dv_schema *body;   /* NULL: takes none */
+} dv_operation;
 
 typedef struct dv_call {
     const dv_operation *operation;
     dv_services *services;
-    dv_arena *arena;
+    dv_arena *arena; /* of this call */
     dv_time now;
     const char *request_id; /* UUIDv7 text */
     const char *caller;     /* entity: User::"alice"; Local::"root" on control.sock */
     const char *via;        /* "control" or "api" */
     const char *address;    /* of the caller, or "" */
-    const json_t *params;   /* path and query parameters by name: validated, typed */
-    const json_t *body;     /* validated object, or NULL */
+    const json_t *params;   /* path and query parameters by name: checked, typed, defaults set */
+    const json_t *body;     /* checked object, or NULL */
     json_t *answer;         /* set by the handler; the router owns and releases it */
     int status;             /* preset to the operation's success status */
 } dv_call;
 
 /* Does the work: store, snapshot, event. Errors become the API's error body:
- * {"error":{"code","message","field"?}}; results map to 400, 404, 409, ... */
+ * {"error":{"code","message","field"?}}; results map to 400, 404, 409, ... (api/README.md) */
 typedef dv_result (*dv_operation_handler)(dv_call *call, dv_error *error);
 
-struct dv_operation {
-    const char *id;            /* "user_create" */
-    const char *method;        /* "POST" */
-    const char *path;          /* "/v1/users/{name}" */
-    const char *permission;    /* Cedar action: "manage_users" */
-    const char *noun;          /* CLI: "user" */
-    const char *verb;          /* CLI: "create" */
-    int success;               /* 200, 201, 204 */
-    const char *params_schema; /* JSON Schema subset, as text; NULL: none */
-    const char *body_schema;
-    dv_operation_handler handler;
-};
+/* Text of a checked parameter or body field; NULL when it is absent or null. */
+const char *dv_call_param(const dv_call *call, const char *name);
+const char *dv_call_field(const dv_call *call, const char *name);
+
+/* The table, in the order of the files (generated). */
+extern const dv_operation dv_operations[];
+extern const size_t dv_operation_count;
