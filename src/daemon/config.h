@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* dvara.yaml: read and checked whole, then put into force by dvarad. A file with any error is
+ * refused whole, with the line, and what was in force stays. */
+
+#include "base/arena.h"
+#include "base/yaml.h"
+#include "core/config.h"
+#include "core/services.h"
+
+typedef struct dv_config dv_config;
+
+/* How the supervisor and nginx are set up; strings live as long as the config. NULL: not in the
+ * file. Command-line options outrank them. */
+typedef struct dv_config_settings {
+    const char *listen;       /* "http://127.0.0.1:8080", "https://0.0.0.0:8443" */
+    const char *admin_listen;
+    int64_t workers; /* 0: one for each processor, 8 at most */
+} dv_config_settings;
+
+/* Reads the file and lets every section's owner check it. path NULL: no file, all defaults.
+ * Errors carry the line; DV_ERR_NOT_FOUND when there is no such file. */
+dv_must dv_result dv_config_load(const char *path, dv_config **ret_config, dv_error *error);
+/* The same from a text in memory. */
+dv_must dv_result dv_config_parse(dv_slice text, dv_config **ret_config, dv_error *error);
+void dv_config_free(dv_config *config);
+DV_DEFINE_AUTO_PTR(config, dv_config, dv_config_free)
+
+const dv_config_settings *dv_config_get_settings(const dv_config *config);
+
+/* A top-level section, or NULL when it is not in the file. */
+const dv_yaml *dv_config_section_get(const dv_config *config, const char *key);
+
+/* Things that are accepted but that the operator must be told ("packet filtering is not applied
+ * yet"); NULL-ended, live as long as the config. */
+const char *const *dv_config_warnings(const dv_config *config);
+
+/* Puts all sections into force: called by dvarad at start, once store and snapshot are open, and
+ * at SIGHUP. Every section is checked before any is applied. Writes the gateway's configuration
+ * into the snapshot. */
+dv_must dv_result dv_config_apply(const dv_config *config, dv_services *services,
+                                  dv_error *error);
