@@ -2,7 +2,9 @@
 #pragma once
 
 /* Finds values of known kinds in text. Two stages: vectorscan over all patterns at once without
- * start-of-match, then PCRE2 JIT in a bounded window, checksum, context words. Knows no policy. */
+ * start-of-match, then PCRE2 JIT in a bounded window, checksum, context words. Knows no policy.
+ *
+ * Detectors are data: rules/detectors/<id>.yaml, built into the program. */
 
 #include "base/arena.h"
 #include "core/finding.h"
@@ -10,35 +12,54 @@
 typedef struct dv_detect_rules dv_detect_rules;     /* compiled, read-only, shared by all scans */
 typedef struct dv_detect_scratch dv_detect_scratch; /* one for each thread (worker) */
 
-/* What rules/detectors say of one detector. */
+/* What rules/detectors says of one detector. Lives as long as the program. */
 typedef struct dv_detector_info {
     const char *id;         /* "payment_card" */
     const char *name;       /* "Payment card number" */
     const char *category;   /* "payment", "personal", "credential", ... */
     const char *label;      /* in masks and placeholders: "CARD" */
-    uint8_t default_action; /* dv_content_action */
-    uint8_t keep_last;      /* characters that a mask may show */
+    const char *doc;        /* one sentence: what is found and what is not */
+    uint8_t request_action; /* dv_content_action, unless the policy says otherwise */
+    uint8_t answer_action;
+    uint8_t keep_last;           /* characters that a mask may show */
+    uint32_t max_length;         /* of its values, in bytes */
+    const char *const *examples; /* texts with exactly one finding of this detector; NULL-ended */
+    const char *const *counter_examples; /* texts without; NULL-ended */
 } dv_detector_info;
 
-/* Compiles every *.yaml of the folder. Errors name file, line and detector. */
-dv_must dv_result dv_detect_rules_load(const char *folder, dv_detect_rules **ret_rules,
-                                       dv_error *error);
-/* The same from the rules that were built into the program. */
+/* Compiles the rules that were built into the program (tens of milliseconds: once a process). */
 dv_must dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error);
 void dv_detect_rules_free(dv_detect_rules *rules);
+DV_DEFINE_AUTO_PTR(detect_rules, dv_detect_rules, dv_detect_rules_free)
 
-size_t dv_detect_count(const dv_detect_rules *rules);
-const dv_detector_info *dv_detect_info(const dv_detect_rules *rules, size_t index);
+/* The built-in detectors, without compiling anything: for listings and for checking names. */
+size_t dv_detect_count(void);
+const dv_detector_info *dv_detect_info(size_t index);
 /* Index by id, or -1. */
-ptrdiff_t dv_detect_index(const dv_detect_rules *rules, const char *id);
+ptrdiff_t dv_detect_index(const char *id);
 
 dv_must dv_result dv_detect_scratch_new(const dv_detect_rules *rules,
                                         dv_detect_scratch **ret_scratch);
 void dv_detect_scratch_free(dv_detect_scratch *scratch);
+DV_DEFINE_AUTO_PTR(detect_scratch, dv_detect_scratch, dv_detect_scratch_free)
 
-/* Searches one text (UTF-8) with the detectors whose bit is set in `enabled` (bit index = detector
- * index; NULL: all). Findings are sorted by start, do not overlap (the longer, then the surer
- * wins), lie in the arena. Errors: DV_ERR_TOO_LARGE beyond DV_LIMIT_FINDINGS: treat as blocked. */
+/* Which detectors take part: bit = detector index. At most DV_DETECT_MAX detectors exist. */
+enum { DV_DETECT_MAX = 64 };
+#define DV_DETECT_ALL UINT64_MAX
+
+/* Searches text (UTF-8) for values that start at byte `from` or later; what stands before is only
+ * looked back at (boundaries, context words). A NUL byte ends every value, so that many strings
+ * can be joined with NULs and searched at once; context words are seen across it.
+ *
+ * Findings are sorted by start and do not overlap: values that do are one finding over all their
+ * bytes, named after the longest, then surest. They lie in the arena. Errors: DV_ERR_TOO_LARGE
+ * beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY: treat as blocked. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
-                                 dv_slice text, const uint64_t *enabled, dv_arena *arena,
+                                 dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,
                                  const dv_finding **ret_findings, size_t *ret_count);
+
+/* For text that goes on: the first byte at or after `from` that could still belong to a value once
+ * more text follows; text.len when none could. What stands before it is final: the findings there
+ * stay as they are. Errors as above. */
+dv_must dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch,
+                                 dv_slice text, size_t from, uint64_t enabled, size_t *ret_hold);
