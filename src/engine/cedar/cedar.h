@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "core/verdict.h"
+#include "engine/cedar/value.h"
 
 typedef struct dv_cedar_policy_set dv_cedar_policy_set; /* compiled, read-only */
 
@@ -14,25 +15,25 @@ typedef struct dv_cedar_policy_set dv_cedar_policy_set; /* compiled, read-only *
  * The id of a policy is its @id annotation, otherwise "policy0", "policy1", ... in order. */
 dv_must dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error);
 void dv_cedar_policy_set_free(dv_cedar_policy_set *set);
+DV_DEFINE_AUTO_PTR(cedar_policy_set, dv_cedar_policy_set, dv_cedar_policy_set_free)
 size_t dv_cedar_policy_count(const dv_cedar_policy_set *set);
 
-/* An entity's id and ancestors in canonical text: Type::"id" with Cedar's escapes. */
+/* An entity's id and ancestors in canonical text (dv_cedar_uid in engine/cedar/value.h). */
 typedef struct dv_cedar_entity {
     dv_slice uid;
     const dv_slice *ancestors; /* transitive */
     size_t ancestor_count;
-    const struct dv_cedar_value *attributes; /* a record, or NULL: none */
+    const dv_cedar_value *attributes; /* a record, or NULL: none */
+    const dv_cedar_value *tags;       /* a record, or NULL: none */
 } dv_cedar_entity;
-
-typedef struct dv_cedar_value dv_cedar_value; /* engine/cedar/value.h */
 
 /* Looks an entity up by its canonical uid; false: not known (it then has no ancestors and no
  * attributes, as Cedar says). */
 typedef bool (*dv_cedar_lookup)(void *data, dv_slice uid, dv_cedar_entity *ret_entity);
 
 typedef struct dv_cedar_request {
-    dv_slice principal;
-    dv_slice action; /* Action::"use_model" */
+    dv_slice principal; /* canonical uids, all three */
+    dv_slice action;    /* Action::"use_model" */
     dv_slice resource;
     const dv_cedar_value *context; /* a record, or NULL: empty */
 } dv_cedar_request;
@@ -46,7 +47,10 @@ typedef struct dv_cedar_answer {
     size_t error_count;
 } dv_cedar_answer;
 
-/* Decides (specs: authorization). Any result but DV_OK leaves ret_answer at deny. */
+/* Decides (specs: authorization). What lookup returns must live as long as the arena. Allocates
+ * nothing outside the arena. Any result but DV_OK leaves ret_answer at deny: DV_ERR_TOO_LARGE when
+ * the policies take more than the limit of steps, DV_ERR_NO_MEMORY when the arena is full,
+ * DV_ERR_INVALID when a uid of the request is not one. */
 dv_must dv_result dv_cedar_decide(const dv_cedar_policy_set *set, const dv_cedar_request *request,
                                   dv_cedar_lookup lookup, void *lookup_data, dv_arena *arena,
                                   dv_cedar_answer *ret_answer);
