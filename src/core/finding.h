@@ -18,3 +18,14 @@ typedef enum dv_content_action {
     DV_ACTION_MASK,        /* [PAYMENT_CARD ****1111] or so: not reversible */
     DV_ACTION_PLACEHOLDER, /* <EMAIL_x7Kq2a>: restored in answers to the same principal */
 } dv_content_action;
+
+/* One thing seen in a body, for the event: where it was and what was done; never the value. */
+typedef struct dv_sighting {
+    const char *detector;
+    const char *place; /* JSON pointer (RFC 6901) of the string: "/messages/0/content" */
+    dv_content_action action;
+    uint8_t score;
+} dv_sighting;
+
+/* "block", "alert", "mask", "placeholder". */
+const char *dv_content_action_name(dv_content_action action);

@@ -27,3 +27,8 @@ void dv_spool_unreserve(dv_spool *spool, size_t records);
 /* Appends one record (OCSF JSON, at most DV_LIMIT_RECORD); it survives the death of this process
  * once DV_OK is returned. A short write is truncated away. use_reserved takes one reservation. */
 dv_must dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved);
+
+/* dvara-logd leaves its public box key in the runtime directory when it is ready; gateway and
+ * dvarad read it there. Errors: DV_ERR_NOT_FOUND while dvara-logd has not started yet. */
+#define DV_LOG_KEY_FILE "log.pub"
+dv_must dv_result dv_log_key_read(const char *runtime_dir, uint8_t ret_key[32], dv_error *error);

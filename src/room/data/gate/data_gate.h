@@ -25,13 +25,7 @@ dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
                                        dv_data_policy **ret_policy, dv_error *error);
 void dv_data_policy_free(dv_data_policy *policy);
 
-/* One thing seen in a body, for the event: where it was and what was done; never the value. */
-typedef struct dv_data_sighting {
-    const char *detector;
-    const char *place; /* JSON pointer (RFC 6901) of the string: "/messages/0/content" */
-    dv_content_action action;
-    uint8_t score;
-} dv_data_sighting;
+typedef dv_sighting dv_data_sighting; /* core/finding.h */
 
 typedef struct dv_data_outcome {
     const dv_data_sighting *sightings; /* in the arena */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* How a handler of the control plane leaves its record: one call beside the work, inside its
+ * transaction. The record is kept when the call returns; when it can't be kept the operation fails
+ * (DV_ERR_UNAVAILABLE) and must be rolled back. */
+
+#include "core/event.h"
+#include "core/operation.h"
+
+/* Who calls and how, for the builders in core/event.h. Borrowed from the call. */
+dv_event_actor dv_audit_actor(const dv_call *call, dv_result result, const char *detail);
+
+/* One event of a managed thing: dv_audit_entity(call, DV_ENTITY_CREATE, "role", name, NULL, NULL,
+ * error). owner: entity text or NULL; change: a JSON object of what is different now, or NULL; no
+ * secret may be in it. */
+dv_must dv_result dv_audit_entity(const dv_call *call, dv_entity_activity activity,
+                                  const char *type, const char *id, const char *owner,
+                                  const json_t *change, dv_error *error);
+
+/* One event of a user or service account; account: User::"alice"; object: the role concerned, or
+ * NULL. */
+dv_must dv_result dv_audit_account(const dv_call *call, dv_account_activity activity,
+                                   const char *account, const char *object, dv_error *error);
+
+/* The record of one REST call, which dvarad's router leaves for every operation: who, which, with
+ * what result (API Activity). detail: the error's message, or NULL. An unsafe operation's call must
+ * be kept before its answer is sent. */
+dv_must dv_result dv_audit_call(const dv_call *call, int status, dv_result result,
+                                const char *detail, dv_error *error);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Builders of audit records: OCSF 1.8 events as JSON text, written into the caller's buffer. The
+ * fields of every class, with their sensitivity, stand in one table (event_fields.def); a record
+ * never holds a credential, a query string or a value that a detector found.
+ *
+ * Every record begins with `{"metadata":{` so that dvara-logd can add to it where it came from.
+ * Free texts are cut at their limit; a cut record says so (metadata.is_truncated). A record is at
+ * most DV_LIMIT_RECORD. When the buffer already has that much room nothing is allocated. All
+ * builders append to the buffer. Errors: DV_ERR_NO_MEMORY, DV_ERR_TOO_LARGE (the buffer's own
+ * maximum; it is left as it was). */
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "core/finding.h"
+#include "core/principal.h"
+#include "core/verdict.h"
+
+#define DV_OCSF_VERSION "1.8.0"
+
+/* How much a field tells of a person; dvara-logd keeps the personal ones under keys of theirs. */
+typedef enum dv_sensitivity {
+    DV_SENSITIVITY_PUBLIC = 0,
+    DV_SENSITIVITY_INTERNAL,
+    DV_SENSITIVITY_PERSONAL,
+} dv_sensitivity;
+
+/* The sensitivity of a field by its path ("actor.user.name"); a path that no table row names is
+ * personal. */
+dv_sensitivity dv_event_sensitivity(dv_slice path);
+
+/* What the limits said of a request, so that an oracle can recheck it. */
+typedef struct dv_event_limit {
+    dv_slice key; /* "key/Ab3dEf9h" */
+    uint64_t limit;
+    uint64_t remaining;
+    dv_time now; /* what the decision used */
+    dv_time tat; /* the theoretical arrival time after it */
+    bool admitted;
+} dv_event_limit;
+
+/* A request at the gate, as far as it is known when it is decided. Absent texts are empty. */
+typedef struct dv_event_request {
+    dv_slice request_id;             /* UUIDv7 text */
+    dv_time time;                    /* when the request came */
+    const dv_principal *principal;   /* NULL: nobody was authenticated */
+    const dv_credential *credential; /* NULL: none */
+    dv_slice address;                /* of the caller, IPv4 or IPv6 text */
+    uint16_t port;                   /* of the caller; 0: not known */
+    dv_slice route;                  /* its name */
+    dv_slice method;
+    dv_slice path;         /* a query string behind it is left out */
+    dv_slice http_version; /* "1.1", "2" */
+    dv_slice user_agent;
+    dv_slice action; /* Cedar action: "use_model" */
+    dv_slice model;
+    dv_slice upstream;         /* name or address of the model server, without credentials */
+    const dv_verdict *verdict; /* NULL is told as not decided */
+    const dv_sighting *sightings;
+    size_t sighting_count;
+    const dv_event_limit *limit; /* NULL: no limit applied */
+    uint64_t body_bytes;
+} dv_event_request;
+
+/* How it ended. -1 stands for "not known" in the numbers that can be. */
+typedef struct dv_event_outcome {
+    dv_time time;                 /* when the record is made */
+    int status;                   /* told to the caller; 0: the caller went away before */
+    int upstream_status;          /* 0: was not asked or did not answer */
+    dv_time latency;              /* whole, nanoseconds */
+    dv_time upstream_latency;     /* until the answer's head; -1 */
+    int64_t input_tokens;         /* -1 */
+    int64_t output_tokens;        /* -1 */
+    uint64_t answer_bytes;        /* sent to the caller */
+    bool aborted;                 /* the caller or the upstream went away midway */
+    const dv_verdict *verdict;    /* on the answer; NULL: as the request's */
+    const dv_sighting *sightings; /* in the answer */
+    size_t sighting_count;
+} dv_event_outcome;
+
+/* API Activity (6003). The open record carries the decision on the request; the close record, with
+ * the same request id, what became of it. About a microsecond each. */
+dv_must dv_result dv_event_request_open(dv_buf *out, const dv_event_request *request);
+dv_must dv_result dv_event_request_close(dv_buf *out, const dv_event_request *request,
+                                         const dv_event_outcome *outcome);
+
+/* Who did something in the control plane, and whether it went well. */
+typedef struct dv_event_actor {
+    dv_slice request_id; /* UUIDv7 text, or empty */
+    dv_time time;
+    dv_slice entity;  /* User::"alice", Local::"root", System::"dvarad" */
+    dv_slice via;     /* "control", "api", "gate" */
+    dv_slice address; /* or empty: local */
+    dv_result result; /* DV_OK: done */
+    dv_slice detail;  /* what a person should know; never a secret */
+} dv_event_actor;
+
+/* API Activity (6003) of the control plane: one REST call. status: HTTP. */
+typedef struct dv_event_call {
+    dv_slice operation; /* "user_create" */
+    dv_slice method;
+    dv_slice path;   /* the operation's template, "/v1/users/{name}" */
+    dv_slice target; /* what the path names, or empty */
+    int status;
+} dv_event_call;
+
+dv_must dv_result dv_event_operation(dv_buf *out, const dv_event_actor *actor,
+                                     const dv_event_call *call);
+
+/* Account Change (3001): users and service accounts. Values are OCSF's activity_id. */
+typedef enum dv_account_activity {
+    DV_ACCOUNT_CREATE = 1,
+    DV_ACCOUNT_ENABLE = 2,
+    DV_ACCOUNT_PASSWORD_CHANGE = 3,
+    DV_ACCOUNT_PASSWORD_RESET = 4,
+    DV_ACCOUNT_DISABLE = 5,
+    DV_ACCOUNT_DELETE = 6,
+    DV_ACCOUNT_ATTACH_POLICY = 7, /* a role was assigned: `object` is the role */
+    DV_ACCOUNT_DETACH_POLICY = 8,
+    DV_ACCOUNT_LOCK = 9,
+    DV_ACCOUNT_MFA_ENABLE = 10,
+    DV_ACCOUNT_MFA_DISABLE = 11,
+    DV_ACCOUNT_UNLOCK = 12,
+    DV_ACCOUNT_OTHER = 99,
+} dv_account_activity;
+
+/* account: User::"alice" or Service::"ci"; object: role or policy concerned, or empty. */
+dv_must dv_result dv_event_account_change(dv_buf *out, const dv_event_actor *actor,
+                                          dv_account_activity activity, dv_slice account,
+                                          dv_slice object);
+
+/* Entity Management (3004): groups, roles, keys, policies, routes... OCSF's activity_id. */
+typedef enum dv_entity_activity {
+    DV_ENTITY_CREATE = 1,
+    DV_ENTITY_READ = 2,
+    DV_ENTITY_UPDATE = 3,
+    DV_ENTITY_DELETE = 4,
+    DV_ENTITY_ENABLE = 8,
+    DV_ENTITY_DISABLE = 9,
+    DV_ENTITY_OTHER = 99,
+} dv_entity_activity;
+
+/* type: "api_key", "role", "group"; id: its name or public id; owner: entity it belongs to, or
+ * empty; change: what is different now as one JSON value, or empty (no secrets). */
+typedef struct dv_event_entity {
+    dv_slice type;
+    dv_slice id;
+    dv_slice owner;
+    dv_slice change;
+} dv_event_entity;
+
+dv_must dv_result dv_event_entity_change(dv_buf *out, const dv_event_actor *actor,
+                                         dv_entity_activity activity,
+                                         const dv_event_entity *entity);
+
+/* Authentication (3002) against the control plane or the gate: logon (1) or logoff (2).
+ * method: "api_key", "password", "peer". */
+dv_must dv_result dv_event_authentication(dv_buf *out, const dv_event_actor *actor, bool logon,
+                                          dv_slice account, dv_slice method,
+                                          dv_slice credential_id);
+
+/* Device Config State Change (5019): a configuration was put in force. what: "dvara.yaml",
+ * "routes"; digest: hex SHA-256 of it, or empty. */
+dv_must dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
+                                         dv_slice digest);
+
+/* Application Lifecycle (6002). */
+typedef enum dv_lifecycle_activity {
+    DV_LIFECYCLE_START = 3,
+    DV_LIFECYCLE_STOP = 4,
+    DV_LIFECYCLE_RESTART = 5,
+} dv_lifecycle_activity;
+
+/* process: "dvarad", "dvara-logd", "gateway". */
+dv_must dv_result dv_event_lifecycle(dv_buf *out, const dv_event_actor *actor,
+                                     dv_lifecycle_activity activity, dv_slice process);
+
+/* Detection Finding (2004) that someone must look at: rule "audit.gap"; title in one line. */
+dv_must dv_result dv_event_alarm(dv_buf *out, const dv_event_actor *actor, dv_slice rule,
+                                 dv_slice title);
