@@ -36,12 +36,22 @@ dv_must dv_result dv_endpoint_parse_upstream(dv_slice url, dv_endpoint *ret_endp
 dv_must dv_result dv_endpoint_parse_listen(dv_slice url, dv_endpoint *ret_endpoint,
                                            dv_error *error);
 
+/* One group of model servers. */
+typedef struct dv_nginx_upstream {
+    const char *name;           /* as routes name it: "default"; letters, digits, '-', '_' */
+    const char *const *servers; /* URLs, all of one scheme and base path */
+    size_t server_count;
+    unsigned connect_timeout_s; /* seconds; 0: 10. The longest of all groups holds for all */
+    unsigned answer_timeout_s;  /* between two reads of an answer; 0: 300; the same */
+} dv_nginx_upstream;
+
 /* What nginx.conf is made from. Every path is absolute, of printable ASCII without quotes, `\`,
  * `$`, `;`, `{`, `}`; all strings are borrowed for the call. */
 typedef struct dv_nginx_conf {
-    const char *gate_listen;          /* URL, see above */
-    const char *admin_listen;         /* URL; NULL: no admin listener */
-    const char *upstream;             /* URL of the model server */
+    const char *gate_listen;            /* URL, see above */
+    const char *admin_listen;           /* URL; NULL: no admin listener */
+    const dv_nginx_upstream *upstreams; /* at least one */
+    size_t upstream_count;
     const char *upstream_ca;          /* PEM bundle for https upstreams; NULL: Debian's */
     const char *certificate;          /* PEM chain; needed when a listener is https */
     const char *certificate_key;      /* PEM key */
@@ -58,11 +68,11 @@ typedef struct dv_nginx_conf {
     const char *snapshot_dir; /* RUNTIME/snapshot */
     const char *spool_dir;    /* survives a reboot */
     const char *counters;     /* the limit table's file; survives a reboot */
+    const char *metrics;      /* RUNTIME/metrics (core/metrics.h) */
     const char *api_socket;   /* RUNTIME/api.sock; needed with admin_listen */
     const char *error_log;    /* path; NULL: stderr */
 
-    uint64_t body_max;           /* bytes, the largest body_limit of any route; 0: the default */
-    unsigned upstream_timeout_s; /* between two reads of an answer; 0: 300 */
+    uint64_t body_max; /* bytes, the largest body_limit of any route; 0: the default */
 } dv_nginx_conf;
 
 /* Appends the whole text of nginx.conf to out (its maximum should be DV_NGINX_CONF_MAX).
