@@ -12,4 +12,8 @@
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
 #pragma GCC poison gmtime localtime asctime ctime tmpnam mktemp atoi atol atoll
 
+/* Others' headers use these words for parameters, so only the calls are refused. */
+extern int rand(void) __attribute__((error("use dv_random")));
+extern void srand(unsigned int seed) __attribute__((error("use dv_random")));
+
 #endif

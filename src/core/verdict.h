@@ -58,4 +58,6 @@ const char *dv_reason_text(dv_reason reason);
 /* Sets deny with the reason and an optional detail; keeps an earlier denial. */
 void dv_verdict_deny(dv_verdict *verdict, dv_reason reason, const char *format, ...)
     dv_printf(3, 4);
+
+/* Sets allow; does nothing to a verdict that was denied. policy may be NULL. */
 void dv_verdict_allow(dv_verdict *verdict, const char *policy);
