@@ -21,7 +21,11 @@ typedef enum dv_snapshot_table {
 /* Opens for reading. Only in the process that reads (after fork). Errors: DV_ERR_NOT_FOUND (dvarad
  * has not made it yet), DV_ERR_CORRUPT, DV_ERR_IO. */
 dv_must dv_result dv_snapshot_open(const char *folder, dv_snapshot **ret_snapshot, dv_error *error);
-/* Opens for writing and makes what is missing: folder 0750, files 0640. */
+/* Opens for writing and makes what is missing: folder 0750, files 0640 (lock.mdb 0660, because
+ * readers register there), group of the folder above. What does not check out, or is of another
+ * layout or an earlier boot, is replaced by an empty snapshot: readers that are open move over by
+ * themselves at their next begin. Verifies in a child process: call it before making threads.
+ * A process opens one snapshot once, as writer or reader (LMDB); the writer's can read, too. */
 dv_must dv_result dv_snapshot_open_writer(const char *folder, dv_snapshot **ret_snapshot,
                                           dv_error *error);
 void dv_snapshot_close(dv_snapshot *snapshot);

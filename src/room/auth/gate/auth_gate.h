@@ -32,6 +32,16 @@ dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot
                                        dv_slice presented, dv_time now, dv_arena *arena,
                                        dv_identity *ret_identity, dv_verdict *verdict);
 
+/* For what lasts longer than a request (open streams): whether the credential and its principal
+ * are still good, told by their ids alone. Call within dv_snapshot_begin/end when the generation
+ * has moved. Errors: DV_ERR_UNAUTHENTICATED; any error means: stop. */
+dv_must dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
+                                       const dv_identity *identity, dv_time now);
+
+/* Notes each accepted key's time of use in the file that dvarad reads in batches (RUNTIME/usage;
+ * made by dvarad). Optional: without it keys are accepted and not noted. */
+dv_must dv_result dv_auth_gate_note_usage(dv_auth_gate *gate, const char *path, dv_error *error);
+
 /* What the decision is about. entity slices are in Cedar's text: Model::"gpt-4o", Route::"chat". */
 typedef struct dv_auth_request {
     dv_slice action;   /* "use_model" */
@@ -44,3 +54,10 @@ typedef struct dv_auth_request {
  * deny whatever goes wrong. */
 void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
                             const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict);
+
+/* Begin, refresh, API key, authorize, end: for callers that ask one question a request (the REST
+ * API of dvarad, with the writer's snapshot). The identity is filled when the key was good, also
+ * when the decision is deny; otherwise its names are empty. */
+void dv_auth_gate_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
+                        const dv_auth_request *request, dv_arena *arena,
+                        dv_identity *ret_identity, dv_verdict *verdict);
