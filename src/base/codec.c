@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/codec.h"
 
+#include "base/utf8.h"
+
 /* ---- hexadecimal ---- */
 
 dv_result dv_hex_encode(dv_slice bytes, dv_buf *out)
@@ -335,18 +337,7 @@ size_t dv_utf8_decode(dv_slice bytes, uint32_t *ret_code_point)
 
 bool dv_utf8_valid(dv_slice bytes)
 {
-    while (bytes.len > 0) {
-        while (bytes.len >= 8 && (dv_get_u64(bytes.ptr) & 0x8080808080808080U) == 0) {
-            bytes = dv_slice_of(bytes.ptr + 8, bytes.len - 8);
-        }
-        uint32_t code_point;
-        size_t len = dv_utf8_decode(bytes, &code_point);
-        if (len == 0 && bytes.len > 0) {
-            return false;
-        }
-        bytes = dv_slice_sub(bytes, len, bytes.len);
-    }
-    return true;
+    return dv_utf8_prefix(bytes) == bytes.len;
 }
 
 /* ---- little-endian ---- */

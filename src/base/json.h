@@ -63,5 +63,14 @@ dv_must dv_result dv_json_string(const dv_json *json, uint32_t token, dv_arena *
  * For an offset inside an escape, the escape's start. */
 size_t dv_json_raw_offset(dv_slice raw, size_t offset);
 
+/* The same for many offsets of one string in ascending order, in one pass over it: start with a
+ * zeroed place and hand it in again. An offset before the place's starts over. */
+typedef struct dv_json_place {
+    size_t raw;
+    size_t decoded;
+} dv_json_place;
+
+size_t dv_json_raw_offset_from(dv_slice raw, dv_json_place *place, size_t offset);
+
 /* A number as an integer: no fraction, no exponent, fits. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_json_int(const dv_json *json, uint32_t token, int64_t *ret_value);

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The official Python clients, unchanged but for base URL and key (API-2.1.1, DATA-3.3.1)."""
+import anthropic
+import openai
+import pytest
+
+from conftest import MODEL, Dvara
+
+TOOLS = [{"type": "function", "function": {
+    "name": "get_weather", "description": "Weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}},
+                   "required": ["city"]}}}]
+
+
+@pytest.fixture(scope="module")
+def client(dvara, alice):
+    return openai.OpenAI(base_url=dvara.url + "/v1", api_key=alice["secret"], max_retries=0)
+
+
+def ask(text):
+    return [{"role": "user", "content": text}]
+
+
+def test_chat(client):
+    answer = client.chat.completions.create(model=MODEL, messages=ask("Say hello."), max_tokens=16)
+    assert answer.choices[0].message.content
+    assert answer.usage.completion_tokens > 0
+
+
+def test_chat_streams(client):
+    stream = client.chat.completions.create(model=MODEL, messages=ask("Count to five."),
+                                            max_tokens=24, stream=True,
+                                            stream_options={"include_usage": True})
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text.strip()
+    assert len(chunks) > 3
+    assert chunks[-1].usage.completion_tokens > 0
+
+
+def test_completions(client):
+    answer = client.completions.create(model=MODEL, prompt="Once upon a time", max_tokens=8)
+    assert answer.choices[0].text
+
+
+def test_embeddings(client):
+    answer = client.embeddings.create(model=MODEL, input=["gate", "door"])
+    assert len(answer.data) == 2
+    assert len(answer.data[0].embedding) > 100
+
+
+def test_models(client):
+    assert MODEL in [model.id for model in client.models.list()]
+
+
+def test_tool_calls(client):
+    answer = client.chat.completions.create(
+        model=MODEL, messages=ask("What is the weather in Pune?"), tools=TOOLS,
+        tool_choice={"type": "function", "function": {"name": "get_weather"}}, max_tokens=64)
+    call = answer.choices[0].message.tool_calls[0]
+    assert call.function.name == "get_weather"
+    assert call.function.arguments
+
+
+def test_a_wrong_key_is_an_authentication_error(dvara, alice):
+    wrong = openai.OpenAI(base_url=dvara.url + "/v1", max_retries=0,
+                          api_key=alice["secret"][:-1] + "x")
+    with pytest.raises(openai.AuthenticationError) as error:
+        wrong.chat.completions.create(model=MODEL, messages=ask("hi"))
+    assert error.value.response.headers["x-request-id"]
+
+
+def test_a_user_without_a_role_is_refused(dvara):
+    key = dvara.user_with_key("norole", role=None)
+    client = openai.OpenAI(base_url=dvara.url + "/v1", api_key=key["secret"], max_retries=0)
+    with pytest.raises(openai.PermissionDeniedError) as error:
+        client.chat.completions.create(model=MODEL, messages=ask("hi"))
+    why = dvara.why(error.value.response.headers["x-request-id"])
+    assert "not_permitted" in str(why)
+    assert "norole" in str(why)
+
+
+def test_an_unknown_field_is_refused_by_name(client):
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(model=MODEL, messages=ask("hi"), max_tokens=4,
+                                       extra_body={"api_base": "http://127.0.0.1:1"})
+    assert "api_base" in str(error.value)
+
+
+def test_an_unknown_path_is_not_found(client):
+    with pytest.raises(openai.NotFoundError):
+        client.get("/no/such/path", cast_to=object)
+
+
+def test_a_revoked_key_fails_at_the_next_request(dvara):
+    key = dvara.user_with_key("leaver")
+    client = openai.OpenAI(base_url=dvara.url + "/v1", api_key=key["secret"], max_retries=0)
+    client.models.list()
+    dvara.run("apikey", "revoke", key["id"])
+    with pytest.raises(openai.AuthenticationError):
+        client.models.list()
+
+
+def test_a_card_number_is_masked_on_the_way_and_explained(dvara, client):
+    answer = client.chat.completions.with_raw_response.create(
+        model=MODEL, max_tokens=24,
+        messages=ask("Repeat exactly: my card is 4111 1111 1111 1111 and mail ada@example.org"))
+    why = str(dvara.why(answer.headers["x-request-id"]))
+    assert "payment_card" in why and "email" in why and "/messages/0/content" in why
+    assert "4111" not in why and "ada@" not in why
+
+
+def test_retries_after_429_succeed(model, tmp_path):
+    limits = 'limits: {key: {rate: 2, per: "1s"}}\n'
+    limited = Dvara(tmp_path, model, limits)
+    try:
+        key = limited.user_with_key("bob")["secret"]
+        impatient = openai.OpenAI(base_url=limited.url + "/v1", api_key=key, max_retries=0)
+        with pytest.raises(openai.RateLimitError) as error:
+            for _ in range(20):
+                impatient.models.list()
+        assert int(error.value.response.headers["retry-after"]) >= 1
+        patient = openai.OpenAI(base_url=limited.url + "/v1", api_key=key, max_retries=5)
+        for _ in range(4):
+            patient.models.list()
+    finally:
+        limited.down()
+
+
+@pytest.fixture(scope="module")
+def claude(dvara, alice):
+    return anthropic.Anthropic(base_url=dvara.url, api_key=alice["secret"], max_retries=0)
+
+
+def test_anthropic_messages(claude):
+    answer = claude.messages.create(model=MODEL, max_tokens=16, messages=ask("Say hello."))
+    assert answer.content[0].text
+    assert answer.usage.output_tokens > 0
+
+
+def test_anthropic_streams(claude):
+    with claude.messages.stream(model=MODEL, max_tokens=24, messages=ask("Count.")) as stream:
+        assert "".join(stream.text_stream).strip()
+        assert stream.get_final_message().usage.output_tokens > 0
+
+
+def test_anthropic_errors_have_their_shape(dvara):
+    wrong = anthropic.Anthropic(base_url=dvara.url, api_key="dvk_wrong", max_retries=0)
+    with pytest.raises(anthropic.AuthenticationError) as error:
+        wrong.messages.create(model=MODEL, max_tokens=4, messages=ask("hi"))
+    assert error.value.body["type"] == "error"
+    assert error.value.body["error"]["type"] == "authentication_error"
+
+
+def test_the_log_verifies(dvara):
+    assert "ok" in dvara.run("audit", "verify")
+    events = dvara.run("audit", "tail", "--output", "jsonl").strip().splitlines()
+    assert len(events) > 5
