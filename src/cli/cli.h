@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What commands of the CLI work with. REST commands come whole from api/*.yaml; a command under
+/* What commands of the CLI work with. REST commands come whole from api/ROOM.yaml; a command under
  * `commands:` there with the id "up" is the function dv_command_up, declared by the generator. */
 
 #include "base/result.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The table of commands that tools/generate makes from api/*.yaml. */
+/* The table of commands that tools/generate makes from api/. */
 
 #include "cli/cli.h"
 #include "core/operation.h"

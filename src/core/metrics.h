@@ -19,8 +19,9 @@ enum {
 typedef struct dv_metrics dv_metrics;
 typedef _Atomic uint64_t dv_metric;
 
-/* Maps the file, and makes it (mode 0660, all zero) when it is missing or of another layout.
- * Counters go on from where they were. Open it after fork, once a process.
+/* Maps the file, and makes it (mode 0660, all zero) when it is missing or of another layout; one of
+ * another layout is replaced, not cut, so that who still maps it goes on. Counters go on from where
+ * they were. Open it after fork, once a process; dvarad makes it before workers start.
  * Errors: DV_ERR_IO. */
 dv_must dv_result dv_metrics_open(const char *path, dv_metrics **ret_metrics, dv_error *error);
 void dv_metrics_close(dv_metrics *metrics);
@@ -37,7 +38,9 @@ static inline void dv_metric_add(dv_metric *metric, uint64_t amount)
     atomic_fetch_add_explicit(metric, amount, memory_order_relaxed);
 }
 
-/* Calls each(data, series, value) for every claimed cell, in no order. The file is written by less
- * trusted processes: a name that is no series is left out. */
-void dv_metrics_each(const dv_metrics *metrics,
-                     void (*each)(void *data, const char *series, uint64_t value), void *data);
+/* Calls each(data, series, value) for every cell in use, in no order. Reads the file without
+ * mapping it and believes nothing in it, because less trusted processes write it: they could cut
+ * it short. A name that is no series is left out. Errors: DV_ERR_IO, DV_ERR_CORRUPT (layout). */
+dv_must dv_result dv_metrics_read(const char *path,
+                                  void (*each)(void *data, const char *series, uint64_t value),
+                                  void *data, dv_error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One entry of the REST API. The table of them is generated from api/<room>.yaml; the handler of
+/* One entry of the REST API. The table of them is generated from api/ROOM.yaml; the handler of
  * operationId "user_create" is the function dv_op_user_create of its room's control part. */
 
 #include "base/arena.h"
@@ -35,6 +35,7 @@ typedef struct dv_call {
     const json_t *body;     /* checked object, or NULL */
     json_t *answer;         /* set by the handler; the router owns and releases it */
     int status;             /* preset to the operation's success status */
+    const char *error_field; /* set beside an error: the field that is wrong; lives as the arena */
 } dv_call;
 
 /* Does the work: store, snapshot, event. Errors become the API's error body:
@@ -44,6 +45,11 @@ typedef dv_result (*dv_operation_handler)(dv_call *call, dv_error *error);
 /* Text of a checked parameter or body field; NULL when it is absent or null. */
 const char *dv_call_param(const dv_call *call, const char *name);
 const char *dv_call_field(const dv_call *call, const char *name);
+
+/* Refuses what the schema could not: DV_ERR_INVALID with the field's name in the answer. field
+ * lives as long as the call ("roles.0"). */
+dv_result dv_call_invalid(dv_call *call, const char *field, dv_error *error, const char *format,
+                          ...) dv_printf(4, 5);
 
 /* The table, in the order of the files (generated). */
 extern const dv_operation dv_operations[];

@@ -5,7 +5,7 @@ from .schema import ARRAY_MAX, STRING_MAX, main_type, types
 
 import json
 
-NOTE = "/* Generated from api/*.yaml by tools/generate: do not edit. */\n"
+NOTE = "/* Generated from api/ by tools/generate: do not edit. */\n"
 FORMATS = {None: "DV_FORMAT_NONE", "uuid": "DV_FORMAT_UUID", "date-time": "DV_FORMAT_DATE_TIME",
            "duration": "DV_FORMAT_DURATION"}
 

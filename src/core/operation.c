@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/operation.h"
+
+#include <stdarg.h>
+
+const char *dv_call_param(const dv_call *call, const char *name)
+{
+    return json_string_value(json_object_get(call->params, name));
+}
+
+const char *dv_call_field(const dv_call *call, const char *name)
+{
+    return json_string_value(json_object_get(call->body, name));
+}
+
+dv_result dv_call_invalid(dv_call *call, const char *field, dv_error *error, const char *format,
+                          ...)
+{
+    char message[DV_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    call->error_field = field;
+    return dv_error_set(error, DV_ERR_INVALID, "%s", message);
+}
