@@ -3,14 +3,16 @@
 import json
 import os
 import pathlib
-import shutil
 import subprocess
+import sys
 
 import pytest
 
 from conftest import MODEL
 
 NODE = pathlib.Path(__file__).parent / "node"
+BIN = pathlib.Path(sys.executable).parent
+NODE_ENV = dict(os.environ, PATH=f"{BIN}:{os.environ['PATH']}")
 
 
 def test_curl(dvara, alice):
@@ -26,17 +28,16 @@ def test_curl(dvara, alice):
 
 @pytest.fixture(scope="module")
 def node_client():
-    """npm's openai, installed once from the lock file."""
-    assert shutil.which("npm"), "npm is missing: tools/bootstrap test installs it"
+    """npm's openai, installed once from the lock file; Node itself is in .venv."""
     if not (NODE / "node_modules/openai").is_dir():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE,
-                       check=True, capture_output=True, timeout=300)
+        subprocess.run([BIN / "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE,
+                       check=True, capture_output=True, timeout=300, env=NODE_ENV)
     return NODE / "client.mjs"
 
 
 def test_openai_for_node(dvara, alice, node_client):
-    env = dict(os.environ, BASE_URL=dvara.url + "/v1", API_KEY=alice["secret"], MODEL=MODEL)
-    done = subprocess.run(["node", node_client], env=env, capture_output=True, text=True,
+    env = dict(NODE_ENV, BASE_URL=dvara.url + "/v1", API_KEY=alice["secret"], MODEL=MODEL)
+    done = subprocess.run([BIN / "node", node_client], env=env, capture_output=True, text=True,
                           timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     seen = json.loads(done.stdout)
