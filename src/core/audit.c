@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
+
+#include "base/caps.h"
+
+dv_event_actor dv_audit_actor(const dv_call *call, dv_result result, const char *detail)
+{
+    return (dv_event_actor){
+        .request_id = dv_slice_str(call->request_id),
+        .time = call->now,
+        .entity = dv_slice_str(call->caller),
+        .via = dv_slice_str(call->via),
+        .address = dv_slice_str(call->address),
+        .result = result,
+        .detail = dv_slice_str(detail),
+    };
+}
+
+/* What is not kept did not happen: any failure here fails the operation. */
+static dv_result keep(const dv_call *call, dv_result built, dv_buf *record, dv_error *error)
+{
+    const dv_event_sink *events = &call->services->events;
+    dv_result result = built;
+    if (result == DV_OK) {
+        result = events->append(events->data, dv_buf_slice(record));
+    }
+    if (result != DV_OK) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE, "the audit log takes no record now (%s)",
+                            dv_result_name(result));
+    }
+    return DV_OK;
+}
+
+/* The change as one line of JSON; the empty slice when there is none. */
+static dv_result change_text(const dv_call *call, const json_t *change, dv_slice *ret_text)
+{
+    enum { CHANGE_MAX = 32 << 10 };
+    *ret_text = (dv_slice){NULL, 0};
+    if (change == NULL) {
+        return DV_OK;
+    }
+    char *text = dv_arena_alloc_raw(call->arena, CHANGE_MAX);
+    if (text == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    size_t len = json_dumpb(change, text, CHANGE_MAX, JSON_COMPACT);
+    if (len == 0 || len > CHANGE_MAX) {
+        return DV_ERR_TOO_LARGE;
+    }
+    *ret_text = dv_slice_of(text, len);
+    return DV_OK;
+}
+
+dv_result dv_audit_entity(const dv_call *call, dv_entity_activity activity, const char *type,
+                          const char *id, const char *owner, const json_t *change, dv_error *error)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = dv_audit_actor(call, DV_OK, NULL);
+    dv_event_entity entity = {dv_slice_str(type), dv_slice_str(id), dv_slice_str(owner), {NULL, 0}};
+    dv_result result = change_text(call, change, &entity.change);
+    if (result == DV_OK) {
+        result = dv_event_entity_change(&record, &actor, activity, &entity);
+    }
+    return keep(call, result, &record, error);
+}
+
+dv_result dv_audit_account(const dv_call *call, dv_account_activity activity, const char *account,
+                           const char *object, dv_error *error)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = dv_audit_actor(call, DV_OK, NULL);
+    dv_result result = dv_event_account_change(&record, &actor, activity, dv_slice_str(account),
+                                               dv_slice_str(object));
+    return keep(call, result, &record, error);
+}
+
+/* What the path names, when it names one thing: {name} or {id}. */
+static const char *call_target(const dv_call *call)
+{
+    const char *name = json_string_value(json_object_get(call->params, "name"));
+    return name != NULL ? name : json_string_value(json_object_get(call->params, "id"));
+}
+
+dv_result dv_audit_call(const dv_call *call, int status, dv_result outcome, const char *detail,
+                        dv_error *error)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = dv_audit_actor(call, outcome, detail);
+    dv_event_call what = {
+        .operation = dv_slice_str(call->operation->id),
+        .method = dv_slice_str(call->operation->method),
+        .path = dv_slice_str(call->operation->path),
+        .target = dv_slice_str(call_target(call)),
+        .status = status,
+    };
+    return keep(call, dv_event_operation(&record, &actor, &what), &record, error);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/event_writer.h"
+
+#include "base/codec.h"
+
+enum { NESTING_MAX = 12 };
+
+void dv_event_put(dv_event_writer *writer, const char *text, size_t len)
+{
+    if ((size_t)(writer->end - writer->at) < len) {
+        writer->full = true;
+        return;
+    }
+    memcpy(writer->at, text, len);
+    writer->at += len;
+}
+
+/* The comma before every member but the first. */
+void dv_event_put_name(dv_event_writer *writer, const char *name, size_t len)
+{
+    uint8_t last = writer->at[-1];
+    if (last != '{' && last != '[') {
+        dv_event_put(writer, ",", 1);
+    }
+    dv_event_put(writer, name, len);
+}
+
+void dv_event_put_int(dv_event_writer *writer, int64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        dv_event_put(writer, "-", 1);
+    }
+    dv_event_put(writer, digits + at, sizeof(digits) - at);
+}
+
+/* Most texts are plain ASCII: those are copied at once. */
+static bool is_plain(dv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.ptr[i];
+        if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A cut never falls inside a character. */
+static dv_slice cut_text(dv_slice text, size_t max)
+{
+    if (text.len <= max) {
+        return text;
+    }
+    size_t len = max;
+    while (len > 0 && (text.ptr[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    return dv_slice_sub(text, 0, len);
+}
+
+void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max)
+{
+    dv_slice shown = cut_text(text, max);
+    if (is_plain(shown)) {
+        dv_event_put(writer, "\"", 1);
+        dv_event_put(writer, (const char *)shown.ptr, shown.len);
+        dv_event_put(writer, "\"", 1);
+        return;
+    }
+    /* A buffer over the room that is left: it can't grow, so it never allocates. */
+    size_t room = (size_t)(writer->end - writer->at);
+    dv_buf rest = {writer->at, 0, room, room};
+    if (dv_buf_append_json_string(&rest, shown) != DV_OK) {
+        writer->full = true;
+        return;
+    }
+    writer->at += rest.len;
+}
+
+static const void *field_of(const dv_event_row *row, const void *view)
+{
+    return (const uint8_t *)view + row->offset;
+}
+
+static void write_text(dv_event_writer *writer, const dv_event_row *row, const void *view)
+{
+    const dv_slice *text = field_of(row, view);
+    if (text->len == 0) {
+        return;
+    }
+    dv_event_put_name(writer, row->name, row->name_len);
+    if (row->kind == DV_ROW_JSON) {
+        dv_event_put(writer, (const char *)text->ptr, text->len);
+    } else {
+        dv_event_put_text(writer, *text, row->max);
+    }
+}
+
+static void write_int(dv_event_writer *writer, const dv_event_row *row, const void *view)
+{
+    const int64_t *value = field_of(row, view);
+    if (*value != DV_EVENT_UNKNOWN) {
+        dv_event_put_name(writer, row->name, row->name_len);
+        dv_event_put_int(writer, *value);
+    }
+}
+
+static void write_flag(dv_event_writer *writer, const dv_event_row *row, const void *view)
+{
+    const bool *value = field_of(row, view);
+    dv_event_put_name(writer, row->name, row->name_len);
+    if (*value) {
+        dv_event_put(writer, "true", 4);
+    } else {
+        dv_event_put(writer, "false", 5);
+    }
+}
+
+typedef struct open_object {
+    uint8_t *before;  /* where the object's name began */
+    uint8_t *content; /* where its first member would stand */
+} open_object;
+
+typedef struct nesting {
+    open_object stack[NESTING_MAX];
+    size_t depth;
+} nesting;
+
+static void open_row(dv_event_writer *writer, const dv_event_row *row, nesting *open)
+{
+    uint8_t *before = writer->at;
+    if (row->name != NULL) {
+        dv_event_put_name(writer, row->name, row->name_len);
+    } else if (writer->at[-1] == '}') {
+        dv_event_put(writer, ",", 1);
+    }
+    dv_event_put(writer, row->text, row->text_len);
+    open->stack[open->depth++] = (open_object){before, writer->at};
+}
+
+static void close_row(dv_event_writer *writer, const dv_event_row *row, nesting *open)
+{
+    open_object object = open->stack[--open->depth];
+    if (writer->at == object.content) {
+        writer->at = object.before;
+    } else {
+        dv_event_put(writer, row->text, row->text_len);
+    }
+}
+
+static void write_fixed(dv_event_writer *writer, const dv_event_row *row)
+{
+    dv_event_put_name(writer, row->name, row->name_len);
+    dv_event_put(writer, row->text, row->text_len);
+}
+
+static void write_row(dv_event_writer *writer, const dv_event_row *row, const void *view,
+                      nesting *open)
+{
+    switch (row->kind) {
+    case DV_ROW_OPEN:
+        open_row(writer, row, open);
+        break;
+    case DV_ROW_CLOSE:
+        close_row(writer, row, open);
+        break;
+    case DV_ROW_FIXED:
+        write_fixed(writer, row);
+        break;
+    case DV_ROW_TAG:
+        if (writer->at != open->stack[open->depth - 1].content) {
+            write_fixed(writer, row);
+        }
+        break;
+    case DV_ROW_TEXT:
+    case DV_ROW_JSON:
+        write_text(writer, row, view);
+        break;
+    case DV_ROW_INT:
+        write_int(writer, row, view);
+        break;
+    case DV_ROW_FLAG:
+        write_flag(writer, row, view);
+        break;
+    case DV_ROW_CALL:
+        row->call(writer, view);
+        break;
+    }
+}
+
+bool dv_event_would_cut(const dv_event_row *rows, size_t count, const void *view)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].kind == DV_ROW_TEXT) {
+            const dv_slice *text = field_of(&rows[i], view);
+            if (text->len > rows[i].max) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count, const void *view)
+{
+    size_t room = out->max > out->len ? out->max - out->len : 0;
+    room = DV_MIN(room, (size_t)DV_LIMIT_RECORD);
+    DV_TRY(dv_buf_reserve(out, room));
+    uint8_t *begin = out->ptr + out->len;
+    dv_event_writer writer = {begin, begin + room, false};
+    nesting open = {.depth = 0};
+    dv_event_put(&writer, "{", 1);
+    for (size_t i = 0; i < count && !writer.full; i++) {
+        write_row(&writer, &rows[i], view, &open);
+    }
+    dv_event_put(&writer, "}", 1);
+    if (writer.full) {
+        return DV_ERR_TOO_LARGE;
+    }
+    out->len += (size_t)(writer.at - begin);
+    return DV_OK;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Private to core/event.c: writes one JSON object by a table of rows over a C struct, without
+ * allocating. What is empty or unknown is left out, and so is an object that stays empty. */
+
+#include "base/buf.h"
+#include "base/caps.h"
+#include "core/event.h"
+
+#define DV_EVENT_UNKNOWN INT64_MIN /* an integer that is left out */
+
+typedef struct dv_event_writer {
+    uint8_t *at;
+    uint8_t *end;
+    bool full; /* something did not fit; the record is not to be used */
+} dv_event_writer;
+
+typedef enum dv_event_row_kind {
+    DV_ROW_OPEN,  /* name and an opening bracket or two */
+    DV_ROW_CLOSE, /* the same brackets the other way round */
+    DV_ROW_FIXED, /* name and a constant JSON value */
+    DV_ROW_TAG,   /* the same, only behind other members of its object */
+    DV_ROW_TEXT,  /* dv_slice, cut at `max` bytes */
+    DV_ROW_INT,   /* int64_t */
+    DV_ROW_FLAG,  /* bool */
+    DV_ROW_JSON,  /* dv_slice that is JSON already */
+    DV_ROW_CALL,  /* written by a function, for what is no plain field */
+} dv_event_row_kind;
+
+typedef struct dv_event_row {
+    dv_event_row_kind kind;
+    const char *name; /* "\"uid\":" ready to be copied; NULL when nothing is named */
+    size_t name_len;
+    const char *text; /* brackets or fixed value */
+    size_t text_len;
+    size_t offset; /* of the field in the struct */
+    size_t max;    /* bytes of a text */
+    dv_sensitivity sensitivity;
+    void (*call)(dv_event_writer *writer, const void *view);
+} dv_event_row;
+
+#define DV_ROW_NAME(n) .name = "\"" n "\":", .name_len = sizeof("\"" n "\":") - 1
+#define DV_ROW_LITERAL(t) .text = t, .text_len = sizeof(t) - 1
+
+/* Appends the record to out, or leaves out as it was. */
+dv_must dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count,
+                                 const void *view);
+/* Says whether a text of the view is longer than its row's limit. */
+bool dv_event_would_cut(const dv_event_row *rows, size_t count, const void *view);
+
+/* For rows of kind CALL. */
+void dv_event_put(dv_event_writer *writer, const char *text, size_t len);
+void dv_event_put_name(dv_event_writer *writer, const char *name, size_t len);
+void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max);
+void dv_event_put_int(dv_event_writer *writer, int64_t value);
