@@ -62,15 +62,12 @@ typedef struct dv_nginx_conf {
     const char *group; /* NULL: the user's group */
     bool daemonless;   /* true: `daemon off`, under a supervisor */
 
-    const char *module;       /* ngx_http_dvara_module.so */
-    const char *nginx_dir;    /* RUNTIME/nginx: pid file and prefix */
-    const char *temp_dir;     /* spilled bodies; on tmpfs where there is one */
-    const char *snapshot_dir; /* RUNTIME/snapshot */
-    const char *spool_dir;    /* survives a reboot */
-    const char *counters;     /* the limit table's file; survives a reboot */
-    const char *metrics;      /* RUNTIME/metrics (core/metrics.h) */
-    const char *api_socket;   /* RUNTIME/api.sock; needed with admin_listen */
-    const char *error_log;    /* path; NULL: stderr */
+    const char *module;      /* ngx_http_dvara_module.so */
+    const char *runtime_dir; /* RUNTIME: snapshot/, log.pub, metrics, usage, api.sock, nginx/ */
+    const char *temp_dir;    /* spilled bodies; on tmpfs where there is one */
+    const char *spool_dir;   /* survives a reboot */
+    const char *counters;    /* the limit table's file; survives a reboot */
+    const char *error_log;   /* path; NULL: stderr */
 
     uint64_t body_max; /* bytes, the largest body_limit of any route; 0: the default */
 } dv_nginx_conf;

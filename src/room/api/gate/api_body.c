@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which members a body may have. A denial names the member by its JSON pointer (RFC 6901). */
+#include "room/api/gate/api_request.h"
+
+#include "base/caps.h"
+
+enum { POINTER_MAX = 160, CHOICES_MAX = 128, PARTS_DEPTH = 4 };
+
+typedef struct checker {
+    const dv_api_config *config;
+    const dv_api_route *route;
+    const dv_json *json;
+    dv_arena *arena;
+    dv_api_body *body;
+    dv_verdict *verdict;
+} checker;
+
+static dv_json_type type_of(const checker *c, uint32_t token)
+{
+    return (dv_json_type)c->json->tokens[token].type;
+}
+
+static uint32_t next_of(const checker *c, uint32_t token)
+{
+    return c->json->tokens[token].next;
+}
+
+/* Appends one step of a pointer: '~' and '/' are escaped. */
+static dv_result append_step(dv_buf *out, dv_slice name)
+{
+    DV_TRY(dv_buf_append_byte(out, '/'));
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t byte = name.ptr[i];
+        if (byte == '~' || byte == '/') {
+            DV_TRY(dv_buf_append_str(out, byte == '~' ? "~0" : "~1"));
+        } else {
+            DV_TRY(dv_buf_append_byte(out, byte));
+        }
+    }
+    return DV_OK;
+}
+
+/* Appends the step from the container to its child that holds the target; a key stands for its
+ * member. */
+static dv_result descend(const checker *c, uint32_t *at, uint32_t target, dv_buf *out)
+{
+    bool object = type_of(c, *at) == DV_JSON_OBJECT;
+    uint32_t child = *at + 1;
+    uint32_t index = 0;
+    while (next_of(c, child) <= target) {
+        child = next_of(c, child);
+        index++;
+    }
+    if (!object) {
+        *at = child;
+        return dv_buf_append_printf(out, "/%u", index);
+    }
+    dv_slice name = {0};
+    DV_TRY(dv_json_string(c->json, child, c->arena, &name));
+    *at = child == target ? target : child + 1;
+    return append_step(out, name);
+}
+
+/* The pointer to a token, cut where it gets too long to be told. */
+static dv_slice pointer_to(const checker *c, uint32_t target)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(POINTER_MAX);
+    dv_slice copy = {0};
+    uint32_t at = 0;
+    while (at != target && descend(c, &at, target, &out) == DV_OK) {
+    }
+    return dv_arena_copy(c->arena, dv_buf_slice(&out), &copy) == DV_OK ? copy : DV_LIT("");
+}
+
+static dv_result deny(const checker *c, uint32_t token, const char *why)
+{
+    c->body->param = pointer_to(c, token);
+    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "%.*s: %s", DV_SLICE_ARGS(c->body->param),
+                    why);
+    return DV_ERR_INVALID;
+}
+
+static dv_result deny_top(const checker *c, const char *name, const char *why)
+{
+    const char *pointer = dv_arena_printf(c->arena, "/%s", name);
+    c->body->param = dv_slice_str(pointer);
+    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "/%s: %s", name, why);
+    return DV_ERR_INVALID;
+}
+
+static bool is_refused(const checker *c, uint32_t key)
+{
+    dv_slice name = {0};
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK) {
+        return true;
+    }
+    for (size_t i = 0; i < c->config->refused_fields.count; i++) {
+        if (dv_slice_eq_nocase(c->config->refused_fields.items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The schema of a tool's parameters names the caller's own things: /tools/N/function/parameters
+ * (OpenAI) and /tools/N/input_schema (Anthropic). */
+static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
+{
+    if (tools == 0 || key < tools || key >= next_of(c, tools)) {
+        return false;
+    }
+    unsigned depth = c->json->tokens[key].depth - c->json->tokens[tools].depth;
+    dv_slice name = dv_json_raw(c->json, key);
+    return (depth == 3 && dv_slice_eq_str(name, "parameters")) ||
+           (depth == 2 && dv_slice_eq_str(name, "input_schema"));
+}
+
+static dv_result check_refused(const checker *c)
+{
+    bool object = type_of(c, 0) == DV_JSON_OBJECT;
+    uint32_t tools = object ? dv_json_member(c->json, 0, "tools") : 0;
+    uint32_t i = 0;
+    while (i < c->json->count) {
+        if (type_of(c, i) != DV_JSON_KEY) {
+            i++;
+            continue;
+        }
+        if (is_refused(c, i)) {
+            return deny(c, i, "this field is not allowed");
+        }
+        i = is_tool_schema(c, i, tools) ? next_of(c, i) : i + 1;
+    }
+    return DV_OK;
+}
+
+static dv_result check_allowed(const checker *c)
+{
+    if (c->route->any_field) {
+        return DV_OK;
+    }
+    for (uint32_t key = 1; key < c->json->count; key = next_of(c, key)) {
+        dv_slice name = {0};
+        DV_TRY(dv_json_string(c->json, key, c->arena, &name));
+        if (!dv_api_names_have(&c->route->fields, name)) {
+            return deny(c, key, "the route does not know this field");
+        }
+    }
+    return DV_OK;
+}
+
+static bool has_type(const checker *c, uint32_t token, unsigned types)
+{
+    int64_t number = 0;
+    switch (type_of(c, token)) {
+    case DV_JSON_OBJECT:
+        return (types & DV_TYPE_OBJECT) != 0;
+    case DV_JSON_ARRAY:
+        return (types & DV_TYPE_ARRAY) != 0;
+    case DV_JSON_STRING:
+        return (types & DV_TYPE_STRING) != 0;
+    case DV_JSON_TRUE:
+    case DV_JSON_FALSE:
+        return (types & DV_TYPE_BOOL) != 0;
+    case DV_JSON_NULL:
+        return (types & DV_TYPE_NULL) != 0;
+    case DV_JSON_NUMBER:
+        return (types & DV_TYPE_NUMBER) != 0 ||
+               ((types & DV_TYPE_INT) != 0 && dv_json_int(c->json, token, &number) == DV_OK &&
+                number >= 0);
+    case DV_JSON_KEY:
+        break;
+    }
+    return false;
+}
+
+static bool is_known_part(const checker *c, uint32_t type)
+{
+    const char *const *parts = c->route->protocol->parts;
+    if (type == 0 || type_of(c, type) != DV_JSON_STRING) {
+        return false;
+    }
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        if (dv_slice_eq_str(dv_json_raw(c->json, type), parts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_result check_parts(const checker *c, uint32_t parts, unsigned depth);
+
+/* Images, audio and files can't be inspected here, so an inspected route refuses them. */
+static dv_result check_part(const checker *c, uint32_t part, unsigned depth)
+{
+    if (type_of(c, part) != DV_JSON_OBJECT) {
+        return deny(c, part, "a content part must be an object");
+    }
+    uint32_t type = dv_json_member(c->json, part, "type");
+    if (!is_known_part(c, type)) {
+        return deny(c, type != 0 ? type : part, "this kind of content can not be inspected");
+    }
+    uint32_t content = dv_json_member(c->json, part, "content");
+    return content != 0 ? check_parts(c, content, depth + 1) : DV_OK;
+}
+
+/* Text, nothing, or a list of parts. */
+static dv_result check_parts(const checker *c, uint32_t parts, unsigned depth)
+{
+    if (depth > PARTS_DEPTH) {
+        return deny(c, parts, "content is nested too deeply");
+    }
+    if (type_of(c, parts) == DV_JSON_STRING || type_of(c, parts) == DV_JSON_NULL) {
+        return DV_OK;
+    }
+    if (type_of(c, parts) != DV_JSON_ARRAY) {
+        return deny(c, parts, "content must be a string or a list of parts");
+    }
+    uint32_t end = next_of(c, parts);
+    for (uint32_t part = parts + 1; part < end; part = next_of(c, part)) {
+        DV_TRY(check_part(c, part, depth));
+    }
+    return DV_OK;
+}
+
+static dv_result check_messages(const checker *c, uint32_t messages)
+{
+    uint32_t end = next_of(c, messages);
+    if (end == messages + 1) {
+        return deny(c, messages, "must not be empty");
+    }
+    for (uint32_t turn = messages + 1; turn < end; turn = next_of(c, turn)) {
+        if (type_of(c, turn) != DV_JSON_OBJECT) {
+            return deny(c, turn, "a message must be an object");
+        }
+        uint32_t role = dv_json_member(c->json, turn, "role");
+        if (role == 0 || type_of(c, role) != DV_JSON_STRING) {
+            return deny(c, role != 0 ? role : turn, "a message needs a role");
+        }
+        uint32_t content = dv_json_member(c->json, turn, "content");
+        if (content != 0 && c->route->request_policy >= 0) {
+            DV_TRY(check_parts(c, content, 0));
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result check_text(const checker *c, uint32_t value)
+{
+    if (type_of(c, value) != DV_JSON_ARRAY || c->route->request_policy < 0) {
+        return DV_OK;
+    }
+    uint32_t end = next_of(c, value);
+    for (uint32_t item = value + 1; item < end; item = next_of(c, item)) {
+        if (type_of(c, item) != DV_JSON_STRING) {
+            return deny(c, item, "must be text: token ids can not be inspected");
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result check_leak(const checker *c, uint32_t value)
+{
+    bool inspected = c->route->request_policy >= 0 || c->route->answer_policy >= 0;
+    dv_json_type type = type_of(c, value);
+    if (!inspected || type == DV_JSON_FALSE || type == DV_JSON_NULL) {
+        return DV_OK;
+    }
+    return deny(c, value, "must be off: what it returns can not be inspected");
+}
+
+static dv_result read_model(const checker *c, uint32_t value)
+{
+    dv_slice entity = {0};
+    DV_TRY(dv_json_string(c->json, value, c->arena, &c->body->model));
+    dv_result result = dv_api_model_entity(c->body->model, c->arena, &entity);
+    return result == DV_ERR_INVALID ? deny(c, value, "is no model name") : result;
+}
+
+static dv_result read_number(const checker *c, uint32_t value, dv_api_role role)
+{
+    int64_t number = 0;
+    if (type_of(c, value) != DV_JSON_NUMBER) {
+        return DV_OK;
+    }
+    DV_TRY(dv_json_int(c->json, value, &number));
+    if (role == DV_ROLE_MAX_TOKENS) {
+        c->body->max_tokens = DV_MAX(c->body->max_tokens, number);
+        return DV_OK;
+    }
+    if (number < 1 || number > CHOICES_MAX) {
+        return deny(c, value, "must be from 1 to 128");
+    }
+    c->body->choices = DV_MAX(c->body->choices, number);
+    return DV_OK;
+}
+
+static dv_result check_role(const checker *c, uint32_t value, dv_api_role role)
+{
+    switch (role) {
+    case DV_ROLE_PLAIN:
+        return DV_OK;
+    case DV_ROLE_MODEL:
+        return read_model(c, value);
+    case DV_ROLE_STREAM:
+        c->body->stream = type_of(c, value) == DV_JSON_TRUE;
+        return DV_OK;
+    case DV_ROLE_MAX_TOKENS:
+    case DV_ROLE_CHOICES:
+        return read_number(c, value, role);
+    case DV_ROLE_MESSAGES:
+        return check_messages(c, value);
+    case DV_ROLE_PARTS:
+        return c->route->request_policy >= 0 ? check_parts(c, value, 0) : DV_OK;
+    case DV_ROLE_TEXT:
+        return check_text(c, value);
+    case DV_ROLE_LEAK:
+        return check_leak(c, value);
+    }
+    return DV_ERR_INTERNAL;
+}
+
+static dv_result check_member(const checker *c, const dv_api_member *member)
+{
+    uint32_t value = dv_json_member(c->json, 0, member->name);
+    if (value == 0) {
+        return member->needed ? deny_top(c, member->name, "is needed") : DV_OK;
+    }
+    if (!has_type(c, value, member->types)) {
+        return deny(c, value, "has the wrong type");
+    }
+    return check_role(c, value, member->role);
+}
+
+dv_result dv_api_body_check(const dv_api_config *config, const dv_api_route *route,
+                            const dv_json *json, dv_arena *arena, dv_api_body *ret_body,
+                            dv_verdict *verdict)
+{
+    dv_api_body body = {.max_tokens = -1, .choices = 1};
+    checker c = {config, route, json, arena, ret_body, verdict};
+    *ret_body = body;
+    if (type_of(&c, 0) != DV_JSON_OBJECT) {
+        if (route->protocol->object_body || !route->any_field) {
+            dv_verdict_deny(verdict, DV_REASON_BAD_REQUEST, "the body must be a JSON object");
+            return DV_ERR_INVALID;
+        }
+        return check_refused(&c);
+    }
+    DV_TRY(check_refused(&c));
+    DV_TRY(check_allowed(&c));
+    for (const dv_api_member *m = route->protocol->members; m->name != NULL; m++) {
+        DV_TRY(check_member(&c, m));
+    }
+    return DV_OK;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What of a request is decided without nginx: path, credential, body, limits. */
+
+#include "core/principal.h"
+#include "core/verdict.h"
+#include "room/api/gate/api_config.h"
+
+/* True when the raw path (before any '?') is its own normal form: it begins with '/', has no empty,
+ * "." or ".." segment, no percent-encoding, and only RFC 3986's pchar without ';'. Two programs
+ * then can't read it in two ways. */
+bool dv_api_path_is_normal(dv_slice path);
+
+/* The caller's credential, gathered header by header. */
+typedef struct dv_api_presented {
+    dv_slice bearer;  /* of Authorization */
+    dv_slice api_key; /* of x-api-key */
+    unsigned authorizations;
+    unsigned api_keys;
+    bool malformed;
+} dv_api_presented;
+
+/* Takes a header (name in any case) into account; others than the two are passed over. The value is
+ * borrowed. */
+void dv_api_presented_add(dv_api_presented *presented, dv_slice name, dv_slice value);
+
+/* The one credential: of `Authorization: Bearer` (RFC 6750 section 2.1) or `x-api-key`, or of both
+ * when they are the same. Otherwise the verdict is denied (NO_CREDENTIAL, BAD_CREDENTIAL) and
+ * DV_ERR_UNAUTHENTICATED returned. */
+dv_must dv_result dv_api_presented_get(const dv_api_presented *presented, dv_slice *ret_credential,
+                                       dv_verdict *verdict);
+
+/* Denies (BAD_REQUEST, BAD_CREDENTIAL, BAD_FIELD) a query string that carries a key of Dvara or a
+ * refused field, or is not UTF-8 once decoded; gives back the decoded text ("a=b\nc=d") for
+ * inspection, in the arena. */
+dv_must dv_result dv_api_query_check(const dv_api_config *config, dv_slice query, dv_arena *arena,
+                                     dv_slice *ret_text, dv_verdict *verdict);
+
+/* What the body asks for. */
+typedef struct dv_api_body {
+    dv_slice model; /* decoded; empty where the protocol has none */
+    bool stream;
+    int64_t max_tokens; /* for each choice; -1: not said */
+    int64_t choices;    /* 1 unless said */
+    dv_slice param;     /* on a denial: JSON pointer (RFC 6901) of the member, or empty */
+} dv_api_body;
+
+/* Checks a scanned body against its route: refused fields in any depth, the route's fields, the
+ * protocol's members. ret_body->param is written on a denial, too (BAD_FIELD, BAD_REQUEST; the
+ * result then is DV_ERR_INVALID). Names of parameters in the schemas of tools are the caller's own
+ * and are not held against refused_fields. */
+dv_must dv_result dv_api_body_check(const dv_api_config *config, const dv_api_route *route,
+                                    const dv_json *json, dv_arena *arena, dv_api_body *ret_body,
+                                    dv_verdict *verdict);
+
+/* True for "application/json" and "application/SOMETHING+json", parameters aside; a charset other
+ * than utf-8 makes it false (RFC 8259 section 8.1). */
+bool dv_api_type_is_json(dv_slice content_type);
+/* True when the media type (before ';') is that one, in any case. */
+bool dv_api_type_is(dv_slice content_type, const char *media_type);
+
+/* Model::"gpt-4o" in the arena. The name has 1 to DV_LIMIT_NAME printable ASCII bytes other than
+ * '"' and '\'. Errors: DV_ERR_INVALID. */
+dv_must dv_result dv_api_model_entity(dv_slice model, dv_arena *arena, dv_slice *ret_entity);
+
+/* The limits that a request meets, in the arena, with the kind of each. */
+typedef struct dv_api_charges {
+    dv_limit_charge charges[DV_LIMIT_CHARGES_MAX];
+    dv_api_limit_kind kinds[DV_LIMIT_CHARGES_MAX];
+    size_t count;
+} dv_api_charges;
+
+/* Adds every rate of that kind under a key that lives as long as the charges; addresses come as
+ * dv_limit_address_key writes them. Errors: DV_ERR_TOO_LARGE (more than DV_LIMIT_CHARGES_MAX). */
+dv_must dv_result dv_api_charges_add(const dv_api_config *config, dv_api_limit_kind kind,
+                                     dv_slice key, dv_api_charges *charges);
+/* Key, user and every group. Errors: DV_ERR_TOO_LARGE (more than DV_LIMIT_CHARGES_MAX). */
+dv_must dv_result dv_api_charges_caller(const dv_api_config *config, const dv_principal *principal,
+                                        const dv_credential *credential, dv_arena *arena,
+                                        dv_api_charges *ret_charges);

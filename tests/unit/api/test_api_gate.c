@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/caps.h"
+#include "room/api/gate/api_answer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define ROUTE(name, path, match, protocol, fields)                                                 \
+    "{\"name\":\"" name "\",\"path\":\"" path "\",\"match\":\"" match                              \
+    "\",\"methods\":[\"POST\"],\"protocol\":\"" protocol "\",\"action\":\"use_model\","            \
+    "\"body_limit\":1000,\"fields\":" fields                                                       \
+    ",\"request_policy\":\"request\",\"answer_policy\":null}"
+
+#define CONFIG(routes)                                                                             \
+    "{\"routes\":[" routes "],\"data_policies\":{\"request\":{\"default\":\"mask\"}},"             \
+    "\"limits\":{\"key\":[{\"count\":60,\"period_ns\":60000000000,\"burst\":10},"                  \
+    "{\"count\":1000,\"period_ns\":3600000000000,\"burst\":0}],"                                   \
+    "\"group\":[{\"count\":5,\"period_ns\":1000000000,\"burst\":5}],"                              \
+    "\"address\":[{\"count\":9,\"period_ns\":1000000000,\"burst\":9}]},"                           \
+    "\"refused_fields\":[\"api_base\",\"base_url\"]}"
+
+#define CHAT                                                                                       \
+    ROUTE("chat", "/v1/chat/completions", "exact", "openai_chat",                                  \
+          "[\"model\",\"messages\",\"stream\",\"max_tokens\",\"n\",\"logprobs\",\"metadata\","     \
+          "\"tools\"]")
+
+typedef struct fixture {
+    dv_arena *arena;
+    dv_api_config *config;
+} fixture;
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof(*f));
+    f->arena = dv_arena_new(1 << 20);
+    dv_error error = {0};
+    dv_slice text = DV_LIT(CONFIG(CHAT "," ROUTE("any", "/api", "prefix", "json", "null") "," ROUTE(
+        "deep", "/api/deep", "prefix", "json",
+        "null") "," ROUTE("messages", "/v1/messages", "exact", "anthropic_messages",
+                          "null") "," ROUTE("embeddings", "/v1/embeddings", "exact",
+                                            "openai_embeddings", "null")));
+    if (dv_api_config_parse(text, &f->config, &error) != DV_OK) {
+        fail_msg("%s", error.message);
+    }
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    dv_api_config_free(f->config);
+    dv_arena_free(f->arena);
+    free(f);
+    return 0;
+}
+
+static void test_paths(void **state)
+{
+    static const char *const good[] = {"/", "/v1/chat", "/v1/models/a:b@c", "/a/", "/~x/$1"};
+    static const char *const bad[] = {"",        "v1",     "//",    "/a//b",  "/./a", "/a/..",
+                                      "/a/../b", "/a%2fb", "/a\\b", "/a;b=c", "/a?b", "/a#b",
+                                      "/a b",    "/\x80",  "/a\n",  "/..",    "/a/.", "/%2e%2e"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(good); i++) {
+        assert_true(dv_api_path_is_normal(dv_slice_str(good[i])));
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        assert_false(dv_api_path_is_normal(dv_slice_str(bad[i])));
+    }
+    assert_false(dv_api_path_is_normal(dv_slice_of("/a\0b", 4)));
+}
+
+static void expect_route(const fixture *f, const char *method, const char *path, const char *name)
+{
+    const dv_api_route *route =
+        dv_api_route_find(f->config, dv_api_method_bit(dv_slice_str(method)), dv_slice_str(path));
+    if (name == NULL) {
+        assert_null(route);
+        return;
+    }
+    assert_non_null(route);
+    assert_true(dv_slice_eq_str(route->name, name));
+}
+
+static void test_routes(void **state)
+{
+    const fixture *f = *state;
+    expect_route(f, "POST", "/v1/chat/completions", "chat");
+    expect_route(f, "POST", "/v1/chat/completions/", NULL);
+    expect_route(f, "GET", "/v1/chat/completions", NULL);
+    expect_route(f, "post", "/v1/chat/completions", NULL);
+    expect_route(f, "POST", "/V1/chat/completions", NULL);
+    expect_route(f, "POST", "/api", "any");
+    expect_route(f, "POST", "/api/x", "any");
+    expect_route(f, "POST", "/apix", NULL);
+    expect_route(f, "POST", "/api/deep/x", "deep");
+    expect_route(f, "TRACE", "/api", NULL);
+    assert_true(dv_slice_eq_str(f->config->routes[0].resource, "Route::\"chat\""));
+}
+
+static void expect_bad_config(const char *text, const char *message)
+{
+    dv_api_config *config = NULL;
+    dv_error error = {0};
+    assert_int_not_equal(dv_api_config_parse(dv_slice_str(text), &config, &error), DV_OK);
+    assert_null(config);
+    if (strstr(error.message, message) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", error.message, message);
+    }
+}
+
+static void test_bad_configurations(void **state)
+{
+    expect_bad_config("", "");
+    expect_bad_config("[]", "must be an object");
+    expect_bad_config("{\"routes\":[],\"x\":1}", "unknown member \"x\"");
+    expect_bad_config(CONFIG("1"), "routes/0");
+    expect_bad_config(CONFIG(ROUTE("a b", "/", "exact", "json", "null")), "routes/0/name");
+    expect_bad_config(CONFIG(ROUTE("a", "/..", "exact", "json", "null")), "routes/0/path");
+    expect_bad_config(CONFIG(ROUTE("a", "/", "glob", "json", "null")), "routes/0/match");
+    expect_bad_config(CONFIG(ROUTE("a", "/", "exact", "soap", "null")), "routes/0/protocol");
+    expect_bad_config(CONFIG(CHAT "," ROUTE("a", "/", "exact", "json", "3")), "routes/1/fields");
+    expect_bad_config("{\"routes\":[],\"data_policies\":{},\"limits\":{\"key\":[{\"count\":0,"
+                      "\"period_ns\":1,\"burst\":1}]},\"refused_fields\":[]}",
+                      "limits/key/count");
+    expect_bad_config("{\"routes\":[],\"data_policies\":{},\"limits\":{\"yey\":[]},"
+                      "\"refused_fields\":[]}",
+                      "unknown member \"yey\"");
+    expect_bad_config("{\"routes\":[],\"data_policies\":{},\"limits\":{}}", "refused_fields");
+}
+
+static dv_result present(const char *authorization, const char *api_key, dv_slice *ret,
+                         dv_verdict *verdict)
+{
+    dv_api_presented p = {0};
+    dv_api_presented_add(&p, DV_LIT("Host"), DV_LIT("x"));
+    if (authorization != NULL) {
+        dv_api_presented_add(&p, DV_LIT("authorization"), dv_slice_str(authorization));
+    }
+    if (api_key != NULL) {
+        dv_api_presented_add(&p, DV_LIT("X-API-Key"), dv_slice_str(api_key));
+    }
+    return dv_api_presented_get(&p, ret, verdict);
+}
+
+static void test_credentials(void **state)
+{
+    static const struct {
+        const char *authorization;
+        const char *api_key;
+        dv_reason reason;
+        const char *credential;
+    } cases[] = {
+        {NULL, NULL, DV_REASON_NO_CREDENTIAL, NULL},
+        {"Bearer dvk_a", NULL, DV_REASON_UNSET, "dvk_a"},
+        {"bEARER   dvk_a ", NULL, DV_REASON_UNSET, "dvk_a"},
+        {NULL, " dvk_a", DV_REASON_UNSET, "dvk_a"},
+        {"Bearer dvk_a", "dvk_a", DV_REASON_UNSET, "dvk_a"},
+        {"Bearer dvk_a", "dvk_b", DV_REASON_BAD_CREDENTIAL, NULL},
+        {"Basic eA==", NULL, DV_REASON_BAD_CREDENTIAL, NULL},
+        {"Basic eA==", "dvk_a", DV_REASON_BAD_CREDENTIAL, NULL},
+        {"Bearer", NULL, DV_REASON_BAD_CREDENTIAL, NULL},
+        {"Bearer ", NULL, DV_REASON_BAD_CREDENTIAL, NULL},
+        {"Bearer a b", NULL, DV_REASON_BAD_CREDENTIAL, NULL},
+        {NULL, "", DV_REASON_BAD_CREDENTIAL, NULL},
+        {"dvk_a", NULL, DV_REASON_BAD_CREDENTIAL, NULL},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_slice found = {0};
+        dv_verdict verdict = {0};
+        dv_result result = present(cases[i].authorization, cases[i].api_key, &found, &verdict);
+        assert_int_equal(verdict.reason, cases[i].reason);
+        assert_int_equal(verdict.decision, DV_DENY);
+        assert_int_equal(result, cases[i].credential != NULL ? DV_OK : DV_ERR_UNAUTHENTICATED);
+        assert_true(cases[i].credential == NULL || dv_slice_eq_str(found, cases[i].credential));
+    }
+}
+
+static void test_a_credential_header_twice(void **state)
+{
+    dv_api_presented p = {0};
+    dv_slice found = {0};
+    dv_verdict verdict = {0};
+    dv_api_presented_add(&p, DV_LIT("Authorization"), DV_LIT("Bearer dvk_a"));
+    dv_api_presented_add(&p, DV_LIT("Authorization"), DV_LIT("Bearer dvk_a"));
+    assert_int_equal(dv_api_presented_get(&p, &found, &verdict), DV_ERR_UNAUTHENTICATED);
+    assert_int_equal(verdict.reason, DV_REASON_BAD_CREDENTIAL);
+}
+
+static void test_queries(void **state)
+{
+    const fixture *f = *state;
+    static const struct {
+        const char *query;
+        dv_reason reason;
+        const char *text;
+    } cases[] = {
+        {"", DV_REASON_UNSET, ""},
+        {"beta=true&a=b+c%21", DV_REASON_UNSET, "beta=true\na=b c!"},
+        {"key=dvk_abc", DV_REASON_BAD_CREDENTIAL, NULL},
+        {"key=%64vk%5Fabc", DV_REASON_BAD_CREDENTIAL, NULL},
+        {"API%5Fbase=http://x", DV_REASON_BAD_FIELD, NULL},
+        {"a=1&base_url", DV_REASON_BAD_FIELD, NULL},
+        {"a=%", DV_REASON_BAD_REQUEST, NULL},
+        {"a=%4", DV_REASON_BAD_REQUEST, NULL},
+        {"a=%zz", DV_REASON_BAD_REQUEST, NULL},
+        {"a=%ff", DV_REASON_BAD_REQUEST, NULL},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_slice text = {0};
+        dv_verdict verdict = {0};
+        dv_result result =
+            dv_api_query_check(f->config, dv_slice_str(cases[i].query), f->arena, &text, &verdict);
+        assert_int_equal(verdict.reason, cases[i].reason);
+        assert_int_equal(result == DV_OK, cases[i].text != NULL);
+        assert_true(cases[i].text == NULL || dv_slice_eq_str(text, cases[i].text));
+    }
+}
+
+static dv_result check_body(const fixture *f, const char *path, const char *text, dv_api_body *body,
+                            dv_verdict *verdict)
+{
+    static const dv_json_limits limits = {
+        .depth = DV_LIMIT_JSON_DEPTH, .tokens = 1000, .refuse_duplicate_keys = true};
+    const dv_api_route *route = dv_api_route_find(f->config, DV_METHOD_POST, dv_slice_str(path));
+    dv_json json = {0};
+    assert_int_equal(dv_json_scan(dv_slice_str(text), &limits, f->arena, &json, NULL), DV_OK);
+    return dv_api_body_check(f->config, route, &json, f->arena, body, verdict);
+}
+
+static void test_good_bodies(void **state)
+{
+    const fixture *f = *state;
+    dv_api_body body = {0};
+    dv_verdict verdict = {0};
+    const char *chat = "{\"model\":\"gpt\\u002d4o\",\"messages\":[{\"role\":\"user\",\"content\":"
+                       "[{\"type\":\"text\",\"text\":\"hi\"}]},{\"role\":\"assistant\","
+                       "\"content\":null,\"tool_calls\":[]}],\"stream\":true,\"max_tokens\":7,"
+                       "\"n\":2,\"logprobs\":false,\"tools\":[{\"type\":\"function\",\"function\":"
+                       "{\"name\":\"x\",\"parameters\":{\"properties\":{\"base_url\":{}}}}}]}";
+    assert_int_equal(check_body(f, "/v1/chat/completions", chat, &body, &verdict), DV_OK);
+    assert_true(dv_slice_eq_str(body.model, "gpt-4o"));
+    assert_true(body.stream);
+    assert_int_equal(body.max_tokens, 7);
+    assert_int_equal(body.choices, 2);
+    const char *claude = "{\"model\":\"c\",\"max_tokens\":1,\"system\":\"s\",\"messages\":[{"
+                         "\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+                         "\"tool_use_id\":\"t\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}]}"
+                         "],\"tools\":[{\"name\":\"f\",\"input_schema\":{\"base_url\":1}}]}";
+    assert_int_equal(check_body(f, "/v1/messages", claude, &body, &verdict), DV_OK);
+    assert_int_equal(check_body(f, "/api", "[1,{\"x\":[]}]", &body, &verdict), DV_OK);
+    assert_int_equal(body.max_tokens, -1);
+    assert_int_equal(verdict.decision, DV_DENY);
+    assert_int_equal(verdict.reason, DV_REASON_UNSET);
+}
+
+#define TURN "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+
+static void test_bad_bodies(void **state)
+{
+    const fixture *f = *state;
+    static const struct {
+        const char *path;
+        const char *text;
+        const char *param;
+    } cases[] = {
+        {"/v1/chat/completions", "{" TURN "}", "/model"},
+        {"/v1/chat/completions", "{\"model\":\"m\"}", "/messages"},
+        {"/v1/chat/completions", "{\"model\":1," TURN "}", "/model"},
+        {"/v1/chat/completions", "{\"model\":\"a\\\"b\"," TURN "}", "/model"},
+        {"/v1/chat/completions", "{\"model\":\"\"," TURN "}", "/model"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"messages\":[]}", "/messages"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"messages\":[3]}", "/messages/0"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"messages\":[{\"role\":1}]}",
+         "/messages/0/role"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"mystery\":1," TURN "}", "/mystery"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"api_base\":1," TURN "}", "/api_base"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"metadata\":[{\"a/b~\":{\"API_base\":1}}]," TURN "}",
+         "/metadata/0/a~1b~0/API_base"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"metadata\":{\"\\u0061pi_base\":1}," TURN "}",
+         "/metadata/api_base"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"tools\":[{\"function\":{\"base_url\":1}}]," TURN "}",
+         "/tools/0/function/base_url"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"n\":129," TURN "}", "/n"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"n\":0," TURN "}", "/n"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"max_tokens\":-1," TURN "}", "/max_tokens"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"max_tokens\":1e3," TURN "}", "/max_tokens"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"logprobs\":true," TURN "}", "/logprobs"},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"stream\":1," TURN "}", "/stream"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}"
+         "]}",
+         "/messages/0/content/0/type"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[\"x\"]}]}",
+         "/messages/0/content/0"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":{}}]}",
+         "/messages/0/content"},
+        {"/v1/messages", "{\"model\":\"m\"," TURN "}", "/max_tokens"},
+        {"/v1/embeddings", "{\"model\":\"m\",\"input\":[1,2]}", "/input/0"},
+        {"/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",[1]]}", "/input/1"},
+        {"/api", "[{\"base_url\":1}]", "/0/base_url"},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_api_body body = {0};
+        dv_verdict verdict = {0};
+        dv_result result = check_body(f, cases[i].path, cases[i].text, &body, &verdict);
+        assert_int_equal(result, DV_ERR_INVALID);
+        assert_int_equal(verdict.reason, DV_REASON_BAD_FIELD);
+        if (!dv_slice_eq_str(body.param, cases[i].param)) {
+            fail_msg("%s: %.*s", cases[i].text, DV_SLICE_ARGS(body.param));
+        }
+        assert_non_null(strstr(verdict.detail, cases[i].param));
+    }
+    dv_api_body body = {0};
+    dv_verdict verdict = {0};
+    assert_int_equal(check_body(f, "/v1/messages", "[]", &body, &verdict), DV_ERR_INVALID);
+    assert_int_equal(verdict.reason, DV_REASON_BAD_REQUEST);
+}
+
+static void test_long_names_do_not_overflow(void **state)
+{
+    const fixture *f = *state;
+    char text[2000];
+    char name[1500];
+    memset(name, 'n', sizeof(name));
+    (void)snprintf(text, sizeof(text), "{\"%.*s\":{\"api_base\":1}}", (int)sizeof(name), name);
+    dv_api_body body = {0};
+    dv_verdict verdict = {0};
+    assert_int_equal(check_body(f, "/api", text, &body, &verdict), DV_ERR_INVALID);
+    assert_true(body.param.len <= 160);
+}
+
+static void test_models(void **state)
+{
+    const fixture *f = *state;
+    dv_slice entity = {0};
+    char name[DV_LIMIT_NAME + 1];
+    memset(name, 'm', sizeof(name));
+    assert_int_equal(dv_api_model_entity(DV_LIT("org/m:1@b c"), f->arena, &entity), DV_OK);
+    assert_true(dv_slice_eq_str(entity, "Model::\"org/m:1@b c\""));
+    assert_int_equal(dv_api_model_entity(dv_slice_of(name, DV_LIMIT_NAME), f->arena, &entity),
+                     DV_OK);
+    assert_int_equal(dv_api_model_entity(dv_slice_of(name, sizeof(name)), f->arena, &entity),
+                     DV_ERR_INVALID);
+    assert_int_equal(dv_api_model_entity(DV_LIT("a\\"), f->arena, &entity), DV_ERR_INVALID);
+    assert_int_equal(dv_api_model_entity(DV_LIT("\xc3\xa9"), f->arena, &entity), DV_ERR_INVALID);
+}
+
+static void test_media_types(void **state)
+{
+    assert_true(dv_api_type_is_json(DV_LIT("application/json")));
+    assert_true(dv_api_type_is_json(DV_LIT("Application/JSON ; charset=\"UTF-8\"")));
+    assert_true(dv_api_type_is_json(DV_LIT("application/problem+json")));
+    assert_false(dv_api_type_is_json(DV_LIT("application/json; charset=utf-16")));
+    assert_false(dv_api_type_is_json(DV_LIT("application/jsonx")));
+    assert_false(dv_api_type_is_json(DV_LIT("text/json")));
+    assert_false(dv_api_type_is_json(DV_LIT("")));
+    assert_true(dv_api_type_is(DV_LIT("text/event-stream; x=y"), "text/event-stream"));
+}
+
+static void test_charges(void **state)
+{
+    const fixture *f = *state;
+    dv_slice groups[DV_LIMIT_CHARGES_MAX];
+    for (size_t i = 0; i < DV_ARRAY_LEN(groups); i++) {
+        groups[i] = DV_LIT("ml");
+    }
+    dv_principal who = {
+        .type = DV_PRINCIPAL_USER, .name = DV_LIT("alice"), .groups = groups, .group_count = 1};
+    dv_credential credential = {.id = DV_LIT("Ab3dEf9h")};
+    dv_api_charges charges = {0};
+    assert_int_equal(dv_api_charges_caller(f->config, &who, &credential, f->arena, &charges),
+                     DV_OK);
+    assert_int_equal(charges.count, 3);
+    assert_true(dv_slice_eq_str(charges.charges[0].key, "key/Ab3dEf9h"));
+    assert_true(dv_slice_eq_str(charges.charges[2].key, "group/ml"));
+    assert_int_equal(charges.charges[0].cost, 1);
+    dv_auto(buf) dv_buf out = dv_buf_init(4096);
+    assert_int_equal(dv_api_ratelimit_policy_render(&charges, &out), DV_OK);
+    assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key\";q=60;w=60, \"key-2\";q=1000;w=3600, "
+                                                    "\"group\";q=5;w=1"));
+    dv_buf_clear(&out);
+    dv_limit_state limit = {.decided_by = 1, .remaining = 3, .reset_after = DV_SECOND + 1};
+    assert_int_equal(dv_api_ratelimit_render(&charges, &limit, &out), DV_OK);
+    assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key-2\";r=3;t=2"));
+    assert_int_equal(dv_api_retry_after(&limit), 1);
+    limit.retry_after = 2 * DV_SECOND + 1;
+    assert_int_equal(dv_api_retry_after(&limit), 3);
+    limit.decided_by = 3;
+    assert_int_equal(dv_api_ratelimit_render(&charges, &limit, &out), DV_ERR_INVALID);
+    who.group_count = DV_ARRAY_LEN(groups);
+    assert_int_equal(dv_api_charges_caller(f->config, &who, &credential, f->arena, &charges),
+                     DV_ERR_TOO_LARGE);
+}
+
+static void test_denials(void **state)
+{
+    dv_verdict verdict = {0};
+    dv_verdict_deny(&verdict, DV_REASON_BAD_FIELD, "/a\"b: %s", "no");
+    dv_api_denial denial = {.verdict = &verdict, .param = DV_LIT("/a\"b"), .request_id = "id"};
+    dv_auto(buf) dv_buf out = dv_buf_init(4096);
+    assert_int_equal(dv_api_denial_render(&denial, DV_SHAPE_OPENAI, &out), DV_OK);
+    assert_true(dv_slice_eq_str(
+        dv_buf_slice(&out),
+        "{\"error\":{\"message\":\"The body has a field that the route does not allow. "
+        "(/a\\\"b: no)\",\"type\":\"invalid_request_error\",\"param\":\"/a\\\"b\","
+        "\"code\":\"bad_field\"},\"request_id\":\"id\"}"));
+    dv_buf_clear(&out);
+    denial.status = 429;
+    assert_int_equal(dv_api_denial_render_event(&denial, DV_SHAPE_ANTHROPIC, &out), DV_OK);
+    assert_true(dv_slice_starts_with(
+        dv_buf_slice(&out), DV_LIT("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
+                                   "\"rate_limit_error\",\"message\":")));
+    assert_true(dv_slice_ends_with(dv_buf_slice(&out), DV_LIT(",\"request_id\":\"id\"}\n\n")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+        cmocka_unit_test(test_bad_configurations),
+        cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_a_credential_header_twice),
+        cmocka_unit_test_setup_teardown(test_queries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_good_bodies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_names_do_not_overflow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_models, setup, teardown),
+        cmocka_unit_test(test_media_types),
+        cmocka_unit_test_setup_teardown(test_charges, setup, teardown),
+        cmocka_unit_test(test_denials),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
