@@ -13,7 +13,12 @@
 #pragma GCC poison gmtime localtime asctime ctime tmpnam mktemp atoi atol atoll
 
 /* Others' headers use these words for parameters, so only the calls are refused. */
-extern int rand(void) __attribute__((error("use dv_random")));
-extern void srand(unsigned int seed) __attribute__((error("use dv_random")));
+#ifdef __clang__
+#define DV_BANNED(why) __attribute__((deprecated(why)))
+#else
+#define DV_BANNED(why) __attribute__((error(why)))
+#endif
+extern int rand(void) DV_BANNED("use dv_random");
+extern void srand(unsigned int seed) DV_BANNED("use dv_random");
 
 #endif

@@ -65,7 +65,8 @@ dv_result dv_buf_append_byte(dv_buf *buf, uint8_t byte)
 }
 
 /* vsnprintf wants room for a NUL, which may lie beyond max but within cap. */
-static dv_result append_formatted(dv_buf *buf, size_t len, const char *format, va_list args)
+dv_printf(3, 0) static dv_result
+    append_formatted(dv_buf *buf, size_t len, const char *format, va_list args)
 {
     if (len > buf->max || buf->len > buf->max - len) {
         return DV_ERR_TOO_LARGE;

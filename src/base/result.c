@@ -30,8 +30,8 @@ const char *dv_result_name(dv_result result)
     return names[result];
 }
 
-static void fill(dv_error *error, dv_result result, int line, int column, const char *format,
-                 va_list args)
+dv_printf(5, 0) static void fill(dv_error *error, dv_result result, int line, int column,
+                                 const char *format, va_list args)
 {
     error->result = result;
     error->line = line;
