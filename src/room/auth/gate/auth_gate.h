@@ -59,5 +59,5 @@ void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_
  * API of dvarad, with the writer's snapshot). The identity is filled when the key was good, also
  * when the decision is deny; otherwise its names are empty. */
 void dv_auth_gate_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
-                        const dv_auth_request *request, dv_arena *arena,
-                        dv_identity *ret_identity, dv_verdict *verdict);
+                        const dv_auth_request *request, dv_arena *arena, dv_identity *ret_identity,
+                        dv_verdict *verdict);

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/gate/auth_gate.h"
+
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "engine/cedar/cedar.h"
+#include "room/auth/gate/api_key.h"
+#include "room/auth/gate/record.h"
+#include "room/auth/gate/usage.h"
+
+/* Invariants
+ *
+ * 1. Nothing is permitted by a gate that is not ready: its pepper and policies are those of the
+ *    snapshot's generation that is read.
+ * 2. The policy set is parsed again only when its version moved; a set that can't be parsed leaves
+ *    the gate not ready.
+ * 3. Both live secrets of a key are always compared, each in constant time.
+ * 4. A verdict is allowed in one place only, dv_auth_gate_authorize, after scopes and Cedar.
+ */
+
+enum { PEPPER_LEN = DV_HMAC_KEY_LEN };
+
+struct dv_auth_gate {
+    bool ready;
+    uint64_t generation; /* that pepper and policies were last compared with */
+    dv_hmac *hmac;
+    uint8_t pepper[PEPPER_LEN];
+    dv_cedar_policy_set *policies;
+    uint8_t policies_version[DV_SHA256_LEN];
+    dv_usage *usage;
+};
+
+dv_result dv_auth_gate_new(dv_auth_gate **ret_gate)
+{
+    dv_auth_gate *gate = calloc(1, sizeof(*gate));
+    if (gate == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *ret_gate = gate;
+    return DV_OK;
+}
+
+void dv_auth_gate_free(dv_auth_gate *gate)
+{
+    if (gate == NULL) {
+        return;
+    }
+    dv_hmac_free(gate->hmac);
+    dv_cedar_policy_set_free(gate->policies);
+    dv_usage_close(gate->usage);
+    dv_wipe(gate, sizeof(*gate));
+    free(gate);
+}
+
+dv_result dv_auth_gate_note_usage(dv_auth_gate *gate, const char *path, dv_error *error)
+{
+    dv_usage *usage = NULL;
+    DV_TRY(dv_usage_open(path, false, &usage, error));
+    dv_usage_close(gate->usage);
+    gate->usage = usage;
+    return DV_OK;
+}
+
+/* --- what is prepared from the snapshot ------------------------------------------------------ */
+
+static dv_result pepper_load(dv_auth_gate *gate, dv_snapshot *snapshot, dv_error *error)
+{
+    dv_slice pepper;
+    dv_result result = dv_snapshot_get(snapshot, DV_TABLE_META, DV_META_PEPPER, &pepper);
+    if (result != DV_OK || pepper.len != PEPPER_LEN) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE, "the snapshot has no pepper");
+    }
+    if (gate->hmac != NULL &&
+        dv_equal_constant_time(pepper, dv_slice_of(gate->pepper, PEPPER_LEN))) {
+        return DV_OK;
+    }
+    dv_hmac *hmac = NULL;
+    DV_TRY(dv_hmac_new(pepper.ptr, &hmac));
+    dv_hmac_free(gate->hmac);
+    gate->hmac = hmac;
+    memcpy(gate->pepper, pepper.ptr, PEPPER_LEN);
+    return DV_OK;
+}
+
+static dv_result policies_load(dv_auth_gate *gate, dv_snapshot *snapshot, dv_error *error)
+{
+    dv_slice version;
+    dv_slice text;
+    if (dv_snapshot_get(snapshot, DV_TABLE_POLICIES, DV_POLICIES_VERSION, &version) != DV_OK ||
+        version.len != DV_SHA256_LEN ||
+        dv_snapshot_get(snapshot, DV_TABLE_POLICIES, DV_POLICIES_TEXT, &text) != DV_OK) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE, "the snapshot has no policies");
+    }
+    if (gate->policies != NULL &&
+        dv_slice_eq(version, dv_slice_of(gate->policies_version, DV_SHA256_LEN))) {
+        return DV_OK;
+    }
+    dv_cedar_policy_set *policies = NULL;
+    DV_TRY(dv_cedar_parse(text, &policies, error));
+    dv_cedar_policy_set_free(gate->policies);
+    gate->policies = policies;
+    memcpy(gate->policies_version, version.ptr, DV_SHA256_LEN);
+    return DV_OK;
+}
+
+dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot, dv_error *error)
+{
+    uint64_t generation = dv_snapshot_generation(snapshot);
+    if (gate->ready && generation == gate->generation && generation != 0) {
+        return DV_OK;
+    }
+    gate->ready = false;
+    if (generation == 0) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE, "the snapshot is not being read");
+    }
+    DV_TRY(pepper_load(gate, snapshot, error));
+    DV_TRY(policies_load(gate, snapshot, error));
+    gate->generation = generation;
+    gate->ready = true;
+    return DV_OK;
+}
+
+/* The gate must have been refreshed for what is read now. */
+static bool gate_ready(const dv_auth_gate *gate, dv_snapshot *snapshot)
+{
+    return gate->ready && gate->generation == dv_snapshot_generation(snapshot);
+}
+
+/* --- who ------------------------------------------------------------------------------------- */
+
+/* Both secrets are compared whatever the first says, and also when the record is unknown (zeros),
+ * so that time tells nothing (invariant 3). */
+static bool secret_ok(const dv_credential_record *record, const uint8_t mac[DV_SHA256_LEN],
+                      dv_time now)
+{
+    dv_slice presented = dv_slice_of(mac, DV_SHA256_LEN);
+    bool current = dv_equal_constant_time(presented, dv_slice_of(record->secret, DV_SHA256_LEN));
+    bool previous = dv_equal_constant_time(presented, dv_slice_of(record->previous, DV_SHA256_LEN));
+    return (current & (record->owner.len > 0)) | (previous & (now < record->previous_expires));
+}
+
+static dv_result credential_read(dv_snapshot *snapshot, dv_slice id,
+                                 dv_credential_record *ret_record)
+{
+    dv_slice bytes;
+    DV_TRY(dv_snapshot_get(snapshot, DV_TABLE_CREDENTIALS, id, &bytes));
+    return dv_credential_decode(bytes, ret_record);
+}
+
+/* The owner's record, copied into the arena; a suspended owner is as good as none. */
+static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, dv_slice name,
+                                dv_arena *arena, dv_principal *ret_principal)
+{
+    char text[DV_ENTITY_TEXT_MAX];
+    dv_slice entity;
+    dv_slice bytes;
+    dv_principal principal;
+    bool active = false;
+    DV_TRY(dv_entity_text(dv_principal_type_name(type), name, text, &entity));
+    DV_TRY(dv_snapshot_get(snapshot, DV_TABLE_PRINCIPALS, entity, &bytes));
+    DV_TRY(dv_arena_copy(arena, bytes, &bytes));
+    DV_TRY(dv_principal_decode(bytes, arena, &principal, &active));
+    if (!active || !dv_slice_eq(principal.entity, entity)) {
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    *ret_principal = principal;
+    return DV_OK;
+}
+
+static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record *record,
+                               dv_slice id, dv_arena *arena, dv_identity *ret_identity)
+{
+    dv_identity identity = {0};
+    DV_TRY(principal_read(snapshot, record->owner_type, record->owner, arena, &identity.principal));
+    identity.credential.kind = DV_LIT("api_key");
+    identity.credential.scope_count = record->scope_count;
+    DV_TRY(dv_arena_copy(arena, id, &identity.credential.id));
+    DV_TRY(dv_credential_scopes(record, arena, &identity.credential.scopes));
+    *ret_identity = identity;
+    return DV_OK;
+}
+
+static dv_result api_key_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
+                               dv_time now, dv_arena *arena, dv_identity *ret_identity)
+{
+    dv_slice id;
+    uint8_t mac[DV_SHA256_LEN];
+    dv_credential_record record = {0};
+    DV_TRY(dv_api_key_parse(presented, &id));
+    dv_hmac_sign(gate->hmac, presented, mac);
+    dv_result found = credential_read(snapshot, id, &record);
+    bool same = secret_ok(&record, mac, now);
+    DV_TRY(found);
+    if (!same || now >= record.expires) {
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    DV_TRY(identity_make(snapshot, &record, id, arena, ret_identity));
+    if (gate->usage != NULL) {
+        dv_usage_mark(gate->usage, id, now);
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
+                               dv_time now, dv_arena *arena, dv_identity *ret_identity,
+                               dv_verdict *verdict)
+{
+    if (!gate_ready(gate, snapshot)) {
+        dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
+        return DV_ERR_UNAVAILABLE;
+    }
+    if (presented.len == 0) {
+        dv_verdict_deny(verdict, DV_REASON_NO_CREDENTIAL, NULL);
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    if (api_key_check(gate, snapshot, presented, now, arena, ret_identity) != DV_OK) {
+        dv_verdict_deny(verdict, DV_REASON_BAD_CREDENTIAL, NULL);
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
+                               const dv_identity *identity, dv_time now)
+{
+    dv_credential_record record;
+    dv_principal principal;
+    if (!gate_ready(gate, snapshot)) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    if (credential_read(snapshot, identity->credential.id, &record) != DV_OK ||
+        now >= record.expires || record.owner_type != identity->principal.type ||
+        !dv_slice_eq(record.owner, identity->principal.name)) {
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    dv_auto(arena) dv_arena *arena = dv_arena_new(DV_RECORD_MAX);
+    return arena != NULL && principal_read(snapshot, record.owner_type, record.owner, arena,
+                                           &principal) == DV_OK
+               ? DV_OK
+               : DV_ERR_UNAUTHENTICATED;
+}
+
+/* --- may he ---------------------------------------------------------------------------------- */
+
+static bool scope_covers(const dv_credential *credential, dv_slice action)
+{
+    bool covers = credential->scope_count == 0;
+    for (size_t i = 0; i < credential->scope_count && !covers; i++) {
+        covers = dv_slice_eq(credential->scopes[i], action);
+    }
+    return covers;
+}
+
+/* Only the caller has ancestors here; what a resource is part of is not known to the gate yet. */
+static bool entity_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
+{
+    const dv_principal *principal = data;
+    if (!dv_slice_eq(uid, principal->entity)) {
+        return false;
+    }
+    *ret_entity = (dv_cedar_entity){.uid = principal->entity,
+                                    .ancestors = principal->ancestors,
+                                    .ancestor_count = principal->ancestor_count};
+    return true;
+}
+
+/* context.now always; context.address when the caller has one (not over a unix socket). */
+static dv_result context_make(const dv_auth_request *request, dv_arena *arena,
+                              dv_cedar_value *ret_context)
+{
+    dv_cedar_attr *attrs = dv_arena_alloc(arena, 2 * sizeof(*attrs));
+    size_t count = 1;
+    if (attrs == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    attrs[0] = (dv_cedar_attr){DV_LIT("now"), {.type = DV_CEDAR_DATETIME}};
+    attrs[0].value.number = request->now / DV_MILLISECOND;
+    if (request->address.len > 0 && dv_cedar_ip_parse(request->address, &attrs[1].value) == DV_OK) {
+        attrs[count++].name = DV_LIT("address");
+    }
+    return dv_cedar_record(attrs, count, ret_context);
+}
+
+static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
+                        const dv_auth_request *request, dv_arena *arena,
+                        dv_cedar_answer *ret_answer)
+{
+    dv_cedar_value context;
+    dv_cedar_request question = {.principal = identity->principal.entity,
+                                 .resource = request->resource,
+                                 .context = &context};
+    DV_TRY(dv_cedar_uid(arena, DV_LIT("Action"), request->action, &question.action));
+    DV_TRY(context_make(request, arena, &context));
+    return dv_cedar_decide(gate->policies, &question, entity_lookup, (void *)&identity->principal,
+                           arena, ret_answer);
+}
+
+static void policy_name(const dv_slice *ids, size_t count, char out[DV_VERDICT_POLICY_MAX])
+{
+    snprintf(out, DV_VERDICT_POLICY_MAX, "%.*s", count > 0 ? (int)ids[0].len : 0,
+             count > 0 ? (const char *)ids[0].ptr : "");
+}
+
+/* Cedar leaves a policy out that errors; it may have been the one that forbids, so any error
+ * refuses. */
+static void answer_apply(const dv_cedar_answer *answer, dv_slice action, dv_verdict *verdict)
+{
+    bool failed = answer->error_count > 0;
+    char policy[DV_VERDICT_POLICY_MAX];
+    policy_name(failed ? answer->errors : answer->reasons,
+                failed ? answer->error_count : answer->reason_count, policy);
+    if (failed) {
+        dv_verdict_deny(verdict, DV_REASON_INTERNAL, "Policy %s could not be evaluated.", policy);
+    } else if (answer->decision == DV_ALLOW) {
+        dv_verdict_allow(verdict, policy);
+    } else if (answer->reason_count > 0) {
+        dv_verdict_deny(verdict, DV_REASON_FORBIDDEN, NULL);
+    } else {
+        dv_verdict_deny(verdict, DV_REASON_NOT_PERMITTED, "No role of the caller permits %.*s.",
+                        DV_SLICE_ARGS(action));
+    }
+    if (verdict->decision == DV_DENY) {
+        snprintf(verdict->policy, sizeof(verdict->policy), "%s", policy);
+    }
+}
+
+void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
+                            const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict)
+{
+    dv_cedar_answer answer = {0};
+    if (!gate_ready(gate, snapshot)) {
+        dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
+    } else if (!scope_covers(&identity->credential, request->action)) {
+        dv_verdict_deny(verdict, DV_REASON_SCOPE, "The key's scopes do not include %.*s.",
+                        DV_SLICE_ARGS(request->action));
+    } else if (decide(gate, identity, request, arena, &answer) != DV_OK) {
+        dv_verdict_deny(verdict, DV_REASON_INTERNAL, "The policies could not be evaluated.");
+    } else {
+        answer_apply(&answer, request->action, verdict);
+    }
+}
+
+void dv_auth_gate_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
+                        const dv_auth_request *request, dv_arena *arena, dv_identity *ret_identity,
+                        dv_verdict *verdict)
+{
+    *ret_identity = (dv_identity){0};
+    if (dv_snapshot_begin(snapshot) != DV_OK) {
+        dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
+        return;
+    }
+    if (dv_auth_gate_refresh(gate, snapshot, NULL) != DV_OK) {
+        dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
+    } else if (dv_auth_gate_api_key(gate, snapshot, presented, request->now, arena, ret_identity,
+                                    verdict) == DV_OK) {
+        dv_auth_gate_authorize(gate, snapshot, ret_identity, request, arena, verdict);
+    }
+    dv_snapshot_end(snapshot);
+}
