@@ -251,6 +251,8 @@ static void test_good_bodies(void **state)
                          "],\"tools\":[{\"name\":\"f\",\"input_schema\":{\"base_url\":1}}]}";
     assert_int_equal(check_body(f, "/v1/messages", claude, &body, &verdict), DV_OK);
     assert_int_equal(check_body(f, "/api", "[1,{\"x\":[]}]", &body, &verdict), DV_OK);
+    const char *image = "{\"image\":{\"url\":\"https://example.org/cat.png\"}}";
+    assert_int_equal(check_body(f, "/api", image, &body, &verdict), DV_OK);
     assert_int_equal(body.max_tokens, -1);
     assert_int_equal(verdict.decision, DV_DENY);
     assert_int_equal(verdict.reason, DV_REASON_UNSET);
@@ -305,6 +307,7 @@ static void test_bad_bodies(void **state)
         {"/v1/embeddings", "{\"model\":\"m\",\"input\":[1,2]}", "/input/0"},
         {"/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",[1]]}", "/input/1"},
         {"/api", "[{\"base_url\":1}]", "/0/base_url"},
+        {"/api", "{\"image\":{\"url\":\"http://169.254.169.254/\"}}", "/image/url"},
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
         dv_api_body body = {0};

@@ -3,6 +3,7 @@
 #include "room/api/gate/api_request.h"
 
 #include "base/caps.h"
+#include "room/api/gate/api_url.h"
 
 enum { POINTER_MAX = 160, CHOICES_MAX = 128, PARTS_DEPTH = 4 };
 
@@ -115,6 +116,27 @@ static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
            (depth == 2 && dv_slice_eq_str(name, "input_schema"));
 }
 
+/* A model server fetches what such a member names, from inside the network. */
+static bool is_private_url(const checker *c, uint32_t key)
+{
+    static const char *const names[] = {"url",      "uri",       "image_url",
+                                        "file_url", "video_url", "audio_url"};
+    dv_slice name = {0}, value = {0};
+    if (type_of(c, key + 1) != DV_JSON_STRING) {
+        return false;
+    }
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK ||
+        dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK) {
+        return true;
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        if (dv_slice_eq_nocase(name, dv_slice_str(names[i]))) {
+            return dv_api_url_is_private(value);
+        }
+    }
+    return false;
+}
+
 static dv_result check_refused(const checker *c)
 {
     bool object = type_of(c, 0) == DV_JSON_OBJECT;
@@ -127,6 +149,9 @@ static dv_result check_refused(const checker *c)
         }
         if (is_refused(c, i)) {
             return deny(c, i, "this field is not allowed");
+        }
+        if (is_private_url(c, i)) {
+            return deny(c, i, "this URL does not lead to the public internet");
         }
         i = is_tool_schema(c, i, tools) ? next_of(c, i) : i + 1;
     }
