@@ -12,6 +12,13 @@
 typedef struct dv_detect_rules dv_detect_rules;     /* compiled, read-only, shared by all scans */
 typedef struct dv_detect_scratch dv_detect_scratch; /* one for each thread (worker) */
 
+/* A text and where in it the detector's one value stands: its documentation and its test. */
+typedef struct dv_detector_example {
+    const char *text;
+    uint32_t start;
+    uint32_t end;
+} dv_detector_example;
+
 /* What rules/detectors says of one detector. Lives as long as the program. */
 typedef struct dv_detector_info {
     const char *id;         /* "payment_card" */
@@ -21,10 +28,12 @@ typedef struct dv_detector_info {
     const char *doc;        /* one sentence: what is found and what is not */
     uint8_t request_action; /* dv_content_action, unless the policy says otherwise */
     uint8_t answer_action;
-    uint8_t keep_last;           /* characters that a mask may show */
-    uint32_t max_length;         /* of its values, in bytes */
-    const char *const *examples; /* texts with exactly one finding of this detector; NULL-ended */
-    const char *const *counter_examples; /* texts without; NULL-ended */
+    uint8_t keep_last;   /* characters that a mask may show */
+    uint32_t max_length; /* of its values, in bytes */
+    const dv_detector_example *examples;
+    size_t example_count;
+    const dv_detector_example *counter_examples; /* texts without such a value */
+    size_t counter_example_count;
 } dv_detector_info;
 
 /* Compiles the rules that were built into the program (tens of milliseconds: once a process). */
@@ -52,7 +61,7 @@ enum { DV_DETECT_MAX = 64 };
  * can be joined with NULs and searched at once; context words are seen across it.
  *
  * Findings are sorted by start and do not overlap: values that do are one finding over all their
- * bytes, named after the longest, then surest. They lie in the arena. Errors: DV_ERR_TOO_LARGE
+ * bytes, named after the surest, then longest. They lie in the arena. Errors: DV_ERR_TOO_LARGE
  * beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY: treat as blocked. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
                                  dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turns rules/detectors/*.yaml into the C table of the detectors.
+
+Usage: generate.py OUT.c FILE.yaml...   Refuses what it does not understand, naming file and key.
+"""
+import re
+import sys
+
+import yaml
+
+MACROS = {
+    # What stands between the digits of a number: space, full stop, hyphen, no-break space, U+2010 to
+    # U+2015, narrow no-break space.
+    "{sep}": r"(?:[ .-]|\xC2\xA0|\xE2\x80[\x90-\x95\xAF])",
+    "{hyphen}": r"(?:-|\xE2\x80[\x90-\x92])",
+    # Triggers that several detectors share: each one more costs every text.
+    "{seven_digits}": r"(?:[0-9](?:[ .()/-]|\xC2\xA0|\xE2\x80[\x90-\x95\xAF]){0,3}){6}[0-9]",
+    "{four_digits}": r"[A-Za-z][0-9]{4}[A-Za-z]",
+}
+CATEGORIES = {"personal", "payment", "government_id", "credential"}
+ACTIONS = {"block": "DV_ACTION_BLOCK", "alert": "DV_ACTION_ALERT", "mask": "DV_ACTION_MASK",
+           "placeholder": "DV_ACTION_PLACEHOLDER"}
+CONTEXTS = {"none": "DV_CONTEXT_NONE", "optional": "DV_CONTEXT_OPTIONAL",
+            "required": "DV_CONTEXT_REQUIRED"}
+TOP = {"id", "name", "category", "label", "doc", "keep_last", "score", "bytes", "max_length",
+       "patterns", "examples", "counter_examples", "context", "unless", "actions"}
+OPTIONAL_TOP = {"context", "unless", "actions"}
+PATTERN = {"find", "back", "ahead", "match", "check", "context", "entropy", "score"}
+OPEN, CLOSE = "⟦", "⟧"
+MAX_DETECTORS = 64
+MAX_LABEL = 24
+MAX_DISTANCE = 96
+
+
+class Bad(Exception):
+    pass
+
+
+def need(condition, message):
+    if not condition:
+        raise Bad(message)
+
+
+def check_keys(where, found, known, optional):
+    need(isinstance(found, dict), f"{where}: is no map")
+    for key in found:
+        need(key in known, f"{where}: unknown key '{key}'")
+    for key in sorted(known - optional):
+        need(key in found, f"{where}: '{key}' is missing")
+
+
+def expand(regex):
+    for name, text in MACROS.items():
+        regex = regex.replace(name, text)
+    return regex
+
+
+def byte_set(text):
+    """The bytes that a regex class's inside matches, as a set."""
+    pattern = re.compile(b"[" + text.encode("latin-1") + b"]")
+    return {b for b in range(256) if pattern.match(bytes([b]))}
+
+
+def words_regex(words):
+    """Words as a pattern: spaces match any short gap, a trailing * leaves the end open."""
+    parts = []
+    for word in words:
+        need(isinstance(word, str) and word, "a context word is no text")
+        open_end = word.endswith("*")
+        body = r"[\s_-]{0,2}".join(re.escape(p) for p in word.rstrip("*").split())
+        parts.append(body + ("" if open_end else "(?![A-Za-z])"))
+    return "(?i)(?<![A-Za-z])(?:" + "|".join(parts) + ")"
+
+
+def surroundings(where, found):
+    check_keys(where, found, {"distance", "words"}, set())
+    need(isinstance(found["distance"], int) and 0 < found["distance"] <= MAX_DISTANCE,
+         f"{where}: distance is 1 to {MAX_DISTANCE} bytes")
+    return words_regex(found["words"]), found["distance"]
+
+
+def example(where, found, marked):
+    """A text, or pieces of one (so that scanners of source code do not take it for a secret)."""
+    text = "".join(found) if isinstance(found, list) else found
+    need(isinstance(text, str), f"{where}: is no text")
+    if not marked:
+        need(OPEN not in text, f"{where}: a counter-example has no mark")
+        return text.encode(), 0, 0
+    need(text.count(OPEN) == 1 and text.count(CLOSE) == 1, f"{where}: needs one {OPEN}value{CLOSE}")
+    before, rest = text.split(OPEN)
+    value, after = rest.split(CLOSE)
+    start = len(before.encode())
+    return (before + value + after).encode(), start, start + len(value.encode())
+
+
+def read_detector(path):
+    with open(path, encoding="utf-8") as file:
+        found = yaml.safe_load(file)
+    check_keys(path, found, TOP, OPTIONAL_TOP)
+    need(re.fullmatch(r"[a-z][a-z0-9_]{1,31}", found["id"]), f"{path}: id")
+    need(path.endswith(f"/{found['id']}.yaml"), f"{path}: the file is not named after its id")
+    need(re.fullmatch(r"[A-Z][A-Z0-9_]{1,%d}" % (MAX_LABEL - 1), found["label"]), f"{path}: label")
+    need(found["category"] in CATEGORIES, f"{path}: category is one of {sorted(CATEGORIES)}")
+    need(0 <= found["keep_last"] <= 4, f"{path}: keep_last is 0 to 4")
+    need(1 <= found["max_length"] <= 20000, f"{path}: max_length is 1 to 20000")
+    need(1 <= found["score"] <= 100, f"{path}: score is 1 to 100")
+    actions = {"request": "placeholder", "answer": "mask", **found.get("actions", {})}
+    check_keys(f"{path}: actions", actions, {"request", "answer"}, set())
+    found["actions"] = {side: ACTIONS[action] for side, action in actions.items()}
+    found["byte_set"] = byte_set(found["bytes"])
+    need(0 not in found["byte_set"], f"{path}: NUL ends every value, so it can't be in one")
+    for side in ("context", "unless"):
+        found[side] = surroundings(f"{path}: {side}", found[side]) if side in found else (None, 0)
+    for number, pattern in enumerate(found["patterns"]):
+        where = f"{path}: pattern {number + 1}"
+        check_keys(where, pattern, PATTERN, {"back", "ahead", "check", "context", "entropy", "score"})
+        need(pattern.get("context", "none") in CONTEXTS, f"{where}: context")
+        need(pattern.get("context", "none") == "none" or found["context"][0],
+             f"{where}: the detector has no context words")
+        need(("back" in pattern) != ("ahead" in pattern), f"{where}: needs back or ahead")
+        need(1 <= pattern.get("back", 1) <= 4096, f"{where}: back is 1 to 4096")
+        need(1 <= pattern.get("ahead", 1) <= MAX_DISTANCE, f"{where}: ahead is 1 to {MAX_DISTANCE}")
+    found["examples"] = [example(f"{path}: example {n + 1}", e, True)
+                         for n, e in enumerate(found["examples"])]
+    found["counter_examples"] = [example(f"{path}: counter-example {n + 1}", e, False)
+                                 for n, e in enumerate(found["counter_examples"])]
+    need(found["examples"] and found["counter_examples"], f"{path}: needs examples of both kinds")
+    for text, start, end in found["examples"]:
+        value = text[start:end]
+        need(end - start <= found["max_length"], f"{path}: {value!r} is longer than max_length")
+        odd = set(value) - found["byte_set"]
+        need(not odd, f"{path}: {value!r} has bytes that 'bytes' leaves out: {bytes(odd)!r}")
+    return found
+
+
+def c_string(text):
+    if text is None:
+        return "NULL"
+    data = text if isinstance(text, bytes) else text.encode("utf-8")
+    out = []
+    for byte in data:
+        if byte in b'"\\':
+            out.append("\\" + chr(byte))
+        elif byte == 0x3F or not 0x20 <= byte < 0x7F:  # '?' too: no trigraphs
+            out.append(f"\\{byte:03o}")
+        else:
+            out.append(chr(byte))
+    return '"' + "".join(out) + '"'
+
+
+def c_examples(name, examples):
+    rows = ",\n".join(f"    {{{c_string(t)}, {s}, {e}}}" for t, s, e in examples)
+    return f"static const dv_detector_example {name}[] = {{\n{rows},\n}};\n"
+
+
+def c_info(d):
+    i = d["id"]
+    return (f"    {{{c_string(i)}, {c_string(d['name'])}, {c_string(d['category'])}, "
+            f"{c_string(d['label'])}, {c_string(d['doc'])}, {d['actions']['request']}, "
+            f"{d['actions']['answer']}, {d['keep_last']}, {d['max_length']}, "
+            f"examples_{i}, {len(d['examples'])}, "
+            f"counter_examples_{i}, {len(d['counter_examples'])}}},\n")
+
+
+def c_rule(d):
+    words = [0, 0, 0, 0]
+    for byte in d["byte_set"]:
+        words[byte // 64] |= 1 << (byte % 64)
+    bits = ", ".join(f"UINT64_C(0x{w:x})" for w in words)
+    return (f"    {{{c_string(d['context'][0])}, {c_string(d['unless'][0])}, {d['context'][1]}, "
+            f"{d['unless'][1]}, {{{bits}}}}},\n")
+
+
+def c_pattern(index, d, pattern, triggers):
+    check = pattern.get("check")
+    return (f"    {{{c_string(expand(pattern['match']))}, "
+            f"{'dv_detect_check_' + check if check else 'NULL'}, {triggers[expand(pattern['find'])]}, "
+            f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
+            f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}}},\n")
+
+
+def write(out, detectors):
+    triggers = {}
+    for d in detectors:
+        for pattern in d["patterns"]:
+            triggers.setdefault(expand(pattern["find"]), len(triggers))
+    rows = sorted(((triggers[expand(p["find"])], i, n) for i, d in enumerate(detectors)
+                   for n, p in enumerate(d["patterns"])))
+    with open(out, "w", encoding="utf-8") as file:
+        file.write("/* Made by src/engine/detect/generate.py from rules/detectors. */\n"
+                   '#include "engine/detect/detect_rules.h"\n\n')
+        for d in detectors:
+            file.write(c_examples(f"examples_{d['id']}", d["examples"]))
+            file.write(c_examples(f"counter_examples_{d['id']}", d["counter_examples"]))
+        file.write("\nconst dv_detector_info dv_detect_infos[] = {\n")
+        file.writelines(c_info(d) for d in detectors)
+        file.write(f"}};\nconst size_t dv_detect_info_count = {len(detectors)};\n\n"
+                   "const dv_detect_rule dv_detect_rule_table[] = {\n")
+        file.writelines(c_rule(d) for d in detectors)
+        file.write("};\n\nconst char *const dv_detect_triggers[] = {\n")
+        file.writelines(f"    {c_string(t)},\n" for t in triggers)
+        file.write(f"}};\nconst size_t dv_detect_trigger_count = {len(triggers)};\n\n"
+                   "/* Sorted by trigger. */\nconst dv_detect_pattern dv_detect_patterns[] = {\n")
+        file.writelines(c_pattern(i, detectors[i], detectors[i]["patterns"][n], triggers)
+                        for _, i, n in rows)
+        file.write(f"}};\nconst size_t dv_detect_pattern_count = {len(rows)};\n")
+
+
+def main(out, paths):
+    detectors = []
+    for path in sorted(paths):
+        try:
+            detectors.append(read_detector(path))
+        except (Bad, yaml.YAMLError, KeyError, TypeError, re.error) as error:
+            sys.exit(f"{path}: {error}" if path not in str(error) else str(error))
+    if len(detectors) > MAX_DETECTORS:
+        sys.exit(f"{len(detectors)} detectors; the engine's bit sets hold {MAX_DETECTORS}")
+    write(out, detectors)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

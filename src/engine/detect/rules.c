@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/detect_rules.h"
+
+enum {
+    MATCH_STEPS_MAX = 1000000,  /* of one PCRE2 call; patterns are bounded, this is a net */
+    JIT_STACK_START = 32 << 10, /* bytes */
+    JIT_STACK_MAX = 512 << 10,
+};
+
+size_t dv_detect_count(void)
+{
+    return dv_detect_info_count;
+}
+
+const dv_detector_info *dv_detect_info(size_t index)
+{
+    return index < dv_detect_info_count ? &dv_detect_infos[index] : NULL;
+}
+
+ptrdiff_t dv_detect_index(const char *id)
+{
+    for (size_t i = 0; i < dv_detect_info_count; i++) {
+        if (strcmp(dv_detect_infos[i].id, id) == 0) {
+            return (ptrdiff_t)i;
+        }
+    }
+    return -1;
+}
+
+/* ---- compiling ---- */
+
+static dv_result compile_triggers(dv_detect_rules *rules, dv_error *error)
+{
+    size_t count = dv_detect_trigger_count;
+    dv_auto(free) unsigned *flags = calloc(count, sizeof(*flags));
+    dv_auto(free) unsigned *ids = calloc(count, sizeof(*ids));
+    if (flags == NULL || ids == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        flags[i] = HS_FLAG_DOTALL;
+        ids[i] = (unsigned)i;
+    }
+    hs_compile_error_t *failure = NULL;
+    if (hs_compile_multi(dv_detect_triggers, flags, ids, (unsigned)count, HS_MODE_BLOCK, NULL,
+                         &rules->database, &failure) != HS_SUCCESS) {
+        int which = failure->expression;
+        dv_result result =
+            dv_error_set(error, DV_ERR_INVALID, "detector trigger %s: %s",
+                         which >= 0 ? dv_detect_triggers[which] : "(all)", failure->message);
+        (void)hs_free_compile_error(failure);
+        return result;
+    }
+    return DV_OK;
+}
+
+static dv_result compile_one(const char *pattern, const char *detector, pcre2_code **ret_code,
+                             dv_error *error)
+{
+    int number = 0;
+    PCRE2_SIZE offset = 0;
+    pcre2_code *code = pcre2_compile(
+        (PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+        PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_UTF | PCRE2_DOLLAR_ENDONLY, &number, &offset, NULL);
+    if (code == NULL) {
+        char message[128];
+        pcre2_get_error_message(number, (PCRE2_UCHAR *)message, sizeof(message));
+        return dv_error_set(error, DV_ERR_INVALID, "detector %s: pattern, byte %zu: %s", detector,
+                            (size_t)offset, message);
+    }
+    if (pcre2_jit_compile(code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) != 0) {
+        pcre2_code_free(code);
+        return dv_error_set(error, DV_ERR_UNSUPPORTED, "detector %s: PCRE2 has no JIT here",
+                            detector);
+    }
+    *ret_code = code;
+    return DV_OK;
+}
+
+static dv_result compile_patterns(dv_detect_rules *rules, dv_error *error)
+{
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        DV_TRY(compile_one(pattern->match, dv_detect_infos[pattern->detector].id,
+                           &rules->patterns[i], error));
+    }
+    for (size_t i = 0; i < dv_detect_info_count; i++) {
+        const dv_detect_rule *rule = &dv_detect_rule_table[i];
+        if (rule->context != NULL) {
+            DV_TRY(compile_one(rule->context, dv_detect_infos[i].id, &rules->contexts[i], error));
+        }
+        if (rule->unless != NULL) {
+            DV_TRY(compile_one(rule->unless, dv_detect_infos[i].id, &rules->exceptions[i], error));
+        }
+    }
+    return DV_OK;
+}
+
+static void index_patterns(dv_detect_rules *rules)
+{
+    size_t next = 0;
+    for (size_t trigger = 0; trigger < dv_detect_trigger_count; trigger++) {
+        rules->first_pattern[trigger] = (uint16_t)next;
+        while (next < dv_detect_pattern_count && dv_detect_patterns[next].trigger == trigger) {
+            next++;
+        }
+    }
+    rules->first_pattern[dv_detect_trigger_count] = (uint16_t)next;
+}
+
+static void index_bytes(dv_detect_rules *rules)
+{
+    for (size_t byte = 0; byte < 256; byte++) {
+        for (size_t i = 0; i < dv_detect_info_count; i++) {
+            uint64_t bits = dv_detect_rule_table[i].bytes[byte / 64];
+            rules->may_hold[byte] |= ((bits >> (byte % 64)) & 1) << i;
+        }
+    }
+}
+
+dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
+{
+    dv_auto(detect_rules) dv_detect_rules *rules = calloc(1, sizeof(*rules));
+    if (rules == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    rules->patterns = calloc(dv_detect_pattern_count, sizeof(pcre2_code *));
+    rules->contexts = calloc(dv_detect_info_count, sizeof(pcre2_code *));
+    rules->exceptions = calloc(dv_detect_info_count, sizeof(pcre2_code *));
+    rules->first_pattern = calloc(dv_detect_trigger_count + 1, sizeof(uint16_t));
+    if (rules->patterns == NULL || rules->contexts == NULL || rules->exceptions == NULL ||
+        rules->first_pattern == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    index_patterns(rules);
+    index_bytes(rules);
+    DV_TRY(compile_triggers(rules, error));
+    DV_TRY(compile_patterns(rules, error));
+    *ret_rules = rules;
+    rules = NULL;
+    return DV_OK;
+}
+
+static void free_codes(pcre2_code **codes, size_t count)
+{
+    for (size_t i = 0; codes != NULL && i < count; i++) {
+        pcre2_code_free(codes[i]);
+    }
+    free(codes);
+}
+
+void dv_detect_rules_free(dv_detect_rules *rules)
+{
+    if (rules == NULL) {
+        return;
+    }
+    free_codes(rules->patterns, dv_detect_pattern_count);
+    free_codes(rules->contexts, dv_detect_info_count);
+    free_codes(rules->exceptions, dv_detect_info_count);
+    free(rules->first_pattern);
+    (void)hs_free_database(rules->database);
+    free(rules);
+}
+
+/* ---- scratch ---- */
+
+static bool make_contexts(dv_detect_scratch *scratch)
+{
+    scratch->data = pcre2_match_data_create(1, NULL);
+    scratch->match = pcre2_match_context_create(NULL);
+    scratch->words = pcre2_match_context_create(NULL);
+    scratch->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
+    scratch->cursor = calloc(dv_detect_pattern_count, sizeof(size_t));
+    if (scratch->data == NULL || scratch->match == NULL || scratch->words == NULL ||
+        scratch->stack == NULL || scratch->cursor == NULL) {
+        return false;
+    }
+    pcre2_jit_stack_assign(scratch->match, NULL, scratch->stack);
+    pcre2_set_match_limit(scratch->match, MATCH_STEPS_MAX);
+    pcre2_set_match_limit(scratch->words, MATCH_STEPS_MAX);
+    return true;
+}
+
+dv_result dv_detect_scratch_new(const dv_detect_rules *rules, dv_detect_scratch **ret_scratch)
+{
+    dv_auto(detect_scratch) dv_detect_scratch *scratch = calloc(1, sizeof(*scratch));
+    if (scratch == NULL || !make_contexts(scratch) ||
+        hs_alloc_scratch(rules->database, &scratch->hs) != HS_SUCCESS) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *ret_scratch = scratch;
+    scratch = NULL;
+    return DV_OK;
+}
+
+void dv_detect_scratch_free(dv_detect_scratch *scratch)
+{
+    if (scratch == NULL) {
+        return;
+    }
+    pcre2_match_data_free(scratch->data);
+    pcre2_match_context_free(scratch->match);
+    pcre2_match_context_free(scratch->words);
+    pcre2_jit_stack_free(scratch->stack);
+    (void)hs_free_scratch(scratch->hs);
+    free(scratch->cursor);
+    free(scratch);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/detect_rules.h"
+
+#include "base/caps.h"
+
+/* One search of one text.
+ *
+ * 1. Every byte is a start that a pattern tries at most once, however many triggers ask for it
+ *    (`cursor`), so the work stays linear in the text.
+ * 2. A candidate that its check refuses hides nothing: the search goes on one byte after its start.
+ * 3. Any failure of a library ends the search with an error, never with fewer findings. */
+
+enum {
+    SCORE_CONTEXT = 5,      /* words around make a finding surer */
+    TRIGGER_LOOKBACK = 112, /* bytes before `from` in which a trigger may end or begin */
+};
+
+typedef struct search {
+    const dv_detect_rules *rules;
+    dv_detect_scratch *scratch;
+    dv_slice text;
+    size_t from;
+    size_t scanned_from; /* what vectorscan's offsets count from */
+    uint64_t enabled;
+    dv_arena *arena;
+    dv_finding *found;
+    size_t count;
+    size_t room;
+    dv_result result;
+} search;
+
+/* ---- a candidate ---- */
+
+static bool words_before(search *s, pcre2_code *words, size_t distance, size_t start,
+                         bool *ret_found)
+{
+    size_t begin = start > distance ? start - distance : 0;
+    pcre2_set_offset_limit(s->scratch->words, start);
+    int rc = pcre2_match(words, s->text.ptr, start, begin, 0, s->scratch->data, s->scratch->words);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+        s->result = DV_ERR_TOO_LARGE;
+        return false;
+    }
+    *ret_found = rc >= 0;
+    return true;
+}
+
+/* Whether the words before `start` let the pattern find something there. */
+static bool surroundings_allow(search *s, const dv_detect_pattern *pattern, size_t start,
+                               bool *ret_allow, bool *ret_context)
+{
+    const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
+    bool context = false;
+    bool exception = false;
+    if (pattern->context != DV_CONTEXT_NONE &&
+        !words_before(s, s->rules->contexts[pattern->detector], rule->context_distance, start,
+                      &context)) {
+        return false;
+    }
+    if (rule->unless != NULL && !words_before(s, s->rules->exceptions[pattern->detector],
+                                              rule->unless_distance, start, &exception)) {
+        return false;
+    }
+    *ret_context = context;
+    *ret_allow = !exception && (context || pattern->context != DV_CONTEXT_REQUIRED);
+    return true;
+}
+
+static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
+                             const dv_detect_candidate *candidate)
+{
+    if (s->count == DV_LIMIT_FINDINGS) {
+        return DV_ERR_TOO_LARGE;
+    }
+    if (s->count == s->room) {
+        size_t room = s->room == 0 ? 16 : s->room * 2;
+        dv_finding *bigger = dv_arena_alloc_raw(s->arena, room * sizeof(*bigger));
+        if (bigger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (s->count > 0) {
+            memcpy(bigger, s->found, s->count * sizeof(*bigger));
+        }
+        s->found = bigger;
+        s->room = room;
+    }
+    unsigned score = candidate->score + (candidate->context ? SCORE_CONTEXT : 0);
+    s->found[s->count++] = (dv_finding){
+        .detector = dv_detect_infos[pattern->detector].id,
+        .start = (uint32_t)candidate->start,
+        .end = (uint32_t)candidate->end,
+        .score = (uint8_t)DV_MIN(score, 100u),
+    };
+    return DV_OK;
+}
+
+/* Judges what PCRE2 found; *ret_next is where the search goes on. */
+static bool judge(search *s, const dv_detect_pattern *pattern, size_t start, size_t end,
+                  size_t *ret_next)
+{
+    dv_detect_candidate candidate = {s->text, start, end, false, pattern->score};
+    bool allow = false;
+    *ret_next = start + 1;
+    if (!surroundings_allow(s, pattern, start, &allow, &candidate.context)) {
+        return false;
+    }
+    if (!allow || (pattern->check != NULL && !pattern->check(&candidate))) {
+        return true;
+    }
+    dv_slice value = dv_slice_sub(s->text, start, candidate.end - start);
+    if (pattern->entropy > 0 && dv_detect_entropy(value) < pattern->entropy) {
+        return true;
+    }
+    s->result = add_finding(s, pattern, &candidate);
+    *ret_next = candidate.end;
+    return s->result == DV_OK;
+}
+
+/* Tries the starts in [begin, end). */
+static bool try_starts(search *s, size_t index, size_t begin, size_t end)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    dv_detect_scratch *scratch = s->scratch;
+    pcre2_set_offset_limit(scratch->match, end - 1);
+    while (begin < end) {
+        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin, 0,
+                             scratch->data, scratch->match);
+        if (rc == PCRE2_ERROR_NOMATCH) {
+            break;
+        }
+        if (rc < 0) {
+            s->result = DV_ERR_TOO_LARGE;
+            return false;
+        }
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(scratch->data);
+        if (!judge(s, pattern, span[0], span[1], &begin)) {
+            return false;
+        }
+    }
+    scratch->cursor[index] = DV_MAX(begin, end);
+    return true;
+}
+
+/* vectorscan's callback: trigger `id` ended before `to`. */
+static int on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                      void *data)
+{
+    search *s = data;
+    size_t end = s->scanned_from + (size_t)to;
+    for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        if (((s->enabled >> pattern->detector) & 1) == 0) {
+            continue;
+        }
+        size_t begin = end > pattern->back ? end - pattern->back : 0;
+        begin = DV_MAX(begin, DV_MAX(s->from, s->scratch->cursor[i]));
+        size_t limit = DV_MIN(end + pattern->ahead, s->text.len);
+        if (begin < limit && !try_starts(s, i, begin, limit)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- overlaps ---- */
+
+static int by_start(const void *a, const void *b)
+{
+    const dv_finding *x = a;
+    const dv_finding *y = b;
+    if (x->start != y->start) {
+        return x->start < y->start ? -1 : 1;
+    }
+    return x->end > y->end ? -1 : x->end < y->end;
+}
+
+static bool names_better(const dv_finding *a, uint32_t length, const dv_finding *b,
+                         uint32_t other_length)
+{
+    return a->score > b->score || (a->score == b->score && length > other_length);
+}
+
+/* Values that overlap become one over all their bytes, so that no part of any is left bare. */
+static size_t merge(dv_finding *found, size_t count)
+{
+    qsort(found, count, sizeof(*found), by_start);
+    size_t kept = 0;
+    uint32_t named = 0; /* length of the value that names found[kept - 1] */
+    for (size_t i = 0; i < count; i++) {
+        uint32_t length = found[i].end - found[i].start;
+        if (kept == 0 || found[i].start >= found[kept - 1].end) {
+            found[kept++] = found[i];
+            named = length;
+            continue;
+        }
+        dv_finding *last = &found[kept - 1];
+        if (names_better(&found[i], length, last, named)) {
+            last->detector = found[i].detector;
+            last->score = found[i].score;
+            named = length;
+        }
+        last->end = DV_MAX(last->end, found[i].end);
+    }
+    return kept;
+}
+
+/* ---- the two entries ---- */
+
+dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
+                         size_t from, uint64_t enabled, dv_arena *arena,
+                         const dv_finding **ret_findings, size_t *ret_count)
+{
+    if (text.len > UINT32_MAX || from > text.len) {
+        return DV_ERR_TOO_LARGE;
+    }
+    search s = {
+        .rules = rules,
+        .scratch = scratch,
+        .text = text,
+        .from = from,
+        .scanned_from = from > TRIGGER_LOOKBACK ? from - TRIGGER_LOOKBACK : 0,
+        .enabled = enabled,
+        .arena = arena,
+    };
+    memset(scratch->cursor, 0, dv_detect_pattern_count * sizeof(size_t));
+    if (text.len > from) {
+        hs_error_t rc =
+            hs_scan(rules->database, (const char *)text.ptr + s.scanned_from,
+                    (unsigned)(text.len - s.scanned_from), 0, scratch->hs, on_trigger, &s);
+        if (rc != HS_SUCCESS) {
+            return s.result != DV_OK ? s.result : DV_ERR_INTERNAL;
+        }
+    }
+    *ret_count = s.count > 1 ? merge(s.found, s.count) : s.count;
+    *ret_findings = s.found;
+    return DV_OK;
+}
+
+/* Moves *hold to the first start from which the pattern could go on past the text's end. */
+static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    pcre2_set_offset_limit(s->scratch->match, PCRE2_UNSET);
+    while (begin < *hold) {
+        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin,
+                             PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
+        if (rc == PCRE2_ERROR_NOMATCH) {
+            return true;
+        }
+        if (rc < 0 && rc != PCRE2_ERROR_PARTIAL) {
+            s->result = DV_ERR_TOO_LARGE;
+            return false;
+        }
+        size_t start = pcre2_get_ovector_pointer(s->scratch->data)[0];
+        bool allow = false;
+        bool context = false;
+        if (!surroundings_allow(s, pattern, start, &allow, &context)) {
+            return false;
+        }
+        if (rc == PCRE2_ERROR_PARTIAL && allow) {
+            *hold = DV_MIN(*hold, start);
+        }
+        begin = start + 1;
+    }
+    return true;
+}
+
+dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
+                         size_t from, uint64_t enabled, size_t *ret_hold)
+{
+    search s = {.rules = rules, .scratch = scratch, .text = text, .from = from};
+    size_t run[DV_DETECT_MAX]; /* where the last bytes that a detector's values may hold begin */
+    uint64_t alive =
+        dv_detect_info_count < 64 ? (UINT64_C(1) << dv_detect_info_count) - 1 : UINT64_MAX;
+    alive &= enabled;
+    for (size_t i = 0; i < DV_DETECT_MAX; i++) {
+        run[i] = from;
+    }
+    for (size_t at = text.len; at > from && alive != 0; at--) {
+        uint64_t ended = alive & ~rules->may_hold[text.ptr[at - 1]];
+        alive &= ~ended;
+        for (; ended != 0; ended &= ended - 1) {
+            run[__builtin_ctzll(ended)] = at;
+        }
+    }
+    size_t hold = text.len;
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        size_t longest = dv_detect_infos[pattern->detector].max_length;
+        size_t begin = run[pattern->detector];
+        begin = text.len - begin > longest ? text.len - longest : begin;
+        if (((enabled >> pattern->detector) & 1) != 0 && begin < hold &&
+            !hold_for(&s, i, begin, &hold)) {
+            return s.result;
+        }
+    }
+    *ret_hold = hold;
+    return DV_OK;
+}

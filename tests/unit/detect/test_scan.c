@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/caps.h"
+#include "engine/detect/detect.h"
+
+static dv_detect_rules *rules;
+static dv_detect_scratch *scratch;
+
+static int set_up(void **state)
+{
+    dv_error error = {0};
+    if (dv_detect_rules_builtin(&rules, &error) != DV_OK) {
+        print_error("%s\n", error.message);
+        return -1;
+    }
+    return dv_detect_scratch_new(rules, &scratch) == DV_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    dv_detect_scratch_free(scratch);
+    dv_detect_rules_free(rules);
+    return 0;
+}
+
+static size_t scan(const char *text, uint64_t enabled, dv_arena *arena, const dv_finding **found)
+{
+    size_t count = 0;
+    assert_int_equal(
+        dv_detect_scan(rules, scratch, dv_slice_str(text), 0, enabled, arena, found, &count),
+        DV_OK);
+    return count;
+}
+
+/* Every detector's own examples, alone and among all others. */
+static void examples_are_found(void **state)
+{
+    int missed = 0;
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const dv_detector_info *info = dv_detect_info(i);
+        for (size_t e = 0; e < info->example_count; e++) {
+            const dv_detector_example *example = &info->examples[e];
+            dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+            const dv_finding *found = NULL;
+            size_t count = scan(example->text, UINT64_C(1) << i, arena, &found);
+            if (count != 1 || found[0].start != example->start || found[0].end != example->end) {
+                print_error("%s: \"%s\": %zu findings, first [%u, %u), wanted [%u, %u)\n", info->id,
+                            example->text, count, count > 0 ? found[0].start : 0,
+                            count > 0 ? found[0].end : 0, example->start, example->end);
+                missed++;
+            }
+            count = scan(example->text, DV_DETECT_ALL, arena, &found);
+            bool named = false;
+            for (size_t f = 0; f < count; f++) {
+                named |= strcmp(found[f].detector, info->id) == 0;
+            }
+            if (!named) {
+                print_error("%s: \"%s\": another detector hides it\n", info->id, example->text);
+                missed++;
+            }
+        }
+    }
+    assert_int_equal(missed, 0);
+}
+
+static void counter_examples_are_not(void **state)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const dv_detector_info *info = dv_detect_info(i);
+        for (size_t e = 0; e < info->counter_example_count; e++) {
+            dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+            const dv_finding *found = NULL;
+            const char *text = info->counter_examples[e].text;
+            if (scan(text, UINT64_C(1) << i, arena, &found) != 0) {
+                print_error("%s: \"%s\": found [%u, %u)\n", info->id, text, found[0].start,
+                            found[0].end);
+                wrong++;
+            }
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Cut at any byte, the part that is released never holds a byte of the value. */
+static void values_are_held_back_at_every_byte(void **state)
+{
+    int leaked = 0;
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const dv_detector_info *info = dv_detect_info(i);
+        for (size_t e = 0; e < info->example_count; e++) {
+            const dv_detector_example *example = &info->examples[e];
+            for (size_t cut = example->start; cut <= example->end; cut++) {
+                dv_slice part = dv_slice_of(example->text, cut);
+                size_t hold = 0;
+                assert_int_equal(dv_detect_hold(rules, scratch, part, 0, UINT64_C(1) << i, &hold),
+                                 DV_OK);
+                if (cut < example->end && hold > example->start) {
+                    print_error("%s: \"%.*s\" releases up to %zu\n", info->id, (int)cut,
+                                example->text, hold);
+                    leaked++;
+                }
+            }
+        }
+    }
+    assert_int_equal(leaked, 0);
+}
+
+static void plain_text_is_not_held(void **state)
+{
+    static const char *const texts[] = {"Hello there. ", "It is 5 o'clock, ", "a\n", "(see) "};
+    for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+        size_t hold = 0;
+        assert_int_equal(
+            dv_detect_hold(rules, scratch, dv_slice_str(texts[i]), 0, DV_DETECT_ALL, &hold), DV_OK);
+        assert_int_equal(hold, strlen(texts[i]));
+    }
+}
+
+static void values_before_from_are_only_context(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    const char *text = "bob@example.com phone 9876543210";
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    assert_int_equal(dv_detect_scan(rules, scratch, dv_slice_str(text), 22, DV_DETECT_ALL, arena,
+                                    &found, &count),
+                     DV_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(found[0].detector, "phone");
+    assert_int_equal(found[0].start, 22);
+}
+
+static void overlapping_values_are_one_finding(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    const dv_finding *found = NULL;
+    size_t count = scan("https://bob:4111111111111111@example.com/", DV_DETECT_ALL, arena, &found);
+    assert_int_equal(count, 1);
+    assert_true(found[0].start <= 8 && found[0].end >= 28);
+}
+
+static void nul_ends_a_value(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    const dv_finding *found = NULL;
+    size_t count = 1;
+    assert_int_equal(dv_detect_scan(rules, scratch, DV_LIT("4111 1111\0 1111 1111"), 0,
+                                    DV_DETECT_ALL, arena, &found, &count),
+                     DV_OK);
+    assert_int_equal(count, 0);
+}
+
+static void too_many_findings_are_an_error(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(16 << 20);
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 20);
+    for (size_t i = 0; i <= DV_LIMIT_FINDINGS; i++) {
+        assert_int_equal(dv_buf_append_str(&text, "a@example.com "), DV_OK);
+    }
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    assert_int_equal(dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, DV_DETECT_ALL, arena,
+                                    &found, &count),
+                     DV_ERR_TOO_LARGE);
+    text.len -= strlen("a@example.com ");
+    assert_int_equal(dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, DV_DETECT_ALL, arena,
+                                    &found, &count),
+                     DV_OK);
+    assert_int_equal(count, DV_LIMIT_FINDINGS);
+}
+
+static void ids_are_known(void **state)
+{
+    assert_true(dv_detect_index("payment_card") >= 0);
+    assert_int_equal(dv_detect_index("nothing"), -1);
+    assert_null(dv_detect_info(dv_detect_count()));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(examples_are_found),
+        cmocka_unit_test(counter_examples_are_not),
+        cmocka_unit_test(values_are_held_back_at_every_byte),
+        cmocka_unit_test(plain_text_is_not_held),
+        cmocka_unit_test(values_before_from_are_only_context),
+        cmocka_unit_test(overlapping_values_are_one_finding),
+        cmocka_unit_test(nul_ends_a_value),
+        cmocka_unit_test(too_many_findings_are_an_error),
+        cmocka_unit_test(ids_are_known),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
