@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/log/segment.h"
+
+#include "crypto/random.h"
+#include "engine/log/segment_format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WINDOW = 1 << 18 };
+_Static_assert((size_t)WINDOW >= (size_t)DV_FRAME_MAX, "a whole frame fits the window");
+
+struct dv_segment {
+    int fd;
+    dv_segment_info info;
+    dv_aead *aead;
+    uint64_t sequence; /* of the next record */
+    uint64_t offset;   /* of the next record in the file */
+    size_t start;      /* where it begins in the window */
+    size_t filled;     /* bytes in the window */
+    bool torn;
+    uint8_t window[WINDOW];
+    uint8_t text[DV_LIMIT_RECORD];
+};
+
+static ssize_t read_at(int fd, uint8_t *out, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t got = pread(fd, out + done, len - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+/* The segment's key out of its box. */
+static dv_result open_key(const dv_segment_header *header, const dv_log_keys *keys,
+                          dv_aead **ret_aead, dv_error *error)
+{
+    uint8_t key[DV_AEAD_KEY_LEN];
+    if (memcmp(header->log_key, keys->public_key, sizeof(header->log_key)) != 0) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the segment was made for another log's key");
+    }
+    if (dv_box_open(keys->public_key, keys->secret_key,
+                    dv_slice_of(header->sealed_key, sizeof(header->sealed_key)), key) != DV_OK) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the segment's key does not open");
+    }
+    dv_result result = dv_aead_new(key, ret_aead);
+    dv_wipe(key, sizeof(key));
+    return result;
+}
+
+static dv_result segment_load(dv_segment *segment, const dv_log_keys *keys, dv_error *error)
+{
+    uint8_t bytes[DV_SEGMENT_HEADER_LEN];
+    dv_segment_header header;
+    ssize_t got = read_at(segment->fd, bytes, sizeof(bytes), 0);
+    if (got < 0) {
+        return dv_error_set(error, DV_ERR_IO, "can not read the segment: %s", strerror(errno));
+    }
+    if (got < (ssize_t)sizeof(bytes)) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the segment's header is cut short");
+    }
+    DV_TRY(dv_segment_header_decode(bytes, &header, error));
+    DV_TRY(open_key(&header, keys, &segment->aead, error));
+    segment->info = header.info;
+    dv_segment_seek(segment, 0, DV_SEGMENT_HEADER_LEN);
+    return DV_OK;
+}
+
+dv_result dv_segment_open(const char *path, const dv_log_keys *keys, dv_segment **ret_segment,
+                          dv_error *error)
+{
+    struct stat about;
+    dv_segment *segment = malloc(sizeof(*segment));
+    if (segment == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *segment = (dv_segment){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)};
+    dv_result result;
+    if (segment->fd < 0 || fstat(segment->fd, &about) != 0) {
+        result = dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO,
+                              "can not open %s: %s", path, strerror(errno));
+    } else if (!S_ISREG(about.st_mode)) {
+        result = dv_error_set(error, DV_ERR_CORRUPT, "%s is not a regular file", path);
+    } else {
+        result = segment_load(segment, keys, error);
+    }
+    if (result != DV_OK) {
+        dv_segment_close(segment);
+        return result;
+    }
+    *ret_segment = segment;
+    return DV_OK;
+}
+
+void dv_segment_close(dv_segment *segment)
+{
+    if (segment != NULL) {
+        dv_fd_close(&segment->fd);
+        dv_aead_free(segment->aead);
+        free(segment);
+    }
+}
+
+const dv_segment_info *dv_segment_about(const dv_segment *segment)
+{
+    return &segment->info;
+}
+
+/* Forgets the window: the writer may have truncated half a record away and written another. */
+static void drop_window(dv_segment *segment)
+{
+    segment->start = 0;
+    segment->filled = 0;
+}
+
+void dv_segment_seek(dv_segment *segment, uint64_t sequence, uint64_t offset)
+{
+    segment->sequence = sequence;
+    segment->offset = offset;
+    drop_window(segment);
+}
+
+static bool fd_has_writer(int fd)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        return true;
+    }
+    flock(fd, LOCK_UN);
+    return false;
+}
+
+bool dv_segment_has_writer(const char *path)
+{
+    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    return fd >= 0 && fd_has_writer(fd);
+}
+
+static dv_slice window_rest(const dv_segment *segment)
+{
+    return dv_slice_of(segment->window + segment->start, segment->filled - segment->start);
+}
+
+/* Reads anew from the next record on. */
+static dv_result refill(dv_segment *segment, dv_error *error)
+{
+    drop_window(segment);
+    ssize_t got = read_at(segment->fd, segment->window, WINDOW, segment->offset);
+    if (got < 0) {
+        return dv_error_set(error, DV_ERR_IO, "can not read the segment: %s", strerror(errno));
+    }
+    segment->filled = (size_t)got;
+    return DV_OK;
+}
+
+/* What stands at the front of the window. */
+typedef enum front { FRONT_FRAME, FRONT_SHORT, FRONT_BAD } front;
+
+static front look(const dv_segment *segment, size_t *ret_frame_len)
+{
+    dv_slice rest = window_rest(segment);
+    if (rest.len < DV_SEGMENT_RECORD_HEADER_LEN) {
+        return FRONT_SHORT;
+    }
+    if (dv_frame_length(rest.ptr, segment->sequence, ret_frame_len) != DV_OK) {
+        return FRONT_BAD;
+    }
+    return rest.len < *ret_frame_len ? FRONT_SHORT : FRONT_FRAME;
+}
+
+static front look_and_open(dv_segment *segment, size_t *ret_frame_len, size_t *ret_text_len)
+{
+    front what = look(segment, ret_frame_len);
+    if (what == FRONT_FRAME && dv_frame_open(segment->aead, &segment->info.id, segment->sequence,
+                                             dv_slice_sub(window_rest(segment), 0, *ret_frame_len),
+                                             segment->text, ret_text_len) != DV_OK) {
+        return FRONT_BAD;
+    }
+    return what;
+}
+
+/* After a power loss the end of a file may read as zeros, or hold a frame whose middle never
+ * reached the disk: nothing that was there as a whole lies behind such an end. */
+static bool is_torn_end(const dv_segment *segment)
+{
+    dv_slice rest = window_rest(segment);
+    size_t frame_len;
+    bool zeros = rest.len < WINDOW;
+    for (size_t i = 0; i < rest.len && zeros; i++) {
+        zeros = rest.ptr[i] == 0;
+    }
+    return zeros || (rest.len >= DV_SEGMENT_RECORD_HEADER_LEN &&
+                     dv_frame_length(rest.ptr, segment->sequence, &frame_len) == DV_OK &&
+                     frame_len == rest.len);
+}
+
+static dv_result corrupt(const dv_segment *segment, const char *what, dv_error *error)
+{
+    char id[DV_UUID_TEXT_LEN + 1];
+    dv_uuid_format(&segment->info.id, id);
+    return dv_error_set(error, DV_ERR_CORRUPT,
+                        "segment %s of %s: %s at byte %llu, where record %llu should be", id,
+                        segment->info.source, what, (unsigned long long)segment->offset,
+                        (unsigned long long)segment->sequence);
+}
+
+/* No whole record in a fresh window. */
+static dv_result at_the_end(dv_segment *segment, front what, bool had_writer, dv_error *error)
+{
+    bool empty = segment->filled == 0;
+    if (what == FRONT_SHORT && had_writer) {
+        drop_window(segment);
+        return DV_ERR_AGAIN;
+    }
+    if (what == FRONT_BAD && (had_writer || !is_torn_end(segment))) {
+        return corrupt(segment, "the bytes do not check out", error);
+    }
+    segment->torn = !empty;
+    return DV_ERR_NOT_FOUND;
+}
+
+/* The end mark; the writer wrote nothing behind it. */
+static dv_result at_end_mark(const dv_segment *segment, size_t frame_len, dv_error *error)
+{
+    uint8_t more;
+    if (read_at(segment->fd, &more, 1, segment->offset + frame_len) != 0) {
+        return corrupt(segment, "there are bytes behind the end mark", error);
+    }
+    return DV_ERR_NOT_FOUND;
+}
+
+dv_result dv_segment_next(dv_segment *segment, dv_segment_record *ret_record, dv_error *error)
+{
+    size_t frame_len = 0, text_len = 0;
+    front what = look_and_open(segment, &frame_len, &text_len);
+    if (what != FRONT_FRAME) {
+        /* Asked before reading, so that nothing written before the writer's death is missed. */
+        bool has_writer = fd_has_writer(segment->fd);
+        DV_TRY(refill(segment, error));
+        what = look_and_open(segment, &frame_len, &text_len);
+        if (what != FRONT_FRAME) {
+            return at_the_end(segment, what, has_writer, error);
+        }
+    }
+    if (text_len == 0) {
+        return at_end_mark(segment, frame_len, error);
+    }
+    segment->start += frame_len;
+    segment->offset += frame_len;
+    *ret_record = (dv_segment_record){segment->sequence++, segment->offset,
+                                      dv_slice_of(segment->text, text_len)};
+    return DV_OK;
+}
+
+bool dv_segment_was_torn(const dv_segment *segment)
+{
+    return segment->torn;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The writer of spool segments (format: segment.h).
+ *
+ * Invariants:
+ * 1. A record is in the page cache as a whole before dv_spool_append returns DV_OK, so it survives
+ *    the death of this process. What it returns another result for is not in the segment.
+ * 2. Space for every reserved record is allocated behind the end of the current segment; an
+ *    append without a reservation never uses it.
+ * 3. A sequence number is never used twice in a segment, and neither is a nonce.
+ * 4. A segment appears under its final name with its header whole and its lock held. */
+#include "engine/log/spool.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "crypto/random.h"
+#include "engine/log/segment_format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { ALLOCATION_STEP = 1 << 20, SEGMENT_MODE = 0640 };
+
+/* One segment that is being written. */
+typedef struct open_segment {
+    int fd;
+    dv_uuid id;
+    dv_aead *aead;
+    uint64_t offset;    /* of the next record */
+    uint64_t sequence;  /* of the next record */
+    uint64_t allocated; /* space is there up to this offset */
+    bool spoiled;       /* half a record could not be truncated away: nothing may follow it */
+} open_segment;
+
+struct dv_spool {
+    char *folder;
+    char source[DV_SEGMENT_SOURCE_MAX + 1];
+    uint8_t log_key[DV_BOX_PUBLIC_LEN];
+    uint64_t max_bytes;
+    size_t reserved; /* records */
+    open_segment segment;
+    uint8_t frame[DV_FRAME_MAX];
+};
+
+/* -- space ------------------------------------------------------------------------------------- */
+
+/* For file systems without fallocate: promises less, but refuses when the disk is full. */
+static dv_result check_free_space(int fd, uint64_t bytes)
+{
+    struct statvfs info;
+    if (fstatvfs(fd, &info) != 0 || (uint64_t)info.f_bavail * info.f_frsize < bytes) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    return DV_OK;
+}
+
+static int allocate(int fd, uint64_t from, uint64_t to)
+{
+    int failed;
+    do {
+        failed = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+    } while (failed != 0 && errno == EINTR);
+    return failed;
+}
+
+/* Allocates in large steps, so that most reservations cost no system call. */
+static dv_result ensure_space(open_segment *segment, uint64_t upto)
+{
+    if (upto <= segment->allocated) {
+        return DV_OK;
+    }
+    uint64_t generous = (upto / ALLOCATION_STEP + 1) * ALLOCATION_STEP;
+    if (allocate(segment->fd, segment->allocated, generous) == 0) {
+        segment->allocated = generous;
+        return DV_OK;
+    }
+    if (errno == EOPNOTSUPP) {
+        return check_free_space(segment->fd, upto - segment->offset);
+    }
+    if (allocate(segment->fd, segment->allocated, upto) == 0) {
+        segment->allocated = upto;
+        return DV_OK;
+    }
+    return DV_ERR_UNAVAILABLE;
+}
+
+static uint64_t space_for(size_t records)
+{
+    return (uint64_t)records * DV_FRAME_MAX;
+}
+
+/* -- segments ---------------------------------------------------------------------------------- */
+
+static void segment_release(open_segment *segment)
+{
+    dv_fd_close(&segment->fd); /* gives the lock back */
+    dv_aead_free(segment->aead);
+    segment->aead = NULL;
+}
+
+/* A random key, which only the log can open; the copy here is wiped. */
+static dv_result make_key(const uint8_t log_key[DV_BOX_PUBLIC_LEN], dv_segment_header *header,
+                          dv_aead **ret_aead)
+{
+    uint8_t key[DV_AEAD_KEY_LEN];
+    dv_random(key, sizeof(key));
+    dv_result result = dv_box_seal(log_key, dv_slice_of(key, sizeof(key)), header->sealed_key);
+    if (result == DV_OK) {
+        result = dv_aead_new(key, ret_aead);
+    }
+    dv_wipe(key, sizeof(key));
+    return result;
+}
+
+static dv_result write_header(const dv_spool *spool, open_segment *segment)
+{
+    uint8_t bytes[DV_SEGMENT_HEADER_LEN];
+    dv_segment_header header = {.info = {.id = segment->id, .created = dv_time_now()}};
+    memcpy(header.info.source, spool->source, sizeof(header.info.source));
+    memcpy(header.log_key, spool->log_key, sizeof(header.log_key));
+    DV_TRY(make_key(spool->log_key, &header, &segment->aead));
+    dv_segment_header_encode(&header, bytes);
+    segment->offset = sizeof(bytes);
+    return dv_fd_write_all(segment->fd, dv_slice_of(bytes, sizeof(bytes)));
+}
+
+static dv_result segment_path(const dv_spool *spool, const dv_uuid *id, const char *suffix,
+                              char out[PATH_MAX])
+{
+    char name[DV_UUID_TEXT_LEN + 1];
+    dv_uuid_format(id, name);
+    int len = snprintf(out, PATH_MAX, "%s/%s%s", spool->folder, name, suffix);
+    return len > 0 && len < PATH_MAX ? DV_OK : DV_ERR_TOO_LARGE;
+}
+
+/* Lock, header and space first; the name that readers look for last. */
+static dv_result segment_prepare(const dv_spool *spool, open_segment *segment, const char *path,
+                                 const char *final_path)
+{
+    segment->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, SEGMENT_MODE);
+    if (segment->fd < 0 || flock(segment->fd, LOCK_EX | LOCK_NB) != 0) {
+        return DV_ERR_IO;
+    }
+    DV_TRY(write_header(spool, segment));
+    segment->allocated = segment->offset;
+    DV_TRY(ensure_space(segment, segment->offset + space_for(spool->reserved + 1)));
+    return rename(path, final_path) == 0 ? DV_OK : DV_ERR_IO;
+}
+
+static dv_result segment_make(const dv_spool *spool, open_segment *ret_segment)
+{
+    char path[PATH_MAX], final_path[PATH_MAX];
+    open_segment segment = {.fd = -1, .id = dv_uuid_new(dv_time_now())};
+    DV_TRY(segment_path(spool, &segment.id, DV_SEGMENT_NEW_SUFFIX, path));
+    DV_TRY(segment_path(spool, &segment.id, DV_SEGMENT_SUFFIX, final_path));
+    dv_result result = segment_prepare(spool, &segment, path, final_path);
+    if (result != DV_OK) {
+        int saved = errno;
+        unlink(path);
+        segment_release(&segment);
+        errno = saved;
+        return result;
+    }
+    *ret_segment = segment;
+    return DV_OK;
+}
+
+/* One pwrite; what it leaves half done is truncated away. */
+static dv_result segment_write(open_segment *segment, dv_slice frame)
+{
+    ssize_t written;
+    do {
+        written = pwrite(segment->fd, frame.ptr, frame.len, (off_t)segment->offset);
+    } while (written < 0 && errno == EINTR);
+    if (written == (ssize_t)frame.len) {
+        segment->offset += frame.len;
+        segment->sequence++;
+        return DV_OK;
+    }
+    /* The sequence number was used as a nonce for bytes that may have reached the disk: it must
+     * not be used again for another text, so the segment ends here. */
+    segment->spoiled = true;
+    segment->allocated = segment->offset; /* truncating frees what lies behind */
+    return ftruncate(segment->fd, (off_t)segment->offset) == 0 ? DV_ERR_UNAVAILABLE : DV_ERR_IO;
+}
+
+static void segment_finish(dv_spool *spool)
+{
+    open_segment *segment = &spool->segment;
+    size_t len;
+    if (!segment->spoiled && dv_frame_seal(segment->aead, &segment->id, segment->sequence,
+                                           (dv_slice){NULL, 0}, spool->frame, &len) == DV_OK) {
+        /* Without the mark the reader waits for the lock instead. */
+        (void)segment_write(segment, dv_slice_of(spool->frame, len));
+    }
+    if (ftruncate(segment->fd, (off_t)segment->offset) != 0) {
+        /* Only the allocation behind the end stays until the file is removed. */
+    }
+    segment_release(segment);
+}
+
+/* A failure keeps the old segment, whose reserved space is still there. */
+static dv_result segment_rotate(dv_spool *spool)
+{
+    open_segment next;
+    DV_TRY(segment_make(spool, &next));
+    segment_finish(spool);
+    spool->segment = next;
+    return DV_OK;
+}
+
+/* -- the spool --------------------------------------------------------------------------------- */
+
+static bool good_source(const char *source)
+{
+    size_t len = strlen(source);
+    return len > 0 && len <= DV_SEGMENT_SOURCE_MAX &&
+           strspn(source, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+dv_result dv_spool_open(const char *folder, const char *source, const uint8_t log_key[32],
+                        uint64_t max_bytes, dv_spool **ret_spool, dv_error *error)
+{
+    if (!good_source(source) || max_bytes < DV_SEGMENT_HEADER_LEN + DV_FRAME_MAX) {
+        return dv_error_set(error, DV_ERR_INVALID, "the spool's source or size is not acceptable");
+    }
+    dv_spool *spool = calloc(1, sizeof(*spool));
+    if (spool == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    spool->segment.fd = -1;
+    spool->max_bytes = max_bytes;
+    memcpy(spool->source, source, strlen(source));
+    memcpy(spool->log_key, log_key, sizeof(spool->log_key));
+    spool->folder = strdup(folder);
+    dv_result result =
+        spool->folder == NULL ? DV_ERR_NO_MEMORY : segment_make(spool, &spool->segment);
+    if (result != DV_OK) {
+        result = dv_error_set(error, result, "can not make a spool segment in %s: %s", folder,
+                              strerror(errno));
+        free(spool->folder);
+        free(spool);
+        return result;
+    }
+    *ret_spool = spool;
+    return DV_OK;
+}
+
+void dv_spool_close(dv_spool *spool)
+{
+    if (spool != NULL) {
+        segment_finish(spool);
+        free(spool->folder);
+        free(spool);
+    }
+}
+
+dv_result dv_spool_reserve(dv_spool *spool, size_t records)
+{
+    enum { RESERVED_MAX = 1 << 20 };
+    if (records > RESERVED_MAX - spool->reserved) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    if (spool->segment.spoiled && segment_rotate(spool) != DV_OK) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    size_t wanted = spool->reserved + records;
+    DV_TRY(ensure_space(&spool->segment, spool->segment.offset + space_for(wanted)));
+    spool->reserved = wanted;
+    return DV_OK;
+}
+
+void dv_spool_unreserve(dv_spool *spool, size_t records)
+{
+    spool->reserved -= DV_MIN(records, spool->reserved);
+}
+
+/* Moves on to a new segment when this one is full; not being able to is no reason to refuse. */
+static dv_result make_way(dv_spool *spool, size_t frame_len)
+{
+    open_segment *segment = &spool->segment;
+    bool full = segment->offset + frame_len > spool->max_bytes;
+    if (segment->spoiled) {
+        return segment_rotate(spool) == DV_OK ? DV_OK : DV_ERR_UNAVAILABLE;
+    }
+    if (full && segment->sequence > 0) {
+        (void)segment_rotate(spool);
+    }
+    return DV_OK;
+}
+
+dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved)
+{
+    size_t len;
+    if (record.len == 0 || (use_reserved && spool->reserved == 0)) {
+        return DV_ERR_INVALID;
+    }
+    if (record.len > DV_LIMIT_RECORD) {
+        return DV_ERR_TOO_LARGE;
+    }
+    DV_TRY(make_way(spool, DV_SEGMENT_RECORD_HEADER_LEN + record.len + DV_AEAD_TAG_LEN));
+    open_segment *segment = &spool->segment;
+    DV_TRY(
+        dv_frame_seal(segment->aead, &segment->id, segment->sequence, record, spool->frame, &len));
+    if (!use_reserved) {
+        DV_TRY(ensure_space(segment, segment->offset + len + space_for(spool->reserved)));
+    }
+    DV_TRY(segment_write(segment, dv_slice_of(spool->frame, len)));
+    spool->reserved -= use_reserved;
+    return DV_OK;
+}
+
+dv_result dv_log_key_read(const char *runtime_dir, uint8_t ret_key[32], dv_error *error)
+{
+    char path[PATH_MAX];
+    dv_auto(buf) dv_buf text = dv_buf_init(2 * DV_BOX_PUBLIC_LEN + 1);
+    int len = snprintf(path, sizeof(path), "%s/%s", runtime_dir, DV_LOG_KEY_FILE);
+    if (len < 0 || (size_t)len >= sizeof(path)) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "the path %s is too long", runtime_dir);
+    }
+    DV_TRY(dv_file_read(path, &text, error));
+    dv_result result =
+        dv_hex_decode(dv_slice_trim(dv_buf_slice(&text)), ret_key, DV_BOX_PUBLIC_LEN);
+    return result == DV_OK ? DV_OK : dv_error_set(error, DV_ERR_CORRUPT, "%s holds no key", path);
+}

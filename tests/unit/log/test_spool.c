@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/caps.h"
+#include "base/codec.h"
+#include "base/file.h"
+#include "crypto/aead.h"
+#include "engine/log/segment.h"
+#include "engine/log/segment_format.h"
+#include "engine/log/spool.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+static dv_log_keys keys;
+
+static int make_folder(void **state)
+{
+    snprintf(folder, sizeof(folder), "/tmp/dvara-spool-XXXXXX");
+    dv_box_keypair(keys.public_key, keys.secret_key);
+    return mkdtemp(folder) == NULL;
+}
+
+static void path_of(const char *name, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s", folder, name);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int visible(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    return len > 4 && strcmp(entry->d_name + len - 4, DV_SEGMENT_SUFFIX) == 0;
+}
+
+/* Paths of all files, sorted: ids sort by time. Returns how many. */
+static size_t list(char paths[][PATH_MAX], size_t max)
+{
+    struct dirent **names;
+    int count = scandir(folder, &names, visible, by_name);
+    assert_true(count >= 0);
+    for (int i = 0; i < count; i++) {
+        if ((size_t)i < max) {
+            path_of(names[i]->d_name, paths[i]);
+        }
+        free(names[i]);
+    }
+    free(names);
+    return (size_t)count;
+}
+
+static int remove_folder(void **state)
+{
+    char path[PATH_MAX];
+    struct dirent **names;
+    int count = scandir(folder, &names, NULL, by_name);
+    for (int i = 0; i < count; i++) {
+        path_of(names[i]->d_name, path);
+        unlink(path);
+        free(names[i]);
+    }
+    free(names);
+    return rmdir(folder);
+}
+
+static dv_spool *open_spool(uint64_t max_bytes)
+{
+    dv_spool *spool = NULL;
+    dv_error error = {0};
+    assert_int_equal(dv_spool_open(folder, "gateway", keys.public_key, max_bytes, &spool, &error),
+                     DV_OK);
+    return spool;
+}
+
+static dv_slice record_text(unsigned number, char out[64])
+{
+    int len = snprintf(out, 64, "{\"metadata\":{\"number\":%u}}", number);
+    return dv_slice_of(out, (size_t)len);
+}
+
+static void append_numbered(dv_spool *spool, unsigned from, unsigned count)
+{
+    char text[64];
+    for (unsigned i = from; i < from + count; i++) {
+        assert_int_equal(dv_spool_append(spool, record_text(i, text), false), DV_OK);
+    }
+}
+
+static dv_segment *open_segment_at(const char *path)
+{
+    dv_segment *segment = NULL;
+    dv_error error = {0};
+    assert_int_equal(dv_segment_open(path, &keys, &segment, &error), DV_OK);
+    return segment;
+}
+
+static dv_segment *open_only_segment(void)
+{
+    static char paths[2][PATH_MAX];
+    assert_int_equal(list(paths, 2), 1);
+    return open_segment_at(paths[0]);
+}
+
+/* Reads records with the numbers from..., until the segment says something else; returns that. */
+static dv_result read_numbered(dv_segment *segment, unsigned from, unsigned *ret_next)
+{
+    dv_segment_record record;
+    dv_error error = {0};
+    char text[64];
+    for (unsigned i = from;; i++) {
+        dv_result result = dv_segment_next(segment, &record, &error);
+        if (result != DV_OK) {
+            *ret_next = i;
+            return result;
+        }
+        assert_true(dv_slice_eq(record.text, record_text(i, text)));
+    }
+}
+
+static void test_round_trip(void **state)
+{
+    unsigned next;
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 1000);
+    dv_spool_close(spool);
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_string_equal(dv_segment_about(segment)->source, "gateway");
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 1000);
+    assert_false(dv_segment_was_torn(segment));
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND); /* stays at its end */
+}
+
+static void test_nothing_readable_on_disk(void **state)
+{
+    static char paths[1][PATH_MAX];
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 3);
+    dv_spool_close(spool);
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    list(paths, 1);
+    assert_int_equal(dv_file_read(paths[0], &bytes, NULL), DV_OK);
+    assert_int_equal(dv_slice_find(dv_buf_slice(&bytes), DV_LIT("metadata")), -1);
+}
+
+static void test_reader_follows_a_living_writer(void **state)
+{
+    unsigned next;
+    dv_spool *spool = open_spool(1 << 20);
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_AGAIN);
+    append_numbered(spool, 0, 5);
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_AGAIN);
+    assert_int_equal(next, 5);
+    append_numbered(spool, 5, 1);
+    dv_spool_close(spool);
+    assert_int_equal(read_numbered(segment, 5, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 6);
+}
+
+static void test_seek_goes_on_behind_what_was_consumed(void **state)
+{
+    unsigned next;
+    dv_segment_record record;
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 10);
+    dv_spool_close(spool);
+    dv_auto(segment) dv_segment *first = open_only_segment();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(dv_segment_next(first, &record, NULL), DV_OK);
+    }
+    dv_auto(segment) dv_segment *second = open_only_segment();
+    dv_segment_seek(second, record.sequence + 1, record.end);
+    assert_int_equal(read_numbered(second, 4, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 10);
+}
+
+static void test_full_segment_is_followed_by_another(void **state)
+{
+    static char paths[64][PATH_MAX];
+    unsigned next = 0;
+    dv_auto(buf) dv_buf big = dv_buf_init(DV_LIMIT_RECORD);
+    assert_int_equal(dv_buf_reserve(&big, DV_LIMIT_RECORD), DV_OK);
+    memset(big.ptr, 'x', DV_LIMIT_RECORD);
+    dv_spool *spool = open_spool(100 << 10);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(dv_spool_append(spool, dv_slice_of(big.ptr, DV_LIMIT_RECORD), false),
+                         DV_OK);
+    }
+    dv_spool_close(spool);
+    size_t count = list(paths, 64);
+    assert_int_equal(count, 10);
+    for (size_t i = 0; i < count; i++) {
+        dv_segment_record record;
+        dv_auto(segment) dv_segment *segment = open_segment_at(paths[i]);
+        while (dv_segment_next(segment, &record, NULL) == DV_OK) {
+            assert_int_equal(record.text.len, DV_LIMIT_RECORD);
+            next++;
+        }
+    }
+    assert_int_equal(next, 10);
+}
+
+static void test_refuses_records_of_a_wrong_size(void **state)
+{
+    static uint8_t big[DV_LIMIT_RECORD + 1];
+    dv_spool *spool = open_spool(1 << 20);
+    assert_int_equal(dv_spool_append(spool, dv_slice_of(big, sizeof(big)), false),
+                     DV_ERR_TOO_LARGE);
+    assert_int_equal(dv_spool_append(spool, (dv_slice){NULL, 0}, false), DV_ERR_INVALID);
+    assert_int_equal(dv_spool_append(spool, DV_LIT("x"), true), DV_ERR_INVALID); /* none reserved */
+    dv_spool_close(spool);
+}
+
+static void test_refuses_bad_sources(void **state)
+{
+    static const char *const bad[] = {"", "Gate way", "abcdefghijklmnopqrstuvwxyz0123456789",
+                                      "a/b"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        dv_spool *spool = NULL;
+        assert_int_equal(dv_spool_open(folder, bad[i], keys.public_key, 1 << 20, &spool, NULL),
+                         DV_ERR_INVALID);
+    }
+}
+
+/* -- damage ------------------------------------------------------------------------------------ */
+
+/* A finished writer's segment of five records without its end mark, as a kill leaves it. */
+static void killed_segment(dv_buf *ret_bytes, char path[PATH_MAX], size_t frame_lens[5])
+{
+    static char paths[1][PATH_MAX];
+    pid_t child = fork();
+    if (child == 0) {
+        dv_spool *spool = open_spool(1 << 20);
+        append_numbered(spool, 0, 5);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(list(paths, 1), 1);
+    memcpy(path, paths[0], PATH_MAX);
+    assert_int_equal(dv_file_read(path, ret_bytes, NULL), DV_OK);
+    size_t at = DV_SEGMENT_HEADER_LEN;
+    for (int i = 0; i < 5; i++) {
+        frame_lens[i] = DV_SEGMENT_RECORD_HEADER_LEN + dv_get_u32(ret_bytes->ptr + at);
+        at += frame_lens[i];
+    }
+    assert_int_equal(at, ret_bytes->len);
+}
+
+static void rewrite(const char *path, dv_slice bytes)
+{
+    dv_auto(fd) int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(dv_fd_write_all(fd, bytes), DV_OK);
+}
+
+static void test_torn_end_at_every_byte(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    for (size_t cut = 0; cut <= lens[4]; cut++) {
+        rewrite(path, dv_slice_of(bytes.ptr, bytes.len - cut));
+        dv_auto(segment) dv_segment *segment = open_only_segment();
+        assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+        assert_int_equal(next, cut == 0 ? 5 : 4);
+        assert_int_equal(dv_segment_was_torn(segment), cut > 0 && cut < lens[4]);
+    }
+}
+
+static void test_zeros_at_the_end_are_torn(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    for (size_t zeros = 1; zeros < 100; zeros++) {
+        uint8_t zero = 0;
+        assert_int_equal(dv_buf_append(&bytes, dv_slice_of(&zero, 1)), DV_OK);
+        rewrite(path, dv_buf_slice(&bytes));
+        dv_auto(segment) dv_segment *segment = open_only_segment();
+        assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+        assert_int_equal(next, 5);
+        assert_true(dv_segment_was_torn(segment));
+    }
+}
+
+static void test_a_changed_byte_is_corruption(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    size_t at = DV_SEGMENT_HEADER_LEN + lens[0] + lens[1]; /* the third of five */
+    for (size_t i = 0; i < lens[2]; i++) {
+        bytes.ptr[at + i] ^= 0x01;
+        rewrite(path, dv_buf_slice(&bytes));
+        dv_auto(segment) dv_segment *segment = open_only_segment();
+        assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_CORRUPT);
+        assert_int_equal(next, 2);
+        bytes.ptr[at + i] ^= 0x01;
+    }
+}
+
+static void test_a_missing_record_is_corruption(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_error error = {0};
+    dv_segment_record record;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    uint8_t *second = bytes.ptr + DV_SEGMENT_HEADER_LEN + lens[0];
+    size_t rest = bytes.len - DV_SEGMENT_HEADER_LEN - lens[0] - lens[1];
+    memmove(second, second + lens[1], rest);
+    rewrite(path, dv_slice_of(bytes.ptr, bytes.len - lens[1]));
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_CORRUPT);
+    assert_int_equal(next, 1);
+    assert_int_equal(dv_segment_next(segment, &record, &error), DV_ERR_CORRUPT);
+    assert_non_null(strstr(error.message, "record 1"));
+}
+
+static void test_bytes_behind_the_end_mark_are_corruption(void **state)
+{
+    static char paths[1][PATH_MAX];
+    unsigned next;
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 2);
+    dv_spool_close(spool);
+    list(paths, 1);
+    dv_auto(fd) int fd = open(paths[0], O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(write(fd, "x", 1), 1);
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_CORRUPT);
+    assert_int_equal(next, 2);
+}
+
+static void test_header_damage_and_other_keys_are_refused(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    dv_error error = {0};
+    dv_segment *segment = NULL;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    dv_log_keys other;
+    dv_box_keypair(other.public_key, other.secret_key);
+    assert_int_equal(dv_segment_open(path, &other, &segment, &error), DV_ERR_CORRUPT);
+    for (size_t i = 0; i < DV_SEGMENT_HEADER_LEN; i++) {
+        bytes.ptr[i] ^= 0x80;
+        rewrite(path, dv_buf_slice(&bytes));
+        assert_int_equal(dv_segment_open(path, &keys, &segment, &error), DV_ERR_CORRUPT);
+        bytes.ptr[i] ^= 0x80;
+        rewrite(path, dv_slice_of(bytes.ptr, i));
+        assert_int_equal(dv_segment_open(path, &keys, &segment, &error), DV_ERR_CORRUPT);
+    }
+    assert_null(segment);
+}
+
+static void test_symlinks_and_folders_are_refused(void **state)
+{
+    char path[PATH_MAX];
+    dv_segment *segment = NULL;
+    path_of("link.seg", path);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_int_not_equal(dv_segment_open(path, &keys, &segment, NULL), DV_OK);
+    assert_int_equal(dv_segment_open("/tmp", &keys, &segment, NULL), DV_ERR_CORRUPT);
+}
+
+/* -- kill -9 and a full disk ------------------------------------------------------------------- */
+
+/* Appends until killed, telling the parent the number of each record that was acknowledged. */
+static void write_and_tell(int pipe_fd)
+{
+    char text[64];
+    dv_spool *spool = open_spool(1 << 16);
+    for (unsigned i = 0;; i++) {
+        if (dv_spool_append(spool, record_text(i, text), false) != DV_OK ||
+            write(pipe_fd, &i, sizeof(i)) != sizeof(i)) {
+            _exit(1);
+        }
+    }
+}
+
+/* The last record that the child acknowledged before it was killed; -1: none. */
+static long run_and_kill(useconds_t after)
+{
+    int fds[2];
+    unsigned number;
+    long last = -1;
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(fds[0]);
+        write_and_tell(fds[1]);
+    }
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &number, sizeof(number)), sizeof(number));
+    usleep(after);
+    kill(child, SIGKILL);
+    last = number;
+    while (read(fds[0], &number, sizeof(number)) == sizeof(number)) {
+        last = number;
+    }
+    close(fds[0]);
+    waitpid(child, NULL, 0);
+    return last;
+}
+
+static void test_kill_loses_nothing_acknowledged(void **state)
+{
+    static char paths[64][PATH_MAX];
+    for (useconds_t round = 0; round < 20; round++) {
+        unsigned next = 0;
+        long last = run_and_kill(round * 300);
+        size_t count = DV_MIN(list(paths, 64), (size_t)64);
+        for (size_t i = 0; i < count; i++) {
+            dv_auto(segment) dv_segment *segment = open_segment_at(paths[i]);
+            assert_int_equal(read_numbered(segment, next, &next), DV_ERR_NOT_FOUND);
+            unlink(paths[i]);
+        }
+        assert_true((long)next > last);
+    }
+}
+
+/* A file size limit makes writes short and allocations fail, as a full disk does. */
+static void limit_file_size(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int lift_file_size(void **state)
+{
+    limit_file_size(RLIM_INFINITY);
+    return remove_folder(state);
+}
+
+/* Runs the body with a file system of 2 MiB mounted over the folder, in a process of its own with
+ * its own mounts. Returns what the body said; -1 when this machine does not allow it. */
+static int on_small_disk(bool (*body)(void))
+{
+    pid_t child = fork();
+    if (child == 0) {
+        int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
+        if (unshare(flags) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            mount("tmpfs", folder, "tmpfs", 0, "size=2m,mode=0755") != 0) {
+            _exit(2);
+        }
+        _exit(body() ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 2 ? -1 : WEXITSTATUS(status);
+}
+
+static void check_on_small_disk(bool (*body)(void))
+{
+    int outcome = on_small_disk(body);
+    if (outcome < 0) {
+        print_message("not run: this machine lets no test mount a small file system\n");
+        skip();
+    }
+    assert_int_equal(outcome, 1);
+}
+
+static bool space_is_decided_at_the_reservation(void)
+{
+    dv_spool *spool = NULL;
+    bool ok = dv_spool_open(folder, "gateway", keys.public_key, 64 << 20, &spool, NULL) == DV_OK &&
+              dv_spool_reserve(spool, 4) == DV_OK &&
+              dv_spool_reserve(spool, 100) == DV_ERR_UNAVAILABLE &&
+              dv_spool_reserve(spool, 4) == DV_OK;
+    dv_spool_close(spool);
+    return ok;
+}
+
+/* The space of a reservation is there when it is used, whoever else writes meanwhile. */
+static bool reservations_are_not_eaten(void)
+{
+    static uint8_t big[DV_LIMIT_RECORD];
+    dv_spool *spool = NULL;
+    memset(big, 'x', sizeof(big));
+    dv_slice record = dv_slice_of(big, sizeof(big));
+    if (dv_spool_open(folder, "gateway", keys.public_key, 64 << 20, &spool, NULL) != DV_OK ||
+        dv_spool_reserve(spool, 3) != DV_OK) {
+        return false;
+    }
+    unsigned others = 0;
+    while (dv_spool_append(spool, record, false) == DV_OK) {
+        others++;
+    }
+    bool ok = others > 10 && dv_spool_reserve(spool, 1) == DV_ERR_UNAVAILABLE;
+    for (int i = 0; i < 3; i++) {
+        ok = ok && dv_spool_append(spool, record, true) == DV_OK;
+    }
+    ok = ok && dv_spool_append(spool, record, true) == DV_ERR_INVALID;
+    dv_spool_close(spool);
+    return ok;
+}
+
+static void test_no_space_is_known_before(void **state)
+{
+    check_on_small_disk(space_is_decided_at_the_reservation);
+}
+
+static void test_reservations_are_not_eaten(void **state)
+{
+    check_on_small_disk(reservations_are_not_eaten);
+}
+
+static void test_short_write_is_truncated_away(void **state)
+{
+    static char paths[4][PATH_MAX];
+    struct stat before, after;
+    unsigned next;
+    char text[64];
+    dv_spool *spool = open_spool(64 << 20);
+    append_numbered(spool, 0, 3);
+    assert_int_equal(list(paths, 4), 1);
+    assert_int_equal(stat(paths[0], &before), 0);
+    limit_file_size((rlim_t)before.st_size + 20);
+    assert_int_equal(dv_spool_append(spool, record_text(3, text), false), DV_ERR_UNAVAILABLE);
+    assert_int_equal(stat(paths[0], &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    limit_file_size(RLIM_INFINITY);
+    append_numbered(spool, 3, 2); /* in a new segment: no nonce is used twice */
+    dv_spool_close(spool);
+    assert_int_equal(list(paths, 4), 2);
+    dv_auto(segment) dv_segment *first = open_segment_at(paths[0]);
+    assert_int_equal(read_numbered(first, 0, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 3);
+    dv_auto(segment) dv_segment *second = open_segment_at(paths[1]);
+    assert_int_equal(read_numbered(second, 3, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 5);
+}
+
+#define SPOOL_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, lift_file_size)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SPOOL_TEST(test_round_trip),
+        SPOOL_TEST(test_nothing_readable_on_disk),
+        SPOOL_TEST(test_reader_follows_a_living_writer),
+        SPOOL_TEST(test_seek_goes_on_behind_what_was_consumed),
+        SPOOL_TEST(test_full_segment_is_followed_by_another),
+        SPOOL_TEST(test_refuses_records_of_a_wrong_size),
+        SPOOL_TEST(test_refuses_bad_sources),
+        SPOOL_TEST(test_torn_end_at_every_byte),
+        SPOOL_TEST(test_zeros_at_the_end_are_torn),
+        SPOOL_TEST(test_a_changed_byte_is_corruption),
+        SPOOL_TEST(test_a_missing_record_is_corruption),
+        SPOOL_TEST(test_bytes_behind_the_end_mark_are_corruption),
+        SPOOL_TEST(test_header_damage_and_other_keys_are_refused),
+        SPOOL_TEST(test_symlinks_and_folders_are_refused),
+        SPOOL_TEST(test_kill_loses_nothing_acknowledged),
+        SPOOL_TEST(test_no_space_is_known_before),
+        SPOOL_TEST(test_reservations_are_not_eaten),
+        SPOOL_TEST(test_short_write_is_truncated_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
