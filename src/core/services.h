@@ -22,4 +22,5 @@ typedef struct dv_services {
     const char *state_dir;     /* 0700: store, keys, tiles */
     const char *runtime_dir;   /* sockets, snapshot, spool, counters */
     const uint8_t *master_key; /* 32 bytes that seal the store's secret columns (keystore) */
+    dv_time started;           /* of this process */
 } dv_services;

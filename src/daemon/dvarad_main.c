@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvarad: the control plane. Opens what it serves from, puts the configuration into force, then
+ * answers on two sockets until it is told to end. One thread: a handler has the store and the
+ * snapshot to itself. */
+
+#include "daemon/dvarad_daemon.h"
+
+#include "daemon/dvarad_log.h"
+#include "daemon/dvarad_server.h"
+#include "daemon/notify.h"
+#include "room/auth/control/auth_control.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { TICK_SECONDS = 10, EXIT_USAGE = 2 };
+
+typedef struct daemon_state {
+    dv_daemon *daemon;
+    dv_server *control_server;
+    dv_server *api_server;
+    int signals;
+    dv_time next_tick; /* monotonic */
+    bool ending;
+} daemon_state;
+
+static const char usage[] = "dvarad: Dvara's control plane. `dvara up` starts it.\n"
+                            "usage: dvarad --state DIR --runtime DIR [--config FILE]\n";
+
+/* True when the command line is whole; otherwise *ret_status is the exit status. */
+static bool read_arguments(int argc, char **argv, dv_daemon_options *ret_options, int *ret_status)
+{
+    static const struct option known[] = {
+        {"state", required_argument, NULL, 's'},  {"runtime", required_argument, NULL, 'r'},
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0}};
+    *ret_status = EXIT_USAGE;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 's':
+            ret_options->state_dir = optarg;
+            break;
+        case 'r':
+            ret_options->runtime_dir = optarg;
+            break;
+        case 'c':
+            ret_options->config = optarg;
+            break;
+        case 'h':
+        case 'v':
+            printf("%s", option == 'h' ? usage : "dvarad " DV_VERSION "\n");
+            *ret_status = 0;
+            return false;
+        default:
+            fputs(usage, stderr);
+            return false;
+        }
+    }
+    if (ret_options->state_dir == NULL || ret_options->runtime_dir == NULL || optind < argc) {
+        fputs(usage, stderr);
+        return false;
+    }
+    return true;
+}
+
+/* Signals come through a descriptor, between requests. */
+static int take_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void reload(daemon_state *state)
+{
+    dv_error error = {0};
+    dv_notify_reloading();
+    if (dv_daemon_reload(state->daemon, &error) == DV_OK) {
+        dv_log_line("the configuration was read anew");
+        dv_notify_ready();
+        return;
+    }
+    dv_log_line("the configuration stays as it was: %s", error.message);
+    dv_notify_reload_failed(error.message);
+}
+
+static void handle_signals(daemon_state *state)
+{
+    struct signalfd_siginfo info;
+    while (read(state->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            reload(state);
+        } else {
+            state->ending = true;
+        }
+    }
+}
+
+static void tick(daemon_state *state)
+{
+    dv_error error = {0};
+    dv_time now = dv_time_monotonic();
+    if (now < state->next_tick) {
+        return;
+    }
+    state->next_tick = now + TICK_SECONDS * DV_SECOND;
+    dv_services *services = &dv_daemon_control(state->daemon)->services;
+    if (dv_auth_control_tick(services, dv_time_now(), &error) != DV_OK) {
+        dv_log_line("recurring work failed and will be tried again: %s", error.message);
+    }
+}
+
+/* The shortest of the waits, in milliseconds. */
+static int wait_time(const daemon_state *state)
+{
+    dv_time left = state->next_tick - dv_time_monotonic();
+    int wait = (int)(DV_MAX(left, 0) / DV_MILLISECOND) + 1;
+    const dv_server *servers[] = {state->control_server, state->api_server};
+    for (size_t i = 0; i < DV_ARRAY_LEN(servers); i++) {
+        int timeout = dv_server_timeout(servers[i]);
+        wait = timeout >= 0 ? DV_MIN(wait, timeout) : wait;
+    }
+    return wait;
+}
+
+static void serve(daemon_state *state)
+{
+    while (!state->ending) {
+        struct pollfd fds[] = {
+            {.fd = state->signals, .events = POLLIN},
+            {.fd = dv_server_fd(state->control_server), .events = POLLIN},
+            {.fd = dv_server_fd(state->api_server), .events = POLLIN},
+        };
+        if (poll(fds, DV_ARRAY_LEN(fds), wait_time(state)) < 0 && errno != EINTR) {
+            dv_log_line("poll: %s", strerror(errno));
+            return;
+        }
+        handle_signals(state);
+        dv_server_run(state->control_server);
+        dv_server_run(state->api_server);
+        tick(state);
+    }
+}
+
+static dv_result open_servers(daemon_state *state, dv_error *error)
+{
+    dv_control *control = dv_daemon_control(state->daemon);
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/control.sock", control->services.runtime_dir);
+    DV_TRY(dv_server_open(control, path, true, (gid_t)-1, &state->control_server, error));
+    snprintf(path, sizeof(path), "%s/api.sock", control->services.runtime_dir);
+    return dv_server_open(control, path, false, dv_daemon_group(state->daemon), &state->api_server,
+                          error);
+}
+
+static dv_result run(const dv_daemon_options *options, dv_error *error)
+{
+    daemon_state state = {.signals = take_signals(),
+                          .next_tick = dv_time_monotonic() + TICK_SECONDS * DV_SECOND};
+    if (state.signals < 0) {
+        return dv_error_set(error, DV_ERR_IO, "signals: %s", strerror(errno));
+    }
+    DV_TRY(dv_daemon_open(options, &state.daemon, error));
+    dv_result result = open_servers(&state, error);
+    if (result == DV_OK) {
+        dv_notify_ready();
+        dv_log_line("serves %s", options->runtime_dir);
+        serve(&state);
+        dv_notify_stopping();
+    }
+    dv_server_close(state.api_server);
+    dv_server_close(state.control_server);
+    dv_daemon_close(state.daemon);
+    close(state.signals);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    dv_daemon_options options = {0};
+    dv_error error = {0};
+    int status;
+    if (!read_arguments(argc, argv, &options, &status)) {
+        return status;
+    }
+    if (dv_daemon_harden(&error) != DV_OK || run(&options, &error) != DV_OK) {
+        dv_log_line("%s", error.message);
+        return 1;
+    }
+    return 0;
+}
