@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/limit/limit.h"
+
+#include <arpa/inet.h>
+
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+static dv_result write_key(int family, const void *bytes, const char *suffix,
+                           char out[DV_LIMIT_ADDRESS_KEY_MAX], dv_slice *ret_key)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
+        return DV_ERR_INTERNAL;
+    }
+    int len = snprintf(out, DV_LIMIT_ADDRESS_KEY_MAX, "address/%s%s", text, suffix);
+    if (len < 0 || len >= DV_LIMIT_ADDRESS_KEY_MAX) {
+        return DV_ERR_INTERNAL;
+    }
+    *ret_key = dv_slice_of(out, (size_t)len);
+    return DV_OK;
+}
+
+dv_result dv_limit_address_key(dv_slice address, char out[DV_LIMIT_ADDRESS_KEY_MAX],
+                               dv_slice *ret_key)
+{
+    char text[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    ptrdiff_t zone = dv_slice_find_byte(address, '%');
+    dv_slice bare = zone >= 0 ? dv_slice_sub(address, 0, (size_t)zone) : address;
+
+    if (bare.len == 0 || bare.len >= sizeof(text) || memchr(bare.ptr, 0, bare.len) != NULL) {
+        return DV_ERR_INVALID;
+    }
+    memcpy(text, bare.ptr, bare.len);
+    text[bare.len] = '\0';
+    if (zone < 0 && inet_pton(AF_INET, text, bytes) == 1) {
+        return write_key(AF_INET, bytes, "", out, ret_key);
+    }
+    if (inet_pton(AF_INET6, text, bytes) != 1) {
+        return DV_ERR_INVALID;
+    }
+    if (memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0) {
+        return write_key(AF_INET, bytes + 12, "", out, ret_key);
+    }
+    memset(bytes + 8, 0, 8);
+    return write_key(AF_INET6, bytes, "/64", out, ret_key);
+}
