@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "engine/detect/detect.h"
+#include "row.h"
 
 enum { TEXT_LEN = 1 << 20, ROUNDS = 64 };
 
@@ -49,10 +50,8 @@ static void measure(const char *name, const dv_detect_rules *rules, dv_detect_sc
                     dv_slice text, size_t piece)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 20);
-    size_t findings = 0;
     dv_time start = dv_time_monotonic();
     for (size_t round = 0; round < ROUNDS; round++) {
-        findings = 0;
         for (size_t at = 0; at < text.len; at += piece) {
             const dv_finding *found = NULL;
             size_t count = 0;
@@ -61,13 +60,13 @@ static void measure(const char *name, const dv_detect_rules *rules, dv_detect_sc
                 DV_OK) {
                 abort();
             }
-            findings += count;
             dv_arena_reset(arena);
         }
     }
     double seconds = (double)(dv_time_monotonic() - start) / 1e9;
-    printf("%-28s %8.0f MB/s  %zu findings in %zu bytes\n", name,
-           (double)text.len * ROUNDS / 1e6 / seconds, findings, text.len);
+    char row[64];
+    snprintf(row, sizeof(row), "detect/%s", name);
+    bench_row(row, (double)text.len * ROUNDS / 1e6 / seconds, "MB/s", 0);
 }
 
 static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch, const char *tail)
@@ -80,8 +79,9 @@ static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
             abort();
         }
     }
-    printf("hold of \"%s\"%*s %6.0f ns, %zu bytes kept\n", tail, (int)(18 - strlen(tail)), "",
-           (double)(dv_time_monotonic() - start) / TIMES, strlen(tail) - hold);
+    char row[64];
+    snprintf(row, sizeof(row), "detect/hold of '%s'", tail);
+    bench_row(row, (double)(dv_time_monotonic() - start) / TIMES, "ns", 0);
 }
 
 int main(int argc, char **argv)
@@ -95,8 +95,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_detect: %s\n", error.message);
         return 1;
     }
-    printf("%zu detectors compiled in %.0f ms\n", dv_detect_count(),
-           (double)(dv_time_monotonic() - start) / 1e6);
+    bench_row("detect/compile", (double)(dv_time_monotonic() - start) / 1e6, "ms", 0);
 
     dv_auto(buf) dv_buf plain = dv_buf_init(2 * TEXT_LEN);
     dv_auto(buf) dv_buf mixed = dv_buf_init(2 * TEXT_LEN);

@@ -3,6 +3,7 @@
  * run. Prints one line a text: name, bytes, GB/s of each, ratio. */
 #include "base/clock.h"
 #include "base/json.h"
+#include "row.h"
 
 #include <jansson.h>
 
@@ -115,8 +116,9 @@ static dv_result bench(const char *name, dv_result (*make)(dv_buf *out))
     if (ours == 0 || theirs == 0) {
         return DV_ERR_INVALID;
     }
-    printf("%-14s %8zu bytes  dvara %6.3f GB/s  jansson %6.3f GB/s  ratio %5.1f\n", name, text.len,
-           ours, theirs, ours / theirs);
+    char row[64];
+    snprintf(row, sizeof(row), "json/%s", name);
+    bench_row(row, ours, "GB/s", ours / theirs);
     return DV_OK;
 }
 

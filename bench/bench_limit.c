@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request's four limits cost: prints nanoseconds for one charge of all four. */
 #include "engine/limit/limit.h"
+#include "row.h"
 
 #include <unistd.h>
 
@@ -34,10 +35,8 @@ static int run(dv_counters *counters)
         admitted += state.admitted;
     }
     dv_time took = dv_time_monotonic() - started;
-    printf("{\"name\": \"limit.charge_4_keys\", \"value\": %.1f, \"unit\": \"ns\", "
-           "\"admitted\": %llu}\n",
-           (double)took / ROUNDS, (unsigned long long)admitted);
-    return 0;
+    bench_row("limit/charge_4_keys", (double)took / ROUNDS, "ns", 0);
+    return admitted == ROUNDS ? 0 : 1;
 }
 
 int main(void)
