@@ -93,20 +93,21 @@ typedef struct network {
 
 #define BIT(length) (1u << (length))
 static const network networks[] = {
-    {4, 4, 1, BIT(16), BIT(13) | BIT(19)},                 /* Visa */
-    {51, 55, 2, BIT(16), 0},                               /* Mastercard */
-    {2221, 2720, 4, BIT(16), 0},                           /* Mastercard */
-    {34, 34, 2, BIT(15), 0},                               /* Amex */
-    {37, 37, 2, BIT(15), 0},                               /* Amex */
-    {300, 305, 3, 0, BIT(14) | BIT(16)},                   /* Diners */
-    {3095, 3095, 4, 0, BIT(14) | BIT(16)},                 /* Diners */
-    {36, 36, 2, 0, BIT(14) | BIT(16)},                     /* Diners */
-    {38, 39, 2, 0, BIT(14) | BIT(16)},                     /* Diners */
-    {6011, 6011, 4, BIT(16), BIT(19)},                     /* Discover */
-    {644, 659, 3, BIT(16), BIT(19)},                       /* Discover, RuPay */
-    {3528, 3589, 4, BIT(16), BIT(19)},                     /* JCB */
-    {2131, 2131, 4, 0, BIT(15)},                           /* JCB, old */
-    {1800, 1800, 4, 0, BIT(15)},                           /* JCB, old */
+    {4, 4, 1, BIT(16), BIT(13) | BIT(19)}, /* Visa */
+    {51, 55, 2, BIT(16), 0},               /* Mastercard */
+    {2221, 2720, 4, BIT(16), 0},           /* Mastercard */
+    {34, 34, 2, BIT(15), 0},               /* Amex */
+    {37, 37, 2, BIT(15), 0},               /* Amex */
+    {300, 305, 3, 0, BIT(14) | BIT(16)},   /* Diners */
+    {3095, 3095, 4, 0, BIT(14) | BIT(16)}, /* Diners */
+    {36, 36, 2, 0, BIT(14) | BIT(16)},     /* Diners */
+    {38, 39, 2, 0, BIT(14) | BIT(16)},     /* Diners */
+    {6011, 6011, 4, BIT(16), BIT(19)},     /* Discover */
+    {644, 659, 3, BIT(16), BIT(19)},       /* Discover, RuPay */
+    {3528, 3589, 4, BIT(16), BIT(19)},     /* JCB */
+    {35, 35, 2, 0, BIT(16)},               /* JCB, as sold before the range was narrowed */
+    {2131, 2131, 4, 0, BIT(15)},           /* JCB, old */
+    {1800, 1800, 4, 0, BIT(15)},           /* JCB, old */
     {62, 62, 2, BIT(16), BIT(17) | BIT(18) | BIT(19)},     /* UnionPay */
     {60, 60, 2, BIT(16), 0},                               /* RuPay */
     {81, 82, 2, BIT(16), 0},                               /* RuPay */
