@@ -20,7 +20,7 @@ typedef enum dv_output {
 } dv_output;
 
 typedef struct dv_cli {
-    const char *state_dir; /* --state, DVARA_STATE, ./.dvara if it is there, else /var/lib/dvara */
+    const char *state_dir; /* --state, DVARA_STATE or what cli/state.h says */
     bool state_said;       /* by --state or DVARA_STATE */
     const char *url;       /* --url or DVARA_URL: remote; NULL: control.sock of the state */
     const char *program;   /* argv[0], for starting our other programs beside it */
@@ -28,6 +28,7 @@ typedef struct dv_cli {
     bool colour; /* standard output is a terminal and NO_COLOR is not set */
     FILE *out;
     FILE *err;
+    struct dv_client *client; /* the connection, once there is one */
 } dv_cli;
 
 /* A command of our own: params is a checked object with defaults filled in. Returns the exit code;

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cli/command.h"
+
+/* What `dvara`, `dvara NOUN --help` and `dvara NOUN VERB --help` print. */
+void dv_help_overview(FILE *out);
+void dv_help_noun(FILE *out, const dv_cli_noun *noun);
+void dv_help_command(FILE *out, const dv_cli_command *command);
+
+/* The bash completion script. */
+void dv_help_bash(FILE *out);
