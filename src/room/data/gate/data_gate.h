@@ -19,8 +19,8 @@ dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_ga
                                    dv_error *error);
 void dv_data_gate_free(dv_data_gate *gate);
 
-/* Reads a policy's JSON as dvarad put it into the snapshot:
- * {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]} */
+/* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
+ * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]} */
 dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
                                        dv_data_policy **ret_policy, dv_error *error);
 void dv_data_policy_free(dv_data_policy *policy);
@@ -43,8 +43,9 @@ dv_must dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv
 
 /* Inspects a request's body: every string value (and key), decoded; strings that are JSON
  * themselves (tool-call arguments) are looked into. On a block the verdict is denied
- * (SENSITIVE_DATA, detail names detector and place). DV_OK means *ret_outcome is filled, whatever
- * the verdict; any error must be treated as a denial. */
+ * (SENSITIVE_DATA, detail names detector and place), as it is when there is too much to inspect.
+ * Otherwise the verdict is left as it came. DV_OK means *ret_outcome is filled, whatever the
+ * verdict; with any error the verdict is denied too. */
 dv_must dv_result dv_data_gate_request(dv_data_gate *gate, const dv_data_policy *policy,
                                        dv_data_context *context, const dv_json *body,
                                        dv_arena *arena, dv_data_outcome *ret_outcome,

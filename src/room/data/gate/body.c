@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/gate/gate_private.h"
+
+#include "base/caps.h"
+
+/* JSON bodies.
+ *
+ * 1. Every name, every string and every long whole number is searched, decoded; strings that are
+ *    JSON themselves are documents of their own, to a depth of NESTED_MAX.
+ * 2. All of them are joined with NULs and searched at once: a NUL ends every value, and a name
+ *    ("phone") gives its value the context that it would have in prose.
+ * 3. An edit is made in the innermost document and carried outwards, escaped once for each level,
+ *    so every level stays valid JSON and no other byte changes. */
+
+enum {
+    NESTED_MAX = 4,    /* strings within strings */
+    NUMBER_MIN = 8,    /* digits that can be a value */
+    POINTER_MAX = 512, /* of a place, in bytes; more is cut */
+};
+
+typedef struct part {
+    uint32_t document;
+    uint32_t token;
+    size_t start; /* in the joined text */
+    size_t end;
+    dv_json_place cursor;
+} part;
+
+typedef struct document {
+    dv_json json;
+    uint32_t carrier; /* the part that this is the text of; NONE: the body */
+    uint32_t nested;
+    uint32_t *parents; /* of each token; made when a place is asked for */
+    uint32_t *ordinals;
+} document;
+
+enum { NONE = UINT32_MAX };
+
+typedef struct inspection {
+    dv_data_pass *pass;
+    const uint8_t *skip;
+    document *documents;
+    uint32_t document_count;
+    uint32_t document_room;
+    part *parts;
+    uint32_t part_count;
+    uint32_t part_room;
+    uint8_t *text; /* all parts, a NUL behind each */
+    size_t text_len;
+    size_t text_room;
+    dv_data_edits *edits;
+} inspection;
+
+/* ---- growing ---- */
+
+static dv_result grow(dv_arena *arena, void **items, uint32_t count, uint32_t *room, size_t size)
+{
+    if (count < *room) {
+        return DV_OK;
+    }
+    uint32_t bigger_room = *room == 0 ? 64 : *room * 2;
+    void *bigger = dv_arena_alloc_raw(arena, bigger_room * size);
+    if (bigger == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (count > 0) {
+        memcpy(bigger, *items, count * size);
+    }
+    *items = bigger;
+    *room = bigger_room;
+    return DV_OK;
+}
+
+static dv_result add_document(inspection *in, const dv_json *json, uint32_t carrier,
+                              uint32_t nested)
+{
+    void *items = in->documents;
+    DV_TRY(grow(in->pass->temp, &items, in->document_count, &in->document_room,
+                sizeof(*in->documents)));
+    in->documents = items;
+    in->documents[in->document_count++] =
+        (document){.json = *json, .carrier = carrier, .nested = nested};
+    return DV_OK;
+}
+
+static dv_result add_part(inspection *in, uint32_t document_index, uint32_t token,
+                          uint32_t *ret_index)
+{
+    void *items = in->parts;
+    DV_TRY(grow(in->pass->temp, &items, in->part_count, &in->part_room, sizeof(*in->parts)));
+    in->parts = items;
+    *ret_index = in->part_count;
+    in->parts[in->part_count++] = (part){
+        .document = document_index, .token = token, .start = in->text_len, .end = in->text_len};
+    return DV_OK;
+}
+
+/* Makes room for `len` more bytes and a NUL in the joined text. */
+static dv_result reserve_text(inspection *in, size_t len)
+{
+    size_t needed = in->text_len + len + 1;
+    if (needed <= in->text_room) {
+        return DV_OK;
+    }
+    size_t room = DV_MAX(needed, in->text_room * 2);
+    uint8_t *bigger = dv_arena_alloc_raw(in->pass->temp, room);
+    if (bigger == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (in->text_len > 0) {
+        memcpy(bigger, in->text, in->text_len);
+    }
+    in->text = bigger;
+    in->text_room = room;
+    return DV_OK;
+}
+
+static dv_result add_text(inspection *in, uint32_t document_index, uint32_t token, dv_slice text)
+{
+    uint32_t index = 0;
+    DV_TRY(reserve_text(in, text.len));
+    DV_TRY(add_part(in, document_index, token, &index));
+    if (text.len > 0) {
+        memcpy(in->text + in->text_len, text.ptr, text.len);
+    }
+    in->text_len += text.len;
+    in->parts[index].end = in->text_len;
+    in->text[in->text_len++] = '\0';
+    return DV_OK;
+}
+
+/* ---- collecting ---- */
+
+static bool could_be_json(dv_slice text)
+{
+    dv_slice trimmed = dv_slice_trim(text);
+    return trimmed.len >= 2 &&
+           (trimmed.ptr[0] == '{' || trimmed.ptr[0] == '[' || trimmed.ptr[0] == '"');
+}
+
+/* Adds the document that the string is, if it is one. */
+static dv_result try_nested(inspection *in, uint32_t document_index, uint32_t token, dv_slice text,
+                            bool *ret_nested)
+{
+    static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH,
+                                          .tokens = DV_LIMIT_JSON_TOKENS};
+    dv_json json;
+    uint32_t nested = in->documents[document_index].nested + 1;
+    uint32_t carrier = 0;
+    *ret_nested = false;
+    if (!could_be_json(text)) {
+        return DV_OK;
+    }
+    dv_result result = dv_json_scan(text, &limits, in->pass->temp, &json, NULL);
+    if (result == DV_ERR_INVALID) {
+        return DV_OK; /* text that only begins like JSON */
+    }
+    DV_TRY(result);
+    if (nested > NESTED_MAX) {
+        return DV_ERR_TOO_LARGE;
+    }
+    DV_TRY(add_part(in, document_index, token, &carrier));
+    *ret_nested = true;
+    return add_document(in, &json, carrier, nested);
+}
+
+static dv_result collect_string(inspection *in, uint32_t document_index, uint32_t token)
+{
+    dv_slice text;
+    bool nested = false;
+    DV_TRY(dv_json_string(&in->documents[document_index].json, token, in->pass->temp, &text));
+    if (in->documents[document_index].json.tokens[token].type == DV_JSON_STRING) {
+        DV_TRY(try_nested(in, document_index, token, text, &nested));
+    }
+    return nested ? DV_OK : add_text(in, document_index, token, text);
+}
+
+/* Whole numbers only: card numbers come as numbers, embeddings do not hide any. */
+static bool is_long_integer(dv_slice raw)
+{
+    if (raw.len < NUMBER_MIN) {
+        return false;
+    }
+    for (size_t i = raw.ptr[0] == '-' ? 1 : 0; i < raw.len; i++) {
+        if (raw.ptr[i] < '0' || raw.ptr[i] > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Log probabilities repeat the answer token by token, so that no value could be seen in them. */
+static bool repeats_tokens(const dv_json *json, uint32_t key)
+{
+    dv_slice name = dv_json_raw(json, key);
+    const dv_json_token *value = &json->tokens[key + 1];
+    bool container = value->type == DV_JSON_OBJECT || value->type == DV_JSON_ARRAY;
+    return container && value->next > key + 2 &&
+           (dv_slice_eq_str(name, "logprobs") || dv_slice_eq_str(name, "prompt_logprobs"));
+}
+
+static dv_result collect_token(inspection *in, uint32_t document_index, uint32_t token)
+{
+    const dv_json *json = &in->documents[document_index].json;
+    dv_slice raw = dv_json_raw(json, token);
+    switch ((dv_json_type)json->tokens[token].type) {
+    case DV_JSON_KEY:
+        if (document_index == 0 && in->pass->answer && in->pass->policy->rewrites &&
+            repeats_tokens(json, token)) {
+            dv_data_pass_deny(in->pass, "log probabilities can not be masked");
+        }
+        return collect_string(in, document_index, token);
+    case DV_JSON_STRING:
+        return collect_string(in, document_index, token);
+    case DV_JSON_NUMBER:
+        return is_long_integer(raw) ? add_text(in, document_index, token, raw) : DV_OK;
+    default:
+        return DV_OK;
+    }
+}
+
+/* Documents found on the way are appended, so one loop sees them all. */
+static dv_result collect(inspection *in)
+{
+    for (uint32_t d = 0; d < in->document_count; d++) {
+        for (uint32_t token = 0; token < in->documents[d].json.count; token++) {
+            if (d == 0 && in->skip != NULL && in->skip[token] != 0) {
+                continue;
+            }
+            DV_TRY(collect_token(in, d, token));
+        }
+    }
+    return DV_OK;
+}
+
+/* ---- places ---- */
+
+static bool is_container(const dv_json_token *token)
+{
+    return token->type == DV_JSON_OBJECT || token->type == DV_JSON_ARRAY;
+}
+
+/* One pass over the tape that notes each token's container, and its index or name there. */
+static dv_result index_document(dv_arena *arena, document *d)
+{
+    uint32_t open[DV_LIMIT_JSON_DEPTH + 2];
+    uint32_t seen[DV_LIMIT_JSON_DEPTH + 2];
+    size_t depth = 0;
+    d->parents = dv_arena_alloc_raw(arena, d->json.count * sizeof(uint32_t));
+    d->ordinals = dv_arena_alloc_raw(arena, d->json.count * sizeof(uint32_t));
+    if (d->parents == NULL || d->ordinals == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < d->json.count; i++) {
+        const dv_json_token *token = &d->json.tokens[i];
+        while (depth > 0 && i >= d->json.tokens[open[depth - 1]].next) {
+            depth--;
+        }
+        uint32_t parent = depth > 0 ? open[depth - 1] : NONE;
+        d->parents[i] = parent;
+        if (parent == NONE) {
+            d->ordinals[i] = 0;
+        } else if (d->json.tokens[parent].type == DV_JSON_ARRAY) {
+            d->ordinals[i] = seen[depth - 1]++;
+        } else {
+            d->ordinals[i] = token->type == DV_JSON_KEY ? i : i - 1; /* the name's token */
+        }
+        if (is_container(token)) {
+            if (depth == DV_ARRAY_LEN(open)) {
+                return DV_ERR_TOO_LARGE;
+            }
+            open[depth] = i;
+            seen[depth++] = 0;
+        }
+    }
+    return DV_OK;
+}
+
+/* Puts the text in front of what is there; what does not fit is dropped (RFC 6901: ~ is ~0, / is
+ * ~1). */
+static void prepend(char *pointer, size_t *start, dv_slice text)
+{
+    for (size_t i = text.len; i > 0; i--) {
+        char byte = (char)text.ptr[i - 1];
+        size_t need = byte == '~' || byte == '/' ? 2 : 1;
+        if (*start < need + 1) {
+            return;
+        }
+        *start -= need;
+        if (need == 1) {
+            pointer[*start] = byte;
+        } else {
+            pointer[*start] = '~';
+            pointer[*start + 1] = byte == '~' ? '0' : '1';
+        }
+    }
+}
+
+/* A name is outside text: what was found in it must not stand in an event, so a place goes only
+ * through names that hold nothing. */
+static bool name_is_clean(const dv_data_pass *pass, dv_slice name)
+{
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    return name.len <= 64 &&
+           dv_detect_scan(pass->gate->rules, pass->gate->scratch, name, 0, DV_DETECT_ALL,
+                          pass->temp, &found, &count) == DV_OK &&
+           count == 0;
+}
+
+static void prepend_step(const dv_data_pass *pass, const document *d, uint32_t token, char *pointer,
+                         size_t *start)
+{
+    uint32_t parent = d->parents[token];
+    if (d->json.tokens[parent].type == DV_JSON_ARRAY) {
+        char number[16];
+        int len = snprintf(number, sizeof(number), "%u", d->ordinals[token]);
+        prepend(pointer, start, dv_slice_of(number, (size_t)len));
+    } else {
+        dv_slice name = dv_json_raw(&d->json, d->ordinals[token]);
+        prepend(pointer, start, name_is_clean(pass, name) ? name : DV_LIT("*"));
+    }
+    if (*start > 1) {
+        pointer[--*start] = '/';
+    }
+}
+
+/* JSON pointer of a part; within a nested document its own pointer follows its carrier's. */
+static dv_result make_place(inspection *in, uint32_t part_index, const char **ret_place)
+{
+    char pointer[POINTER_MAX];
+    size_t start = sizeof(pointer) - 1;
+    pointer[start] = '\0';
+    while (part_index != NONE) {
+        const part *p = &in->parts[part_index];
+        document *d = &in->documents[p->document];
+        if (d->parents == NULL) {
+            DV_TRY(index_document(in->pass->temp, d));
+        }
+        for (uint32_t token = p->token; d->parents[token] != NONE; token = d->parents[token]) {
+            prepend_step(in->pass, d, token, pointer, &start);
+        }
+        part_index = d->carrier;
+    }
+    *ret_place = dv_arena_printf(in->pass->arena, "%s", pointer + start);
+    return *ret_place == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+/* ---- editing ---- */
+
+/* Carries an edit of a part's decoded text outwards to the body's text. */
+static dv_result carry(inspection *in, uint32_t part_index, size_t start, size_t end, dv_slice text)
+{
+    dv_arena *arena = in->pass->temp;
+    for (;;) {
+        part *p = &in->parts[part_index];
+        const document *d = &in->documents[p->document];
+        const dv_json_token *token = &d->json.tokens[p->token];
+        dv_slice raw = dv_json_raw(&d->json, p->token);
+        DV_TRY(dv_data_escape(text, arena, &text));
+        if (token->type == DV_JSON_NUMBER) { /* it becomes a string */
+            const char *quoted = dv_arena_printf(arena, "\"%.*s%.*s%.*s\"", (int)start,
+                                                 (const char *)raw.ptr, DV_SLICE_ARGS(text),
+                                                 (int)(raw.len - end), (const char *)raw.ptr + end);
+            if (quoted == NULL) {
+                return DV_ERR_NO_MEMORY;
+            }
+            text = dv_slice_str(quoted);
+            start = 0;
+            end = raw.len;
+        } else if (token->escaped) {
+            start = dv_json_raw_offset_from(raw, &p->cursor, start);
+            end = dv_json_raw_offset_from(raw, &p->cursor, end);
+        }
+        start += token->start;
+        end += token->start;
+        if (d->carrier == NONE) {
+            return dv_data_edits_add(in->edits, arena, start, end, text);
+        }
+        part_index = d->carrier;
+    }
+}
+
+static dv_result apply_hit(inspection *in, uint32_t part_index, const dv_data_hit *hit)
+{
+    const part *p = &in->parts[part_index];
+    const char *place = NULL;
+    dv_slice text = {NULL, 0};
+    if (hit->finding != NULL) {
+        DV_TRY(make_place(in, part_index, &place));
+    }
+    DV_TRY(dv_data_pass_decide(in->pass, dv_slice_of(in->text, in->text_len), hit, place, &text));
+    if (text.ptr == NULL) {
+        return DV_OK;
+    }
+    return carry(in, part_index, hit->start - p->start, hit->end - p->start, text);
+}
+
+/* A number is edited once as a whole, so a second hit in it changes nothing more. */
+static bool edits_again(const inspection *in, uint32_t part_index, uint32_t last)
+{
+    const part *p = &in->parts[part_index];
+    return part_index == last &&
+           in->documents[p->document].json.tokens[p->token].type == DV_JSON_NUMBER;
+}
+
+static dv_result apply_hits(inspection *in, const dv_data_hit *hits, size_t count)
+{
+    uint32_t at = 0;
+    uint32_t last = NONE;
+    for (size_t i = 0; i < count; i++) {
+        while (at < in->part_count && in->parts[at].end <= hits[i].start) {
+            at++;
+        }
+        if (at == in->part_count || hits[i].start < in->parts[at].start ||
+            hits[i].end > in->parts[at].end) {
+            return DV_ERR_INTERNAL; /* a value that crosses a NUL */
+        }
+        if (!edits_again(in, at, last)) {
+            DV_TRY(apply_hit(in, at, &hits[i]));
+        }
+        last = at;
+    }
+    return DV_OK;
+}
+
+dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
+                               dv_data_edits *edits)
+{
+    inspection in = {.pass = pass, .skip = skip, .edits = edits};
+    dv_data_hit *hits = NULL;
+    size_t count = 0;
+    DV_TRY(reserve_text(&in, body->text.len));
+    DV_TRY(add_document(&in, body, NONE, 0));
+    DV_TRY(collect(&in));
+    DV_TRY(dv_data_pass_search(pass, dv_slice_of(in.text, in.text_len), 0, &hits, &count));
+    return apply_hits(&in, hits, count);
+}
+
+/* ---- entries ---- */
+
+/* Fills the outcome; whatever went wrong is a denial too. */
+static dv_result finish(dv_data_pass *pass, dv_result result, dv_data_edits *edits, dv_slice text,
+                        dv_data_outcome *ret_outcome)
+{
+    dv_data_outcome outcome = {.body = text};
+    if (result == DV_OK && edits->count > 0) {
+        outcome.changed = true;
+        result = dv_data_edits_apply(edits, text, pass->arena, &outcome.body);
+    }
+    if (result == DV_ERR_TOO_LARGE) {
+        dv_data_pass_deny(pass, "too much, or too deeply nested, to be inspected");
+        outcome = (dv_data_outcome){.body = text};
+        result = DV_OK;
+    }
+    if (result != DV_OK) {
+        dv_verdict_deny(pass->verdict, DV_REASON_INTERNAL, "the content was not inspected");
+        return result;
+    }
+    outcome.sightings = pass->sightings;
+    outcome.sighting_count = pass->sighting_count;
+    *ret_outcome = outcome;
+    return DV_OK;
+}
+
+static dv_result inspect_json(dv_data_pass *pass, const dv_json *body, dv_data_outcome *ret_outcome)
+{
+    dv_data_edits edits = {0};
+    dv_result result = dv_data_body_inspect(pass, body, NULL, &edits);
+    return finish(pass, result, &edits, body->text, ret_outcome);
+}
+
+dv_result dv_data_gate_request(dv_data_gate *gate, const dv_data_policy *policy,
+                               dv_data_context *context, const dv_json *body, dv_arena *arena,
+                               dv_data_outcome *ret_outcome, dv_verdict *verdict)
+{
+    dv_data_pass pass = {gate, policy, context, verdict, false, arena, arena, NULL, 0, 0};
+    return inspect_json(&pass, body, ret_outcome);
+}
+
+dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
+                              dv_data_context *context, const dv_json *body, dv_arena *arena,
+                              dv_data_outcome *ret_outcome, dv_verdict *verdict)
+{
+    dv_data_pass pass = {gate, policy, context, verdict, true, arena, arena, NULL, 0, 0};
+    return inspect_json(&pass, body, ret_outcome);
+}
+
+static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *edits)
+{
+    dv_data_hit *hits = NULL;
+    size_t count = 0;
+    DV_TRY(dv_data_pass_search(pass, text, 0, &hits, &count));
+    for (size_t i = 0; i < count; i++) {
+        dv_slice instead = {NULL, 0};
+        DV_TRY(dv_data_pass_decide(pass, text, &hits[i], "", &instead));
+        if (instead.ptr != NULL) {
+            DV_TRY(dv_data_edits_add(edits, pass->temp, hits[i].start, hits[i].end, instead));
+        }
+    }
+    return DV_OK;
+}
+
+dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *policy,
+                            dv_data_context *context, bool answer, dv_slice text, dv_arena *arena,
+                            dv_data_outcome *ret_outcome, dv_verdict *verdict)
+{
+    dv_data_pass pass = {gate, policy, context, verdict, answer, arena, arena, NULL, 0, 0};
+    dv_data_edits edits = {0};
+    dv_result result = inspect_text(&pass, text, &edits);
+    return finish(&pass, result, &edits, text, ret_outcome);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Private to the data room's gate. */
+
+#include "crypto/hash.h"
+#include "engine/detect/detect.h"
+#include "room/data/gate/data_gate.h"
+
+struct dv_data_gate {
+    dv_detect_rules *rules;
+    dv_detect_scratch *scratch;
+    uint8_t placeholder_key[DV_HMAC_KEY_LEN];
+};
+
+struct dv_data_policy {
+    uint64_t enabled;               /* detectors that take part */
+    uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
+    bool rewrites;                  /* some action masks, replaces or blocks */
+};
+
+/* ---- placeholders ---- */
+
+/* The placeholder of a value of that detector's kind, made when it is not there yet. Text and
+ * value live in the context's arena. */
+dv_must dv_result dv_data_placeholder_make(dv_data_context *context, const char *label,
+                                           dv_slice value, dv_slice *ret_text);
+
+/* One of the context's placeholders in a text. */
+typedef struct dv_data_place {
+    size_t start;
+    size_t end;
+    dv_slice value;
+} dv_data_place;
+
+/* The first placeholder of the context at or after `from`. */
+bool dv_data_placeholder_find(const dv_data_context *context, dv_slice text, size_t from,
+                              dv_data_place *ret_place);
+/* For text that goes on: the first byte at or after `from` from which one of the context's
+ * placeholders could begin and not yet be whole; text.len when none could. */
+size_t dv_data_placeholder_hold(const dv_data_context *context, dv_slice text, size_t from);
+
+/* ---- what to do with what was found ---- */
+
+/* One inspection: a body, or a whole stream. */
+typedef struct dv_data_pass {
+    dv_data_gate *gate;
+    const dv_data_policy *policy;
+    dv_data_context *context;
+    dv_verdict *verdict;
+    bool answer;
+    dv_arena *arena; /* sightings */
+    dv_arena *temp;  /* everything else; may be the same */
+    dv_data_sighting *sightings;
+    size_t sighting_count;
+    size_t sighting_room;
+} dv_data_pass;
+
+/* A stretch of a text and what stands there instead. */
+typedef struct dv_data_edit {
+    size_t start;
+    size_t end;
+    dv_slice text;
+} dv_data_edit;
+
+typedef struct dv_data_edits {
+    dv_data_edit *list;
+    size_t count;
+    size_t room;
+} dv_data_edits;
+
+dv_must dv_result dv_data_edits_add(dv_data_edits *edits, dv_arena *arena, size_t start, size_t end,
+                                    dv_slice text);
+/* The text with the edits made, in the arena. The edits are sorted; they may not overlap. */
+dv_must dv_result dv_data_edits_apply(dv_data_edits *edits, dv_slice text, dv_arena *arena,
+                                      dv_slice *ret_text);
+
+/* Denies, in the words of the direction that is inspected, unless it is denied already. */
+void dv_data_pass_deny(dv_data_pass *pass, const char *format, ...) dv_printf(2, 3);
+
+/* Searches text from `from` and says what is to change: findings by policy, and in answers the
+ * context's placeholders. A placeholder within a finding is left alone when the finding is not
+ * larger, otherwise the finding takes it in. Both kinds come sorted, in pass->temp. */
+typedef struct dv_data_hit {
+    size_t start;
+    size_t end;
+    const dv_finding *finding; /* NULL: a placeholder */
+    dv_slice value;            /* of the placeholder */
+} dv_data_hit;
+
+dv_must dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
+                                      dv_data_hit **ret_hits, size_t *ret_count);
+
+/* Decides about one hit, and notes the sighting. *ret_text: what stands there instead, unescaped;
+ * ptr NULL: the hit stays as it is. On a block the verdict is denied. */
+dv_must dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
+                                      const char *place, dv_slice *ret_text);
+
+/* Appends text as the inside of a JSON string, in the arena. */
+dv_must dv_result dv_data_escape(dv_slice text, dv_arena *arena, dv_slice *ret_text);
+
+/* Inspects all strings, names and long whole numbers of a document but the tokens marked in
+ * `skip` (one byte a token; NULL: none), and adds the edits of its text. root: pointer text that
+ * stands before the places of what is found. */
+dv_must dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
+                                       dv_data_edits *edits);

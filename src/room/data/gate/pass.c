@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/gate/gate_private.h"
+
+#include "base/caps.h"
+
+#include <stdarg.h>
+
+/* What is done with what was found, the same for bodies, texts and streams. */
+
+/* ---- edits ---- */
+
+dv_result dv_data_edits_add(dv_data_edits *edits, dv_arena *arena, size_t start, size_t end,
+                            dv_slice text)
+{
+    if (edits->count == edits->room) {
+        size_t room = edits->room == 0 ? 16 : edits->room * 2;
+        dv_data_edit *bigger = dv_arena_alloc_raw(arena, room * sizeof(*bigger));
+        if (bigger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (edits->count > 0) {
+            memcpy(bigger, edits->list, edits->count * sizeof(*bigger));
+        }
+        edits->list = bigger;
+        edits->room = room;
+    }
+    edits->list[edits->count++] = (dv_data_edit){start, end, text};
+    return DV_OK;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const dv_data_edit *x = a;
+    const dv_data_edit *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static uint8_t *put(uint8_t *out, dv_slice bytes)
+{
+    if (bytes.len > 0) {
+        memcpy(out, bytes.ptr, bytes.len);
+    }
+    return out + bytes.len;
+}
+
+dv_result dv_data_edits_apply(dv_data_edits *edits, dv_slice text, dv_arena *arena,
+                              dv_slice *ret_text)
+{
+    size_t len = text.len;
+    if (edits->count > 1) {
+        qsort(edits->list, edits->count, sizeof(*edits->list), by_start);
+    }
+    size_t reached = 0;
+    for (size_t i = 0; i < edits->count; i++) {
+        const dv_data_edit *edit = &edits->list[i];
+        if (edit->start < reached || edit->end < edit->start || edit->end > text.len) {
+            return DV_ERR_INTERNAL;
+        }
+        reached = edit->end;
+        len += edit->text.len - (edit->end - edit->start);
+    }
+    uint8_t *out = dv_arena_alloc_raw(arena, len + 1);
+    if (out == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    uint8_t *end = out;
+    size_t from = 0;
+    for (size_t i = 0; i < edits->count; i++) {
+        const dv_data_edit *edit = &edits->list[i];
+        end = put(end, dv_slice_sub(text, from, edit->start - from));
+        end = put(end, edit->text);
+        from = edit->end;
+    }
+    (void)put(end, dv_slice_sub(text, from, text.len));
+    *ret_text = dv_slice_of(out, len);
+    return DV_OK;
+}
+
+dv_result dv_data_escape(dv_slice text, dv_arena *arena, dv_slice *ret_text)
+{
+    dv_auto(secret_buf) dv_buf quoted = dv_buf_init(text.len * 6 + 2);
+    DV_TRY(dv_buf_reserve(&quoted, text.len * 6 + 2));
+    DV_TRY(dv_buf_append_json_string(&quoted, text));
+    return dv_arena_copy(arena, dv_slice_sub(dv_buf_slice(&quoted), 1, quoted.len - 2), ret_text);
+}
+
+/* ---- verdict ---- */
+
+void dv_data_pass_deny(dv_data_pass *pass, const char *format, ...)
+{
+    char detail[DV_VERDICT_DETAIL_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    dv_verdict_deny(pass->verdict,
+                    pass->answer ? DV_REASON_ANSWER_UNREADABLE : DV_REASON_SENSITIVE_DATA, "%s",
+                    detail);
+}
+
+static void deny_value(dv_data_pass *pass, const char *name, const char *place)
+{
+    dv_verdict_deny(pass->verdict,
+                    pass->answer ? DV_REASON_ANSWER_BLOCKED : DV_REASON_SENSITIVE_DATA, "%s at %s",
+                    name, place[0] == '\0' ? "the body" : place);
+}
+
+/* ---- searching ---- */
+
+static size_t detector_index(const dv_finding *finding)
+{
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (dv_detect_info(i)->id == finding->detector) {
+            return i;
+        }
+    }
+    return dv_detect_count();
+}
+
+static dv_content_action action_of(const dv_data_pass *pass, const dv_data_hit *hit)
+{
+    return (dv_content_action)pass->policy->actions[detector_index(hit->finding)];
+}
+
+/* The findings and the placeholders among each other, by start. */
+static dv_result add_hit(dv_data_pass *pass, dv_data_hit **hits, size_t *count, size_t *room,
+                         dv_data_hit hit)
+{
+    if (*count == *room) {
+        size_t bigger_room = *room == 0 ? 16 : *room * 2;
+        dv_data_hit *bigger = dv_arena_alloc_raw(pass->temp, bigger_room * sizeof(*bigger));
+        if (bigger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (*count > 0) {
+            memcpy(bigger, *hits, *count * sizeof(*bigger));
+        }
+        *hits = bigger;
+        *room = bigger_room;
+    }
+    (*hits)[(*count)++] = hit;
+    return DV_OK;
+}
+
+/* Puts one more hit behind those that are there; what overlaps the last one is settled. */
+static dv_result settle(dv_data_pass *pass, dv_data_hit **hits, size_t *count, size_t *room,
+                        dv_data_hit hit)
+{
+    dv_data_hit *last = *count > 0 ? &(*hits)[*count - 1] : NULL;
+    if (last == NULL || hit.start >= last->end) {
+        return add_hit(pass, hits, count, room, hit);
+    }
+    const dv_data_hit *place = last->finding == NULL ? last : &hit;
+    const dv_data_hit *found = last->finding == NULL ? &hit : last;
+    bool within = found->start >= place->start && found->end <= place->end;
+    if (place->finding == NULL && (within || action_of(pass, found) == DV_ACTION_ALERT)) {
+        *last = *place; /* letters of a placeholder that look like a value, or nothing to hide */
+        return DV_OK;
+    }
+    last->finding = found->finding;
+    last->start = DV_MIN(last->start, hit.start);
+    last->end = DV_MAX(last->end, hit.end);
+    return DV_OK;
+}
+
+dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
+                              dv_data_hit **ret_hits, size_t *ret_count)
+{
+    const dv_finding *findings = NULL;
+    size_t finding_count = 0;
+    dv_data_hit *hits = NULL;
+    size_t count = 0;
+    size_t room = 0;
+    DV_TRY(dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from, pass->policy->enabled,
+                          pass->temp, &findings, &finding_count));
+    dv_data_place place = {0};
+    bool more = pass->answer && dv_data_placeholder_find(pass->context, text, from, &place);
+    for (size_t i = 0; i < finding_count || more;) {
+        if (more && (i == finding_count || place.start <= findings[i].start)) {
+            DV_TRY(settle(pass, &hits, &count, &room,
+                          (dv_data_hit){place.start, place.end, NULL, place.value}));
+            more = dv_data_placeholder_find(pass->context, text, place.end, &place);
+            continue;
+        }
+        DV_TRY(settle(pass, &hits, &count, &room,
+                      (dv_data_hit){findings[i].start, findings[i].end, &findings[i], {NULL, 0}}));
+        i++;
+    }
+    *ret_hits = hits;
+    *ret_count = count;
+    return DV_OK;
+}
+
+/* ---- deciding ---- */
+
+static bool is_shown(uint8_t byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= 'a' && byte <= 'z');
+}
+
+/* "[CARD ****1111]": the last keep_last letters and digits, when there are thrice as many. */
+static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, dv_slice value,
+                      dv_slice *ret_text)
+{
+    char kept[8];
+    size_t count = 0;
+    size_t shown = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        shown += is_shown(value.ptr[i]) ? 1 : 0;
+    }
+    size_t keep = DV_MIN((size_t)info->keep_last, sizeof(kept));
+    if (shown < 3 * keep) {
+        keep = 0;
+    }
+    for (size_t i = value.len; i > 0 && count < keep; i--) {
+        if (is_shown(value.ptr[i - 1])) {
+            kept[keep - 1 - count++] = (char)value.ptr[i - 1];
+        }
+    }
+    const char *text =
+        keep == 0 ? dv_arena_printf(pass->temp, "[%s]", info->label)
+                  : dv_arena_printf(pass->temp, "[%s ****%.*s]", info->label, (int)keep, kept);
+    if (text == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *ret_text = dv_slice_str(text);
+    return DV_OK;
+}
+
+static dv_result note(dv_data_pass *pass, const dv_finding *finding, dv_content_action action,
+                      const char *place)
+{
+    if (pass->sighting_count == DV_LIMIT_FINDINGS) {
+        return DV_ERR_TOO_LARGE;
+    }
+    if (pass->sighting_count == pass->sighting_room) {
+        size_t room = pass->sighting_room == 0 ? 8 : pass->sighting_room * 2;
+        dv_data_sighting *bigger = dv_arena_alloc_raw(pass->arena, room * sizeof(*bigger));
+        if (bigger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (pass->sighting_count > 0) {
+            memcpy(bigger, pass->sightings, pass->sighting_count * sizeof(*bigger));
+        }
+        pass->sightings = bigger;
+        pass->sighting_room = room;
+    }
+    pass->sightings[pass->sighting_count++] = (dv_data_sighting){
+        .detector = finding->detector, .place = place, .action = action, .score = finding->score};
+    return DV_OK;
+}
+
+dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
+                              const char *place, dv_slice *ret_text)
+{
+    if (hit->finding == NULL) {
+        *ret_text = hit->value;
+        return DV_OK;
+    }
+    size_t index = detector_index(hit->finding);
+    const dv_detector_info *info = dv_detect_info(index);
+    if (info == NULL) {
+        return DV_ERR_INTERNAL;
+    }
+    dv_content_action action = (dv_content_action)pass->policy->actions[index];
+    dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
+    DV_TRY(note(pass, hit->finding, action, place));
+    *ret_text = (dv_slice){NULL, 0};
+    switch (action) {
+    case DV_ACTION_ALERT:
+        return DV_OK;
+    case DV_ACTION_MASK:
+        return mask(pass, info, value, ret_text);
+    case DV_ACTION_PLACEHOLDER:
+        return dv_data_placeholder_make(pass->context, info->label, value, ret_text);
+    case DV_ACTION_BLOCK:
+        break;
+    }
+    deny_value(pass, info->name, place);
+    return DV_OK;
+}

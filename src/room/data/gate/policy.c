@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/gate/gate_private.h"
+
+#include "base/caps.h"
+#include "crypto/random.h"
+
+enum { POLICY_ARENA = 1 << 20 };
+
+dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
+                           dv_error *error)
+{
+    dv_data_gate *gate = calloc(1, sizeof(*gate));
+    if (gate == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    memcpy(gate->placeholder_key, placeholder_key, sizeof(gate->placeholder_key));
+    dv_result result = dv_detect_rules_builtin(&gate->rules, error);
+    if (result == DV_OK) {
+        result = dv_detect_scratch_new(gate->rules, &gate->scratch);
+    }
+    if (result != DV_OK) {
+        dv_data_gate_free(gate);
+        return result;
+    }
+    *ret_gate = gate;
+    return DV_OK;
+}
+
+void dv_data_gate_free(dv_data_gate *gate)
+{
+    if (gate == NULL) {
+        return;
+    }
+    dv_detect_scratch_free(gate->scratch);
+    dv_detect_rules_free(gate->rules);
+    dv_wipe(gate->placeholder_key, sizeof(gate->placeholder_key));
+    free(gate);
+}
+
+/* ---- reading a policy ---- */
+
+static dv_result read_action(const dv_json *json, uint32_t token, const char *where,
+                             dv_arena *arena, uint8_t *ret_action, dv_error *error)
+{
+    dv_slice text = {NULL, 0};
+    if (json->tokens[token].type == DV_JSON_STRING) {
+        DV_TRY(dv_json_string(json, token, arena, &text));
+    }
+    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_PLACEHOLDER; action++) {
+        if (dv_slice_eq_str(text, dv_content_action_name((dv_content_action)action))) {
+            *ret_action = (uint8_t)action;
+            return DV_OK;
+        }
+    }
+    return dv_error_set(error, DV_ERR_INVALID,
+                        "data policy: %s: want block, alert, mask or placeholder", where);
+}
+
+static dv_result detector_of(const dv_json *json, uint32_t token, dv_arena *arena,
+                             size_t *ret_index, dv_error *error)
+{
+    dv_slice name;
+    DV_TRY(dv_json_string(json, token, arena, &name));
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (dv_slice_eq_str(name, dv_detect_info(i)->id)) {
+            *ret_index = i;
+            return DV_OK;
+        }
+    }
+    return dv_error_set(error, DV_ERR_INVALID, "data policy: no detector is called '%.*s'",
+                        (int)DV_MIN(name.len, (size_t)64), (const char *)name.ptr);
+}
+
+static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *arena,
+                                dv_data_policy *policy, dv_error *error)
+{
+    if (json->tokens[map].type != DV_JSON_OBJECT) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: 'detectors' is no object");
+    }
+    for (uint32_t key = map + 1; key < json->tokens[map].next; key = json->tokens[key + 1].next) {
+        size_t index = 0;
+        DV_TRY(detector_of(json, key, arena, &index, error));
+        DV_TRY(read_action(json, key + 1, dv_detect_info(index)->id, arena, &policy->actions[index],
+                           error));
+    }
+    return DV_OK;
+}
+
+static dv_result read_off(const dv_json *json, uint32_t list, dv_arena *arena,
+                          dv_data_policy *policy, dv_error *error)
+{
+    if (json->tokens[list].type != DV_JSON_ARRAY) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: 'off' is no list");
+    }
+    for (uint32_t item = list + 1; item < json->tokens[list].next; item = json->tokens[item].next) {
+        size_t index = 0;
+        if (json->tokens[item].type != DV_JSON_STRING) {
+            return dv_error_set(error, DV_ERR_INVALID, "data policy: 'off' lists detectors");
+        }
+        DV_TRY(detector_of(json, item, arena, &index, error));
+        policy->enabled &= ~(UINT64_C(1) << index);
+    }
+    return DV_OK;
+}
+
+static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_policy *policy,
+                             dv_error *error)
+{
+    if (json->tokens[0].type != DV_JSON_OBJECT) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: is no object");
+    }
+    uint32_t standard = dv_json_member(json, 0, "default");
+    uint32_t detectors = dv_json_member(json, 0, "detectors");
+    uint32_t off = dv_json_member(json, 0, "off");
+    uint8_t action = DV_ACTION_BLOCK;
+    if (standard == 0) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
+    }
+    DV_TRY(read_action(json, standard, "default", arena, &action, error));
+    memset(policy->actions, action, sizeof(policy->actions));
+    if (detectors != 0) {
+        DV_TRY(read_detectors(json, detectors, arena, policy, error));
+    }
+    if (off != 0) {
+        DV_TRY(read_off(json, off, arena, policy, error));
+    }
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        policy->rewrites |=
+            ((policy->enabled >> i) & 1) != 0 && policy->actions[i] != DV_ACTION_ALERT;
+    }
+    return DV_OK;
+}
+
+dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_policy **ret_policy,
+                               dv_error *error)
+{
+    static const dv_json_limits limits = {
+        .depth = 4, .tokens = 1024, .refuse_duplicate_keys = true};
+    dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
+    dv_json json;
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_json_scan(text, &limits, arena, &json, error));
+    dv_data_policy policy = {.enabled = DV_DETECT_ALL};
+    DV_TRY(read_policy(&json, arena, &policy, error));
+    dv_data_policy *made = malloc(sizeof(*made));
+    if (made == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *made = policy;
+    *ret_policy = made;
+    return DV_OK;
+}
+
+void dv_data_policy_free(dv_data_policy *policy)
+{
+    free(policy);
+}
