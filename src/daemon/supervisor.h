@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* `dvara up`, `down`, `status`, `reload` and `config check`: starts nginx, dvarad and dvara-logd,
- * keeps them alive and ends them.
+/* `dvara up`, `down`, `status`, `reload`: starts nginx, dvarad and dvara-logd, keeps them alive and
+ * ends them. (The commands themselves, dv_command_up and so on, are declared by api/daemon.yaml.)
  *
  * What it promises the processes it starts:
- *   dvara-logd --state STATE --runtime RUNTIME
- *   dvarad     --state STATE --runtime RUNTIME [--config FILE]
+ *   dvara-logd --state STATE --runtime RUNTIME/log
+ *   dvarad     --state STATE --runtime RUNTIME --config FILE
  *   nginx      -c RUNTIME/nginx/nginx.conf
  * each in its own session, stdin /dev/null, stdout and stderr a pipe to the supervisor (which masks
  * secrets and prefixes lines), NOTIFY_SOCKET set (daemon/notify.h), a death signal, the order
  * dvara-logd ready, dvarad ready, nginx. SIGTERM ends them, SIGHUP has dvarad read its
- * configuration anew. */
+ * configuration anew. FILE is the supervisor's own copy of what it checked. RUNTIME/spool,
+ * RUNTIME/counters, RUNTIME/log.pub and RUNTIME/logd.sock are links to where these lie. */
 
-/* Each takes the arguments after the verb ("up" itself is argv[0]), prints results on stdout and
- * errors on stderr, and returns the exit code: 0 done, 1 refused or failed, 2 usage. */
-int dv_supervisor_up(int argc, char **argv);
-int dv_supervisor_down(int argc, char **argv);
-int dv_supervisor_status(int argc, char **argv);
-int dv_supervisor_reload(int argc, char **argv);
-/* argv[0] is "check". */
-int dv_supervisor_config_check(int argc, char **argv);
+#include "base/buf.h"
+#include "daemon/supervisor_layout.h"
 
-/* Where a state directory is when neither --state nor DVARA_STATE says: /var/lib/dvara for root,
- * otherwise $XDG_STATE_HOME/dvara or ~/.local/state/dvara. Returns a malloc'd absolute path; NULL
- * when there is no home or memory. option: the value of --state, or NULL. */
-char *dv_state_dir(const char *option);
+/* What `dvara up` was told. Strings are borrowed for the run; NULL: not said. */
+typedef struct dv_up_options {
+    const char *state_dir;
+    const char *config; /* absolute */
+    const char *listen;
+    const char *admin_listen;
+    const char *upstream;
+    int64_t workers;      /* 0: not said */
+    const char *programs; /* folder of dvarad, dvara-logd and the module */
+    bool detached;        /* log to STATE/dvara.log instead of stderr */
+} dv_up_options;
+
+/* Called once: with DV_OK and the status JSON when everything is ready, or with the error. */
+typedef void (*dv_up_report)(void *data, dv_result result, const char *text);
+
+/* Starts everything and stays until it is told to end (SIGINT, SIGTERM, `dvara down`). Returns the
+ * exit code. The process must be single-threaded. */
+int dv_supervisor_run(const dv_up_options *options, dv_up_report report, void *data);

@@ -1,37 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Routes, upstreams, limits and the transport sections of dvara.yaml: their defaults, their
- * checks, and the gateway's configuration made from them. */
+/* Routes and limits of dvara.yaml: their defaults, their checks, and the gateway's configuration
+ * made from them. */
 
 #include "base/buf.h"
 #include "core/config.h"
+#include "core/masking.h"
 
-/* Rows for daemon/config.c's table: "routes", "limits", "upstream", "upstreams",
- * "refused_fields". */
-extern const dv_config_section dv_api_config_sections[];
-extern const size_t dv_api_config_section_count;
+/* routes:                      # replaces the built-in routes
+ *   - {name: chat, path: /v1/chat/completions, protocol: openai_chat}
+ *   - {name: score, path: /score/, match: prefix, methods: [POST], protocol: json,
+ *      action: use_model, body_limit: 1MB, fields: [text], request_policy: none}
+ * Left out: match exact, methods [POST] (openai_models: [GET]), action use_model, body_limit 10MiB,
+ * fields the protocol's own (json: any), both policies those of `masking:`. */
+extern const dv_config_section dv_api_config_routes;
 
-enum { DV_API_SERVERS_MAX = 16, DV_API_UPSTREAMS_MAX = 64 };
+/* limits:
+ *   key: [{count: 600, per: 1m, burst: 100}]   # also user, group, address; [] is no limit
+ * What is not named keeps its default. */
+extern const dv_config_section dv_api_config_limits;
 
-/* One group of model servers, as nginx_conf needs it. Strings live as long as the arena. */
-typedef struct dv_api_upstream {
-    const char *name; /* "default" */
-    const char *servers[DV_API_SERVERS_MAX]; /* "http://127.0.0.1:9000/base" */
-    size_t server_count;
-    int64_t connect_timeout; /* nanoseconds */
-    int64_t answer_timeout;  /* nanoseconds between two reads */
-} dv_api_upstream;
+/* refused_fields: [api_base, base_url]   # anywhere in a request; replaces the built-in list */
+extern const dv_config_section dv_api_config_refused_fields;
 
-/* The upstreams of the sections (either may be NULL). option: the value of --upstream, which
- * outranks `upstream`, or NULL. */
-dv_must dv_result dv_api_upstreams(const dv_yaml *upstream, const dv_yaml *upstreams,
-                                   const char *option, dv_arena *arena,
-                                   const dv_api_upstream **ret_upstreams, size_t *ret_count,
-                                   dv_error *error);
+enum { DV_API_GATEWAY_JSON_MAX = 4 << 20 };
 
-/* Writes the gateway's configuration (the JSON that room/api/gate reads): routes, limits and
- * refused fields of the sections or their defaults. data_policies: the JSON object text of the
- * data room: {"request":{...},"answer":{...}}. root: the file's top map, or NULL. */
-dv_must dv_result dv_api_gateway_json(const dv_yaml *root, dv_slice data_policies, dv_buf *out,
-                                      dv_error *error);
+/* Appends the gateway's configuration, the JSON that room/api/gate reads from the snapshot. root:
+ * the top map of dvara.yaml, or NULL for all defaults; masking turns its `masking:` into the data
+ * policies. Errors name the line. */
+dv_must dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *masking,
+                                      dv_buf *out, dv_error *error);
+
+/* The largest body that any route takes, in bytes; nginx refuses larger ones. */
+dv_must dv_result dv_api_body_max(const dv_yaml *root, uint64_t *ret_bytes, dv_error *error);
+
+/* Puts the gateway's configuration into the snapshot, with the key that placeholders are made from,
+ * in a transaction of its own that leaves the change sequence as it is. */
+dv_must dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error *error);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/config_internal.h"
+#include "gateway/nginx_conf.h"
+
+static const char *const upstream_keys[] = {"url", "ca", "timeout", NULL};
+static const char *const tls_keys[] = {"version", "cipher_suites", "certificate", "certificate_key",
+                                       NULL};
+/* RFC 8446 appendix B.4, without the CCM suites that no browser and few libraries offer. */
+static const char *const tls_suites[] = {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+                                         "TLS_AES_128_GCM_SHA256", NULL};
+static const char *const encryption_keys[] = {"algorithm", "key_rotation", "key_storage", NULL};
+static const char *const rotations[] = {"daily", "weekly", "monthly", "quarterly", "yearly", NULL};
+
+dv_result dv_config_path(const dv_yaml *node, const char **ret_path, dv_error *error)
+{
+    const char *path = NULL;
+    DV_TRY(dv_yaml_string(node, &path, error));
+    if (path[0] != '/') {
+        return dv_config_error(node, error, "'%s' wants an absolute path", node->key);
+    }
+    *ret_path = path;
+    return DV_OK;
+}
+
+dv_result dv_config_read_listen(const dv_yaml *node, const char **ret_url, dv_error *error)
+{
+    const char *url = NULL;
+    dv_endpoint endpoint;
+    dv_error cause = {0};
+    DV_TRY(dv_yaml_string(node, &url, error));
+    if (dv_endpoint_parse_listen(dv_slice_str(url), &endpoint, &cause) != DV_OK) {
+        return dv_config_error(node, error, "'%s': %s", node->key, cause.message);
+    }
+    *ret_url = url;
+    return DV_OK;
+}
+
+dv_result dv_config_read_workers(const dv_yaml *node, int64_t *ret_workers, dv_error *error)
+{
+    if (node->type == DV_YAML_SCALAR && strcmp(node->text, "auto") == 0) {
+        *ret_workers = 0;
+        return DV_OK;
+    }
+    return dv_yaml_int(node, 1, DV_NGINX_WORKERS_MAX, ret_workers, error);
+}
+
+static dv_result read_upstream_url(const dv_yaml *node, const char **ret_url, dv_error *error)
+{
+    const char *url = NULL;
+    dv_endpoint endpoint;
+    dv_error cause = {0};
+    DV_TRY(dv_yaml_string(node, &url, error));
+    if (dv_endpoint_parse_upstream(dv_slice_str(url), &endpoint, &cause) != DV_OK) {
+        return dv_config_error(node, error, "'upstream': %s", cause.message);
+    }
+    *ret_url = url;
+    return DV_OK;
+}
+
+dv_result dv_config_read_upstream(const dv_yaml *node, dv_config_settings *settings,
+                                  dv_error *error)
+{
+    if (node->type != DV_YAML_MAP) {
+        return read_upstream_url(node, &settings->upstream, error);
+    }
+    DV_TRY(dv_yaml_check_keys(node, upstream_keys, error));
+    const dv_yaml *url = dv_yaml_get(node, "url");
+    const dv_yaml *ca = dv_yaml_get(node, "ca");
+    const dv_yaml *timeout = dv_yaml_get(node, "timeout");
+    if (url == NULL) {
+        return dv_config_error(node, error, "'upstream' lacks 'url'");
+    }
+    DV_TRY(read_upstream_url(url, &settings->upstream, error));
+    if (ca != NULL) {
+        DV_TRY(dv_config_path(ca, &settings->upstream_ca, error));
+    }
+    if (timeout == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_duration(timeout, &settings->upstream_timeout, error));
+    if (settings->upstream_timeout < DV_SECOND || settings->upstream_timeout > 3600 * DV_SECOND) {
+        return dv_config_error(timeout, error, "'timeout' must be between 1s and 1h");
+    }
+    return DV_OK;
+}
+
+static dv_result read_suites(const dv_yaml *node, dv_arena *arena, dv_config_settings *settings,
+                             dv_error *error)
+{
+    if (node->type != DV_YAML_LIST || node->first == NULL) {
+        return dv_config_error(node, error, "'cipher_suites' wants a list of TLS 1.3 suites");
+    }
+    const char **suites = dv_arena_alloc(arena, sizeof tls_suites);
+    size_t count = 0;
+    if (suites == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (const dv_yaml *entry = node->first; entry != NULL; entry = entry->next) {
+        const char *name = NULL;
+        DV_TRY(dv_yaml_string(entry, &name, error));
+        if (!dv_config_one_of(name, tls_suites)) {
+            return dv_config_error(entry, error,
+                                   "'%.64s' is no TLS 1.3 suite that Dvara offers: %s, %s or %s",
+                                   name, tls_suites[0], tls_suites[1], tls_suites[2]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(suites[i], name) == 0) {
+                return dv_config_error(entry, error, "'cipher_suites' names %s twice", name);
+            }
+        }
+        suites[count++] = name;
+    }
+    settings->cipher_suites = suites;
+    return DV_OK;
+}
+
+dv_result dv_config_read_tls(const dv_yaml *node, dv_arena *arena, dv_config_settings *settings,
+                             dv_error *error)
+{
+    if (node->type != DV_YAML_MAP) {
+        return dv_config_error(node, error, "'tls' wants version, cipher_suites, certificate");
+    }
+    DV_TRY(dv_yaml_check_keys(node, tls_keys, error));
+    const dv_yaml *version = dv_yaml_get(node, "version");
+    const dv_yaml *suites = dv_yaml_get(node, "cipher_suites");
+    const dv_yaml *certificate = dv_yaml_get(node, "certificate");
+    const dv_yaml *key = dv_yaml_get(node, "certificate_key");
+    if (version != NULL && (version->type != DV_YAML_SCALAR || strcmp(version->text, "1.3") != 0)) {
+        return dv_config_error(version, error, "'version' must be \"1.3\": Dvara serves no other");
+    }
+    if (suites != NULL) {
+        DV_TRY(read_suites(suites, arena, settings, error));
+    }
+    if ((certificate == NULL) != (key == NULL)) {
+        return dv_config_error(node, error, "'certificate' and 'certificate_key' go together");
+    }
+    if (certificate == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_config_path(certificate, &settings->certificate, error));
+    return dv_config_path(key, &settings->certificate_key, error);
+}
+
+static dv_result check_rotation(const dv_yaml *node, dv_error *error)
+{
+    int64_t period = 0;
+    const char *text = NULL;
+    DV_TRY(dv_yaml_string(node, &text, error));
+    if (dv_config_one_of(text, rotations)) {
+        return DV_OK;
+    }
+    if (dv_duration_parse(dv_slice_str(text), &period) != DV_OK || period < 86400 * DV_SECOND) {
+        return dv_config_error(node, error,
+                               "key_rotation '%.32s': daily, weekly, monthly, quarterly, yearly, "
+                               "or a time of at least 1d",
+                               text);
+    }
+    return DV_OK;
+}
+
+static dv_result check_storage(const dv_yaml *node, dv_error *error)
+{
+    const char *text = NULL;
+    DV_TRY(dv_yaml_string(node, &text, error));
+    if (strcmp(text, "file") == 0) {
+        return DV_OK;
+    }
+    if (strcmp(text, "HSM") == 0) {
+        return dv_config_error(node, error,
+                               "key_storage is HSM, but there is none here: Dvara does not start "
+                               "with its keys elsewhere than you said; write key_storage: file to "
+                               "keep them in the state directory");
+    }
+    return dv_config_error(node, error, "key_storage '%.32s': it is file or HSM", text);
+}
+
+dv_result dv_config_check_encryption(const dv_yaml *node, dv_error *error)
+{
+    if (node->type != DV_YAML_MAP) {
+        return dv_config_error(node, error,
+                               "'encryption' wants algorithm, key_rotation, key_storage");
+    }
+    DV_TRY(dv_yaml_check_keys(node, encryption_keys, error));
+    const dv_yaml *algorithm = dv_yaml_get(node, "algorithm");
+    const dv_yaml *rotation = dv_yaml_get(node, "key_rotation");
+    const dv_yaml *storage = dv_yaml_get(node, "key_storage");
+    if (algorithm != NULL) {
+        const char *text = NULL;
+        DV_TRY(dv_yaml_string(algorithm, &text, error));
+        if (strcmp(text, "AES-256-GCM") != 0) {
+            return dv_config_error(algorithm, error,
+                                   "algorithm '%.32s': Dvara encrypts with AES-256-GCM only", text);
+        }
+    }
+    if (rotation != NULL) {
+        DV_TRY(check_rotation(rotation, error));
+    }
+    return storage == NULL ? DV_OK : check_storage(storage, error);
+}

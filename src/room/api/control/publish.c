@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "room/api/control/api_control.h"
+#include "room/api/gate/api_config.h"
+#include "store/snapshot.h"
+
+enum { DV_MASTER_KEY_LEN = 32, DV_PLACEHOLDER_KEY_LEN = 32 };
+
+static dv_result put_placeholder_key(dv_services *services)
+{
+    uint8_t key[DV_PLACEHOLDER_KEY_LEN];
+    dv_slice master = dv_slice_of(services->master_key, DV_MASTER_KEY_LEN);
+    DV_TRY(dv_hkdf(master, dv_slice_str(NULL), "dvara placeholder", key, sizeof key));
+    dv_result result =
+        dv_snapshot_put(services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_PLACEHOLDER_KEY),
+                        dv_slice_of(key, sizeof key));
+    dv_wipe(key, sizeof key);
+    return result;
+}
+
+static dv_result put(dv_slice gateway_json, dv_services *services, uint64_t sequence)
+{
+    DV_TRY(put_placeholder_key(services));
+    DV_TRY(dv_snapshot_put(services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY),
+                           gateway_json));
+    return dv_snapshot_commit(services->snapshot, sequence);
+}
+
+dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error *error)
+{
+    uint64_t sequence = 0;
+    DV_TRY(dv_snapshot_change_sequence(services->snapshot, &sequence));
+    DV_TRY(dv_snapshot_write_begin(services->snapshot, error));
+    dv_result result = put(gateway_json, services, sequence);
+    if (result != DV_OK) {
+        dv_snapshot_abort(services->snapshot);
+        return dv_error_set(error, result, "the gateway's configuration can not be published: %s",
+                            dv_result_name(result));
+    }
+    return DV_OK;
+}
