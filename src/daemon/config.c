@@ -4,20 +4,11 @@
 #include "base/caps.h"
 #include "base/file.h"
 #include "daemon/config_internal.h"
-#include "daemon/dvarad_settings.h"
 #include "room/api/control/api_control.h"
-#include "room/auth/control/auth_control.h"
-#include "room/data/control/data_control.h"
 
 #include <stdarg.h>
 
 enum { DV_CONFIG_ARENA = 64 << 20 };
-
-/* The sections that rooms own. */
-static const dv_config_section *const sections[] = {
-    &dv_auth_rbac_section, &dv_data_config_masking,       &dv_api_config_routes,
-    &dv_api_config_limits, &dv_api_config_refused_fields, &dv_control_config_section,
-};
 
 /* The rest is read here, into the settings. */
 static const char *const own_keys[] = {"listen", "admin_listen", "upstream",       "workers",
@@ -45,23 +36,23 @@ bool dv_config_one_of(const char *text, const char *const *list)
 
 static dv_result check_top_keys(const dv_yaml *root, dv_error *error)
 {
-    const char *known[DV_ARRAY_LEN(sections) + DV_ARRAY_LEN(own_keys) + 1] = {NULL};
+    const char *known[DV_CONFIG_SECTIONS_MAX + DV_ARRAY_LEN(own_keys) + 1] = {NULL};
     size_t count = 0;
     for (size_t i = 0; i < DV_ARRAY_LEN(own_keys); i++) {
         known[count++] = own_keys[i];
     }
-    for (size_t i = 0; i < DV_ARRAY_LEN(sections); i++) {
-        known[count++] = sections[i]->key;
+    for (size_t i = 0; i < dv_config_section_count; i++) {
+        known[count++] = dv_config_sections[i]->key;
     }
     return dv_yaml_check_keys(root, known, error);
 }
 
 static dv_result check_sections(const dv_yaml *root, dv_error *error)
 {
-    for (size_t i = 0; i < DV_ARRAY_LEN(sections); i++) {
-        const dv_yaml *node = dv_yaml_get(root, sections[i]->key);
-        if (node != NULL && sections[i]->check != NULL) {
-            DV_TRY(sections[i]->check(node, error));
+    for (size_t i = 0; i < dv_config_section_count; i++) {
+        const dv_yaml *node = dv_yaml_get(root, dv_config_sections[i]->key);
+        if (node != NULL && dv_config_sections[i]->check != NULL) {
+            DV_TRY(dv_config_sections[i]->check(node, error));
         }
     }
     return DV_OK;
@@ -195,17 +186,4 @@ dv_result dv_config_port_access(dv_config *config, uint16_t port,
     }
     return dv_config_rules_for_port(rules, dv_yaml_get(config->root, "networks"), port,
                                     config->arena, ret_access, ret_count);
-}
-
-dv_result dv_config_apply(const dv_config *config, dv_services *services, dv_error *error)
-{
-    dv_auto(buf) dv_buf gateway = dv_buf_init(DV_API_GATEWAY_JSON_MAX);
-    DV_TRY(dv_api_gateway_json(config->root, &dv_data_masking, &gateway, error));
-    for (size_t i = 0; i < DV_ARRAY_LEN(sections); i++) {
-        if (sections[i]->apply != NULL) {
-            DV_TRY(
-                sections[i]->apply(dv_yaml_get(config->root, sections[i]->key), services, error));
-        }
-    }
-    return dv_api_publish(dv_buf_slice(&gateway), services, error);
 }

@@ -6,6 +6,11 @@
 
 #include "daemon/config.h"
 
+/* The sections that rooms own (config_sections.c). */
+enum { DV_CONFIG_SECTIONS_MAX = 32 };
+extern const dv_config_section *const dv_config_sections[];
+extern const size_t dv_config_section_count;
+
 struct dv_config {
     dv_arena *arena;
     const dv_yaml *root; /* a map; empty when there is no file */

@@ -33,7 +33,7 @@ static int fail(dv_cli *cli, const char *message)
 
 /* ---- Where things are ---- */
 
-/* The folder of dvarad, dvara-logd and the module: beside this program, or PREFIX/lib/dvara. */
+/* The folder of dvarad, dvara-logd and the module: beside this program, or PREFIX/libexec/dvara. */
 static dv_result find_programs(char ret_folder[PATH_MAX], dv_error *error)
 {
     char self[PATH_MAX];
@@ -44,7 +44,7 @@ static dv_result find_programs(char ret_folder[PATH_MAX], dv_error *error)
     }
     self[len] = '\0';
     const char *folder = dirname(self);
-    const char *const places[] = {"", "/../lib/dvara"};
+    const char *const places[] = {"", "/../libexec/dvara"};
     for (size_t i = 0; i < DV_ARRAY_LEN(places); i++) {
         char program[PATH_MAX + 16];
         if (snprintf(candidate, sizeof candidate, "%s%s", folder, places[i]) >= PATH_MAX) {
@@ -55,8 +55,8 @@ static dv_result find_programs(char ret_folder[PATH_MAX], dv_error *error)
             return DV_OK;
         }
     }
-    return dv_error_set(error, DV_ERR_NOT_FOUND, "dvarad is neither in %s nor in %s/../lib/dvara",
-                        folder, folder);
+    return dv_error_set(error, DV_ERR_NOT_FOUND,
+                        "dvarad is neither in %s nor in %s/../libexec/dvara", folder, folder);
 }
 
 /* --config, or dvara.yaml in the state directory. ret_path "": none. */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/config_internal.h"
+#include "daemon/dvarad_settings.h"
+#include "room/api/control/api_control.h"
+
+const dv_config_section *const dv_config_sections[] = {
+    &dv_api_config_routes,
+    &dv_api_config_limits,
+    &dv_api_config_refused_fields,
+    &dv_control_config_section,
+};
+const size_t dv_config_section_count = DV_ARRAY_LEN(dv_config_sections);
