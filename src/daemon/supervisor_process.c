@@ -204,25 +204,12 @@ dv_result dv_process_run(const dv_process_plan *plan, const dv_layout *layout, d
     return DV_OK;
 }
 
-dv_result dv_process_end_group(pid_t group, dv_time timeout)
-{
-    dv_time deadline = dv_time_monotonic() + timeout;
-    while (kill(-group, SIGKILL) == 0) {
-        /* Members that were handed to us (we are the subreaper) are ours to bury. */
-        while (waitpid(-group, NULL, WNOHANG) > 0) {
-        }
-        if (dv_time_monotonic() > deadline) {
-            return DV_ERR_UNAVAILABLE;
-        }
-        nanosleep(&(struct timespec){0, 2000000}, NULL);
-    }
-    return errno == ESRCH ? DV_OK : DV_ERR_FORBIDDEN;
-}
-
 /* Of /proc/PID/stat: what tells one process from a later one with its number. */
 typedef struct process_facts {
     pid_t parent;
+    pid_t group;
     pid_t session;
+    bool dead;        /* waits to be buried by its parent */
     uint64_t started; /* clock ticks since boot */
     char name[32];
 } process_facts;
@@ -244,16 +231,22 @@ static bool read_facts(pid_t pid, process_facts *ret_facts)
     if (open_mark == NULL || close_mark == NULL || close_mark < open_mark) {
         return false;
     }
+    char state = 0;
     long parent = 0;
+    long group = 0;
     long session = 0;
     unsigned long long started = 0;
     if (sscanf(close_mark + 1,
-               " %*c %ld %*d %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &parent, &session, &started) != 3) {
+               " %c %ld %ld %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &state, &parent, &group, &session, &started) != 5) {
         return false;
     }
     *close_mark = '\0';
-    *ret_facts = (process_facts){(pid_t)parent, (pid_t)session, started, ""};
+    *ret_facts = (process_facts){.parent = (pid_t)parent,
+                                 .group = (pid_t)group,
+                                 .session = (pid_t)session,
+                                 .dead = state == 'Z' || state == 'X',
+                                 .started = started};
     snprintf(ret_facts->name, sizeof ret_facts->name, "%s", open_mark + 1);
     return true;
 }
@@ -304,6 +297,46 @@ static void each_process(void (*each)(void *data, pid_t pid), void *data)
     }
 }
 
+typedef struct group_members {
+    pid_t group;
+    size_t alive;
+} group_members;
+
+static void count_member(void *data, pid_t pid)
+{
+    group_members *members = data;
+    process_facts facts;
+    if (read_facts(pid, &facts) && facts.group == members->group && !facts.dead) {
+        members->alive++;
+    }
+}
+
+/* The dead whose parent does not bury them hold nothing. */
+static bool group_lives(pid_t group)
+{
+    group_members members = {group, 0};
+    each_process(count_member, &members);
+    return members.alive > 0;
+}
+
+dv_result dv_process_end_group(pid_t group, dv_time timeout)
+{
+    dv_time deadline = dv_time_monotonic() + timeout;
+    while (kill(-group, SIGKILL) == 0) {
+        /* Members that were handed to us (we are the subreaper) are ours to bury. */
+        while (waitpid(-group, NULL, WNOHANG) > 0) {
+        }
+        if (!group_lives(group)) {
+            return DV_OK;
+        }
+        if (dv_time_monotonic() > deadline) {
+            return DV_ERR_UNAVAILABLE;
+        }
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    }
+    return errno == ESRCH ? DV_OK : DV_ERR_FORBIDDEN;
+}
+
 typedef struct group_search {
     pid_t group;
     uint64_t started;
@@ -321,7 +354,7 @@ static void search_group(void *data, pid_t pid)
 {
     group_search *search = data;
     process_facts facts;
-    if (read_facts(pid, &facts) && facts.session == search->group &&
+    if (read_facts(pid, &facts) && !facts.dead && facts.session == search->group &&
         facts.started >= search->started && is_our_program(facts.name)) {
         search->found = true;
     }
