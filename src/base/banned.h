@@ -9,6 +9,10 @@
 #include <string.h>
 #include <time.h>
 
+/* With clang, glibc's checked versions are macros. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
 #pragma GCC poison gmtime localtime asctime ctime tmpnam mktemp atoi atol atoll
 

@@ -194,7 +194,7 @@ static dv_result take_offset(dv_slice *text, int64_t *ret_seconds)
     DV_TRY(take_number(text, 2, 0, 23, &hour));
     DV_TRY(take_one_of(text, ":", &separator));
     DV_TRY(take_number(text, 2, 0, 59, &minute));
-    int64_t seconds = (int64_t)(hour * 3600 + minute * 60);
+    int64_t seconds = (int64_t)hour * 3600 + (int64_t)minute * 60;
     *ret_seconds = sign == '+' ? seconds : -seconds;
     return DV_OK;
 }

@@ -39,7 +39,8 @@ dv_result dv_hex_decode(dv_slice text, uint8_t *out, size_t out_len)
         }
     }
     for (size_t i = 0; i < out_len; i++) {
-        out[i] = (uint8_t)(hex_value(text.ptr[2 * i]) << 4 | hex_value(text.ptr[2 * i + 1]));
+        unsigned high = (unsigned)hex_value(text.ptr[2 * i]);
+        out[i] = (uint8_t)(high << 4 | (unsigned)hex_value(text.ptr[2 * i + 1]));
     }
     return DV_OK;
 }

@@ -30,34 +30,17 @@ const char *dv_result_name(dv_result result)
     return names[result];
 }
 
-dv_printf(5, 0) static void fill(dv_error *error, dv_result result, int line, int column,
-                                 const char *format, va_list args)
+void dv_error_write(dv_error *error, dv_result result, int line, int column, const char *format,
+                    ...)
 {
+    if (error == NULL) {
+        return;
+    }
     error->result = result;
     error->line = line;
     error->column = column;
+    va_list args;
+    va_start(args, format);
     vsnprintf(error->message, sizeof(error->message), format, args);
-}
-
-dv_result dv_error_set(dv_error *error, dv_result result, const char *format, ...)
-{
-    if (error != NULL) {
-        va_list args;
-        va_start(args, format);
-        fill(error, result, 0, 0, format, args);
-        va_end(args);
-    }
-    return result;
-}
-
-dv_result dv_error_set_at(dv_error *error, dv_result result, int line, int column,
-                          const char *format, ...)
-{
-    if (error != NULL) {
-        va_list args;
-        va_start(args, format);
-        fill(error, result, line, column, format, args);
-        va_end(args);
-    }
-    return result;
+    va_end(args);
 }

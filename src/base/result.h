@@ -48,10 +48,19 @@ typedef struct dv_error {
     char message[DV_ERROR_MESSAGE_MAX];
 } dv_error;
 
-/* Fills error (when not NULL) and returns result, so that `return dv_error_set(...)` reads well.
- * Too long a message is cut. */
-dv_result dv_error_set(dv_error *error, dv_result result, const char *format, ...) dv_printf(3, 4);
+/* Fills error (when not NULL). Too long a message is cut. Line and column 0: no place. */
+void dv_error_write(dv_error *error, dv_result result, int line, int column, const char *format,
+                    ...) dv_printf(5, 6);
 
-/* The same with the place in the input that the message speaks of. */
-dv_result dv_error_set_at(dv_error *error, dv_result result, int line, int column,
-                          const char *format, ...) dv_printf(5, 6);
+/* Fills error with the place in the input that the message speaks of and gives result back, so that
+ * `return dv_error_set_at(...)` reads well. A macro, so that compilers and analyzers see that what
+ * comes back is what was put in, and never DV_OK by chance. */
+#define dv_error_set_at(error, result, line, column, ...)                                          \
+    __extension__({                                                                                \
+        dv_result dv_error_result_ = (result);                                                     \
+        dv_error_write((error), dv_error_result_, (line), (column), __VA_ARGS__);                  \
+        dv_error_result_;                                                                          \
+    })
+
+/* The same without a place. */
+#define dv_error_set(error, result, ...) dv_error_set_at(error, result, 0, 0, __VA_ARGS__)

@@ -2,8 +2,8 @@
 #include "base/yaml.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/caps.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <limits.h>

@@ -343,7 +343,10 @@ static void put_groups(dv_event_writer *writer, const void *data)
     PUT_NAME(writer, "groups");
     PUT(writer, "[");
     for (size_t i = 0; i < DV_MIN(view->principal->group_count, (size_t)GROUPS_MAX); i++) {
-        dv_event_put(writer, ",{\"name\":" + (i == 0), 9 - (i == 0));
+        if (i > 0) {
+            PUT(writer, ",");
+        }
+        PUT(writer, "{\"name\":");
         dv_event_put_text(writer, view->principal->groups[i], SHORT);
         PUT(writer, "}");
     }

@@ -27,14 +27,14 @@ typedef struct dv_call {
     dv_services *services;
     dv_arena *arena; /* of this call */
     dv_time now;
-    const char *request_id; /* UUIDv7 text */
-    const char *caller;     /* entity: User::"alice"; Local::"root" on control.sock */
-    const char *via;        /* "control" or "api" */
-    const char *address;    /* of the caller, or "" */
-    const json_t *params;   /* path and query parameters by name: checked, typed, defaults set */
-    const json_t *body;     /* checked object, or NULL */
-    json_t *answer;         /* set by the handler; the router owns and releases it */
-    int status;             /* preset to the operation's success status */
+    const char *request_id;  /* UUIDv7 text */
+    const char *caller;      /* entity: User::"alice"; Local::"root" on control.sock */
+    const char *via;         /* "control" or "api" */
+    const char *address;     /* of the caller, or "" */
+    const json_t *params;    /* path and query parameters by name: checked, typed, defaults set */
+    const json_t *body;      /* checked object, or NULL */
+    json_t *answer;          /* set by the handler; the router owns and releases it */
+    int status;              /* preset to the operation's success status */
     const char *error_field; /* set beside an error: the field that is wrong; lives as the arena */
 } dv_call;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The part of JSON Schema (2020-12) that the files of api/ may use, as constant tables that tools/generate
- * writes. Names the shapes only; dvarad checks values against them, the CLI reads the types. */
+/* The part of JSON Schema (2020-12) that the files of api/ may use, as constant tables that
+ * tools/generate writes. Names the shapes only; dvarad checks values against them, the CLI reads
+ * the types. */
 
 #include "base/macros.h"
 

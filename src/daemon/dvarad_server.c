@@ -216,7 +216,7 @@ static size_t leave_escaped(void *data, struct MHD_Connection *connection, char 
     return strlen(text);
 }
 
-static void log_message(void *data, const char *format, va_list args)
+dv_printf(2, 0) static void log_message(void *data, const char *format, va_list args)
 {
     char message[256];
     vsnprintf(message, sizeof(message), format, args);

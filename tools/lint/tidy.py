@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""clang-tidy, by .clang-tidy, over every compiled file.
+
+A clean file leaves a stamp named by what went into it (the file, every header of ours that it
+includes, the command, the configuration), so that only what changed is looked at again.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+
+import compilers
+from tree import run
+
+NAME = "tidy"
+
+PLACE = re.compile(r"^[^:]+")
+FINDING = re.compile(r"(warning|error):")
+
+
+def commands(tree, build):
+    """(source, folder, command) of each file of ours in the compilation database."""
+    database = json.loads((build / "compile_commands.json").read_text())
+    found = {}
+    for entry in database:
+        path = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+        try:
+            name = str(path.relative_to(tree.root.resolve()))
+        except ValueError:
+            continue
+        if name in tree.files:
+            found.setdefault(name, entry)
+    return sorted(found.items())
+
+
+def dependencies(build):
+    """Object to the headers that it was compiled from, as ninja recorded them."""
+    _, output = run(["ninja", "-C", build, "-t", "deps"])
+    found = {}
+    current = []
+    for line in output.splitlines():
+        if line.startswith("    "):
+            current.append(line.strip())
+        elif ": #deps" in line:
+            current = found.setdefault(line.split(":")[0], [])
+    return found
+
+
+def stamp_name(tree, build, name, entry, headers):
+    digest = hashlib.sha256()
+    digest.update(entry["command"].encode())
+    for config in tree.root.glob("**/.clang-tidy"):
+        digest.update(config.read_bytes())
+    digest.update((tree.root / name).read_bytes())
+    for header in sorted(headers):
+        path = (build / header).resolve()
+        if path.is_relative_to(tree.root.resolve()) or not path.is_absolute():
+            digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()
+
+
+def tidy(tree, build, name):
+    status, output = run(["clang-tidy", "-p", build, "--quiet", name], cwd=tree.root)
+    lines = [line for line in output.splitlines() if FINDING.search(line)]
+    if status != 0 and not lines:
+        lines = [f"{name}: clang-tidy ended with {status}"]
+    return [PLACE.sub(lambda found: os.path.relpath(build / found.group(0), tree.root), line) for line in lines]
+
+
+def waiting(tree, build, stamps):
+    """The files without a stamp, each with the stamp to leave when it is clean."""
+    headers = dependencies(build)
+    todo = []
+    for name, entry in commands(tree, build):
+        output = entry.get("output") or shlex.split(entry["command"])[-3]
+        stamp = stamps / stamp_name(tree, build, name, entry, headers.get(output, []))
+        if not stamp.exists():
+            todo.append((name, stamp))
+    return todo
+
+
+def check(tree):
+    build = compilers.clang_build(tree)
+    problems = compilers.set_up(tree, build, "clang")
+    if problems:
+        return problems
+    stamps = build / "lint-stamps"
+    stamps.mkdir(exist_ok=True)
+    todo = waiting(tree, build, stamps)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for (_, stamp), found in zip(todo, pool.map(lambda item: tidy(tree, build, item[0]), todo)):
+            problems += found
+            if not found:
+                stamp.touch()
+    return sorted(set(problems))
