@@ -180,7 +180,7 @@ static dv_result take_output(parser *parse, const char *value)
                                         [DV_OUTPUT_JSONL] = "jsonl",
                                         [DV_OUTPUT_YAML] = "yaml"};
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        if (strcmp(value, names[i]) == 0) {
+        if (dv_slice_eq_str(dv_slice_str(value), names[i])) {
             parse->line->globals.output = (dv_output)i;
             return DV_OK;
         }

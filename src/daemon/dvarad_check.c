@@ -296,8 +296,8 @@ dv_result dv_check_value(const dv_schema *schema, json_t *value, char field[DV_F
 static dv_result read_integer(dv_slice text, json_t **ret_value, dv_error *error)
 {
     char digits[NUMBER_TEXT_MAX];
-    size_t sign = text.len > 0 && text.ptr[0] == '-';
-    bool sound = text.len > sign && text.len < sizeof(digits);
+    size_t sign = dv_slice_starts_with(text, DV_LIT("-"));
+    bool sound = text.ptr != NULL && text.len > sign && text.len < sizeof(digits);
     for (size_t i = sign; sound && i < text.len; i++) {
         sound = text.ptr[i] >= '0' && text.ptr[i] <= '9';
     }

@@ -87,7 +87,7 @@ static dv_result open_store(dv_daemon *daemon, dv_error *error)
 /* dvara-logd leaves its key when it is ready; it is started at the same time as we are. */
 static dv_result wait_for_log_key(dv_daemon *daemon, uint8_t ret_key[32], dv_error *error)
 {
-    const struct timespec step = {.tv_nsec = LOG_KEY_STEP_MS * 1000000};
+    const struct timespec step = {.tv_nsec = LOG_KEY_STEP_MS * 1000000L};
     dv_result result = dv_log_key_read(daemon->runtime_dir, ret_key, error);
     for (int waited = 0; result == DV_ERR_NOT_FOUND && waited < LOG_KEY_WAIT_MS;
          waited += LOG_KEY_STEP_MS) {

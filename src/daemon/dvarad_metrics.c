@@ -178,11 +178,12 @@ static void add_snapshot(dv_series_list *list, dv_services *services)
 static void add_process(dv_series_list *list, const dv_control *control)
 {
     struct rusage usage;
-    long pages = 0;
+    char line[128];
     FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm != NULL && fscanf(statm, "%*d %ld", &pages) == 1) {
+    if (statm != NULL && fgets(line, sizeof(line), statm) != NULL) {
+        const char *resident = line + strcspn(line, " "); /* the second number, in pages */
         dv_series_add(list, true, "process_resident_memory_bytes",
-                      (double)pages * (double)sysconf(_SC_PAGESIZE));
+                      (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE));
     }
     if (statm != NULL) {
         fclose(statm);

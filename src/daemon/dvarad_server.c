@@ -298,7 +298,7 @@ int dv_server_timeout(const dv_server *server)
     if (MHD_get_timeout(server->daemon, &timeout) != MHD_YES) {
         return -1;
     }
-    return (int)DV_MIN(timeout, DV_SERVER_IDLE_SECONDS * 1000);
+    return (int)DV_MIN(timeout, DV_SERVER_IDLE_SECONDS * 1000ULL);
 }
 
 void dv_server_run(dv_server *server)

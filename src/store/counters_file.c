@@ -61,14 +61,14 @@ static dv_counters_header header_for(uint32_t slots)
 
 static size_t shards_size(const dv_counters_header *header)
 {
-    size_t size = 2 * header->shards * sizeof(dv_counters_shard);
+    size_t size = (size_t)2 * header->shards * sizeof(dv_counters_shard);
 
     return (size + DV_COUNTERS_PAGE - 1) / DV_COUNTERS_PAGE * DV_COUNTERS_PAGE;
 }
 
 static size_t file_size(const dv_counters_header *header)
 {
-    size_t entries = 2 * header->shards * header->entries_per_shard;
+    size_t entries = (size_t)2 * header->shards * header->entries_per_shard;
 
     return DV_COUNTERS_PAGE + shards_size(header) + entries * sizeof(dv_counter);
 }
