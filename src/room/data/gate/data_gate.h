@@ -20,7 +20,8 @@ dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_ga
 void dv_data_gate_free(dv_data_gate *gate);
 
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
- * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]} */
+ * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]}
+ */
 dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
                                        dv_data_policy **ret_policy, dv_error *error);
 void dv_data_policy_free(dv_data_policy *policy);
