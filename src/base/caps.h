@@ -14,9 +14,16 @@ enum {
     DV_LIMIT_JSON_DEPTH = 64,           /* levels */
     DV_LIMIT_JSON_TOKENS = 1 << 20,
     DV_LIMIT_REQUEST_ARENA = 256 << 20,
-    DV_LIMIT_RECORD = 60 << 10,       /* one log leaf */
-    DV_LIMIT_ANCESTORS = 256,         /* groups and roles over one principal */
-    DV_LIMIT_ROLE_PERMISSIONS = 1024, /* names in one role */
-    DV_LIMIT_CONTROL_BODY = 1 << 20,  /* a REST request of the control plane */
-    DV_LIMIT_FINDINGS = 4096,         /* in one body; more blocks it */
+    DV_LIMIT_RECORD = 60 << 10,         /* one log leaf */
+    DV_LIMIT_ANCESTORS = 256,           /* groups and roles over one principal */
+    DV_LIMIT_ROLE_PERMISSIONS = 1024,   /* names in one role */
+    DV_LIMIT_CONTROL_BODY = 1 << 20,    /* a REST request of the control plane */
+    DV_LIMIT_FINDINGS = 4096,           /* in one body; more blocks it */
+    DV_LIMIT_CEDAR_TEXT = 16 << 20,     /* policies of one set */
+    DV_LIMIT_CEDAR_MEMORY = 1 << 30,    /* a compiled set */
+    DV_LIMIT_CEDAR_DEPTH = 128,         /* levels of an expression, and of a value */
+    DV_LIMIT_CEDAR_STEPS = 200000,      /* of one decision */
+    DV_LIMIT_CEDAR_UID = 4096,          /* an entity's canonical text */
+    DV_LIMIT_CEDAR_ANNOTATIONS = 64,    /* of one policy */
+    DV_LIMIT_CEDAR_ENTITIES = 64 << 20, /* entities as JSON */
 };
