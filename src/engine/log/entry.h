@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a log entry is: an OCSF event into which dvara-logd wrote where it came from:
+ *   {"metadata":{"log_source":"gateway/<segment id>","sequence":7,"logged_time":<ms>,...},...} */
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/uuid.h"
+
+typedef struct dv_entry_stamp {
+    const char *source; /* name of the writer */
+    dv_uuid segment;
+    uint64_t sequence;
+    dv_time logged;
+} dv_entry_stamp;
+
+/* Appends the stamped entry. A record that does not begin as every event does is kept as text
+ * inside one that does, so that nothing is lost. */
+dv_must dv_result dv_entry_stamp_record(const dv_entry_stamp *stamp, dv_slice record, dv_buf *out);
+
+typedef struct dv_entry_origin {
+    dv_uuid segment;
+    uint64_t sequence;
+} dv_entry_origin;
+
+/* Checks that the entry is well-formed JSON with a stamp. Errors: DV_ERR_INVALID (not JSON),
+ * DV_ERR_NOT_FOUND (no stamp). Allocates in the arena, which the caller resets. */
+dv_must dv_result dv_entry_check(dv_slice entry, dv_arena *arena, dv_entry_origin *ret_origin,
+                                 dv_error *error);
+
+/* The event's request id (metadata.correlation_uid); the empty slice when it has none. Quick: reads
+ * only the front of an entry that was stamped here. */
+dv_slice dv_entry_request_id(dv_slice entry);
+
+/* The event's time in milliseconds; 0 when it says none. */
+int64_t dv_entry_time(dv_slice entry);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/log/state.h"
+
+#include "base/codec.h"
+
+#include <inttypes.h>
+
+/* Lines of words:
+ *   dvara-log-state 1
+ *   tree SIZE ROOT
+ *   segment ID SOURCE SEQUENCE OFFSET     (any number)
+ *   crc HEX                               (CRC-32C of all before) */
+static const char first_line[] = "dvara-log-state 1";
+
+static dv_result format_position(const dv_log_position *position, dv_buf *out)
+{
+    char id[DV_UUID_TEXT_LEN + 1];
+    dv_uuid_format(&position->segment, id);
+    return dv_buf_append_printf(out, "segment %s %s %" PRIu64 " %" PRIu64 "\n", id,
+                                position->source, position->sequence, position->offset);
+}
+
+dv_result dv_log_state_format(const dv_log_state *state, dv_buf *out)
+{
+    dv_buf_clear(out);
+    DV_TRY(dv_buf_append_printf(out, "%s\ntree %" PRIu64 " ", first_line, state->size));
+    DV_TRY(dv_hex_encode(dv_slice_of(state->root.bytes, DV_HASH_LEN), out));
+    DV_TRY(dv_buf_append_byte(out, '\n'));
+    for (size_t i = 0; i < state->position_count; i++) {
+        DV_TRY(format_position(&state->positions[i], out));
+    }
+    return dv_buf_append_printf(out, "crc %08" PRIx32 "\n", dv_crc32c(0, dv_buf_slice(out)));
+}
+
+static bool read_number(dv_slice word, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < word.len; i++) {
+        uint8_t digit = (uint8_t)(word.ptr[i] - '0');
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    *ret_number = number;
+    return word.len > 0;
+}
+
+static bool next_number(dv_slice *rest, uint64_t *ret_number)
+{
+    dv_slice word;
+    return dv_slice_split(rest, ' ', &word) && read_number(word, ret_number);
+}
+
+static bool read_tree(dv_slice words, dv_log_state *state)
+{
+    dv_slice root;
+    return next_number(&words, &state->size) && dv_slice_split(&words, ' ', &root) &&
+           root.len == 2 * DV_HASH_LEN &&
+           dv_hex_decode(root, state->root.bytes, DV_HASH_LEN) == DV_OK;
+}
+
+static bool read_position(dv_slice words, dv_log_state *state)
+{
+    dv_slice id, source;
+    if (state->position_count == DV_LOG_POSITIONS_MAX) {
+        return false;
+    }
+    dv_log_position *position = &state->positions[state->position_count];
+    memset(position, 0, sizeof(*position));
+    if (!dv_slice_split(&words, ' ', &id) || dv_uuid_parse(id, &position->segment) != DV_OK ||
+        !dv_slice_split(&words, ' ', &source) || source.len > DV_SEGMENT_SOURCE_MAX ||
+        !next_number(&words, &position->sequence) || !next_number(&words, &position->offset)) {
+        return false;
+    }
+    memcpy(position->source, source.ptr, source.len);
+    state->position_count++;
+    return true;
+}
+
+static bool read_crc(dv_slice words, dv_slice before)
+{
+    uint8_t crc[4];
+    if (words.len != 8 || dv_hex_decode(words, crc, sizeof(crc)) != DV_OK) {
+        return false;
+    }
+    uint32_t said =
+        (uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3];
+    return said == dv_crc32c(0, before);
+}
+
+/* One line; *ret_end when it is the last one. */
+static bool read_line(dv_slice line, dv_slice before, int number, dv_log_state *state,
+                      bool *ret_end)
+{
+    dv_slice rest = line, word;
+    if (number == 1) {
+        return dv_slice_eq_str(line, first_line);
+    }
+    if (!dv_slice_split(&rest, ' ', &word)) {
+        return false;
+    }
+    if (dv_slice_eq_str(word, "crc")) {
+        *ret_end = true;
+        return number > 2 && read_crc(rest, before);
+    }
+    if (number == 2) {
+        return dv_slice_eq_str(word, "tree") && read_tree(rest, state);
+    }
+    return dv_slice_eq_str(word, "segment") && read_position(rest, state);
+}
+
+dv_result dv_log_state_parse(dv_slice text, dv_log_state *ret_state, dv_error *error)
+{
+    dv_slice rest = text, line;
+    bool end = false;
+    ret_state->position_count = 0;
+    for (int number = 1; !end && dv_slice_split(&rest, '\n', &line); number++) {
+        dv_slice before = dv_slice_of(text.ptr, (size_t)(line.ptr - text.ptr));
+        if (!read_line(line, before, number, ret_state, &end)) {
+            return dv_error_set_at(error, DV_ERR_CORRUPT, number, 0,
+                                   "the log's state file is damaged in line %d", number);
+        }
+    }
+    if (!end || rest.len != 0) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the log's state file is cut short");
+    }
+    return DV_OK;
+}
+
+dv_log_position *dv_log_state_find(dv_log_state *state, const dv_uuid *segment)
+{
+    for (size_t i = 0; i < state->position_count; i++) {
+        if (memcmp(&state->positions[i].segment, segment, sizeof(*segment)) == 0) {
+            return &state->positions[i];
+        }
+    }
+    return NULL;
+}

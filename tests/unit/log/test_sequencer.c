@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the spool into the tree, with a death or a full disk at every step. */
+#include "base/caps.h"
+#include "base/file.h"
+#include "crypto/aead.h"
+#include "crypto/ed25519.h"
+#include "crypto/random.h"
+#include "engine/log/entry.h"
+#include "engine/log/search.h"
+#include "engine/log/sequencer.h"
+#include "engine/log/spool.h"
+#include "engine/log/verify.h"
+#include "fault.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+static char root[64], spool_folder[80], log_folder[80];
+static dv_log_keys keys;
+static dv_tree_signer signer;
+
+static int make_folders(void **state)
+{
+    uint8_t public_key[32];
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(root, sizeof(root), "%s/dvara-log-XXXXXX", base);
+    if (mkdtemp(root) == NULL) {
+        return -1;
+    }
+    snprintf(spool_folder, sizeof(spool_folder), "%s/spool", root);
+    snprintf(log_folder, sizeof(log_folder), "%s/log", root);
+    dv_box_keypair(keys.public_key, keys.secret_key);
+    dv_random(signer.seed, sizeof(signer.seed));
+    if (dv_ed25519_public(signer.seed, public_key) != DV_OK ||
+        dv_note_verifier_init("dvara.test/log", public_key, &signer.verifier) != DV_OK) {
+        return -1;
+    }
+    return mkdir(spool_folder, 0700);
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static int remove_folders(void **state)
+{
+    return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* -- writing and reading ----------------------------------------------------------------------- */
+
+static dv_slice event_text(unsigned number, char out[256])
+{
+    int len = snprintf(out, 256,
+                       "{\"metadata\":{\"version\":\"1.8.0\",\"correlation_uid\":\"request-%u\"},"
+                       "\"time\":%u,\"class_uid\":6003}",
+                       number, 1000 + number);
+    return dv_slice_of(out, (size_t)len);
+}
+
+/* A finished segment with the events [from, from + count). */
+static void write_segment(const char *source, unsigned from, unsigned count)
+{
+    dv_spool *spool = NULL;
+    char text[256];
+    assert_int_equal(dv_spool_open(spool_folder, source, keys.public_key, 64 << 20, &spool, NULL),
+                     DV_OK);
+    for (unsigned i = from; i < from + count; i++) {
+        assert_int_equal(dv_spool_append(spool, event_text(i, text), false), DV_OK);
+    }
+    dv_spool_close(spool);
+}
+
+static dv_sequencer_options options_with(size_t batch)
+{
+    return (dv_sequencer_options){
+        .log_folder = log_folder,
+        .spools = {spool_folder, NULL},
+        .keys = &keys,
+        .signer = &signer,
+        .batch_bytes = batch,
+    };
+}
+
+/* Everything that is in the spools into the log. */
+static dv_result drain(dv_sequencer *sequencer, dv_error *error)
+{
+    size_t taken;
+    do {
+        DV_TRY(dv_sequencer_collect(sequencer, &taken, error));
+        DV_TRY(dv_sequencer_commit(sequencer, error));
+    } while (taken > 0);
+    return DV_OK;
+}
+
+static dv_result run_once(size_t batch, dv_error *error)
+{
+    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+    dv_sequencer_options options = options_with(batch);
+    DV_TRY(dv_sequencer_open(&options, &sequencer, error));
+    return drain(sequencer, error);
+}
+
+typedef struct tally {
+    unsigned seen[1024];
+    unsigned others; /* alarms and the like */
+} tally;
+
+static dv_result count_entry(void *data, uint64_t index, dv_slice entry)
+{
+    tally *counted = data;
+    dv_slice id = dv_entry_request_id(entry);
+    unsigned number;
+    char text[64];
+    snprintf(text, sizeof(text), "%.*s", DV_SLICE_ARGS(id));
+    if (sscanf(text, "request-%u", &number) == 1 && number < DV_ARRAY_LEN(counted->seen)) {
+        counted->seen[number]++;
+    } else {
+        counted->others++;
+    }
+    return DV_OK;
+}
+
+/* The log verifies, and holds each of the events exactly once. */
+static void check_log(unsigned events)
+{
+    dv_log_report report;
+    tally counted = {.others = 0};
+    dv_result result = dv_log_verify(log_folder, &signer.verifier, NULL, NULL, &report);
+    if (result != DV_OK) {
+        print_message("the log does not verify: %s\n", report.problem);
+    }
+    assert_int_equal(result, DV_OK);
+    assert_int_equal(
+        dv_log_read(log_folder, report.size, 0, UINT64_MAX, count_entry, &counted, NULL), DV_OK);
+    for (unsigned i = 0; i < events; i++) {
+        assert_int_equal(counted.seen[i], 1);
+    }
+    assert_int_equal(report.entries, events + counted.others);
+}
+
+static size_t files_in_spool(const char *suffix)
+{
+    size_t count = 0;
+    DIR *dir = opendir(spool_folder);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        size_t len = strlen(entry->d_name);
+        count += len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
+    }
+    closedir(dir);
+    return count;
+}
+
+/* -- tests ------------------------------------------------------------------------------------- */
+
+static void test_spool_to_log(void **state)
+{
+    write_segment("gateway", 0, 300);
+    write_segment("dvarad", 300, 10);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    check_log(310);
+    assert_int_equal(files_in_spool(".seg"), 0);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK); /* again: nothing is added */
+    check_log(310);
+}
+
+static void test_small_batches(void **state)
+{
+    write_segment("gateway", 0, 300);
+    assert_int_equal(run_once(1, NULL), DV_OK); /* one record a commit */
+    check_log(300);
+}
+
+static void test_living_writer_is_followed(void **state)
+{
+    dv_spool *spool = NULL;
+    char text[256];
+    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+    dv_sequencer_options options = options_with(1 << 20);
+    assert_int_equal(dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &spool, NULL),
+                     DV_OK);
+    assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(dv_spool_append(spool, event_text(i, text), false), DV_OK);
+        assert_int_equal(drain(sequencer, NULL), DV_OK);
+        check_log(i + 1);
+        assert_int_equal(files_in_spool(".seg"), 1);
+    }
+    dv_spool_close(spool);
+    assert_int_equal(drain(sequencer, NULL), DV_OK);
+    assert_int_equal(files_in_spool(".seg"), 0);
+}
+
+/* Two processes' worth of work, ended before the Nth change to the disk; a new life completes it.
+ */
+static bool killed_at(long step, size_t batch)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        dv_error error = {0};
+        fault_arm(FAULT_KILL, step);
+        _exit(run_once(batch, &error) == DV_OK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_not_equal(WEXITSTATUS(status), 1);
+    return WEXITSTATUS(status) == FAULT_EXIT;
+}
+
+static void sweep_kills(size_t batch, unsigned events)
+{
+    bool killed = true;
+    long step = 1;
+    for (; killed; step++) {
+        assert_int_equal(make_folders(NULL), 0);
+        write_segment("gateway", 0, events - 5);
+        write_segment("dvarad", events - 5, 5);
+        killed = killed_at(step, batch);
+        assert_int_equal(run_once(batch, NULL), DV_OK);
+        check_log(events);
+        assert_int_equal(files_in_spool(".seg"), 0);
+        assert_int_equal(remove_folders(NULL), 0);
+    }
+    print_message("killed at each of %ld steps\n", step - 2);
+    assert_true(step > 20);
+}
+
+static void test_kill_at_every_step(void **state)
+{
+    sweep_kills(64 << 20, 300);
+}
+
+static void test_kill_at_every_step_of_small_commits(void **state)
+{
+    sweep_kills(20 << 10, 280);
+}
+
+/* One full disk after the other, in the same life: nothing is lost, nothing comes twice. */
+static void test_full_disk_at_every_step(void **state)
+{
+    enum { EVENTS = 300 };
+    bool failed = true;
+    long step = 1;
+    for (; failed; step++) {
+        dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+        dv_sequencer_options options = options_with(20 << 10);
+        dv_sequencer_status status;
+        dv_error error = {0};
+        assert_int_equal(make_folders(NULL), 0);
+        write_segment("gateway", 0, EVENTS);
+        assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
+        fault_arm(FAULT_ENOSPC, step);
+        failed = drain(sequencer, &error) != DV_OK;
+        dv_sequencer_status_get(sequencer, &status);
+        assert_int_equal(status.blocked, failed);
+        bool reached = fault_countdown <= 0;
+        fault_arm(FAULT_NONE, 0);
+        if (failed) {
+            assert_true(strlen(status.problem) > 0);
+            assert_int_equal(dv_sequencer_commit(sequencer, NULL), DV_OK);
+        }
+        assert_int_equal(drain(sequencer, NULL), DV_OK);
+        check_log(EVENTS);
+        assert_int_equal(remove_folders(NULL), 0);
+        failed = reached; /* a step whose failure does no harm, such as a clean-up, goes on */
+    }
+    print_message("a full disk at each of %ld steps\n", step - 2);
+    assert_true(step > 20);
+}
+
+static void test_blocked_sequencer_takes_nothing(void **state)
+{
+    size_t taken = 99;
+    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+    dv_sequencer_options options = options_with(1 << 20);
+    write_segment("gateway", 0, 10);
+    assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
+    assert_int_equal(dv_sequencer_collect(sequencer, &taken, NULL), DV_OK);
+    fault_arm(FAULT_ENOSPC, 1);
+    assert_int_not_equal(dv_sequencer_commit(sequencer, NULL), DV_OK);
+    fault_arm(FAULT_NONE, 0);
+    write_segment("gateway", 10, 10);
+    assert_int_equal(dv_sequencer_collect(sequencer, &taken, NULL), DV_OK);
+    assert_int_equal(taken, 0);
+    assert_int_equal(dv_sequencer_commit(sequencer, NULL), DV_OK);
+    assert_int_equal(drain(sequencer, NULL), DV_OK);
+    check_log(20);
+}
+
+static void damage_only_segment(void)
+{
+    char path[PATH_MAX];
+    DIR *dir = opendir(spool_folder);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (strstr(entry->d_name, ".seg") != NULL) {
+            snprintf(path, sizeof(path), "%s/%s", spool_folder, entry->d_name);
+        }
+    }
+    closedir(dir);
+    dv_auto(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+    off_t middle = lseek(fd, 0, SEEK_END) / 2;
+    uint8_t byte;
+    assert_int_equal(pread(fd, &byte, 1, middle), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, middle), 1);
+}
+
+static dv_result find_alarm(void *data, uint64_t index, dv_slice entry)
+{
+    bool *found = data;
+    *found = *found || dv_slice_find(entry, DV_LIT("\"audit.corrupt\"")) >= 0;
+    return DV_OK;
+}
+
+static void test_damaged_segment_is_refused_with_an_alarm(void **state)
+{
+    dv_log_report report;
+    dv_sequencer_status status;
+    bool found = false;
+    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+    dv_sequencer_options options = options_with(1 << 20);
+    write_segment("gateway", 0, 100);
+    damage_only_segment();
+    assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
+    assert_int_equal(drain(sequencer, NULL), DV_OK);
+    dv_sequencer_status_get(sequencer, &status);
+    assert_int_equal(status.refused, 1);
+    assert_non_null(strstr(status.problem, "do not check out"));
+    assert_int_equal(files_in_spool(".seg"), 0);
+    assert_int_equal(files_in_spool(".refused"), 1);
+    assert_int_equal(dv_log_verify(log_folder, NULL, NULL, NULL, &report), DV_ERR_NOT_FOUND);
+    assert_int_equal(dv_log_verify(log_folder, &signer.verifier, NULL, NULL, &report), DV_OK);
+    assert_true(report.size > 30 && report.size < 100);
+    assert_int_equal(dv_log_read(log_folder, report.size, 0, UINT64_MAX, find_alarm, &found, NULL),
+                     DV_OK);
+    assert_true(found);
+}
+
+static void test_killed_writers_torn_record_raises_an_alarm(void **state)
+{
+    int pipes[2];
+    char text[256];
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dv_spool *spool = NULL;
+        if (dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &spool, NULL) ==
+                DV_OK &&
+            dv_spool_append(spool, event_text(0, text), false) == DV_OK &&
+            dv_spool_append(spool, event_text(1, text), false) == DV_OK) {
+            kill(getpid(), SIGKILL);
+        }
+        _exit(1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFSIGNALED(status));
+    char path[PATH_MAX];
+    struct stat about;
+    DIR *dir = opendir(spool_folder);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (strstr(entry->d_name, ".seg") != NULL) {
+            snprintf(path, sizeof(path), "%s/%s", spool_folder, entry->d_name);
+        }
+    }
+    closedir(dir);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(truncate(path, about.st_size - 3), 0);
+    assert_int_equal(run_once(1 << 20, NULL), DV_OK);
+    tally counted = {.others = 0};
+    assert_int_equal(dv_log_read(log_folder, 2, 0, 2, count_entry, &counted, NULL), DV_OK);
+    assert_int_equal(counted.seen[0], 1);
+    assert_int_equal(counted.others, 1);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+static void test_foreign_record_is_kept(void **state)
+{
+    dv_spool *spool = NULL;
+    static char noise[DV_LIMIT_RECORD];
+    memset(noise, 1, sizeof(noise));
+    assert_int_equal(dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &spool, NULL),
+                     DV_OK);
+    assert_int_equal(dv_spool_append(spool, DV_LIT("not an event"), false), DV_OK);
+    assert_int_equal(dv_spool_append(spool, dv_slice_of(noise, sizeof(noise)), false), DV_OK);
+    dv_spool_close(spool);
+    assert_int_equal(run_once(1 << 20, NULL), DV_OK);
+    check_log(0);
+}
+
+static dv_result collect_index(void *data, uint64_t index, dv_slice entry)
+{
+    uint64_t *last = data;
+    *last = index;
+    return DV_OK;
+}
+
+static void find_all(unsigned events, uint64_t size)
+{
+    char id[32];
+    for (unsigned i = 0; i < events; i++) {
+        uint64_t index = UINT64_MAX;
+        snprintf(id, sizeof(id), "request-%u", i);
+        assert_int_equal(
+            dv_log_find(log_folder, size, dv_slice_str(id), collect_index, &index, NULL), DV_OK);
+        assert_int_equal(index, i);
+    }
+}
+
+static void test_search_finds_every_request(void **state)
+{
+    char path[PATH_MAX];
+    uint64_t index = UINT64_MAX;
+    write_segment("gateway", 0, 1000);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    find_all(1000, 1000);
+    assert_int_equal(
+        dv_log_find(log_folder, 1000, DV_LIT("request-1000"), collect_index, &index, NULL), DV_OK);
+    assert_int_equal(index, UINT64_MAX);
+    assert_int_equal(dv_log_find(log_folder, 1000, DV_LIT(""), collect_index, &index, NULL),
+                     DV_ERR_INVALID);
+    /* Without the catalogue, with a damaged one, and with a rebuilt one. */
+    snprintf(path, sizeof(path), "%s/catalogue", log_folder);
+    assert_int_equal(truncate(path, 1500), 0);
+    find_all(1000, 1000);
+    assert_int_equal(unlink(path), 0);
+    find_all(1000, 1000);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_size, 3 * 1024);
+    find_all(1000, 1000);
+}
+
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, make_folders, remove_folders)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LOG_TEST(test_spool_to_log),
+        LOG_TEST(test_small_batches),
+        LOG_TEST(test_living_writer_is_followed),
+        cmocka_unit_test(test_kill_at_every_step),
+        cmocka_unit_test(test_kill_at_every_step_of_small_commits),
+        cmocka_unit_test(test_full_disk_at_every_step),
+        LOG_TEST(test_blocked_sequencer_takes_nothing),
+        LOG_TEST(test_damaged_segment_is_refused_with_an_alarm),
+        LOG_TEST(test_killed_writers_torn_record_raises_an_alarm),
+        LOG_TEST(test_foreign_record_is_kept),
+        LOG_TEST(test_search_finds_every_request),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
