@@ -5,12 +5,6 @@
 
 enum { STORE_ID_LEN = DV_UUID_TEXT_LEN };
 
-static dv_result step_done(dv_statement *statement, dv_error *error)
-{
-    dv_result result = dv_statement_step(statement, error);
-    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
-}
-
 static dv_result counter_next(dv_store *store, int64_t *ret_sequence, dv_error *error)
 {
     dv_auto(statement) dv_statement *statement = NULL;
@@ -24,15 +18,10 @@ static dv_result counter_next(dv_store *store, int64_t *ret_sequence, dv_error *
 dv_result dv_change_append(dv_store *store, const char *kind, dv_slice key, dv_error *error)
 {
     int64_t sequence;
-    dv_auto(statement) dv_statement *statement = NULL;
     DV_TRY(counter_next(store, &sequence, error));
-    DV_TRY(dv_store_prepare(store,
-                            "INSERT INTO change_log (sequence, kind, key) VALUES (?1, ?2, ?3)",
-                            &statement, error));
-    DV_TRY(dv_bind_int(statement, 1, sequence));
-    DV_TRY(dv_bind_text(statement, 2, dv_slice_str(kind)));
-    DV_TRY(dv_bind_text(statement, 3, key));
-    return step_done(statement, error);
+    return dv_store_run(store, error,
+                        "INSERT INTO change_log (sequence, kind, key) VALUES (?1, ?2, ?3)", "its",
+                        sequence, kind, key);
 }
 
 dv_result dv_change_range(dv_store *store, uint64_t *ret_last, uint64_t *ret_forgotten,
@@ -99,13 +88,10 @@ dv_result dv_change_list(dv_store *store, uint64_t after, dv_arena *arena,
 
 dv_result dv_change_prune(dv_store *store, uint64_t keep, dv_error *error)
 {
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(dv_store_prepare(store,
-                            "DELETE FROM change_log WHERE sequence <="
-                            " (SELECT last FROM change_counter) - ?1",
-                            &statement, error));
-    DV_TRY(dv_bind_int(statement, 1, (int64_t)keep));
-    return step_done(statement, error);
+    return dv_store_run(store, error,
+                        "DELETE FROM change_log WHERE sequence <="
+                        " (SELECT last FROM change_counter) - ?1",
+                        "i", (int64_t)keep);
 }
 
 static dv_result id_read(dv_store *store, dv_arena *arena, dv_slice *ret_id, dv_error *error)
@@ -121,11 +107,7 @@ static dv_result id_make(dv_store *store, dv_error *error)
     char text[STORE_ID_LEN + 1];
     dv_uuid id = dv_uuid_new(dv_time_now());
     dv_uuid_format(&id, text);
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(
-        dv_store_prepare(store, "INSERT INTO store_identity (id) VALUES (?1)", &statement, error));
-    DV_TRY(dv_bind_text(statement, 1, dv_slice_str(text)));
-    return step_done(statement, error);
+    return dv_store_run(store, error, "INSERT INTO store_identity (id) VALUES (?1)", "t", text);
 }
 
 dv_result dv_store_id(dv_store *store, dv_arena *arena, dv_slice *ret_id, dv_error *error)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,15 +186,9 @@ static dv_result claim(dv_store *store, const char *path, dv_error *error)
 
 static dv_result migration_note(dv_store *store, const dv_migration *migration, dv_error *error)
 {
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(dv_store_prepare(store,
-                            "INSERT INTO migration (number, name, applied) VALUES (?1, ?2, ?3)",
-                            &statement, error));
-    DV_TRY(dv_bind_int(statement, 1, migration->number));
-    DV_TRY(dv_bind_text(statement, 2, dv_slice_str(migration->name)));
-    DV_TRY(dv_bind_int(statement, 3, dv_time_now()));
-    dv_result result = dv_statement_step(statement, error);
-    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+    return dv_store_run(store, error,
+                        "INSERT INTO migration (number, name, applied) VALUES (?1, ?2, ?3)", "iti",
+                        (int64_t)migration->number, migration->name, dv_time_now());
 }
 
 static dv_result migration_run(dv_store *store, const dv_migration *migration, dv_error *error)
@@ -392,6 +387,64 @@ int64_t dv_column_int(dv_statement *statement, int column)
 bool dv_column_is_null(dv_statement *statement, int column)
 {
     return sqlite3_column_type(statement->handle, column) == SQLITE_NULL;
+}
+
+static dv_result bind_one(dv_statement *statement, int index, char type, va_list *args)
+{
+    switch (type) {
+    case 't': {
+        const char *text = va_arg(*args, const char *);
+        return text == NULL ? dv_bind_null(statement, index)
+                            : dv_bind_text(statement, index, dv_slice_str(text));
+    }
+    case 's':
+        return dv_bind_text(statement, index, va_arg(*args, dv_slice));
+    case 'b':
+        return dv_bind_blob(statement, index, va_arg(*args, dv_slice));
+    case 'i':
+        return dv_bind_int(statement, index, va_arg(*args, int64_t));
+    default:
+        return DV_ERR_INTERNAL;
+    }
+}
+
+static dv_result query(dv_store *store, const char *sql, dv_statement **ret_statement,
+                       dv_error *error, const char *types, va_list *args)
+{
+    dv_statement *statement = NULL;
+    DV_TRY(dv_store_prepare(store, sql, &statement, error));
+    for (int i = 0; types[i] != '\0'; i++) {
+        dv_result result = bind_one(statement, i + 1, types[i], args);
+        if (result != DV_OK) {
+            dv_statement_done(statement);
+            return dv_error_set(error, result, "store: binding value %d", i + 1);
+        }
+    }
+    *ret_statement = statement;
+    return DV_OK;
+}
+
+dv_result dv_store_query(dv_store *store, dv_statement **ret_statement, dv_error *error,
+                         const char *sql, const char *types, ...)
+{
+    va_list args;
+    va_start(args, types);
+    dv_result result = query(store, sql, ret_statement, error, types, &args);
+    va_end(args);
+    return result;
+}
+
+dv_result dv_store_run(dv_store *store, dv_error *error, const char *sql, const char *types, ...)
+{
+    dv_auto(statement) dv_statement *statement = NULL;
+    va_list args;
+    va_start(args, types);
+    dv_result result = query(store, sql, &statement, error, types, &args);
+    va_end(args);
+    while (result == DV_OK) {
+        result = dv_statement_step(statement, error);
+    }
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
 /* --- transactions ---------------------------------------------------------------------------- */

@@ -34,6 +34,14 @@ bool dv_column_is_null(dv_statement *statement, int column);
 void dv_statement_done(dv_statement *statement);
 DV_DEFINE_AUTO_PTR(statement, dv_statement, dv_statement_done)
 
+/* Prepare and bind in one: a letter of types for each argument, numbered from 1. 't' const char *
+ * (NULL binds NULL), 's' dv_slice as text, 'b' dv_slice as bytes, 'i' int64_t. */
+dv_must dv_result dv_store_query(dv_store *store, dv_statement **ret_statement, dv_error *error,
+                                 const char *sql, const char *types, ...);
+/* The same, run to its end; rows are passed over. */
+dv_must dv_result dv_store_run(dv_store *store, dv_error *error, const char *sql, const char *types,
+                               ...);
+
 /* Transactions. A commit is durable when it returns. Nested begins are refused. */
 dv_must dv_result dv_store_begin(dv_store *store, dv_error *error);
 dv_must dv_result dv_store_commit(dv_store *store, dv_error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/codec.h"
 #include "store/snapshot.h"
-#include "temp.h"
+#include "unit/temp.h"
 
 #include <errno.h>
 #include <fcntl.h>

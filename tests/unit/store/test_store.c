@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "store/change.h"
 #include "store/store.h"
-#include "temp.h"
+#include "unit/temp.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/internal.h"
+
+/* Invariants
+ *
+ * 1. Rows, change log and audit records of a change stand or fall together: the records are
+ *    appended last before the commit, and what can't be recorded is rolled back.
+ * 2. What the snapshot can't hold (too many ancestors) is found before the store commits, because
+ *    the snapshot is written within the store's transaction and committed right after it.
+ * 3. The snapshot never shows what the store did not commit: its commit comes second. A crash
+ *    between the two leaves it behind, and catching up is done before anything else.
+ */
+
+static dv_result snapshot_write(dv_services *services, uint64_t *ret_last, dv_error *error)
+{
+    DV_TRY(dv_snapshot_write_begin(services->snapshot, error));
+    return dv_auth_publish(services, ret_last, error);
+}
+
+static dv_result commit_both(dv_services *services, uint64_t last, dv_error *error)
+{
+    DV_TRY(dv_store_commit(services->store, error));
+    if (dv_snapshot_commit(services->snapshot, last) != DV_OK) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE,
+                            "the change is stored but the gates do not see it yet; it is retried");
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_change(dv_call *call, dv_auth_work work, dv_error *error)
+{
+    dv_services *services = call->services;
+    uint64_t last = 0;
+    DV_TRY(dv_store_begin(services->store, error));
+    dv_result result = work(call, error);
+    if (result == DV_OK) {
+        result = snapshot_write(services, &last, error);
+    }
+    if (result == DV_OK) {
+        result = commit_both(services, last, error);
+    }
+    if (result != DV_OK) {
+        dv_snapshot_abort(services->snapshot);
+        dv_store_rollback(services->store);
+    }
+    return result;
+}
+
+dv_result dv_auth_touch(dv_call *call, dv_auth_ref ref, dv_error *error)
+{
+    return dv_change_append(call->services->store, dv_auth_kind_name(ref.kind),
+                            dv_slice_str(ref.name), error);
+}
+
+dv_result dv_auth_touch_key(dv_call *call, const char *id, dv_error *error)
+{
+    return dv_change_append(call->services->store, "credential", dv_slice_str(id), error);
+}
+
+dv_result dv_auth_touch_policies(dv_call *call, dv_error *error)
+{
+    return dv_change_append(call->services->store, "policies", DV_LIT("set"), error);
+}
+
+enum { SYSTEM_ARENA = 64 << 20 };
+
+dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call)
+{
+    dv_arena *arena = dv_arena_new(SYSTEM_ARENA);
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *ret_call = (dv_call){.services = services,
+                          .arena = arena,
+                          .now = dv_time_now(),
+                          .request_id = "",
+                          .caller = "System::\"dvarad\"",
+                          .via = "control",
+                          .address = ""};
+    return DV_OK;
+}
+
+void dv_auth_system_call_end(dv_call *call)
+{
+    dv_arena_free(call->arena);
+    call->arena = NULL;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/internal.h"
+
+#include "base/caps.h"
+
+/* Groups over (?1, ?2): the kind and name of who is looked at. */
+#define GROUPS_ABOVE                                                                               \
+    "g (name) AS (SELECT group_name FROM auth_member"                                              \
+    " WHERE member_kind = ?1 AND member_name = ?2"                                                 \
+    " UNION SELECT m.group_name FROM auth_member m"                                                \
+    " JOIN g ON m.member_kind = 'group' AND m.member_name = g.name)"
+
+/* Roles of it, of the groups over it, and those they inherit; a role is its own, too. */
+#define ROLES_ABOVE                                                                                \
+    "r (name) AS (SELECT name FROM auth_role WHERE ?1 = 'role' AND name = ?2"                      \
+    " UNION SELECT role FROM auth_assignment WHERE kind = ?1 AND name = ?2"                        \
+    " UNION SELECT a.role FROM auth_assignment a JOIN g ON a.kind = 'group' AND a.name = g.name"   \
+    " UNION SELECT p.parent FROM auth_role_parent p JOIN r ON p.role = r.name)"
+
+static dv_result query_names(dv_store *store, const char *sql, dv_auth_ref ref, dv_arena *arena,
+                             dv_auth_names *ret_names, dv_error *error)
+{
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(
+        dv_store_query(store, &statement, error, sql, "tt", dv_auth_kind_name(ref.kind), ref.name));
+    return dv_auth_read_names(statement, arena, ret_names, error);
+}
+
+static dv_result groups_read(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+                             dv_auth_names *ret_names, dv_error *error)
+{
+    return query_names(store,
+                       "WITH RECURSIVE g (name, depth) AS (SELECT group_name, 1 FROM auth_member"
+                       " WHERE member_kind = ?1 AND member_name = ?2"
+                       " UNION SELECT m.group_name, g.depth + 1 FROM auth_member m"
+                       " JOIN g ON m.member_kind = 'group' AND m.member_name = g.name)"
+                       " SELECT name, min(depth) FROM g GROUP BY name ORDER BY min(depth), name",
+                       ref, arena, ret_names, error);
+}
+
+static dv_result entities_add(dv_auth_kind kind, dv_auth_names names, dv_arena *arena,
+                              dv_slice *entities, size_t *count)
+{
+    for (size_t i = 0; i < names.count; i++) {
+        const char *text = dv_auth_entity(arena, (dv_auth_ref){kind, names.items[i]});
+        if (text == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        entities[(*count)++] = dv_slice_str(text);
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_ancestry_read(dv_store *store, dv_auth_ref principal, dv_arena *arena,
+                                dv_auth_ancestry *ret_ancestry, dv_error *error)
+{
+    dv_auth_names groups;
+    dv_auth_names roles;
+    DV_TRY(groups_read(store, principal, arena, &groups, error));
+    DV_TRY(query_names(
+        store, "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE " SELECT name FROM r ORDER BY name",
+        principal, arena, &roles, error));
+    if (groups.count + roles.count > DV_LIMIT_ANCESTORS) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE,
+                            "%s %s would have more than %d groups and roles over it",
+                            dv_auth_kind_name(principal.kind), principal.name, DV_LIMIT_ANCESTORS);
+    }
+    size_t count = 0;
+    dv_slice *entities =
+        dv_arena_alloc(arena, (groups.count + roles.count + 1) * sizeof(*entities));
+    if (entities == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(entities_add(DV_AUTH_GROUP, groups, arena, entities, &count));
+    DV_TRY(entities_add(DV_AUTH_ROLE, roles, arena, entities, &count));
+    *ret_ancestry = (dv_auth_ancestry){entities, count, groups.count};
+    return DV_OK;
+}
+
+dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+                                   dv_auth_refs *ret_refs, dv_error *error)
+{
+    static const char SQL[] =
+        "WITH RECURSIVE r (name) AS (SELECT name FROM auth_role WHERE ?1 = 'role' AND name = ?2"
+        " UNION SELECT p.role FROM auth_role_parent p JOIN r ON p.parent = r.name),"
+        " e (kind, name) AS (SELECT kind, name FROM auth_entity WHERE kind = ?1 AND name = ?2"
+        " UNION SELECT a.kind, a.name FROM auth_assignment a JOIN r ON a.role = r.name"
+        " UNION SELECT m.member_kind, m.member_name FROM auth_member m"
+        " JOIN e ON e.kind = 'group' AND m.group_name = e.name)"
+        " SELECT kind, name FROM e WHERE kind <> 'group'";
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(
+        dv_store_query(store, &statement, error, SQL, "tt", dv_auth_kind_name(ref.kind), ref.name));
+    return dv_auth_read_refs(statement, arena, ret_refs, error);
+}
+
+dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+                              dv_auth_names *ret_permissions, dv_error *error)
+{
+    /* A group has its own roles besides those of the groups over it: ROLES_ABOVE takes both. */
+    return query_names(store,
+                       "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE
+                       " SELECT DISTINCT permission FROM auth_role_permission"
+                       " JOIN r ON role = r.name ORDER BY permission",
+                       ref, arena, ret_permissions, error);
+}
+
+/* --- handing out ----------------------------------------------------------------------------- */
+
+static bool has(dv_auth_names names, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < names.count && !found; i++) {
+        found = strcmp(names.items[i], name) == 0;
+    }
+    return found;
+}
+
+/* User::"alice" and Service::"ci" are looked up; Local and System are the machine's own. */
+static bool caller_ref(const dv_call *call, dv_auth_ref *ret_ref)
+{
+    static const dv_auth_kind KINDS[] = {DV_AUTH_USER, DV_AUTH_SERVICE};
+    dv_slice caller = dv_slice_str(call->caller);
+    for (size_t i = 0; i < DV_ARRAY_LEN(KINDS); i++) {
+        const char *type = dv_auth_kind_type(KINDS[i]);
+        size_t type_len = strlen(type);
+        if (dv_slice_starts_with(caller, dv_slice_str(type)) && caller.len > type_len + 4) {
+            ret_ref->kind = KINDS[i];
+            ret_ref->name = dv_arena_printf(call->arena, "%.*s", (int)(caller.len - type_len - 4),
+                                            call->caller + type_len + 3);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool caller_is_the_machine(const dv_call *call)
+{
+    dv_slice caller = dv_slice_str(call->caller);
+    return dv_slice_eq_str(dv_slice_str(call->via), "control") &&
+           (dv_slice_starts_with(caller, DV_LIT("Local::")) ||
+            dv_slice_starts_with(caller, DV_LIT("System::")));
+}
+
+dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
+{
+    dv_auth_ref caller;
+    dv_auth_names own;
+    dv_auth_names given;
+    if (caller_is_the_machine(call)) {
+        return DV_OK;
+    }
+    if (!caller_ref(call, &caller) || caller.name == NULL) {
+        return dv_error_set(error, DV_ERR_FORBIDDEN, "the caller has no permissions to hand out");
+    }
+    DV_TRY(dv_auth_permissions(call->services->store, caller, call->arena, &own, error));
+    DV_TRY(dv_auth_permissions(call->services->store, ref, call->arena, &given, error));
+    for (size_t i = 0; i < given.count && !has(own, "*"); i++) {
+        if (!has(own, given.items[i])) {
+            return dv_error_set(error, DV_ERR_FORBIDDEN,
+                                "%s %s has the permission %s, which you do not have yourself",
+                                dv_auth_kind_name(ref.kind), ref.name, given.items[i]);
+        }
+    }
+    return DV_OK;
+}
+
+/* --- circles --------------------------------------------------------------------------------- */
+
+static dv_result exists(dv_store *store, const char *sql, const char *from, const char *to,
+                        bool *ret_found, dv_error *error)
+{
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(dv_store_query(store, &statement, error, sql, "tt", from, to));
+    dv_result result = dv_statement_step(statement, error);
+    if (result != DV_OK && result != DV_ERR_NOT_FOUND) {
+        return result;
+    }
+    *ret_found = result == DV_OK;
+    return DV_OK;
+}
+
+dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
+                                   dv_error *error)
+{
+    bool above = false;
+    DV_TRY(exists(store,
+                  "WITH RECURSIVE g (name) AS (SELECT ?1"
+                  " UNION SELECT m.group_name FROM auth_member m"
+                  " JOIN g ON m.member_kind = 'group' AND m.member_name = g.name)"
+                  " SELECT name FROM g WHERE name = ?2",
+                  group, member, &above, error));
+    return above ? dv_error_set(error, DV_ERR_CONFLICT,
+                                "group %s is itself in group %s: groups can not form a circle",
+                                group, member)
+                 : DV_OK;
+}
+
+dv_result dv_auth_check_role_edge(dv_store *store, const char *role, const char *parent,
+                                  dv_error *error)
+{
+    bool above = false;
+    DV_TRY(exists(store,
+                  "WITH RECURSIVE r (name) AS (SELECT ?1"
+                  " UNION SELECT p.parent FROM auth_role_parent p JOIN r ON p.role = r.name)"
+                  " SELECT name FROM r WHERE name = ?2",
+                  parent, role, &above, error));
+    return above
+               ? dv_error_set(error, DV_ERR_CONFLICT,
+                              "role %s inherits from %s: roles can not form a circle", parent, role)
+               : DV_OK;
+}

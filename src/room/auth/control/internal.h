@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of this folder share. Names and other texts are NUL-terminated and checked. */
+
+#include "core/audit.h"
+#include "core/operation.h"
+#include "room/auth/gate/api_key.h"
+#include "room/auth/gate/record.h"
+#include "store/change.h"
+#include "store/store.h"
+
+/* --- words (kind.c) -------------------------------------------------------------------------- */
+
+typedef enum dv_auth_kind {
+    DV_AUTH_USER,
+    DV_AUTH_SERVICE,
+    DV_AUTH_GROUP,
+    DV_AUTH_ROLE,
+    DV_AUTH_KIND_COUNT
+} dv_auth_kind;
+
+const char *dv_auth_kind_name(dv_auth_kind kind); /* "user": in SQL, the API, the change log */
+const char *dv_auth_kind_type(dv_auth_kind kind); /* "User": in Cedar */
+dv_must dv_result dv_auth_kind_parse(dv_slice name, dv_auth_kind *ret_kind);
+
+/* One of them. */
+typedef struct dv_auth_ref {
+    dv_auth_kind kind;
+    const char *name;
+} dv_auth_ref;
+
+typedef struct dv_auth_refs {
+    const dv_auth_ref *items;
+    size_t count;
+} dv_auth_refs;
+
+typedef struct dv_auth_names {
+    const char *const *items;
+    size_t count;
+} dv_auth_names;
+
+/* User::"alice", in the arena; NULL when memory is out. */
+const char *dv_auth_entity(dv_arena *arena, dv_auth_ref ref);
+
+/* Reads all rows of a one-column statement, or of a (kind, name) one. */
+dv_must dv_result dv_auth_read_names(dv_statement *statement, dv_arena *arena,
+                                     dv_auth_names *ret_names, dv_error *error);
+dv_must dv_result dv_auth_read_refs(dv_statement *statement, dv_arena *arena,
+                                    dv_auth_refs *ret_refs, dv_error *error);
+
+/* --- changes (change.c) ---------------------------------------------------------------------- */
+
+/* Runs the work of a handler as one change: a transaction with the work's rows, its audit records
+ * and its entries in the change log, and the snapshot that shows it. Either all of it is in force
+ * when DV_OK returns, or the store is as before (only if the snapshot alone fails, after the
+ * store's commit, DV_ERR_UNAVAILABLE says so and the next change or tick mends it). */
+typedef dv_result (*dv_auth_work)(dv_call *call, dv_error *error);
+dv_must dv_result dv_auth_change(dv_call *call, dv_auth_work work, dv_error *error);
+
+/* Notes that what the snapshot says of this one must be made anew: a user or service itself; for a
+ * group or role all who are in it or have it. */
+dv_must dv_result dv_auth_touch(dv_call *call, dv_auth_ref ref, dv_error *error);
+dv_must dv_result dv_auth_touch_key(dv_call *call, const char *id, dv_error *error);
+dv_must dv_result dv_auth_touch_policies(dv_call *call, dv_error *error);
+
+/* --- the snapshot (publish.c) ---------------------------------------------------------------- */
+
+/* Puts what changed since the snapshot's sequence, as the store has it now, into its running write
+ * transaction. *ret_last: the sequence to commit it with. */
+dv_must dv_result dv_auth_publish(dv_services *services, uint64_t *ret_last, dv_error *error);
+/* Makes all of it anew, in one transaction of the snapshot. */
+dv_must dv_result dv_auth_rebuild(dv_services *services, dv_error *error);
+/* Replays or rebuilds, as needed. */
+dv_must dv_result dv_auth_catch_up(dv_services *services, dv_error *error);
+
+/* Roles as Cedar policies, one each (policy.c). */
+dv_must dv_result dv_auth_policies_write(dv_store *store, dv_buf *out, dv_error *error);
+
+/* --- who belongs where (graph.c) ------------------------------------------------------------- */
+
+/* Groups (nearest first) and roles over a user or service, as entity texts. */
+typedef struct dv_auth_ancestry {
+    const dv_slice *entities;
+    size_t count;
+    size_t group_count;
+} dv_auth_ancestry;
+
+/* Errors: DV_ERR_TOO_LARGE: more than DV_LIMIT_ANCESTORS. */
+dv_must dv_result dv_auth_ancestry_read(dv_store *store, dv_auth_ref principal, dv_arena *arena,
+                                        dv_auth_ancestry *ret_ancestry, dv_error *error);
+/* Users and services in the group or with the role, directly or not. */
+dv_must dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+                                           dv_auth_refs *ret_refs, dv_error *error);
+/* All permissions of the user, service, group or role, inherited ones included. */
+dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+                                      dv_auth_names *ret_permissions, dv_error *error);
+/* Refuses to hand out more than the caller has himself: DV_ERR_FORBIDDEN when ref has a permission
+ * that he lacks. On control.sock everything may be handed out. */
+dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error);
+/* Refuses an edge that would close a circle. */
+dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
+                                           dv_error *error);
+dv_must dv_result dv_auth_check_role_edge(dv_store *store, const char *role, const char *parent,
+                                          dv_error *error);
+
+/* --- users, services, groups (entity.c) ------------------------------------------------------ */
+
+/* DV_ERR_NOT_FOUND with a sentence. */
+dv_must dv_result dv_auth_require(dv_store *store, dv_auth_ref ref, dv_error *error);
+dv_must dv_result dv_auth_entity_insert(dv_call *call, dv_auth_ref ref, const char *email,
+                                        const char *description, dv_error *error);
+dv_must dv_result dv_auth_member_insert(dv_call *call, const char *group, dv_auth_ref member,
+                                        dv_error *error);
+dv_must dv_result dv_auth_entity_json(dv_call *call, dv_auth_ref ref, json_t **ret_json,
+                                      dv_error *error);
+
+/* --- roles (role.c) -------------------------------------------------------------------------- */
+
+typedef struct dv_auth_role {
+    const char *name;
+    const char *description; /* or NULL */
+    const char *source;      /* "builtin", "api", "yaml" */
+    dv_auth_names permissions;
+    dv_auth_names parents;
+} dv_auth_role;
+
+typedef enum dv_auth_difference { DV_AUTH_SAME, DV_AUTH_CHANGED, DV_AUTH_NEW } dv_auth_difference;
+/* How the role differs from the store's of that name. */
+dv_must dv_result dv_auth_role_compare(dv_call *call, const dv_auth_role *role,
+                                       dv_auth_difference *ret_difference, dv_error *error);
+/* Makes the role so, with touch and audit record. */
+dv_must dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_new,
+                                     dv_error *error);
+/* The same, when it is not so already. */
+dv_must dv_result dv_auth_role_put(dv_call *call, const dv_auth_role *role, dv_error *error);
+dv_must dv_result dv_auth_role_read(dv_store *store, const char *name, dv_arena *arena,
+                                    dv_auth_role *ret_role, dv_error *error);
+dv_must dv_result dv_auth_role_remove(dv_call *call, const char *name, dv_error *error);
+dv_must dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
+                                 dv_error *error);
+
+extern const dv_auth_role DV_AUTH_BUILTIN_ROLES[];
+extern const size_t DV_AUTH_BUILTIN_ROLE_COUNT;
+const dv_auth_role *dv_auth_builtin_role(const char *name); /* or NULL */
+
+/* --- API keys (api_key.c) -------------------------------------------------------------------- */
+
+typedef struct dv_auth_new_key {
+    dv_auth_ref owner;
+    const char *name;   /* or NULL */
+    dv_time expires;    /* DV_TIME_NEVER */
+    const char *scopes; /* with a space between them */
+} dv_auth_new_key;
+
+/* Makes a key; its whole text, the only time that it is seen, is written to secret. */
+dv_must dv_result dv_auth_key_make(dv_call *call, const dv_auth_new_key *wanted,
+                                   char secret[DV_API_KEY_LEN + 1], const char **ret_id,
+                                   dv_error *error);
+
+/* --- secrets (pepper.c) ---------------------------------------------------------------------- */
+
+enum { DV_PEPPER_LEN = 32 };
+/* STATE/keys/pepper. make: makes it when missing. */
+dv_must dv_result dv_auth_pepper_read(const dv_services *services, bool make,
+                                      uint8_t out[DV_PEPPER_LEN], dv_error *error);
+
+/* --- JSON (json.c) --------------------------------------------------------------------------- */
+
+/* Sets a member; a NULL value (memory is out, or really absent) fails. Takes over the value. */
+dv_must dv_result dv_auth_json_set(json_t *object, const char *name, json_t *value);
+json_t *dv_auth_json_text(const char *text); /* NULL gives null */
+json_t *dv_auth_json_time(dv_time time);     /* RFC 3339; 0 and DV_TIME_NEVER give null */
+json_t *dv_auth_json_names(dv_auth_names names);
+
+/* Copies an array of strings from the body into the arena; absent: none. */
+dv_must dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_names *ret_names);
+
+/* The one of the body's fields user, service, group (up to `last`) that is given. */
+dv_must dv_result dv_auth_field_ref(dv_call *call, dv_auth_kind last, dv_auth_ref *ret_ref,
+                                    dv_error *error);
+
+/* A page of a list: at most `limit` names after the cursor, each made into an item. sql selects
+ * names, with ?1 the cursor and ?2 how many. */
+typedef dv_result (*dv_auth_item)(dv_call *call, const char *name, json_t **ret_json,
+                                  dv_error *error);
+dv_must dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error);
+
+/* For steps that no caller asked for: System::"dvarad". Ends with dv_auth_system_call_end. */
+dv_must dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call);
+void dv_auth_system_call_end(dv_call *call);

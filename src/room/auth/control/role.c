@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/internal.h"
+
+#include "base/caps.h"
+
+#include "api/operations.h"
+
+/* Roles: named sets of permissions that inherit from others, and who has them. A role that came
+ * from dvara.yaml belongs to that file. */
+
+#define NAMES(...)                                                                                 \
+    {                                                                                              \
+        (const char *const[]){__VA_ARGS__}, DV_ARRAY_LEN(((const char *[]){__VA_ARGS__}))          \
+    }
+
+const dv_auth_role DV_AUTH_BUILTIN_ROLES[] = {
+    {"admin", "May do everything.", "builtin", NAMES("*"), {NULL, 0}},
+    {"model_user", "May call models.", "builtin", NAMES("use_model"), {NULL, 0}},
+    {"auditor",
+     "May read the audit log and who may do what.",
+     "builtin",
+     NAMES("view_access", "view_api_keys", "view_audit", "view_roles", "view_status", "view_users"),
+     {NULL, 0}},
+    {"viewer",
+     "May look at dashboards, metrics and status.",
+     "builtin",
+     NAMES("view_dashboards", "view_metrics", "view_status"),
+     {NULL, 0}},
+};
+
+const size_t DV_AUTH_BUILTIN_ROLE_COUNT = DV_ARRAY_LEN(DV_AUTH_BUILTIN_ROLES);
+
+const dv_auth_role *dv_auth_builtin_role(const char *name)
+{
+    for (size_t i = 0; i < DV_AUTH_BUILTIN_ROLE_COUNT; i++) {
+        if (strcmp(DV_AUTH_BUILTIN_ROLES[i].name, name) == 0) {
+            return &DV_AUTH_BUILTIN_ROLES[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static dv_result role_names(dv_store *store, const char *sql, const char *role, dv_arena *arena,
+                            dv_auth_names *ret_names, dv_error *error)
+{
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(dv_store_query(store, &statement, error, sql, "t", role));
+    return dv_auth_read_names(statement, arena, ret_names, error);
+}
+
+static dv_result text_column(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
+{
+    dv_slice text;
+    if (dv_column_is_null(row, column)) {
+        *ret_text = NULL;
+        return DV_OK;
+    }
+    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &text));
+    *ret_text = (const char *)text.ptr;
+    return DV_OK;
+}
+
+dv_result dv_auth_role_read(dv_store *store, const char *name, dv_arena *arena,
+                            dv_auth_role *ret_role, dv_error *error)
+{
+    dv_auth_role role = {.name = name};
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(store, &row, error,
+                          "SELECT description, source FROM auth_role WHERE name = ?1", "t", name));
+    dv_result result = dv_statement_step(row, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        return dv_error_set(error, result, "there is no role named %s", name);
+    }
+    DV_TRY(result);
+    DV_TRY(text_column(row, 0, arena, &role.description));
+    DV_TRY(text_column(row, 1, arena, &role.source));
+    DV_TRY(role_names(store,
+                      "SELECT permission FROM auth_role_permission WHERE role = ?1"
+                      " ORDER BY permission",
+                      name, arena, &role.permissions, error));
+    DV_TRY(role_names(store, "SELECT parent FROM auth_role_parent WHERE role = ?1 ORDER BY parent",
+                      name, arena, &role.parents, error));
+    *ret_role = role;
+    return DV_OK;
+}
+
+static json_t *role_json(const dv_auth_role *role)
+{
+    return json_pack("{s:s, s:o, s:s, s:o, s:o}", "name", role->name, "description",
+                     dv_auth_json_text(role->description), "source", role->source, "permissions",
+                     dv_auth_json_names(role->permissions), "inherits",
+                     dv_auth_json_names(role->parents));
+}
+
+/* --- making it so ---------------------------------------------------------------------------- */
+
+static bool names_equal(dv_auth_names a, dv_auth_names b)
+{
+    bool equal = a.count == b.count;
+    for (size_t i = 0; i < a.count && equal; i++) {
+        bool found = false;
+        for (size_t j = 0; j < b.count && !found; j++) {
+            found = strcmp(a.items[i], b.items[j]) == 0;
+        }
+        equal = found;
+    }
+    return equal;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool role_equal(const dv_auth_role *a, const dv_auth_role *b)
+{
+    return text_equal(a->description, b->description) && strcmp(a->source, b->source) == 0 &&
+           names_equal(a->permissions, b->permissions) && names_equal(a->parents, b->parents);
+}
+
+static dv_result role_check(dv_call *call, const dv_auth_role *role, dv_error *error)
+{
+    if (!dv_auth_name_ok(dv_slice_str(role->name))) {
+        return dv_call_invalid(call, "name", error,
+                               "a role's name has up to 128 of A-Z a-z 0-9 . _ @ - and begins "
+                               "with a letter or digit");
+    }
+    if (role->permissions.count > DV_LIMIT_ROLE_PERMISSIONS) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "role %s has more than %d permissions",
+                            role->name, DV_LIMIT_ROLE_PERMISSIONS);
+    }
+    for (size_t i = 0; i < role->permissions.count; i++) {
+        if (!dv_auth_permission_ok(dv_slice_str(role->permissions.items[i]))) {
+            return dv_call_invalid(call, dv_arena_printf(call->arena, "permissions.%zu", i), error,
+                                   "\"%s\" is no name of a permission: A-Z a-z 0-9 . _ @ - :, "
+                                   "or * for all",
+                                   role->permissions.items[i]);
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result permissions_write(dv_store *store, const dv_auth_role *role, dv_error *error)
+{
+    DV_TRY(dv_store_run(store, error, "DELETE FROM auth_role_permission WHERE role = ?1", "t",
+                        role->name));
+    for (size_t i = 0; i < role->permissions.count; i++) {
+        DV_TRY(dv_store_run(store, error,
+                            "INSERT INTO auth_role_permission (role, permission)"
+                            " VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                            "tt", role->name, role->permissions.items[i]));
+    }
+    return DV_OK;
+}
+
+static dv_result parents_write(dv_call *call, const dv_auth_role *role, dv_error *error)
+{
+    dv_store *store = call->services->store;
+    DV_TRY(dv_store_run(store, error, "DELETE FROM auth_role_parent WHERE role = ?1", "t",
+                        role->name));
+    for (size_t i = 0; i < role->parents.count; i++) {
+        const char *parent = role->parents.items[i];
+        dv_result result = dv_auth_require(store, (dv_auth_ref){DV_AUTH_ROLE, parent}, error);
+        if (result == DV_OK) {
+            result = dv_auth_check_role_edge(store, role->name, parent, error);
+        }
+        if (result != DV_OK) {
+            call->error_field = dv_arena_printf(call->arena, "inherits.%zu", i);
+            return result;
+        }
+        DV_TRY(dv_store_run(store, error,
+                            "INSERT INTO auth_role_parent (role, parent) VALUES (?1, ?2)"
+                            " ON CONFLICT DO NOTHING",
+                            "tt", role->name, parent));
+    }
+    return DV_OK;
+}
+
+static dv_result role_audit(dv_call *call, const dv_auth_role *role, bool is_new, dv_error *error)
+{
+    json_t *json = role_json(role);
+    if (json == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_result result = dv_audit_entity(call, is_new ? DV_ENTITY_CREATE : DV_ENTITY_UPDATE, "role",
+                                       role->name, NULL, json, error);
+    json_decref(json);
+    return result;
+}
+
+static dv_result row_write(dv_call *call, const dv_auth_role *role, dv_error *error)
+{
+    dv_result result =
+        dv_store_run(call->services->store, error,
+                     "INSERT INTO auth_role (name, description, source, created, updated)"
+                     " VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (name) DO UPDATE"
+                     " SET description = ?2, source = ?3, updated = ?4",
+                     "ttti", role->name, role->description, role->source, call->now);
+    return result == DV_ERR_EXISTS
+               ? dv_error_set(error, result, "a role named like %s exists (upper or lower case)",
+                              role->name)
+               : result;
+}
+
+dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_new, dv_error *error)
+{
+    dv_auth_ref ref = {DV_AUTH_ROLE, role->name};
+    DV_TRY(role_check(call, role, error));
+    DV_TRY(row_write(call, role, error));
+    DV_TRY(permissions_write(call->services->store, role, error));
+    DV_TRY(parents_write(call, role, error));
+    DV_TRY(dv_auth_check_grant(call, ref, error));
+    DV_TRY(dv_auth_touch(call, ref, error));
+    DV_TRY(dv_auth_touch_policies(call, error));
+    return role_audit(call, role, is_new, error);
+}
+
+dv_result dv_auth_role_compare(dv_call *call, const dv_auth_role *role,
+                               dv_auth_difference *ret_difference, dv_error *error)
+{
+    dv_auth_role old;
+    dv_result found =
+        dv_auth_role_read(call->services->store, role->name, call->arena, &old, error);
+    if (found != DV_OK && found != DV_ERR_NOT_FOUND) {
+        return found;
+    }
+    *ret_difference = found != DV_OK           ? DV_AUTH_NEW
+                      : role_equal(&old, role) ? DV_AUTH_SAME
+                                               : DV_AUTH_CHANGED;
+    return DV_OK;
+}
+
+dv_result dv_auth_role_put(dv_call *call, const dv_auth_role *role, dv_error *error)
+{
+    dv_auth_difference difference;
+    DV_TRY(dv_auth_role_compare(call, role, &difference, error));
+    return difference == DV_AUTH_SAME
+               ? DV_OK
+               : dv_auth_role_write(call, role, difference == DV_AUTH_NEW, error);
+}
+
+/* --- removing -------------------------------------------------------------------------------- */
+
+/* All who lose it: found before the row goes. */
+static dv_result holders_touch(dv_call *call, const char *name, dv_error *error)
+{
+    dv_auth_refs holders;
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(dv_store_query(call->services->store, &statement, error,
+                          "SELECT kind, name FROM auth_assignment WHERE role = ?1"
+                          " UNION SELECT 'role', role FROM auth_role_parent WHERE parent = ?1",
+                          "t", name));
+    DV_TRY(dv_auth_read_refs(statement, call->arena, &holders, error));
+    for (size_t i = 0; i < holders.count; i++) {
+        DV_TRY(dv_auth_touch(call, holders.items[i], error));
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_role_remove(dv_call *call, const char *name, dv_error *error)
+{
+    DV_TRY(holders_touch(call, name, error));
+    DV_TRY(dv_auth_touch_policies(call, error));
+    DV_TRY(dv_store_run(call->services->store, error, "DELETE FROM auth_role WHERE name = ?1", "t",
+                        name));
+    return dv_audit_entity(call, DV_ENTITY_DELETE, "role", name, NULL, NULL, error);
+}
+
+/* --- assignment ------------------------------------------------------------------------------ */
+
+static dv_result assignment_audit(dv_call *call, const char *role, dv_auth_ref holder, bool given,
+                                  dv_error *error)
+{
+    const char *entity = dv_auth_entity(call->arena, holder);
+    const char *object = dv_auth_entity(call->arena, (dv_auth_ref){DV_AUTH_ROLE, role});
+    if (entity == NULL || object == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    return dv_audit_account(call, given ? DV_ACCOUNT_ATTACH_POLICY : DV_ACCOUNT_DETACH_POLICY,
+                            entity, object, error);
+}
+
+dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
+{
+    dv_store *store = call->services->store;
+    dv_auth_ref role_ref = {DV_AUTH_ROLE, role};
+    DV_TRY(dv_auth_require(store, role_ref, error));
+    DV_TRY(dv_auth_require(store, holder, error));
+    DV_TRY(dv_auth_check_grant(call, role_ref, error));
+    DV_TRY(dv_store_run(store, error,
+                        "INSERT INTO auth_assignment (role, kind, name, created)"
+                        " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                        "ttti", role, dv_auth_kind_name(holder.kind), holder.name, call->now));
+    DV_TRY(dv_auth_touch(call, holder, error));
+    return assignment_audit(call, role, holder, true, error);
+}
+
+static dv_result unassign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
+{
+    dv_store *store = call->services->store;
+    DV_TRY(dv_auth_require(store, (dv_auth_ref){DV_AUTH_ROLE, role}, error));
+    DV_TRY(dv_store_run(store, error,
+                        "DELETE FROM auth_assignment WHERE role = ?1 AND kind = ?2 AND name = ?3",
+                        "ttt", role, dv_auth_kind_name(holder.kind), holder.name));
+    if (dv_store_changes(store) == 0) {
+        return dv_error_set(error, DV_ERR_NOT_FOUND, "%s %s does not have the role %s itself",
+                            dv_auth_kind_name(holder.kind), holder.name, role);
+    }
+    DV_TRY(dv_auth_touch(call, holder, error));
+    return assignment_audit(call, role, holder, false, error);
+}
+
+/* --- operations ------------------------------------------------------------------------------ */
+
+static dv_result role_item(dv_call *call, const char *name, json_t **ret_json, dv_error *error)
+{
+    dv_auth_role role;
+    DV_TRY(dv_auth_role_read(call->services->store, name, call->arena, &role, error));
+    json_t *json = role_json(&role);
+    if (json == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *ret_json = json;
+    return DV_OK;
+}
+
+dv_result dv_op_role_list(dv_call *call, dv_error *error)
+{
+    return dv_auth_list(call, "SELECT name FROM auth_role WHERE name > ?1 ORDER BY name LIMIT ?2",
+                        role_item, error);
+}
+
+dv_result dv_op_role_show(dv_call *call, dv_error *error)
+{
+    return role_item(call, dv_call_param(call, "name"), &call->answer, error);
+}
+
+static dv_result role_create(dv_call *call, dv_error *error)
+{
+    dv_auth_difference difference;
+    dv_auth_role role = {.name = dv_call_field(call, "name"),
+                         .description = dv_call_field(call, "description"),
+                         .source = "api"};
+    DV_TRY(dv_auth_role_compare(call, &role, &difference, error));
+    if (difference != DV_AUTH_NEW) {
+        return dv_error_set(error, DV_ERR_EXISTS, "a role named %s exists", role.name);
+    }
+    DV_TRY(dv_auth_field_names(call, "permissions", &role.permissions));
+    DV_TRY(dv_auth_field_names(call, "inherits", &role.parents));
+    DV_TRY(dv_auth_role_write(call, &role, true, error));
+    return role_item(call, role.name, &call->answer, error);
+}
+
+dv_result dv_op_role_create(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, role_create, error);
+}
+
+/* dvara.yaml's roles are changed there, and the built-in ones stay what the manual says. */
+static dv_result role_check_owner(const dv_auth_role *role, dv_error *error)
+{
+    if (strcmp(role->source, "yaml") == 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "role %s comes from rbac: in dvara.yaml; change it there and reload",
+                            role->name);
+    }
+    if (strcmp(role->source, "builtin") == 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "role %s is built in; make a role of your own that inherits from it",
+                            role->name);
+    }
+    return DV_OK;
+}
+
+static dv_result role_update(dv_call *call, dv_error *error)
+{
+    dv_auth_role role;
+    const char *name = dv_call_param(call, "name");
+    DV_TRY(dv_auth_role_read(call->services->store, name, call->arena, &role, error));
+    DV_TRY(role_check_owner(&role, error));
+    if (json_object_get(call->body, "description") != NULL) {
+        role.description = dv_call_field(call, "description");
+    }
+    if (json_object_get(call->body, "permissions") != NULL) {
+        DV_TRY(dv_auth_field_names(call, "permissions", &role.permissions));
+    }
+    if (json_object_get(call->body, "inherits") != NULL) {
+        DV_TRY(dv_auth_field_names(call, "inherits", &role.parents));
+    }
+    DV_TRY(dv_auth_role_put(call, &role, error));
+    return role_item(call, name, &call->answer, error);
+}
+
+dv_result dv_op_role_update(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, role_update, error);
+}
+
+static dv_result role_delete(dv_call *call, dv_error *error)
+{
+    dv_auth_role role;
+    const char *name = dv_call_param(call, "name");
+    DV_TRY(dv_auth_role_read(call->services->store, name, call->arena, &role, error));
+    DV_TRY(role_check_owner(&role, error));
+    return dv_auth_role_remove(call, name, error);
+}
+
+dv_result dv_op_role_delete(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, role_delete, error);
+}
+
+/* Answers with whom it was given to (or taken from) and which role. */
+static dv_result assignment_answer(dv_call *call, const char *role, dv_auth_ref holder)
+{
+    call->answer =
+        json_pack("{s:s, s:s}", "role", role, dv_auth_kind_name(holder.kind), holder.name);
+    return call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+static dv_result role_assign(dv_call *call, dv_error *error)
+{
+    dv_auth_ref holder;
+    const char *role = dv_call_param(call, "role");
+    DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &holder, error));
+    DV_TRY(dv_auth_assign(call, role, holder, error));
+    return assignment_answer(call, role, holder);
+}
+
+dv_result dv_op_role_assign(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, role_assign, error);
+}
+
+static dv_result role_unassign(dv_call *call, dv_error *error)
+{
+    dv_auth_ref holder;
+    const char *role = dv_call_param(call, "role");
+    DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &holder, error));
+    return unassign(call, role, holder, error);
+}
+
+dv_result dv_op_role_unassign(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, role_unassign, error);
+}
