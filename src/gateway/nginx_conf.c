@@ -11,6 +11,7 @@
 
 /* What a model server may learn of a request besides its body. */
 static const char *const gate_headers[][2] = {
+    {"X-Request-Id", "$dvara_request_id"},
     {"Accept", "$http_accept"},
     {"Accept-Language", "$http_accept_language"},
     {"Content-Type", "$content_type"},
@@ -25,7 +26,7 @@ static const char *const gate_headers[][2] = {
     {"Tracestate", "$http_tracestate"},
 };
 
-/* What dvarad gets. It trusts X-Dvara-Address because only nginx can set it. */
+/* What dvarad gets. It believes X-Real-IP because only nginx reaches its socket. */
 static const char *const admin_headers[][2] = {
     {"Host", "$http_host"},
     {"Accept", "$http_accept"},
@@ -38,7 +39,7 @@ static const char *const admin_headers[][2] = {
     {"Sec-Fetch-Site", "$http_sec_fetch_site"},
     {"User-Agent", "$http_user_agent"},
     {"X-API-Key", "$http_x_api_key"},
-    {"X-Dvara-Address", "$remote_addr"},
+    {"X-Real-IP", "$remote_addr"},
 };
 
 /* Headers of an answer that would steer the caller's client or speak in Dvara's name. */
@@ -310,10 +311,11 @@ static dv_result put_proxy(dv_buf *out)
         out, "            proxy_http_version 1.1;\n"
              "            proxy_pass_request_headers off;\n"
              "            proxy_set_header Connection \"\";\n"
-             "            proxy_set_header X-Request-Id $dvara_request_id;\n"
              "            proxy_redirect off;\n"
              "            proxy_buffering off;\n"
              "            proxy_buffer_size 16k;\n"
+             "            proxy_buffers 4 16k;\n"
+             "            proxy_busy_buffers_size 32k;\n"
              "            proxy_max_temp_file_size 0;\n"
              "            proxy_socket_keepalive on;\n"
              "            proxy_intercept_errors off;\n"
@@ -401,7 +403,6 @@ static dv_result put_admin(const dv_nginx_conf *conf, const dv_endpoint *listen,
     DV_TRY(put_headers(admin_headers, DV_ARRAY_LEN(admin_headers), out));
     return dv_buf_append_printf(out,
                                 "            proxy_set_header X-Forwarded-Proto %s;\n"
-                                "            proxy_hide_header X-Request-Id;\n"
                                 "            proxy_read_timeout 60s;\n"
                                 "        }\n    }\n",
                                 listen->tls ? "https" : "http");

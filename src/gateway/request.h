@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One request in the module: its state, and the steps that the files of this folder share.
+ *
+ *   NEW ──► BODY ──► FORWARD ──► HELD | STREAM | PASS ──► DONE
+ *    └────────┴─────────┴───────────┴──── denial ────────► DONE
+ *
+ * Invariants
+ * 1. Nothing is sent to an upstream unless the stage is FORWARD ($dvara_target is empty otherwise),
+ *    and FORWARD is reached in one place, after the open record was written.
+ * 2. Of an answer that is inspected no byte leaves before it was inspected.
+ * 3. The close record is written before the last byte of an answer.
+ * 4. What is in the arena ends with the request's pool; the snapshot is never read across a return
+ *    to the event loop.
+ */
+
+#include "base/uuid.h"
+#include "gateway/ngx.h"
+#include "gateway/worker.h"
+#include "room/api/gate/api_answer.h"
+
+typedef enum dv_mode { DV_MODE_OFF = 0, DV_MODE_GATE, DV_MODE_ADMIN } dv_mode;
+
+typedef enum dv_stage {
+    DV_STAGE_NEW = 0,
+    DV_STAGE_BODY,    /* is read and inspected */
+    DV_STAGE_FORWARD, /* may be sent on */
+    DV_STAGE_HELD,    /* the answer is gathered, to be inspected as a whole */
+    DV_STAGE_STREAM,  /* the answer is inspected as it comes */
+    DV_STAGE_PASS,    /* the answer is not inspected */
+    DV_STAGE_DONE,    /* we gave the answer; whatever else comes is swallowed */
+} dv_stage;
+
+/* A group of model servers, from `dvara_upstream NAME SCHEME HOST NAME BASE`. */
+typedef struct dv_target {
+    ngx_str_t name;
+    ngx_str_t scheme;
+    ngx_str_t host; /* for the Host header */
+    ngx_str_t tls_name;
+    ngx_str_t base;
+} dv_target;
+
+typedef struct dv_main_conf {
+    ngx_str_t runtime;
+    ngx_str_t spool;
+    ngx_str_t counters;
+    ngx_array_t *targets; /* of dv_target */
+    dv_worker worker;
+    ngx_queue_t requests; /* of dv_request.link: those whose close record is owed */
+} dv_main_conf;
+
+typedef struct dv_loc_conf {
+    ngx_uint_t mode; /* dv_mode */
+} dv_loc_conf;
+
+typedef struct dv_request {
+    ngx_http_request_t *r;
+    dv_main_conf *main;
+    dv_mode mode;
+    dv_stage stage;
+    ngx_uint_t http_version; /* the caller's; nginx sets its own to 0.9 for an upstream's garbage */
+    char id[DV_UUID_TEXT_LEN + 1];
+    dv_time time;          /* when it came */
+    dv_time began;         /* monotonic */
+    dv_time forwarded;     /* monotonic; 0: was not */
+    dv_time upstream_head; /* nanoseconds until the answer's head; -1 */
+    dv_arena *arena;
+    dv_gate_config *config; /* NULL until the gate was entered */
+    const dv_api_route *route;
+    const dv_target *target;
+    dv_identity identity;
+    bool authenticated;
+    bool route_permitted; /* otherwise the model's permit is needed, too */
+    char route_policy[DV_VERDICT_POLICY_MAX];
+    dv_verdict verdict;        /* on the request */
+    dv_verdict answer_verdict; /* on the answer */
+    dv_slice param;            /* member at fault */
+    dv_api_charges charges;
+    dv_limit_state limit;
+    bool limited; /* limit is filled */
+
+    dv_slice body_bytes; /* as the caller sent it */
+    dv_json json;
+    unsigned step;
+    ngx_event_t event;
+    bool posted;
+    dv_api_body body;
+    dv_data_context *context;
+    dv_data_outcome seen; /* in the request */
+
+    bool reserved; /* room for the close record */
+    bool opened;
+    bool closed;
+    ngx_queue_t link;
+
+    dv_buf held; /* HELD: the answer so far */
+    bool text;   /* HELD: is text, not JSON */
+    dv_data_stream *stream;
+    uint64_t generation; /* STREAM: revocation was last checked at */
+    ngx_chain_t *in;     /* STREAM: not yet inspected */
+    ngx_chain_t *free;
+    ngx_chain_t *busy;
+    size_t swallowed;       /* DONE: bytes */
+    dv_data_outcome answer; /* seen in the answer */
+    int upstream_status;
+    int64_t input_tokens;
+    int64_t output_tokens;
+    uint64_t answer_bytes;
+} dv_request;
+
+/* module.c */
+dv_request *dv_request_get(ngx_http_request_t *r); /* NULL: none yet */
+dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode);
+dv_api_shape dv_request_shape(const dv_request *request);
+
+/* access.c: the phase handler. */
+ngx_int_t dv_access_handler(ngx_http_request_t *r);
+/* Denies with the record and the answer; for the phase handler and the body's callback. */
+ngx_int_t dv_access_deny(dv_request *request);
+/* Reads the snapshot for one step; false: denied (NOT_READY). */
+bool dv_access_enter(dv_request *request);
+
+/* body.c: reads, inspects and replaces the body, then lets the phases go on. */
+ngx_int_t dv_body_read(dv_request *request);
+/* The scanner's limits for bodies of both directions. */
+extern const dv_json_limits dv_body_limits;
+
+/* record.c */
+/* Reserves and appends the open record. Errors: DV_ERR_UNAVAILABLE and others: deny. */
+dv_must dv_result dv_record_open(dv_request *request);
+/* Appends the close record once. status: told to the caller; 0: it went away. */
+dv_must dv_result dv_record_close(dv_request *request, int status, bool aborted);
+/* Both for a request that was denied; failures leave the denial as it is. */
+void dv_record_denial(dv_request *request, int status);
+
+/* answer.c */
+/* Sends the denial of request->answer_verdict or request->verdict; the stage becomes DONE.
+ * status: 0 or another than the reason's own. */
+ngx_int_t dv_answer_denial(dv_request *request, int status);
+/* Adds x-request-id and, on the gate, the limits' headers to r->headers_out. */
+ngx_int_t dv_answer_headers(dv_request *request);
+ngx_int_t dv_answer_header(ngx_http_request_t *r, const char *name, dv_slice value);
+
+/* filter.c */
+ngx_int_t dv_filter_init(ngx_conf_t *cf);
+ngx_int_t dv_filter_next_header(ngx_http_request_t *r);
+ngx_int_t dv_filter_next_body(ngx_http_request_t *r, ngx_chain_t *chain);
+
+/* stream.c: the body filter of event streams. */
+ngx_int_t dv_stream_begin(dv_request *request);
+ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The body filter of event streams: what comes is fed to the data room's stream, what that releases
+ * goes on. While the caller takes nothing, nothing more is read: the queue `in` keeps the
+ * upstream's buffers unread, and nginx stops reading from it. */
+#include "gateway/request.h"
+
+enum {
+    STREAM_OUT_MAX = 1 << 20, /* released by one buffer at most */
+    STREAM_BUFFERED = 0x40,   /* a bit of connection->buffered that nginx does not use */
+};
+
+static ngx_buf_tag_t const stream_tag = (ngx_buf_tag_t)&ngx_http_dvara_module;
+
+static dv_stream_format format_of(const dv_request *request)
+{
+    switch (request->route->protocol->stream) {
+    case DV_API_STREAM_OPENAI:
+        return DV_STREAM_OPENAI;
+    case DV_API_STREAM_ANTHROPIC:
+        return DV_STREAM_ANTHROPIC;
+    case DV_API_STREAM_TEXT:
+        break;
+    }
+    return DV_STREAM_TEXT;
+}
+
+ngx_int_t dv_stream_begin(dv_request *request)
+{
+    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
+    if (dv_data_stream_new(request->main->worker.data, policy, request->context, format_of(request),
+                           request->arena, &request->stream) != DV_OK) {
+        dv_verdict_deny(&request->answer_verdict, DV_REASON_INTERNAL, "%s", "");
+        return dv_answer_denial(request, 0);
+    }
+    request->stage = DV_STAGE_STREAM;
+    return dv_filter_next_header(request->r);
+}
+
+/* A stream outlives decisions: a key revoked since it began ends it. */
+static bool is_still_good(dv_request *request)
+{
+    dv_worker *worker = &request->main->worker;
+    if (dv_worker_enter(worker, NULL) != DV_OK) {
+        return false;
+    }
+    dv_result result = DV_OK;
+    if (worker->generation != request->generation) {
+        result =
+            dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, dv_time_now());
+        request->generation = worker->generation;
+    }
+    dv_worker_leave(worker);
+    return result == DV_OK;
+}
+
+/* A buffer of ours that holds the text: a sent one if it is large enough. */
+static ngx_chain_t *make_link(dv_request *request, dv_slice text)
+{
+    ngx_pool_t *pool = request->r->pool;
+    ngx_chain_t *link = ngx_chain_get_free_buf(pool, &request->free);
+    if (link == NULL) {
+        return NULL;
+    }
+    ngx_buf_t *buffer = link->buf;
+    size_t room = buffer->start != NULL ? (size_t)(buffer->end - buffer->start) : 0;
+    u_char *start = buffer->start;
+    if (room < text.len) {
+        if (start != NULL) {
+            (void)ngx_pfree(pool, start);
+        }
+        room = DV_MAX(text.len, (size_t)4096);
+        start = ngx_palloc(pool, room);
+        if (start == NULL) {
+            return NULL;
+        }
+    }
+    *buffer = (ngx_buf_t){.tag = stream_tag, .start = start, .end = start + room};
+    buffer->pos = start;
+    buffer->last = ngx_cpymem(start, text.ptr, text.len);
+    buffer->temporary = text.len > 0;
+    buffer->flush = 1;
+    return link;
+}
+
+static ngx_int_t release(dv_request *request, dv_slice text, bool last)
+{
+    ngx_chain_t *link = NULL;
+    if (text.len > 0 || last) {
+        link = make_link(request, text);
+        if (link == NULL) {
+            return NGX_ERROR;
+        }
+        link->buf->last_buf = last;
+        link->buf->last_in_chain = last;
+    }
+    request->answer_bytes += text.len;
+    ngx_int_t rc = dv_filter_next_body(request->r, link);
+    ngx_chain_update_chains(request->r->pool, &request->free, &request->busy, &link, stream_tag);
+    return rc;
+}
+
+static void take_outcome(dv_request *request)
+{
+    dv_data_stream_outcome(request->stream, &request->answer, &request->input_tokens,
+                           &request->output_tokens);
+}
+
+static ngx_int_t end(dv_request *request, dv_slice text)
+{
+    take_outcome(request);
+    request->answer_bytes += text.len;
+    dv_result result = dv_record_close(request, (int)request->r->headers_out.status, false);
+    request->answer_bytes -= text.len;
+    return result == DV_OK ? release(request, text, true) : NGX_ERROR;
+}
+
+/* The head is gone already: the denial is the stream's last event, then the upstream is cut off. */
+static ngx_int_t deny(dv_request *request, dv_reason reason, const char *detail)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(8 << 10);
+    request->answer_verdict = (dv_verdict){0};
+    dv_verdict_deny(&request->answer_verdict, reason, "%s", detail);
+    dv_api_denial denial = {.verdict = &request->answer_verdict, .request_id = request->id};
+    if (dv_api_denial_render_event(&denial, dv_request_shape(request), &text) != DV_OK) {
+        return NGX_ERROR;
+    }
+    request->stage = DV_STAGE_DONE;
+    (void)end(request, dv_buf_slice(&text));
+    return NGX_ERROR;
+}
+
+static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(STREAM_OUT_MAX);
+    dv_verdict verdict = {0};
+    if (!is_still_good(request)) {
+        return deny(request, DV_REASON_BAD_CREDENTIAL, "it was withdrawn while the answer ran");
+    }
+    dv_result result = dv_data_stream_feed(request->stream, bytes, last, &out, &verdict);
+    if (verdict.reason != DV_REASON_UNSET && verdict.decision != DV_ALLOW) {
+        return deny(request, DV_REASON_ANSWER_BLOCKED, verdict.detail);
+    }
+    if (result != DV_OK) {
+        return deny(request, DV_REASON_ANSWER_UNREADABLE, "an event is not understood");
+    }
+    return last ? end(request, dv_buf_slice(&out)) : release(request, dv_buf_slice(&out), false);
+}
+
+/* Feeds one buffer and marks it as read. */
+static ngx_int_t feed_buffer(dv_request *request, ngx_buf_t *buffer)
+{
+    bool memory = ngx_buf_in_memory(buffer);
+    dv_slice bytes = memory ? dv_slice_of(buffer->pos, (size_t)ngx_buf_size(buffer)) : DV_LIT("");
+    bool last = buffer->last_buf;
+    if (bytes.len == 0 && !last) {
+        return release(request, DV_LIT(""), false);
+    }
+    ngx_int_t rc = feed(request, bytes, last);
+    if (memory) {
+        buffer->pos = buffer->last;
+    }
+    return rc;
+}
+
+ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in)
+{
+    ngx_http_request_t *r = request->r;
+    if (in != NULL && ngx_chain_add_copy(r->pool, &request->in, in) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    ngx_int_t rc = NGX_OK;
+    if (request->busy != NULL || request->in == NULL) {
+        rc = release(request, DV_LIT(""), false);
+    }
+    while (rc != NGX_ERROR && request->busy == NULL && request->in != NULL) {
+        ngx_chain_t *link = request->in;
+        request->in = link->next;
+        rc = feed_buffer(request, link->buf);
+        ngx_free_chain(r->pool, link);
+    }
+    if (request->in != NULL) {
+        r->connection->buffered |= STREAM_BUFFERED;
+    } else {
+        r->connection->buffered &= ~STREAM_BUFFERED;
+    }
+    return rc;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What one nginx worker holds open, without nginx's types. Everything is opened after fork, in the
+ * worker; while anything is missing the gate refuses (NOT_READY) and tries again once a second. */
+
+#include "core/metrics.h"
+#include "engine/limit/limit.h"
+#include "engine/log/spool.h"
+#include "room/api/gate/api_config.h"
+#include "room/auth/gate/auth_gate.h"
+#include "room/data/gate/data_gate.h"
+#include "store/snapshot.h"
+
+enum { DV_WORKER_ARENAS = 64 };
+
+/* Folders and files, absolute, NUL-terminated; live as long as the worker. */
+typedef struct dv_worker_paths {
+    const char *runtime;
+    const char *spool;
+    const char *counters;
+} dv_worker_paths;
+
+/* One configuration, kept by every request that began under it. */
+typedef struct dv_gate_config {
+    unsigned references;
+    dv_api_config *api;
+    dv_data_policy *policies[DV_API_POLICIES_MAX]; /* as api->policies */
+} dv_gate_config;
+
+typedef struct dv_worker {
+    dv_worker_paths paths;
+    dv_snapshot *snapshot;
+    dv_spool *spool;
+    dv_counters *counters;
+    dv_metrics *metrics;
+    dv_auth_gate *auth;
+    dv_data_gate *data;
+    dv_gate_config *config;
+    dv_buf config_text; /* what config was made from */
+    bool notes_usage;
+    bool loaded; /* config is that of `generation` */
+    uint64_t generation;
+    dv_time retry_at; /* monotonic */
+    dv_arena *arenas[DV_WORKER_ARENAS];
+    size_t arena_count;
+    dv_buf record; /* room for one audit record */
+} dv_worker;
+
+/* Prepares a worker; opens nothing yet. paths are borrowed. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_worker_init(dv_worker *worker, const dv_worker_paths *paths);
+/* Marks the spool's segment as finished and closes all. */
+void dv_worker_release(dv_worker *worker);
+
+/* Opens what is not open, begins to read the snapshot and takes over what changed in it. On DV_OK
+ * the caller must dv_worker_leave before it returns to the event loop. Errors: DV_ERR_UNAVAILABLE
+ * (what is missing stands in error, empty when it was told less than a second ago). */
+dv_must dv_result dv_worker_enter(dv_worker *worker, dv_error *error);
+void dv_worker_leave(dv_worker *worker);
+
+dv_gate_config *dv_gate_config_ref(dv_gate_config *config);
+void dv_gate_config_unref(dv_gate_config *config); /* NULL is left alone */
+
+/* Memory of one request, reused; NULL when memory is out. */
+dv_arena *dv_worker_arena_get(dv_worker *worker);
+void dv_worker_arena_put(dv_worker *worker, dv_arena *arena);
