@@ -241,7 +241,7 @@ static dv_result finish(dv_sequencer *sequencer, spool_segment *segment)
     return alarm_event(sequencer, "audit.torn", title);
 }
 
-static bool batch_is_full(const dv_sequencer *sequencer)
+bool dv_sequencer_batch_full(const dv_sequencer *sequencer)
 {
     return dv_tree_pending_bytes(sequencer->tree) >= sequencer->options->batch_bytes;
 }
@@ -250,7 +250,7 @@ static dv_result collect_segment(dv_sequencer *sequencer, spool_segment *segment
 {
     dv_segment_record record;
     dv_error error = {0};
-    while (!batch_is_full(sequencer)) {
+    while (!dv_sequencer_batch_full(sequencer)) {
         dv_result result = dv_segment_next(segment->reader, &record, &error);
         if (result == DV_ERR_AGAIN) {
             return DV_OK;

@@ -44,6 +44,8 @@ DV_DEFINE_AUTO_PTR(sequencer, dv_sequencer, dv_sequencer_close)
 dv_must dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_error *error);
 /* Records in memory that a commit would make durable. */
 size_t dv_sequencer_pending(const dv_sequencer *sequencer);
+/* Nothing more is taken before a commit. */
+bool dv_sequencer_batch_full(const dv_sequencer *sequencer);
 /* Makes them durable, publishes a checkpoint, removes what is done with. After a failure the status
  * is blocked until a later call succeeds. */
 dv_must dv_result dv_sequencer_commit(dv_sequencer *sequencer, dv_error *error);

@@ -142,7 +142,9 @@ static dv_result segment_prepare(const dv_spool *spool, open_segment *segment, c
                                  const char *final_path)
 {
     segment->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, SEGMENT_MODE);
-    if (segment->fd < 0 || flock(segment->fd, LOCK_EX | LOCK_NB) != 0) {
+    /* Whatever the umask: dvara-logd may be another user of the folder's group. */
+    if (segment->fd < 0 || fchmod(segment->fd, SEGMENT_MODE) != 0 ||
+        flock(segment->fd, LOCK_EX | LOCK_NB) != 0) {
         return DV_ERR_IO;
     }
     DV_TRY(write_header(spool, segment));

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvara-logd: takes the spools into the log, signs checkpoints, answers readers. It alone holds the
+ * log's keys. The sequencer runs in the main thread; readers are served from disk in others.
+ *
+ * A commit is due when something was taken and the last one is a second old, or when a batch is
+ * full. When the disk takes nothing it stops taking records, says so, and tries every second. */
+
+#include "base/caps.h"
+#include "base/file.h"
+#include "core/event.h"
+#include "crypto/random.h"
+#include "daemon/logd_keys.h"
+#include "daemon/logd_server.h"
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    POLL_MS = 50, /* between looks into the spools when nothing comes */
+    BATCH_BYTES = 32 << 20,
+    EXIT_USAGE = 2,
+};
+static const dv_time commit_period = DV_SECOND;
+
+typedef struct logd {
+    const char *state_dir;
+    const char *runtime_dir;
+    char log_folder[PATH_MAX];
+    char spools[2][PATH_MAX];
+    dv_logd_keys keys;
+    dv_sequencer *sequencer;
+    dv_logd_server *server;
+    int signals;
+    dv_time last_commit; /* monotonic */
+    bool failing;        /* the last step failed: said once */
+    bool ending;
+} logd;
+
+static const char usage[] = "dvara-logd: Dvara's audit log. `dvara up` starts it.\n"
+                            "usage: dvara-logd --state DIR --runtime DIR\n";
+
+static void say(const char *format, ...) dv_printf(1, 2);
+
+/* One line for the operator; what comes from outside can't begin another. */
+static void say(const char *format, ...)
+{
+    char line[DV_ERROR_MESSAGE_MAX + 64];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    for (char *at = line; *at != '\0'; at++) {
+        *at = (unsigned char)*at < 0x20 ? ' ' : *at;
+    }
+    fprintf(stderr, "dvara-logd: %s\n", line);
+}
+
+/* True when the command line is whole; otherwise *ret_status is the exit status. */
+static bool read_arguments(int argc, char **argv, logd *daemon, int *ret_status)
+{
+    static const struct option known[] = {{"state", required_argument, NULL, 's'},
+                                          {"runtime", required_argument, NULL, 'r'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {NULL, 0, NULL, 0}};
+    *ret_status = EXIT_USAGE;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 's':
+            daemon->state_dir = optarg;
+            break;
+        case 'r':
+            daemon->runtime_dir = optarg;
+            break;
+        case 'h':
+        case 'v':
+            printf("%s", option == 'h' ? usage : "dvara-logd " DV_VERSION "\n");
+            *ret_status = 0;
+            return false;
+        default:
+            fputs(usage, stderr);
+            return false;
+        }
+    }
+    if (daemon->state_dir == NULL || daemon->runtime_dir == NULL || optind < argc) {
+        fputs(usage, stderr);
+        return false;
+    }
+    return true;
+}
+
+/* -- starting ---------------------------------------------------------------------------------- */
+
+static dv_result harden(dv_error *error)
+{
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "this process can not be hardened: %s",
+                            strerror(errno));
+    }
+    umask(0027);
+    return dv_process_undumpable();
+}
+
+static int take_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* STATE/spool, and RUNTIME/spool when that is another folder. */
+static dv_result find_spools(logd *daemon, dv_error *error)
+{
+    struct stat state, runtime;
+    int a = snprintf(daemon->spools[0], PATH_MAX, "%s/spool", daemon->state_dir);
+    int b = snprintf(daemon->spools[1], PATH_MAX, "%s/spool", daemon->runtime_dir);
+    int c = snprintf(daemon->log_folder, PATH_MAX, "%s/log", daemon->state_dir);
+    if (a >= PATH_MAX || b >= PATH_MAX || c >= PATH_MAX) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "the path %s is too long", daemon->state_dir);
+    }
+    DV_TRY(dv_dir_make(daemon->spools[0], 0700, error));
+    if (stat(daemon->spools[0], &state) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "%s: %s", daemon->spools[0], strerror(errno));
+    }
+    bool other = stat(daemon->spools[1], &runtime) == 0 &&
+                 (runtime.st_ino != state.st_ino || runtime.st_dev != state.st_dev);
+    if (!other) {
+        daemon->spools[1][0] = '\0';
+    }
+    return DV_OK;
+}
+
+static dv_result note_lifecycle(logd *daemon, dv_lifecycle_activity activity)
+{
+    dv_auto(buf) dv_buf event = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = {.time = dv_time_now(), .entity = DV_LIT("System::\"dvara-logd\"")};
+    DV_TRY(dv_event_lifecycle(&event, &actor, activity, DV_LIT("dvara-logd")));
+    return dv_sequencer_note(daemon->sequencer, dv_buf_slice(&event));
+}
+
+static void tell_server(logd *daemon)
+{
+    dv_sequencer_status status;
+    dv_sequencer_status_get(daemon->sequencer, &status);
+    dv_logd_server_update(daemon->server, &status);
+}
+
+static dv_result open_all(logd *daemon, dv_error *error)
+{
+    DV_TRY(find_spools(daemon, error));
+    DV_TRY(dv_logd_keys_load(daemon->state_dir, &daemon->keys, error));
+    dv_sequencer_options options = {
+        .log_folder = daemon->log_folder,
+        .spools = {daemon->spools[0], daemon->spools[1][0] != '\0' ? daemon->spools[1] : NULL},
+        .keys = &daemon->keys.box,
+        .signer = &daemon->keys.signer,
+        .batch_bytes = BATCH_BYTES,
+    };
+    DV_TRY(dv_sequencer_open(&options, &daemon->sequencer, error));
+    DV_TRY(note_lifecycle(daemon, DV_LIFECYCLE_START));
+    DV_TRY(dv_logd_server_open(daemon->log_folder, daemon->runtime_dir,
+                               &daemon->keys.signer.verifier, &daemon->server, error));
+    tell_server(daemon);
+    /* Last: writers start when they find the key. */
+    return dv_logd_keys_publish(&daemon->keys, daemon->state_dir, daemon->runtime_dir, error);
+}
+
+/* -- working ----------------------------------------------------------------------------------- */
+
+/* The same trouble is told once, and its end. */
+static void note_outcome(logd *daemon, dv_result result, const dv_error *error)
+{
+    if (result != DV_OK && !daemon->failing) {
+        say("takes no more records for now: %s", error->message);
+    } else if (result == DV_OK && daemon->failing) {
+        say("takes records again");
+    }
+    daemon->failing = result != DV_OK;
+}
+
+static void commit(logd *daemon)
+{
+    dv_error error = {0};
+    dv_result result = dv_sequencer_commit(daemon->sequencer, &error);
+    note_outcome(daemon, result, &error);
+    daemon->last_commit = dv_time_monotonic();
+    tell_server(daemon);
+}
+
+static bool commit_is_due(const logd *daemon)
+{
+    dv_sequencer_status status;
+    dv_sequencer_status_get(daemon->sequencer, &status);
+    bool old = dv_time_monotonic() - daemon->last_commit >= commit_period;
+    bool full = dv_sequencer_batch_full(daemon->sequencer) && !status.blocked;
+    return full || (old && (status.blocked || dv_sequencer_pending(daemon->sequencer) > 0));
+}
+
+/* One look into the spools. Returns how many records it took. */
+static size_t step(logd *daemon)
+{
+    dv_error error = {0};
+    size_t taken = 0;
+    dv_result result = dv_sequencer_collect(daemon->sequencer, &taken, &error);
+    if (result != DV_OK) {
+        note_outcome(daemon, result, &error);
+    }
+    if (commit_is_due(daemon)) {
+        commit(daemon);
+    }
+    return taken;
+}
+
+static void handle_signals(logd *daemon)
+{
+    struct signalfd_siginfo info;
+    while (read(daemon->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        daemon->ending = daemon->ending || info.ssi_signo != SIGHUP; /* no configuration to read */
+    }
+}
+
+/* Everything that was written before we were told to end. */
+static void drain(logd *daemon)
+{
+    dv_sequencer_status status;
+    do {
+        commit(daemon);
+        dv_sequencer_status_get(daemon->sequencer, &status);
+    } while (!status.blocked && step(daemon) > 0);
+    if (!status.blocked && note_lifecycle(daemon, DV_LIFECYCLE_STOP) == DV_OK) {
+        commit(daemon);
+    }
+}
+
+static void serve(logd *daemon)
+{
+    struct pollfd fd = {.fd = daemon->signals, .events = POLLIN};
+    while (!daemon->ending) {
+        size_t taken = step(daemon);
+        if (poll(&fd, 1, taken > 0 ? 0 : POLL_MS) > 0) {
+            handle_signals(daemon);
+        }
+    }
+}
+
+static dv_result run(logd *daemon, dv_error *error)
+{
+    daemon->signals = take_signals();
+    if (daemon->signals < 0) {
+        return dv_error_set(error, DV_ERR_IO, "signals: %s", strerror(errno));
+    }
+    DV_TRY(open_all(daemon, error));
+    dv_notify_ready();
+    say("keeps %s (%s)", daemon->log_folder, daemon->keys.signer.verifier.name);
+    serve(daemon);
+    dv_notify_stopping();
+    drain(daemon);
+    return DV_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static logd daemon;
+    dv_error error = {0};
+    int status;
+    if (!read_arguments(argc, argv, &daemon, &status)) {
+        return status;
+    }
+    dv_result result = harden(&error);
+    if (result == DV_OK) {
+        result = run(&daemon, &error);
+    }
+    dv_logd_server_close(daemon.server);
+    dv_sequencer_close(daemon.sequencer);
+    dv_logd_keys_wipe(&daemon.keys);
+    if (result != DV_OK) {
+        say("%s", error.message[0] != '\0' ? error.message : dv_result_name(result));
+        return 1;
+    }
+    return 0;
+}
