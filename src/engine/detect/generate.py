@@ -132,7 +132,9 @@ def surroundings(where, found):
     check_keys(where, found, {"distance", "words"}, set())
     need(isinstance(found["distance"], int) and 0 < found["distance"] <= MAX_DISTANCE,
          f"{where}: distance is 1 to {MAX_DISTANCE} bytes")
-    return words_regex(found["words"]), found["distance"]
+    # Words that take a value back stand right before it ("version 1.2.3.4").
+    end = r"[\s.:=_-]{0,3}\z" if where.endswith("unless") else ""
+    return words_regex(found["words"]) + end, found["distance"]
 
 
 def example(where, found, marked):

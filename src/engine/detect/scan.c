@@ -223,7 +223,7 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
         .arena = arena,
     };
     memset(scratch->cursor, 0, dv_detect_pattern_count * sizeof(size_t));
-    if (text.len > from) {
+    if (text.len > from && enabled != 0) {
         hs_error_t rc =
             hs_scan(rules->database, (const char *)text.ptr + s.scanned_from,
                     (unsigned)(text.len - s.scanned_from), 0, scratch->hs, on_trigger, &s);

@@ -65,10 +65,14 @@ dv_must dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *po
                                     dv_arena *arena, dv_data_outcome *ret_outcome,
                                     dv_verdict *verdict);
 
-/* Streams: feed bytes as they come; what may go out is appended to out. Text that could still be
- * the beginning of a value is held back until it can't; `last` releases or masks everything. Events
- * that are not understood are refused, not passed. Holds at most 16 KiB. Understands OpenAI chat
- * and completions and Anthropic messages. The stream is freed with its arena. */
+/* Streams of server-sent events. Feed bytes as they come; what may go out is appended to out, whole
+ * events only. Text that could still be the beginning of a value is held back until it can't;
+ * `last` releases or masks everything. Events that are not understood are refused, not passed.
+ * Holds at most DV_LIMIT_STREAM_HOLD of each text. Understands OpenAI chat and completions and
+ * Anthropic messages. The stream is freed with its arena.
+ *
+ * The verdict comes in allowed. When it is denied, out ends with an error event of that API and
+ * nothing more ever goes out: the caller closes the stream. */
 typedef enum dv_stream_format {
     DV_STREAM_OPENAI,
     DV_STREAM_ANTHROPIC,

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/gate/stream.h"
+
+/* OpenAI's chat and completion chunks. A text that is told in pieces is a channel; every other
+ * string of an event is inspected by itself. A member of a choice or delta that is not known here
+ * and could carry text is refused: split over events, nothing would be seen in it. */
+
+enum { HEAD_MAX = 1024 };
+
+static bool is_one_of(dv_slice name, const char *const names[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (dv_slice_eq_str(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_type(const dv_json *json, uint32_t token, dv_json_type type)
+{
+    return json->tokens[token].type == type;
+}
+
+/* {"name": whole, "arguments": piece} */
+static dv_result read_function(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
+                               dv_channel_kind kind, uint32_t choice, uint32_t item)
+{
+    const dv_json *json = &event->json;
+    if (!is_type(json, object, DV_JSON_OBJECT)) {
+        return dv_stream_is_blank(json, object) ? DV_OK : DV_ERR_INVALID;
+    }
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        dv_slice name;
+        DV_TRY(dv_stream_name(stream, json, key, &name));
+        if (dv_slice_eq_str(name, "arguments") && is_type(json, key + 1, DV_JSON_STRING)) {
+            DV_TRY(dv_stream_delta(stream, event, kind, choice, item, key + 1));
+        } else if (!dv_slice_eq_str(name, "name") && !dv_stream_is_blank(json, key + 1)) {
+            return DV_ERR_INVALID;
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result read_tool_call(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
+                                uint32_t choice, uint32_t position)
+{
+    static const char *const whole[] = {"id", "type", "index"};
+    const dv_json *json = &event->json;
+    uint32_t item = 0;
+    if (!is_type(json, object, DV_JSON_OBJECT)) {
+        return DV_ERR_INVALID;
+    }
+    DV_TRY(dv_stream_index(json, object, "index", position, &item));
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        dv_slice name;
+        DV_TRY(dv_stream_name(stream, json, key, &name));
+        if (dv_slice_eq_str(name, "function")) {
+            DV_TRY(read_function(stream, event, key + 1, DV_CHANNEL_TOOL, choice, item));
+        } else if (!is_one_of(name, whole, DV_ARRAY_LEN(whole)) &&
+                   !dv_stream_is_blank(json, key + 1)) {
+            return DV_ERR_INVALID;
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result read_tool_calls(dv_data_stream *stream, dv_stream_event *event, uint32_t list,
+                                 uint32_t choice)
+{
+    const dv_json *json = &event->json;
+    uint32_t position = 0;
+    if (!is_type(json, list, DV_JSON_ARRAY)) {
+        return dv_stream_is_blank(json, list) ? DV_OK : DV_ERR_INVALID;
+    }
+    for (uint32_t item = list + 1; item < json->tokens[list].next; item = json->tokens[item].next) {
+        DV_TRY(read_tool_call(stream, event, item, choice, position++));
+    }
+    return DV_OK;
+}
+
+static dv_result read_delta_member(dv_data_stream *stream, dv_stream_event *event, dv_slice name,
+                                   uint32_t value, uint32_t choice)
+{
+    static const struct {
+        const char *name;
+        dv_channel_kind kind;
+    } texts[] = {
+        {"content", DV_CHANNEL_CONTENT},
+        {"reasoning_content", DV_CHANNEL_REASONING_CONTENT},
+        {"reasoning", DV_CHANNEL_REASONING},
+        {"refusal", DV_CHANNEL_REFUSAL},
+    };
+    const dv_json *json = &event->json;
+    for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+        if (dv_slice_eq_str(name, texts[i].name) && is_type(json, value, DV_JSON_STRING)) {
+            return dv_stream_delta(stream, event, texts[i].kind, choice, 0, value);
+        }
+    }
+    if (dv_slice_eq_str(name, "tool_calls")) {
+        return read_tool_calls(stream, event, value, choice);
+    }
+    if (dv_slice_eq_str(name, "function_call")) {
+        return read_function(stream, event, value, DV_CHANNEL_FUNCTION, choice, 0);
+    }
+    bool whole = dv_slice_eq_str(name, "role") && is_type(json, value, DV_JSON_STRING);
+    return whole || dv_stream_is_blank(json, value) ? DV_OK : DV_ERR_INVALID;
+}
+
+static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
+                            uint32_t choice)
+{
+    const dv_json *json = &event->json;
+    if (!is_type(json, object, DV_JSON_OBJECT)) {
+        return dv_stream_is_blank(json, object) ? DV_OK : DV_ERR_INVALID;
+    }
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        dv_slice name;
+        DV_TRY(dv_stream_name(stream, json, key, &name));
+        DV_TRY(read_delta_member(stream, event, name, key + 1, choice));
+    }
+    return DV_OK;
+}
+
+static dv_result read_choice(dv_data_stream *stream, dv_stream_event *event, uint32_t object)
+{
+    static const char *const whole[] = {"native_finish_reason", "stop_reason", "matched_stop",
+                                        "content_filter_results", "content_filter_offsets"};
+    const dv_json *json = &event->json;
+    uint32_t choice = 0;
+    if (!is_type(json, object, DV_JSON_OBJECT)) {
+        return DV_ERR_INVALID;
+    }
+    DV_TRY(dv_stream_index(json, object, "index", 0, &choice));
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        dv_slice name;
+        DV_TRY(dv_stream_name(stream, json, key, &name));
+        if (dv_slice_eq_str(name, "delta")) {
+            DV_TRY(read_delta(stream, event, key + 1, choice));
+        } else if (dv_slice_eq_str(name, "text") && is_type(json, key + 1, DV_JSON_STRING)) {
+            DV_TRY(dv_stream_delta(stream, event, DV_CHANNEL_TEXT, choice, 0, key + 1));
+        } else if (dv_slice_eq_str(name, "finish_reason")) {
+            if (!dv_stream_is_blank(json, key + 1)) {
+                dv_stream_finish(stream, choice);
+            }
+        } else if (!is_one_of(name, whole, DV_ARRAY_LEN(whole)) &&
+                   !dv_stream_is_blank(json, key + 1)) {
+            return DV_ERR_INVALID; /* logprobs among them: they tell the text again */
+        }
+    }
+    return DV_OK;
+}
+
+/* Keeps what all chunks of a stream begin with, for those that are written here. */
+static dv_result keep_head(dv_data_stream *stream, const dv_json *json)
+{
+    static const char *const names[] = {"id", "object", "created", "model"};
+    dv_auto(buf) dv_buf head = dv_buf_init(HEAD_MAX);
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        uint32_t value = dv_json_member(json, 0, names[i]);
+        if (value == 0 ||
+            (!is_type(json, value, DV_JSON_STRING) && !is_type(json, value, DV_JSON_NUMBER))) {
+            continue;
+        }
+        const char *quote = is_type(json, value, DV_JSON_STRING) ? "\"" : "";
+        dv_slice raw = dv_json_raw(json, value);
+        if (dv_buf_append_printf(&head, "\"%s\":%s%.*s%s,", names[i], quote, DV_SLICE_ARGS(raw),
+                                 quote) != DV_OK) {
+            return DV_OK; /* absurdly long: clients do without it */
+        }
+    }
+    return dv_arena_copy(stream->pass.arena, dv_buf_slice(&head), &stream->head);
+}
+
+static void read_usage(dv_data_stream *stream, const dv_json *json)
+{
+    uint32_t usage = dv_json_member(json, 0, "usage");
+    if (usage != 0 && is_type(json, usage, DV_JSON_OBJECT)) {
+        int64_t input = -1;
+        int64_t output = -1;
+        dv_stream_count(json, usage, "prompt_tokens", &input);
+        dv_stream_count(json, usage, "completion_tokens", &output);
+        stream->input_tokens = input >= 0 ? input : stream->input_tokens;
+        stream->output_tokens = output >= 0 ? output : stream->output_tokens;
+    }
+}
+
+dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event)
+{
+    const dv_json *json = &event->json;
+    uint32_t choices = dv_json_member(json, 0, "choices");
+    if (choices == 0) { /* an error that the model server met on the way is told as it is */
+        return dv_json_member(json, 0, "error") != 0 ? DV_OK : DV_ERR_INVALID;
+    }
+    if (!is_type(json, choices, DV_JSON_ARRAY)) {
+        return DV_ERR_INVALID;
+    }
+    if (stream->head.ptr == NULL) {
+        DV_TRY(keep_head(stream, json));
+    }
+    for (uint32_t item = choices + 1; item < json->tokens[choices].next;
+         item = json->tokens[item].next) {
+        DV_TRY(read_choice(stream, event, item));
+    }
+    read_usage(stream, json);
+    return DV_OK;
+}
+
+/* ---- writing ---- */
+
+static dv_result write_choice(const dv_channel *channel, dv_slice escaped, dv_buf *out)
+{
+    static const char *const names[] = {
+        [DV_CHANNEL_CONTENT] = "content",
+        [DV_CHANNEL_REASONING_CONTENT] = "reasoning_content",
+        [DV_CHANNEL_REASONING] = "reasoning",
+        [DV_CHANNEL_REFUSAL] = "refusal",
+    };
+    switch (channel->kind) {
+    case DV_CHANNEL_TEXT:
+        DV_TRY(dv_buf_append_str(out, "\"text\":\""));
+        DV_TRY(dv_buf_append(out, escaped));
+        return dv_buf_append_str(out, "\",\"logprobs\":null");
+    case DV_CHANNEL_TOOL:
+        DV_TRY(dv_buf_append_printf(
+            out, "\"delta\":{\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":\"",
+            channel->item));
+        DV_TRY(dv_buf_append(out, escaped));
+        return dv_buf_append_str(out, "\"}}]}");
+    case DV_CHANNEL_FUNCTION:
+        DV_TRY(dv_buf_append_str(out, "\"delta\":{\"function_call\":{\"arguments\":\""));
+        DV_TRY(dv_buf_append(out, escaped));
+        return dv_buf_append_str(out, "\"}}");
+    default:
+        DV_TRY(dv_buf_append_printf(out, "\"delta\":{\"%s\":\"", names[channel->kind]));
+        DV_TRY(dv_buf_append(out, escaped));
+        return dv_buf_append_str(out, "\"}");
+    }
+}
+
+dv_result dv_stream_write_openai(const dv_data_stream *stream, const dv_channel *channel,
+                                 dv_slice escaped, dv_buf *out)
+{
+    DV_TRY(dv_buf_append_byte(out, '{'));
+    DV_TRY(dv_buf_append(out, stream->head));
+    DV_TRY(dv_buf_append_printf(out, "\"choices\":[{\"index\":%u,", channel->choice));
+    DV_TRY(write_choice(channel, escaped, out));
+    return dv_buf_append_str(out, ",\"finish_reason\":null}]}");
+}
