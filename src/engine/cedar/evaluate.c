@@ -399,8 +399,11 @@ static dv_result evaluate_record(dv_cedar_evaluation *evaluation, const dv_cedar
 static dv_result evaluate_call(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                dv_cedar_value *ret_value)
 {
-    dv_cedar_value args[2];
+    dv_cedar_value args[DV_CEDAR_ARGS_MAX];
 
+    if (node->count != node->function->arity) {
+        return DV_ERR_INVALID;
+    }
     for (uint32_t i = 0; i < node->count; i++) {
         DV_TRY(dv_cedar_evaluate(evaluation, &node->operands[i], &args[i]));
     }

@@ -223,19 +223,18 @@ static dv_result parse_call(dv_cedar_parser *parser, const dv_cedar_token *name,
                                  method ? "method" : "function", DV_SLICE_ARGS(shown));
     }
     DV_TRY(parse_list(parser, ")", args));
-    if (args->count != function->arity) {
-        return dv_cedar_error_at(&parser->lexer, name->offset, "'%.*s' takes %d %s, not %zu",
-                                 DV_SLICE_ARGS(shown), function->arity - method,
-                                 function->arity - method == 1 ? "argument" : "arguments",
-                                 args->count - method);
+    bool fits = args->count == function->arity;
+    if (!fits && !function->pure) {
+        return dv_cedar_error_at(&parser->lexer, name->offset, "'%.*s' takes %d arguments, not %zu",
+                                 DV_SLICE_ARGS(shown), function->arity - 1, args->count - 1);
     }
-    if (function->pure && all_values(args)) {
+    if (fits && function->pure && all_values(args)) {
         dv_cedar_value *values = NULL, result;
         DV_TRY(copy_values(parser, args, &values));
         if (function->run(NULL, values, &result) == DV_OK) {
             return node_of_value(parser, result, ret_node);
-        } /* otherwise it stays a call, which fails whenever it is reached */
-    }
+        }
+    } /* a pure one that does not fit or fails stays a call, which fails whenever it is reached */
     DV_TRY(node_of_list(parser, DV_CEDAR_NODE_CALL, args, ret_node));
     ret_node->function = function;
     return DV_OK;

@@ -7,10 +7,12 @@
 
 struct dv_cedar_evaluation;
 
+enum { DV_CEDAR_ARGS_MAX = 2 };
+
 typedef struct dv_cedar_function {
     const char *name;
     bool method;   /* written receiver.name(...); the receiver is the first argument */
-    uint8_t arity; /* receiver included */
+    uint8_t arity; /* receiver included; at most DV_CEDAR_ARGS_MAX */
     bool pure;     /* of literals only: can be worked out when the policy is read */
     /* Errors: DV_ERR_INVALID is an error of the policy. evaluation is NULL for a pure one. */
     dv_result (*run)(struct dv_cedar_evaluation *evaluation, const dv_cedar_value *args,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/cedar/index.h"
 
+#include "engine/cedar/hash.h"
+
 enum { ANY = 0 };
 
 struct dv_cedar_name {
@@ -28,41 +30,17 @@ typedef struct builder {
     uint32_t name_count;
 } builder;
 
-static uint64_t mix(uint64_t hash)
-{
-    hash ^= hash >> 32;
-    hash *= UINT64_C(0x9fb21c651e98df25);
-    return hash ^ (hash >> 29);
-}
-
-/* Only an administrator's policies are ever put in, so that nobody can choose collisions. */
-static uint64_t hash_text(dv_slice text)
-{
-    uint64_t hash = text.len * UINT64_C(0x9e3779b97f4a7c15), word = 0;
-    size_t i = 0;
-
-    for (; i + 8 <= text.len; i += 8) {
-        memcpy(&word, text.ptr + i, 8);
-        hash = mix(hash ^ word);
-    }
-    word = 0;
-    if (i < text.len) {
-        memcpy(&word, text.ptr + i, text.len - i);
-    }
-    return mix(hash ^ word);
-}
-
 static uint64_t hash_key(const uint32_t key[DV_CEDAR_DIMENSIONS])
 {
     uint64_t hash = ((uint64_t)key[0] << 32 | key[1]) * UINT64_C(0x9e3779b97f4a7c15);
 
-    return mix(hash ^ key[2]);
+    return dv_cedar_mix(hash ^ key[2]);
 }
 
 /* The place of the uid, or the free one where it belongs. */
 static struct dv_cedar_name *name_place(const dv_cedar_index *index, dv_slice uid)
 {
-    for (uint64_t i = hash_text(uid);; i++) {
+    for (uint64_t i = dv_cedar_hash(uid);; i++) {
         struct dv_cedar_name *name = &index->names[i & index->name_mask];
         if (name->uid.ptr == NULL || dv_slice_eq(name->uid, uid)) {
             return name;
