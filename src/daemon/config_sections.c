@@ -2,11 +2,11 @@
 #include "daemon/config_internal.h"
 #include "daemon/dvarad_settings.h"
 #include "room/api/control/api_control.h"
+#include "room/auth/control/auth_control.h"
+#include "room/data/control/data_control.h"
 
 const dv_config_section *const dv_config_sections[] = {
-    &dv_api_config_routes,
-    &dv_api_config_limits,
-    &dv_api_config_refused_fields,
-    &dv_control_config_section,
+    &dv_auth_rbac_section, &dv_data_config_masking,       &dv_api_config_routes,
+    &dv_api_config_limits, &dv_api_config_refused_fields, &dv_control_config_section,
 };
 const size_t dv_config_section_count = DV_ARRAY_LEN(dv_config_sections);

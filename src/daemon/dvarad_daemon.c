@@ -41,7 +41,7 @@ dv_result dv_daemon_harden(dv_error *error)
         return dv_error_set(error, DV_ERR_IO, "this process can not be hardened: %s",
                             strerror(errno));
     }
-    umask(0077);
+    umask(umask(0077) | 0007); /* the group only gets what the supervisor lets it have */
     return dv_process_undumpable();
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/caps.h"
 #include "base/file.h"
+#include "daemon/notify.h"
 #include "daemon/supervisor_link.h"
 #include "daemon/supervisor_log.h"
 #include "daemon/supervisor_process.h"
@@ -182,6 +183,7 @@ static void report_ready(supervisor *s)
     json_decref(status);
     report(s, text == NULL ? DV_ERR_NO_MEMORY : DV_OK, text == NULL ? "out of memory" : text);
     free(text);
+    dv_notify_ready(); /* to systemd, where that started us */
 }
 
 /* ---- Starting ---- */
@@ -330,6 +332,7 @@ static void begin_ending(supervisor *s)
         return;
     }
     report(s, DV_ERR_CONFLICT, "it was told to end before it was ready");
+    dv_notify_stopping();
     s->phase = PHASE_ENDING;
     s->ending = PROCESS_COUNT;
     s->ending_deadline = 0;

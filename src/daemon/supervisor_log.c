@@ -120,6 +120,10 @@ static void put_line(dv_log_out *out, const char *name, dv_slice line)
         dv_time_format(dv_time_now(), stamp);
         (void)!dv_buf_append_printf(&text, "%s ", stamp);
     }
+    size_t own = strlen(name);
+    if (begins(line, name) && line.len > own + 1 && line.ptr[own] == ':') {
+        line = dv_slice_trim(dv_slice_sub(line, own + 1, line.len)); /* it says so itself */
+    }
     if (dv_buf_append_printf(&text, "%s: ", name) != DV_OK || dv_log_mask(line, &text) != DV_OK) {
         return;
     }

@@ -73,6 +73,22 @@ static void test_lines_are_put_together(void **state)
     close(ends[1]);
 }
 
+static void test_a_name_is_not_said_twice(void **state)
+{
+    int ends[2];
+    char text[256];
+    static dv_log_lines lines = {.name = "dvarad"};
+    static dv_log_out out;
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    out.fd = ends[1];
+    dv_log_feed(&lines, DV_LIT("dvarad: serves\ndvarad\n"), false, &out);
+    read_back(ends[0], text, sizeof text);
+    assert_string_equal(text, "dvarad: serves\ndvarad: dvarad\n");
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_long_lines_are_cut(void **state)
 {
     int ends[2];
@@ -120,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_other_text_stays),
         cmocka_unit_test(test_control_characters_can_not_forge_lines),
         cmocka_unit_test(test_lines_are_put_together),
+        cmocka_unit_test(test_a_name_is_not_said_twice),
         cmocka_unit_test(test_long_lines_are_cut),
         cmocka_unit_test(test_tail_is_the_last_lines),
     };

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/detect.h"
+#include "room/data/control/data_control.h"
+
+static const char *const directions[] = {"request", "answer", NULL};
+static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
+static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
+
+static dv_result read_action(const dv_yaml *node, const char **ret_name, dv_error *error)
+{
+    const char *text = NULL;
+    DV_TRY(dv_yaml_string(node, &text, error));
+    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_PLACEHOLDER; action++) {
+        const char *name = dv_content_action_name((dv_content_action)action);
+        if (strcmp(text, name) == 0) {
+            *ret_name = name;
+            return DV_OK;
+        }
+    }
+    return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                           "masking: '%.32s' is no action: block, alert, mask or placeholder",
+                           text);
+}
+
+static dv_result check_detector(const dv_yaml *node, const char *name, dv_error *error)
+{
+    if (dv_detect_index(name) >= 0) {
+        return DV_OK;
+    }
+    return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                           "masking: no detector is called '%.64s'", name);
+}
+
+/* Placeholders are given back in answers to requests; in an answer there is no way back. */
+static dv_result check_direction(const dv_yaml *node, const char *action, bool answer,
+                                 dv_error *error)
+{
+    if (answer && strcmp(action, "placeholder") == 0) {
+        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                               "masking: 'placeholder' is for requests; answers take mask");
+    }
+    return DV_OK;
+}
+
+static const dv_yaml *part(const dv_yaml *policy, const char *key)
+{
+    return policy == NULL ? NULL : dv_yaml_get(policy, key);
+}
+
+/* What the section says of this detector; else its own action, unless the section has a default. */
+static dv_result action_of(const dv_yaml *policy, const char *standard, size_t index, bool answer,
+                           const char **ret_action, dv_error *error)
+{
+    const dv_detector_info *info = dv_detect_info(index);
+    const dv_yaml *named = part(part(policy, "detectors"), info->id);
+    if (named != NULL) {
+        DV_TRY(read_action(named, ret_action, error));
+        return check_direction(named, *ret_action, answer, error);
+    }
+    *ret_action = standard != NULL
+                      ? standard
+                      : dv_content_action_name((dv_content_action)(answer ? info->answer_action
+                                                                          : info->request_action));
+    return DV_OK;
+}
+
+static dv_result append_detectors(const dv_yaml *policy, const char *standard, bool answer,
+                                  dv_buf *out, dv_error *error)
+{
+    const dv_yaml *map = part(policy, "detectors");
+    if (map != NULL && map->type != DV_YAML_MAP) {
+        return dv_error_set_at(error, DV_ERR_INVALID, map->line, map->column,
+                               "masking: 'detectors' wants names with an action each");
+    }
+    for (const dv_yaml *node = map == NULL ? NULL : map->first; node != NULL; node = node->next) {
+        DV_TRY(check_detector(node, node->key, error));
+    }
+    DV_TRY(dv_buf_append_str(out, ",\"detectors\":{"));
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const char *action = NULL;
+        DV_TRY(action_of(policy, standard, i, answer, &action, error));
+        DV_TRY(dv_buf_append_printf(out, "%s\"%s\":\"%s\"", i == 0 ? "" : ",",
+                                    dv_detect_info(i)->id, action));
+    }
+    return dv_buf_append_str(out, "}");
+}
+
+static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
+{
+    const dv_yaml *list = part(policy, "off");
+    if (list == NULL) {
+        return DV_OK;
+    }
+    if (list->type != DV_YAML_LIST) {
+        return dv_error_set_at(error, DV_ERR_INVALID, list->line, list->column,
+                               "masking: 'off' wants a list of detectors");
+    }
+    DV_TRY(dv_buf_append_str(out, ",\"off\":["));
+    for (const dv_yaml *node = list->first; node != NULL; node = node->next) {
+        const char *name = NULL;
+        DV_TRY(dv_yaml_string(node, &name, error));
+        DV_TRY(check_detector(node, name, error));
+        DV_TRY(dv_buf_append_printf(out, "%s\"%s\"", node == list->first ? "" : ",", name));
+    }
+    return dv_buf_append_str(out, "]");
+}
+
+static dv_result append_policy(const dv_yaml *policy, size_t direction, dv_buf *out,
+                               dv_error *error)
+{
+    bool answer = direction == 1;
+    const char *standard = NULL;
+    const dv_yaml *said = NULL;
+    if (policy != NULL) {
+        if (policy->type != DV_YAML_MAP) {
+            return dv_error_set_at(error, DV_ERR_INVALID, policy->line, policy->column,
+                                   "masking: '%s' wants default, detectors or off",
+                                   directions[direction]);
+        }
+        DV_TRY(dv_yaml_check_keys(policy, policy_keys, error));
+        said = dv_yaml_get(policy, "default");
+    }
+    if (said != NULL) {
+        DV_TRY(read_action(said, &standard, error));
+        DV_TRY(check_direction(said, standard, answer, error));
+    }
+    DV_TRY(dv_buf_append_printf(out, "%s\"%s\":{\"default\":\"%s\"", answer ? "," : "",
+                                directions[direction],
+                                standard != NULL ? standard : standard_actions[direction]));
+    DV_TRY(append_detectors(policy, standard, answer, out, error));
+    DV_TRY(append_off(policy, out, error));
+    return dv_buf_append_str(out, "}");
+}
+
+static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
+{
+    if (section != NULL) {
+        if (section->type != DV_YAML_MAP) {
+            return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
+                                   "'masking' wants request or answer");
+        }
+        DV_TRY(dv_yaml_check_keys(section, directions, error));
+    }
+    DV_TRY(dv_buf_append_str(out, "{"));
+    for (size_t i = 0; directions[i] != NULL; i++) {
+        DV_TRY(append_policy(part(section, directions[i]), i, out, error));
+    }
+    return dv_buf_append_str(out, "}");
+}
+
+static dv_result check(const dv_yaml *section, dv_error *error)
+{
+    dv_auto(buf) dv_buf unused = dv_buf_init(64 << 10);
+    return policies(section, &unused, error);
+}
+
+/* No apply: it goes into force with the gateway's configuration. */
+const dv_config_section dv_data_config_masking = {"masking", check, NULL};
+
+const dv_masking_source dv_data_masking = {policies};
