@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys and permissions from the operation that makes them to the gate that feels them. */
+#include "fixture.h"
+#include "room/auth/gate/api_key.h"
+#include "room/auth/gate/record.h"
+
+typedef struct gate_fixture {
+    fixture *f;
+    dv_auth_gate *gate;
+    dv_arena *arena;
+    dv_identity identity; /* of the last question */
+    dv_verdict verdict;
+} gate_fixture;
+
+static int set_up(void **state)
+{
+    void *plain = NULL;
+    gate_fixture *g = calloc(1, sizeof(*g));
+    if (fixture_set_up(&plain) != 0 || dv_auth_gate_new(&g->gate) != DV_OK) {
+        return -1;
+    }
+    g->f = plain;
+    g->arena = dv_arena_new(16 << 20);
+    *state = g;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    gate_fixture *g = *state;
+    void *plain = g->f;
+    dv_auth_gate_free(g->gate);
+    dv_arena_free(g->arena);
+    free(g);
+    return fixture_tear_down(&plain);
+}
+
+/* May the bearer of the key do this now? The reason of the verdict. */
+static dv_reason ask_at(gate_fixture *g, const char *key, const char *action, dv_time now)
+{
+    dv_auth_request request = {dv_slice_str(action), DV_LIT("Model::\"smollm2\""),
+                               DV_LIT("192.0.2.1"), now};
+    memset(&g->verdict, 0, sizeof(g->verdict));
+    dv_auth_gate_check(g->gate, g->f->services.snapshot, dv_slice_str(key), &request, g->arena,
+                       &g->identity, &g->verdict);
+    assert_int_equal(g->verdict.decision == DV_ALLOW, g->verdict.reason == DV_REASON_OK);
+    return g->verdict.reason;
+}
+
+static dv_reason may(gate_fixture *g, const char *key, const char *action)
+{
+    return ask_at(g, key, action, dv_time_now());
+}
+
+static void op(gate_fixture *g, dv_operation_handler handler, const char *params, const char *body)
+{
+    dv_result result = call_op(g->f, handler, params, body);
+    if (result != DV_OK) {
+        fail_msg("%s", g->f->error.message);
+    }
+}
+
+/* A user with the role model_user and a key. */
+static void alice(gate_fixture *g, char secret[64], char id[16])
+{
+    op(g, dv_op_user_create, NULL, "{'name':'alice'}");
+    op(g, dv_op_role_assign, "{'role':'model_user'}", "{'user':'alice'}");
+    make_key(g->f, "{'user':'alice'}", secret, id);
+}
+
+static void a_key_lets_its_owner_in(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_string_equal(g->verdict.policy, "role:model_user");
+    assert_true(dv_slice_eq_str(g->identity.principal.name, "alice"));
+    assert_true(dv_slice_eq_str(g->identity.principal.entity, "User::\"alice\""));
+    assert_true(dv_slice_eq_str(g->identity.credential.id, id));
+    assert_true(dv_slice_eq_str(g->identity.credential.kind, "api_key"));
+    assert_int_equal(may(g, secret, "manage_users"), DV_REASON_NOT_PERMITTED);
+    assert_true(dv_slice_eq_str(g->identity.principal.name, "alice"));
+}
+
+static void first_admin_may_everything(void **state)
+{
+    gate_fixture *g = *state;
+    char path[PATH_MAX];
+    char key[64];
+    dv_auto(buf) dv_buf file = dv_buf_init(4096);
+    assert_int_equal(
+        dv_file_read(temp_path(&g->f->dir, "state/admin-credentials", path), &file, NULL), DV_OK);
+    ptrdiff_t at = dv_slice_find(dv_buf_slice(&file), DV_LIT("dvk_"));
+    snprintf(key, sizeof(key), "%.*s", DV_API_KEY_LEN, file.ptr + at);
+    assert_int_equal(may(g, key, "use_model"), DV_REASON_OK);
+    assert_int_equal(may(g, key, "anything:at-all"), DV_REASON_OK);
+    assert_string_equal(g->verdict.policy, "role:admin");
+}
+
+static void junk_is_refused(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    char other[80];
+    alice(g, secret, id);
+    assert_int_equal(may(g, "", "use_model"), DV_REASON_NO_CREDENTIAL);
+    assert_int_equal(may(g, "dvk_", "use_model"), DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(may(g, "sk-proj-something", "use_model"), DV_REASON_BAD_CREDENTIAL);
+    snprintf(other, sizeof(other), "%s ", secret);
+    assert_int_equal(may(g, other, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    /* Well formed, right id, wrong secret: only the comparison can tell. */
+    assert_int_equal(
+        dv_api_key_format(dv_slice_str(id), DV_LIT("000000000000000000000000000000"), other),
+        DV_OK);
+    assert_int_equal(may(g, other, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(
+        dv_api_key_format(DV_LIT("00000000"), DV_LIT("000000000000000000000000000000"), other),
+        DV_OK);
+    assert_int_equal(may(g, other, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(g->identity.principal.name.len, 0);
+}
+
+static void revocation_is_felt_at_once(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    char params[64];
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    snprintf(params, sizeof(params), "{'id':'%s'}", id);
+    op(g, dv_op_apikey_revoke, params, NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+}
+
+static void suspension_and_deletion_are_felt_at_once(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    alice(g, secret, id);
+    op(g, dv_op_user_suspend, "{'name':'alice'}", NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    op(g, dv_op_user_activate, "{'name':'alice'}", NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    op(g, dv_op_user_delete, "{'name':'alice'}", NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    /* One of the same name is not the same. */
+    op(g, dv_op_user_create, NULL, "{'name':'alice'}");
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+}
+
+static void role_changes_are_felt_at_once(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    alice(g, secret, id);
+    op(g, dv_op_role_unassign, "{'role':'model_user','user':'alice'}", NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_PERMITTED);
+    op(g, dv_op_role_create, NULL, "{'name':'r','permissions':['use_model']}");
+    op(g, dv_op_group_create, NULL, "{'name':'inner'}");
+    op(g, dv_op_group_create, NULL, "{'name':'outer'}");
+    op(g, dv_op_group_add_member, "{'name':'outer'}", "{'group':'inner'}");
+    op(g, dv_op_group_add_member, "{'name':'inner'}", "{'user':'alice'}");
+    op(g, dv_op_role_assign, "{'role':'r'}", "{'group':'outer'}");
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_string_equal(g->verdict.policy, "role:r");
+    op(g, dv_op_role_update, "{'name':'r'}", "{'permissions':['other']}");
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_PERMITTED);
+    assert_int_equal(may(g, secret, "other"), DV_REASON_OK);
+    op(g, dv_op_role_update, "{'name':'r'}", "{'permissions':[],'inherits':['model_user']}");
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_string_equal(g->verdict.policy, "role:model_user");
+    op(g, dv_op_group_remove_member, "{'name':'outer','group':'inner'}", NULL);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_PERMITTED);
+}
+
+static void keys_expire(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    op(g, dv_op_user_create, NULL, "{'name':'alice'}");
+    op(g, dv_op_role_assign, "{'role':'model_user'}", "{'user':'alice'}");
+    make_key(g->f, "{'user':'alice','expires':'1h'}", secret, id);
+    dv_time now = dv_time_now();
+    assert_int_equal(ask_at(g, secret, "use_model", now), DV_REASON_OK);
+    assert_int_equal(ask_at(g, secret, "use_model", now + 3599 * DV_SECOND), DV_REASON_OK);
+    assert_int_equal(ask_at(g, secret, "use_model", now + 3600 * DV_SECOND),
+                     DV_REASON_BAD_CREDENTIAL);
+}
+
+static void rotation_overlaps(void **state)
+{
+    gate_fixture *g = *state;
+    char first[64];
+    char id[16];
+    char params[64];
+    char second[64];
+    char third[64];
+    alice(g, first, id);
+    snprintf(params, sizeof(params), "{'id':'%s'}", id);
+    json_t *key = ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'1h'}");
+    snprintf(second, sizeof(second), "%s", json_string_value(json_object_get(key, "secret")));
+    json_decref(key);
+    dv_time now = dv_time_now();
+    assert_int_equal(ask_at(g, first, "use_model", now), DV_REASON_OK);
+    assert_int_equal(ask_at(g, second, "use_model", now), DV_REASON_OK);
+    assert_int_equal(ask_at(g, first, "use_model", now + 3600 * DV_SECOND),
+                     DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(ask_at(g, second, "use_model", now + 3600 * DV_SECOND), DV_REASON_OK);
+    /* Two live secrets, never three. */
+    key = ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'1h'}");
+    snprintf(third, sizeof(third), "%s", json_string_value(json_object_get(key, "secret")));
+    json_decref(key);
+    assert_int_equal(may(g, first, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(may(g, second, "use_model"), DV_REASON_OK);
+    assert_int_equal(may(g, third, "use_model"), DV_REASON_OK);
+    key = ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'0s'}");
+    assert_int_equal(may(g, third, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    assert_int_equal(may(g, json_string_value(json_object_get(key, "secret")), "use_model"),
+                     DV_REASON_OK);
+    json_decref(key);
+}
+
+static void scopes_confine(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    make_key(g->f, "{'user':'admin','scopes':['view_users','use_model']}", secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_int_equal(may(g, secret, "view_users"), DV_REASON_OK);
+    assert_int_equal(may(g, secret, "manage_users"), DV_REASON_SCOPE);
+    assert_int_equal(may(g, secret, "use_mode"), DV_REASON_SCOPE);
+    assert_int_equal(g->identity.credential.scope_count, 2);
+}
+
+static void service_accounts_call_too(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    op(g, dv_op_service_create, NULL, "{'name':'alice'}"); /* no relation to a user alice */
+    op(g, dv_op_user_create, NULL, "{'name':'alice'}");
+    op(g, dv_op_role_assign, "{'role':'model_user'}", "{'service':'alice'}");
+    make_key(g->f, "{'service':'alice'}", secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_true(dv_slice_eq_str(g->identity.principal.entity, "Service::\"alice\""));
+    make_key(g->f, "{'user':'alice'}", secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_PERMITTED);
+}
+
+static void streams_are_rechecked(void **state)
+{
+    gate_fixture *g = *state;
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    char secret[64];
+    char id[16];
+    char params[64];
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()), DV_OK);
+    dv_snapshot_end(snapshot);
+    snprintf(params, sizeof(params), "{'id':'%s'}", id);
+    op(g, dv_op_apikey_revoke, params, NULL);
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()),
+                     DV_ERR_UNAVAILABLE); /* not refreshed: no answer from old knowledge */
+    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()),
+                     DV_ERR_UNAUTHENTICATED);
+    dv_snapshot_end(snapshot);
+}
+
+static void nothing_passes_an_unready_gate(void **state)
+{
+    gate_fixture *g = *state;
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    char secret[64];
+    char id[16];
+    dv_identity identity = {0};
+    dv_verdict verdict = {0};
+    dv_auth_request request = {DV_LIT("use_model"), DV_LIT("Model::\"m\""), {0}, dv_time_now()};
+    alice(g, secret, id);
+    assert_int_equal(dv_auth_gate_api_key(g->gate, snapshot, dv_slice_str(secret), request.now,
+                                          g->arena, &identity, &verdict),
+                     DV_ERR_UNAVAILABLE);
+    assert_int_equal(verdict.reason, DV_REASON_NOT_READY);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    /* Outside begin and end it knows nothing, however well it knew before. */
+    memset(&verdict, 0, sizeof(verdict));
+    dv_auth_gate_authorize(g->gate, snapshot, &g->identity, &request, g->arena, &verdict);
+    assert_int_equal(verdict.decision, DV_DENY);
+    assert_int_equal(verdict.reason, DV_REASON_NOT_READY);
+}
+
+static void put(gate_fixture *g, dv_snapshot_table table, dv_slice key, dv_slice value)
+{
+    uint64_t sequence;
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    assert_int_equal(dv_snapshot_change_sequence(snapshot, &sequence), DV_OK);
+    assert_int_equal(dv_snapshot_write_begin(snapshot, NULL), DV_OK);
+    assert_int_equal(dv_snapshot_put(snapshot, table, key, value), DV_OK);
+    assert_int_equal(dv_snapshot_commit(snapshot, sequence), DV_OK);
+}
+
+static void broken_policies_permit_nothing(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    uint8_t version[32] = {1};
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_TEXT, DV_LIT("permit(principal, action, resource"));
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_VERSION, dv_slice_of(version, sizeof(version)));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_READY);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_READY);
+    op(g, dv_op_role_create, NULL, "{'name':'x','permissions':['y']}");
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+}
+
+static void a_forbid_and_an_error_refuse(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    uint8_t version[32] = {2};
+    alice(g, secret, id);
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
+        DV_LIT("@id(\"all\") permit(principal, action, resource);"
+               "@id(\"not-there\") forbid(principal, action, resource)"
+               " when { context.address == ip(\"192.0.2.1\") };"));
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_VERSION, dv_slice_of(version, sizeof(version)));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_FORBIDDEN);
+    assert_string_equal(g->verdict.policy, "not-there");
+    version[0] = 3;
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
+        DV_LIT("@id(\"all\") permit(principal, action, resource);"
+               "@id(\"broken\") forbid(principal, action, resource) when { context.nothing };"));
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_VERSION, dv_slice_of(version, sizeof(version)));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_INTERNAL);
+    assert_int_equal(g->verdict.decision, DV_DENY);
+    assert_string_equal(g->verdict.policy, "broken");
+}
+
+static void damaged_records_let_nobody_in(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    alice(g, secret, id);
+    put(g, DV_TABLE_PRINCIPALS, DV_LIT("User::\"alice\""), DV_LIT("\1\1\1"));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+    put(g, DV_TABLE_CREDENTIALS, dv_slice_str(id), DV_LIT(""));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
+}
+
+static void last_use_is_recorded_in_batches(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    char params[64];
+    char path[PATH_MAX];
+    alice(g, secret, id);
+    assert_int_equal(
+        dv_auth_gate_note_usage(g->gate, temp_path(&g->f->dir, "run/usage", path), NULL), DV_OK);
+    snprintf(params, sizeof(params), "{'id':'%s'}", id);
+    json_t *key = ask(g->f, dv_op_apikey_show, params, NULL);
+    assert_true(json_is_null(json_object_get(key, "last_used")));
+    json_decref(key);
+    dv_time now = dv_time_now();
+    assert_int_equal(ask_at(g, secret, "use_model", now), DV_REASON_OK);
+    assert_int_equal(dv_auth_control_tick(&g->f->services, now, NULL), DV_OK);
+    char expected[DV_TIME_TEXT_MAX];
+    dv_time_format(now, expected);
+    key = ask(g->f, dv_op_apikey_show, params, NULL);
+    assert_string_equal(json_string_value(json_object_get(key, "last_used")), expected);
+    json_decref(key);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_key_lets_its_owner_in),
+        TEST(first_admin_may_everything),
+        TEST(junk_is_refused),
+        TEST(revocation_is_felt_at_once),
+        TEST(suspension_and_deletion_are_felt_at_once),
+        TEST(role_changes_are_felt_at_once),
+        TEST(keys_expire),
+        TEST(rotation_overlaps),
+        TEST(scopes_confine),
+        TEST(service_accounts_call_too),
+        TEST(streams_are_rechecked),
+        TEST(nothing_passes_an_unready_gate),
+        TEST(broken_policies_permit_nothing),
+        TEST(a_forbid_and_an_error_refuse),
+        TEST(damaged_records_let_nobody_in),
+        TEST(last_use_is_recorded_in_batches),
+    };
+    return cmocka_run_group_tests_name("auth-gate", tests, NULL, NULL);
+}
