@@ -248,10 +248,8 @@ static dv_result make_separate(const dv_layout *layout, dv_error *error)
         {"shared", 02770, control, shared},
     };
     const folder_plan runtime[] = {
-        {"", 02750, control, shared},
-        {"log", 02750, log, shared},
-        {"nginx", 0750, 0, shared},
-        {"state", 0700, 0, 0},
+        {"", 02750, control, shared},    {"log", 02750, log, shared}, {"nginx", 0750, 0, shared},
+        {"nginx/temp", 0750, 0, shared}, {"state", 0700, 0, 0},
     };
     DV_TRY(make_folders(layout->state, state, DV_ARRAY_LEN(state), true, error));
     return make_folders(layout->runtime, runtime, DV_ARRAY_LEN(runtime), true, error);
@@ -261,7 +259,8 @@ static dv_result make_own(const dv_layout *layout, dv_error *error)
 {
     const folder_plan state[] = {{"", 0700},      {"keys", 0700}, {"keys/log", 0700}, {"log", 0700},
                                  {"spool", 0700}, {"tls", 0700},  {"shared", 0700}};
-    const folder_plan runtime[] = {{"", 0700}, {"log", 0700}, {"nginx", 0700}};
+    const folder_plan runtime[] = {
+        {"", 0700}, {"log", 0700}, {"nginx", 0700}, {"nginx/temp", 0700}};
     DV_TRY(make_folders(layout->state, state, DV_ARRAY_LEN(state), false, error));
     return make_folders(layout->runtime, runtime, DV_ARRAY_LEN(runtime), false, error);
 }
