@@ -221,16 +221,21 @@ static dv_result take_global(parser *parse, const char *flag, const char *inline
     return DV_OK;
 }
 
-static const char *input_name(const void *data, size_t index)
+/* What a flag may be called: those of every command, then the command's own. */
+static const char *const global_names[] = {"output", "state", "url", "help"};
+
+static const char *flag_name(const void *data, size_t index)
 {
-    return ((const dv_cli_command *)data)->inputs[index].flag;
+    const dv_cli_command *command = data;
+    size_t globals = DV_ARRAY_LEN(global_names);
+    return index < globals ? global_names[index] : command->inputs[index - globals].flag;
 }
 
 static dv_result unknown_flag(parser *parse, const char *flag)
 {
     const dv_cli_command *command = parse->line->command;
-    const char *near =
-        command != NULL ? dv_cli_nearest(flag, command->input_count, input_name, command) : NULL;
+    size_t own = command != NULL ? command->input_count : 0;
+    const char *near = dv_cli_nearest(flag, DV_ARRAY_LEN(global_names) + own, flag_name, command);
     if (near != NULL) {
         return wrong(parse, "--%s is unknown; did you mean --%s?", flag, near);
     }
@@ -356,10 +361,8 @@ static dv_result check_own(parser *parse)
             json_object_set_new(place, input->field,
                                 json_loads(input->schema->default_json, JSON_DECODE_ANY, NULL));
         } else if (value != NULL) {
-            dv_error detail = {0};
-            if (dv_check_value(input->schema, value, field, &detail) != DV_OK) {
-                return wrong(parse, "--%s: %s", input->flag, detail.message);
-            }
+            snprintf(field, sizeof(field), "%s", input->flag);
+            DV_TRY(dv_check_value(input->schema, value, field, parse->error));
         }
     }
     return DV_OK;

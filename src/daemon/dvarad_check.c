@@ -288,7 +288,6 @@ static dv_result check(dv_checker *checker, const dv_schema *schema, json_t *val
 dv_result dv_check_value(const dv_schema *schema, json_t *value, char field[DV_FIELD_MAX],
                          dv_error *error)
 {
-    field[0] = '\0';
     dv_checker checker = {field, error};
     return check(&checker, schema, value);
 }

@@ -66,8 +66,9 @@ static dv_result open_folders(dv_daemon *daemon, const dv_daemon_options *option
     DV_TRY(own_folder(options->state_dir, daemon->state_dir, &stat, error));
     DV_TRY(own_folder(options->runtime_dir, daemon->runtime_dir, &stat, error));
     daemon->group = stat.st_gid;
-    if (snprintf(daemon->spool_dir, PATH_MAX, "%s/spool", daemon->state_dir) >= PATH_MAX) {
-        return dv_error_set(error, DV_ERR_INVALID, "%s: the path is too long", options->state_dir);
+    if (snprintf(daemon->spool_dir, PATH_MAX, "%s/spool", daemon->runtime_dir) >= PATH_MAX) {
+        return dv_error_set(error, DV_ERR_INVALID, "%s: the path is too long",
+                            options->runtime_dir);
     }
     return DV_OK;
 }
@@ -105,7 +106,9 @@ static dv_result open_spool(dv_daemon *daemon, dv_error *error)
     uint8_t log_key[32];
     dv_control *control = &daemon->control;
     DV_TRY(wait_for_log_key(daemon, log_key, error));
-    DV_TRY(dv_dir_make(daemon->spool_dir, 0700, error));
+    if (access(daemon->spool_dir, W_OK) != 0) { /* the supervisor links it to one that survives */
+        DV_TRY(dv_dir_make(daemon->spool_dir, 0700, error));
+    }
     DV_TRY(dv_spool_open(daemon->spool_dir, "dvarad", log_key, SPOOL_SEGMENT_MAX, &control->spool,
                          error));
     control->spool_dir = daemon->spool_dir;

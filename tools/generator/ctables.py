@@ -131,11 +131,14 @@ def handlers_source(api):
                     "const dv_operation_handler dv_operation_handlers[] = {\n", *rows, "};\n"])
 
 
+def _command_prototypes(api):
+    return [f"int dv_command_{command.id}(dv_cli *cli, const json_t *params);\n"
+            for command in api.commands]
+
+
 def commands_header(api):
-    lines = [NOTE, "#pragma once\n\n", '#include "cli/cli.h"\n\n']
-    lines += [f"int dv_command_{command.id}(dv_cli *cli, const json_t *params);\n"
-              for command in api.commands]
-    return "".join(lines)
+    return "".join([NOTE, "#pragma once\n\n", '#include "cli/cli.h"\n\n',
+                    *_command_prototypes(api)])
 
 
 def commands_source(api):
@@ -153,7 +156,8 @@ def commands_source(api):
             _inputs(tables, cli), str(len(cli.inputs)), str(cli.arg_count),
             tables.choices(cli.columns), c_string(cli.rows or None), c_bool(cli.follow)]) + "},\n")
     nouns = [f"    {{{c_string(noun)}, {c_string(doc)}}},\n" for noun, doc in api.nouns.items()]
-    return "".join([NOTE, '#include "api/commands.h"\n#include "cli/command.h"\n\n', *tables.lines,
+    return "".join([NOTE, '#include "cli/command.h"\n\n', *_command_prototypes(api), "\n",
+                    *tables.lines,
                     "\nconst dv_cli_command dv_cli_commands[] = {\n", *rows, "};\n",
                     f"const size_t dv_cli_command_count = {len(rows)};\n",
                     "\nconst dv_cli_noun dv_cli_nouns[] = {\n", *nouns, "};\n",
