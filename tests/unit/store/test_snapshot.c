@@ -294,7 +294,8 @@ static void killed_writer_leaves_the_last_commit(void **state)
 static void damage_and_reopen(fixture *f, const char *name, off_t offset, size_t len)
 {
     char path[PATH_MAX];
-    uint8_t junk[4096];
+    uint8_t junk[8192];
+    assert_in_range(len, 1, sizeof(junk));
     memset(junk, 0xa5, sizeof(junk));
     dv_snapshot_close(f->writer);
     f->writer = NULL;
