@@ -415,6 +415,7 @@ static void a_blocked_stream_ends_with_an_error(void **state)
         reading got = read_out(dv_buf_slice(&out), arena);
         assert_true(got.error);
         assert_false(got.ended);
+        assert_text(dv_buf_slice(&got.text), "take ");
         assert_int_equal(dv_slice_find(dv_buf_slice(&out), DV_LIT("4111")), -1);
         assert_int_equal(dv_slice_find(dv_buf_slice(&out), DV_LIT("go on")), -1);
         dv_buf_release(&got.text);

@@ -71,8 +71,8 @@ dv_must dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *po
  * Holds at most DV_LIMIT_STREAM_HOLD of each text. Understands OpenAI chat and completions and
  * Anthropic messages. The stream is freed with its arena.
  *
- * The verdict comes in allowed. When it is denied, out ends with an error event of that API and
- * nothing more ever goes out: the caller closes the stream. */
+ * On a denial (told in *verdict, which is left alone otherwise) out ends with an error event of
+ * that API and nothing more ever goes out: the caller closes the stream. */
 typedef enum dv_stream_format {
     DV_STREAM_OPENAI,
     DV_STREAM_ANTHROPIC,

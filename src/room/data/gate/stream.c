@@ -158,7 +158,7 @@ void dv_stream_count(const dv_json *json, uint32_t object, const char *name, int
 
 static bool denied(const dv_data_stream *stream)
 {
-    return stream->pass.verdict->decision == DV_DENY;
+    return stream->verdict.decision == DV_DENY;
 }
 
 /* Writes an event of our own with the text of a channel. */
@@ -350,7 +350,7 @@ static dv_result on_comment(void *context)
 
 static dv_result write_error(dv_data_stream *stream)
 {
-    const dv_verdict *verdict = stream->pass.verdict;
+    const dv_verdict *verdict = &stream->verdict;
     dv_auto(buf) dv_buf data = dv_buf_init(4096);
     dv_auto(buf) dv_buf message = dv_buf_init(1024);
     DV_TRY(dv_buf_append_str(&message, dv_reason_text(verdict->reason)));
@@ -396,7 +396,7 @@ static dv_result judge(dv_data_stream *stream, dv_result result)
         dv_data_pass_deny(&stream->pass, "an event of the stream, or what it holds, is too large");
         return DV_OK;
     default:
-        dv_verdict_deny(stream->pass.verdict, DV_REASON_INTERNAL, "the stream was not inspected");
+        dv_verdict_deny(&stream->verdict, DV_REASON_INTERNAL, "the stream was not inspected");
         return result;
     }
 }
@@ -404,20 +404,22 @@ static dv_result judge(dv_data_stream *stream, dv_result result)
 dv_result dv_data_stream_feed(dv_data_stream *stream, dv_slice bytes, bool last, dv_buf *out,
                               dv_verdict *verdict)
 {
-    stream->pass.verdict = verdict;
     stream->out = out;
+    dv_result result = DV_OK;
     if (stream->ended) {
         dv_data_pass_deny(&stream->pass, "the stream is over");
-        return DV_OK;
+    } else {
+        result = judge(stream, read_bytes(stream, bytes, last));
+        dv_arena_reset(stream->pass.temp);
+        stream->ended = last || denied(stream);
+        if (denied(stream)) {
+            dv_result told = write_error(stream);
+            result = result != DV_OK ? result : told;
+        }
     }
-    dv_result result = judge(stream, read_bytes(stream, bytes, last));
-    dv_arena_reset(stream->pass.temp);
     if (denied(stream)) {
-        stream->ended = true;
-        dv_result told = write_error(stream);
-        result = result != DV_OK ? result : told;
+        dv_verdict_deny(verdict, stream->verdict.reason, "%s", stream->verdict.detail);
     }
-    stream->ended |= last;
     return result;
 }
 
@@ -446,6 +448,7 @@ dv_result dv_data_stream_new(dv_data_gate *gate, const dv_data_policy *policy,
         .pass = {.gate = gate,
                  .policy = policy,
                  .context = context,
+                 .verdict = &stream->verdict,
                  .answer = true,
                  .arena = arena,
                  .temp = temp},
@@ -453,6 +456,7 @@ dv_result dv_data_stream_new(dv_data_gate *gate, const dv_data_policy *policy,
         .input_tokens = -1,
         .output_tokens = -1,
     };
+    dv_verdict_allow(&stream->verdict, "");
     dv_sse_init(&stream->reader, DV_LIMIT_STREAM_EVENT);
     if (temp == NULL) {
         return DV_ERR_NO_MEMORY;

@@ -49,6 +49,7 @@ typedef struct dv_stream_event {
 
 struct dv_data_stream {
     dv_data_pass pass;
+    dv_verdict verdict; /* of the stream so far */
     dv_stream_format format;
     dv_sse_reader reader;
     dv_channel *channels[DV_LIMIT_STREAM_CHANNELS];
