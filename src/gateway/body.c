@@ -190,18 +190,14 @@ static bool permit(dv_request *request)
     return verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
-/* Takes an inspection's result over: true when the text may go on. */
+/* Takes an inspection's result over: true when the text may go on. The verdict went in allowed. */
 static bool judged(dv_request *request, dv_result result, const dv_verdict *verdict)
 {
-    if (verdict->reason != DV_REASON_UNSET && verdict->decision != DV_ALLOW) {
-        request->verdict = *verdict;
-        return false;
+    if (verdict->decision == DV_ALLOW && result == DV_OK) {
+        return true;
     }
-    if (result != DV_OK) {
-        request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
-    }
-    return true;
+    request->verdict = verdict->decision == DV_DENY ? *verdict : (dv_verdict){0};
+    return deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
 }
 
 static bool inspect_query(dv_request *request, const dv_data_policy *policy)
@@ -209,10 +205,14 @@ static bool inspect_query(dv_request *request, const dv_data_policy *policy)
     dv_slice text = {0};
     dv_verdict verdict = {0};
     dv_data_outcome outcome = {0};
+    dv_verdict_allow(&verdict, "");
     dv_result result = dv_api_query_check(request->config->api, dv_ngx_slice(request->r->args),
                                           request->arena, &text, &verdict);
-    if (!judged(request, result, &verdict) || text.len == 0 || policy == NULL) {
-        return result == DV_OK;
+    if (!judged(request, result, &verdict)) {
+        return false;
+    }
+    if (text.len == 0 || policy == NULL) {
+        return true;
     }
     result = dv_data_gate_text(request->main->worker.data, policy, request->context, false, text,
                                request->arena, &outcome, &verdict);
@@ -250,6 +250,7 @@ static bool inspect(dv_request *request)
         return true;
     }
     dv_verdict verdict = {0};
+    dv_verdict_allow(&verdict, "");
     dv_result result = dv_data_gate_request(worker->data, policy, request->context, &request->json,
                                             request->arena, &request->seen, &verdict);
     return judged(request, result, &verdict);

@@ -347,8 +347,9 @@ static ngx_int_t send_held(dv_request *request)
 static ngx_int_t finish_held(dv_request *request)
 {
     dv_verdict verdict = {0};
+    dv_verdict_allow(&verdict, "");
     dv_result result = inspect_held(request, &verdict);
-    if (verdict.reason != DV_REASON_UNSET && verdict.decision != DV_ALLOW) {
+    if (verdict.decision != DV_ALLOW) {
         return deny(request, DV_REASON_ANSWER_BLOCKED, 0, verdict.detail);
     }
     if (result != DV_OK) {

@@ -233,6 +233,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
                       "dvara: the worker can not be sealed off");
         return NGX_ERROR;
     }
+    (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
     if (dv_worker_init(&main->worker, &paths) != DV_OK) {
         return NGX_ERROR;
     }

@@ -288,8 +288,10 @@ static dv_result put_upstream(const dv_nginx_upstream *upstream, bool *any_tls, 
     for (size_t i = 0; i < upstream->server_count; i++) {
         DV_TRY(put_server_line(upstream, i, &first, out, error));
     }
+    /* Common model servers close idle connections after 5 s; a POST that meets such a closing can't
+     * be sent again, so ours close first. */
     DV_TRY(dv_buf_append_str(out, "        keepalive 64;\n"
-                                  "        keepalive_timeout 60s;\n"
+                                  "        keepalive_timeout 4s;\n"
                                   "        keepalive_requests 100000;\n"
                                   "    }\n"));
     *any_tls = *any_tls || first.tls;

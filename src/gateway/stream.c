@@ -114,19 +114,26 @@ static ngx_int_t end(dv_request *request, dv_slice text)
     return result == DV_OK ? release(request, text, true) : NGX_ERROR;
 }
 
-/* The head is gone already: the denial is the stream's last event, then the upstream is cut off. */
+/* The head is gone already: the text ends with an error event, then the upstream is cut off. */
+static ngx_int_t break_off(dv_request *request, const dv_verdict *verdict, dv_slice text)
+{
+    request->answer_verdict = *verdict;
+    request->stage = DV_STAGE_DONE;
+    (void)end(request, text);
+    return NGX_ERROR;
+}
+
+/* A denial of our own. */
 static ngx_int_t deny(dv_request *request, dv_reason reason, const char *detail)
 {
     dv_auto(buf) dv_buf text = dv_buf_init(8 << 10);
-    request->answer_verdict = (dv_verdict){0};
-    dv_verdict_deny(&request->answer_verdict, reason, "%s", detail);
-    dv_api_denial denial = {.verdict = &request->answer_verdict, .request_id = request->id};
+    dv_verdict verdict = {0};
+    dv_verdict_deny(&verdict, reason, "%s", detail);
+    dv_api_denial denial = {.verdict = &verdict, .request_id = request->id};
     if (dv_api_denial_render_event(&denial, dv_request_shape(request), &text) != DV_OK) {
         return NGX_ERROR;
     }
-    request->stage = DV_STAGE_DONE;
-    (void)end(request, dv_buf_slice(&text));
-    return NGX_ERROR;
+    return break_off(request, &verdict, dv_buf_slice(&text));
 }
 
 static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
@@ -136,12 +143,13 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
     if (!is_still_good(request)) {
         return deny(request, DV_REASON_BAD_CREDENTIAL, "it was withdrawn while the answer ran");
     }
+    dv_verdict_allow(&verdict, "");
     dv_result result = dv_data_stream_feed(request->stream, bytes, last, &out, &verdict);
-    if (verdict.reason != DV_REASON_UNSET && verdict.decision != DV_ALLOW) {
-        return deny(request, DV_REASON_ANSWER_BLOCKED, verdict.detail);
+    if (verdict.decision != DV_ALLOW) {
+        return break_off(request, &verdict, dv_buf_slice(&out));
     }
     if (result != DV_OK) {
-        return deny(request, DV_REASON_ANSWER_UNREADABLE, "an event is not understood");
+        return deny(request, DV_REASON_ANSWER_UNREADABLE, "the stream could not be inspected");
     }
     return last ? end(request, dv_buf_slice(&out)) : release(request, dv_buf_slice(&out), false);
 }

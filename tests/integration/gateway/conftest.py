@@ -192,6 +192,7 @@ class Gate:
         for path in (self.runtime / "nginx", self.spool):
             path.mkdir(parents=True)
         self.port, self.admin_port = free_port(), free_port()
+        self.tls = ()
         if names.get("ready", True):
             self.fixture("init", self.runtime)
             self.configure(config)
@@ -222,10 +223,11 @@ class Gate:
 
     def start(self):
         conf = self.runtime / "nginx/nginx.conf"
+        scheme = "https" if self.tls else "http"
         conf.write_text(self.fixture(
-            "conf", f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}",
+            "conf", f"{scheme}://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}",
             self.upstream.url, BUILD / "ngx_http_dvara_module.so", self.runtime, self.spool,
-            self.folder / "counters"))
+            self.folder / "counters", *self.tls))
         self.log = open(self.folder / "error.log", "ab")
         preload = os.environ.get("DVARA_NGINX_PRELOAD")
         environment = dict(os.environ)
@@ -248,6 +250,8 @@ class Gate:
         raise AssertionError("nginx does not listen")
 
     def stop(self):
+        if self.log.closed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             try:
@@ -263,6 +267,13 @@ class Gate:
 
     def errors(self):
         return (self.folder / "error.log").read_text()
+
+    def expect_log(self, pattern):
+        """Takes lines out of the log that a test provoked."""
+        log = self.folder / "error.log"
+        text, count = re.subn(rf".*{pattern}.*\n", "", log.read_text())
+        assert count > 0, f"no {pattern} in the log"
+        log.write_text(text)
 
     def connect(self, port=None):
         return socket.create_connection(("127.0.0.1", port or self.port), 20)
@@ -357,4 +368,5 @@ def gate(shared_gate, upstream):
     """One gate for all tests of a file that leave it as it is."""
     upstream.echo()
     upstream.requests.clear()
+    time.sleep(0.01)  # nginx takes notice of connections that the last test's upstream closed
     return shared_gate

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate as a whole: limits, readiness, changes, the admin listener, TLS and HTTP/2, crashes."""
+import concurrent.futures
+import copy
+import json
+import os
+import pathlib
+import re
+import signal
+import socketserver
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import BUILD, CONFIG, PERMIT, free_port, read_answer
+
+CHAT = "/v1/chat/completions"
+
+
+def limited(**limits):
+    config = copy.deepcopy(CONFIG)
+    config["limits"] = {kind: [{"count": count, "period_ns": 60 * 10**9, "burst": count}]
+                        for kind, count in limits.items()}
+    return config
+
+
+def test_a_limit_admits_no_more_than_it_says(make_gate, upstream):
+    gate = make_gate(config=limited(key=5))
+    key = gate.key()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: gate.chat(key), range(20)))
+    assert sorted(a.status for a in answers) == [200] * 5 + [429] * 15
+    refused = next(a for a in answers if a.status == 429)
+    assert refused.code == "rate_limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 12
+    assert refused.headers["ratelimit-policy"] == '"key";q=5;w=60'
+    assert re.fullmatch(r'"key";r=0;t=\d+', refused.headers["ratelimit"])
+    admitted = [a.headers["ratelimit"] for a in answers if a.status == 200]
+    assert sorted(int(re.search(r"r=(\d+)", h)[1]) for h in admitted) == [0, 1, 2, 3, 4]
+    opened, _ = gate.record_of(refused.id)
+    assert opened["unmapped"]["dvara"]["limit"]
+    assert gate.chat(gate.key("bob")).status == 200
+    assert len(upstream.requests) >= 6
+
+
+@pytest.mark.parametrize("kind", ["user", "group", "address"])
+def test_each_kind_of_limit_holds(make_gate, kind):
+    gate = make_gate(config=limited(**{kind: 2}))
+    member = ['Role::"model_user"']
+    member = ['Group::"ml"', *member] if kind == "group" else member
+    keys = [gate.key("alice", *member),
+            gate.key("alice" if kind == "user" else "bob", *member)]
+    assert [gate.chat(keys[i % 2]).status for i in range(4)] == [200, 200, 429, 429]
+
+
+def test_bad_credentials_count_against_the_address(make_gate, upstream):
+    gate = make_gate(config=limited(address=3))
+    upstream.requests.clear()
+    assert [gate.chat("dvk_junk").status for _ in range(5)] == [401, 401, 401, 429, 429]
+
+
+def test_counters_survive_a_restart(make_gate):
+    gate = make_gate(config=limited(key=2))
+    key = gate.key()
+    assert [gate.chat(key).status for _ in range(3)] == [200, 200, 429]
+    gate.stop()
+    gate.start()
+    assert gate.chat(key).status == 429
+
+
+def test_a_gate_without_a_snapshot_refuses_until_there_is_one(make_gate, upstream):
+    gate = make_gate(ready=False)
+    answer = gate.chat("dvk_x")
+    assert (answer.status, answer.code) == (503, "not_ready")
+    gate.fixture("init", gate.runtime)
+    gate.configure(CONFIG)
+    gate.policies(PERMIT)
+    key = gate.key()
+    time.sleep(1.1)
+    assert gate.chat(key).status == 200
+
+
+def test_a_broken_configuration_is_not_half_enforced(make_gate, upstream):
+    gate = make_gate()
+    key = gate.key()
+    assert gate.chat(key).status == 200
+    gate.configure(CONFIG | {"surprise": 1})
+    upstream.requests.clear()
+    assert gate.chat(key).code == "not_ready"
+    assert upstream.requests == []
+    gate.configure(CONFIG)
+    time.sleep(1.1)
+    assert gate.chat(key).status == 200
+
+
+def test_changes_are_felt_by_the_next_request(make_gate, upstream):
+    gate = make_gate()
+    key = gate.key()
+    assert gate.chat(key).status == 200
+    gate.policies("")
+    assert gate.chat(key).code == "not_permitted"
+    gate.policies(PERMIT)
+    assert gate.chat(key).status == 200
+    gate.configure(CONFIG | {"routes": CONFIG["routes"][1:]})
+    assert gate.chat(key).code == "no_route"
+    gate.configure(CONFIG)
+    gate.fixture("revoke", gate.runtime, key[4:12])
+    assert gate.chat(key).code == "bad_credential"
+
+
+def test_what_can_not_be_recorded_is_not_sent_on(make_gate, upstream):
+    gate = make_gate()
+    key = gate.key()
+    assert gate.chat(key).status == 200
+    upstream.requests.clear()
+    subprocess.run(["prlimit", "--pid", str(gate.workers()[0]), "--fsize=1"], check=True)
+    answer = gate.chat(key)
+    assert (answer.status, answer.code) == (503, "audit_unavailable")
+    assert upstream.requests == []
+
+
+def test_a_killed_worker_loses_no_record_and_comes_back(make_gate, upstream):
+    gate = make_gate()
+    key = gate.key()
+    ids = [gate.chat(key).id for _ in range(3)]
+    worker = gate.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    for _ in range(100):
+        if gate.workers() not in ([], [worker]):
+            break
+        time.sleep(0.05)
+    ids.append(gate.chat(key).id)
+    for request_id in ids:
+        opened, closed = gate.record_of(request_id)
+        assert opened and closed
+    gate.expect_log("exited on signal 9")
+
+
+def test_workers_can_not_be_dumped(make_gate):
+    gate = make_gate()
+    limits = pathlib.Path(f"/proc/{gate.workers()[0]}/limits").read_text()
+    assert re.search(r"Max core file size\s+0\s", limits), limits
+    if os.geteuid() == 0:  # an undumpable process's files belong to root whoever it runs as
+        assert os.stat(f"/proc/{gate.workers()[0]}/environ").st_uid == 0
+
+
+def test_a_worker_ends_with_its_master(make_gate):
+    gate = make_gate()
+    worker = gate.workers()[0]
+    gate.process.kill()
+    gate.process.wait(5)
+    for _ in range(100):
+        if not pathlib.Path(f"/proc/{worker}").exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the worker outlived its master")
+
+
+class Api(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+class ApiHandler(socketserver.StreamRequestHandler):
+    def handle(self):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = self.rfile.readline()
+            if not line:
+                return
+            head += line
+        self.server.heads.append(head.decode())
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: api\r\n"
+                         b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+
+def test_the_admin_listener_leads_to_dvarad_and_says_who_calls(make_gate):
+    gate = make_gate()
+    answer = gate.send("/v1/users", port=gate.admin_port)
+    assert (answer.status, answer.code) == (502, "upstream_failed")
+    gate.expect_log("connect.. to unix:")
+    server = Api(str(gate.runtime / "api.sock"), ApiHandler)
+    server.heads = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    time.sleep(1)
+    answer = gate.send("/v1/users?x=1", port=gate.admin_port, key="dvk_k", headers=[
+        "X-Real-IP: 6.6.6.6", "X-Forwarded-For: 6.6.6.6", "X-Dvara-Caller: root",
+        "X-Forwarded-User: root", "Origin: https://evil"])
+    server.shutdown()
+    server.server_close()
+    assert (answer.status, answer.id) == (200, "api")
+    head = server.heads[-1]
+    assert head.startswith("GET /v1/users?x=1 HTTP/1.1")
+    assert "X-Real-IP: 127.0.0.1\r\n" in head and "Authorization: Bearer dvk_k\r\n" in head
+    assert "6.6.6.6" not in head and "root" not in head and "Origin: https://evil\r\n" in head
+    assert gate.send("/v1/../users", port=gate.admin_port).code == "bad_path"
+
+
+@pytest.fixture()
+def tls_gate(make_gate, upstream):
+    """The same nginx, its listener made a TLS one."""
+    gate = make_gate()
+    gate.stop()
+    cert, key = gate.folder / "cert.pem", gate.folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    gate.tls = (cert, key)
+    gate.start()
+    return gate
+
+
+def curl(gate, *words, path=CHAT):
+    done = subprocess.run(
+        ["curl", "-sS", "--cacert", str(gate.tls[0]), "-w", "\n%{http_version} %{http_code}",
+         *words, f"https://127.0.0.1:{gate.port}{path}"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    body, _, last = done.stdout.rpartition("\n")
+    version, status = last.split()
+    return version, int(status), body
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_tls_and_http_2(tls_gate, upstream, version):
+    key = tls_gate.key()
+    flag = "--http2" if version == "2" else "--http1.1"
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 100000}]})
+    common = [flag, "-H", f"x-api-key: {key}", "-H", "Content-Type: application/json"]
+    got = curl(tls_gate, *common, "-d", body)
+    assert got[:2] == (version, 200)
+    assert json.loads(got[2])["got"] == body
+    got = curl(tls_gate, *common, "-d", '{"model":"m"}')
+    assert got[:2] == (version, 400) and json.loads(got[2])["error"]["param"] == "/messages"
+    got = curl(tls_gate, flag, "-d", "{}")
+    assert got[:2] == (version, 401)
+    got = curl(tls_gate, flag, "-I", path="/v1/models")
+    assert got[:2] == (version, 401)
+    upstream.sends(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+                   b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
+                   b"data: [DONE]\n\n", pause=0.05)
+    got = curl(tls_gate, *common, "-d", json.dumps({"model": "m", "stream": True, "messages": [
+        {"role": "user", "content": "x"}]}))
+    assert got[:2] == (version, 200) and got[2].rstrip().endswith("[DONE]")
+
+
+def test_only_tls_1_3_is_spoken(tls_gate):
+    done = subprocess.run(["curl", "-sS", "--cacert", str(tls_gate.tls[0]), "--tls-max", "1.2",
+                           f"https://127.0.0.1:{tls_gate.port}/"], capture_output=True, timeout=20)
+    assert done.returncode == 35
+    answer = tls_gate.send("/")
+    assert answer.status == 400 and answer.code == "bad_request"
+
+
+def test_reload_drops_no_request(make_gate, upstream):
+    gate = make_gate()
+    key = gate.key()
+    failures, done = [], threading.Event()
+
+    def call():
+        while not done.is_set():
+            try:
+                if gate.chat(key).status != 200:
+                    failures.append("status")
+            except (OSError, IndexError, ValueError) as error:
+                failures.append(repr(error))
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for _ in range(3):
+        time.sleep(0.3)
+        gate.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    done.set()
+    for caller in callers:
+        caller.join()
+    assert failures == []
