@@ -88,8 +88,8 @@ def test_no_worker_outlives_its_master(dvara):
 
 def test_all_killed_at_once_come_back(dvara):
     key = dvara.key()
-    for name in ("nginx", "dvarad", "dvara-logd"):
-        os.kill(dvara.pid(name), signal.SIGKILL)
+    for one in dvara.status()["processes"]:
+        os.kill(one["pid"], signal.SIGKILL)
     wait_until(lambda: dvara.ready() and dvara.ask(key) == 200, 20, "everything is back")
 
 
