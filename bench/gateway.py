@@ -136,7 +136,7 @@ class Dvara:
         self.state = folder / "dvara"
         self.port = free_port()
         config = folder / "dvara.yaml"
-        rate = '{rate: 100000000, per: "1s"}'
+        rate = '{count: 100000000, per: 1s}'
         config.write_text(f"limits: {{key: {rate}, user: {rate}, group: {rate}, address: {rate}}}\n")
         self.env = dict(os.environ, DVARA_STATE=str(self.state))
         subprocess.run(pinned(PROXY_CORE, BUILD / "dvara", "up", "--state", self.state, "--listen",

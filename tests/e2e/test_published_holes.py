@@ -62,7 +62,7 @@ def test_the_way_it_should_be(gate, upstream, key):
 
 @pytest.mark.parametrize("change", [
     lambda key: key[:-1], lambda key: key + "x", lambda key: key[:20],
-    lambda key: key[:12] + "0" * 36, lambda key: key.upper(), lambda key: key + " ",
+    lambda key: key[:12] + "0" * 36, lambda key: key.upper(), lambda key: key + " x",
     lambda key: key[:-7] + ("a" if key[-7] != "a" else "b") + key[-6:], lambda _: "",
     lambda _: "dvk_", lambda key: "sk-" + key, lambda key: key + "," + key])
 def test_nothing_but_the_whole_key_opens(gate, upstream, key, change):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The official Python clients, unchanged but for base URL and key (API-2.1.1, DATA-3.3.1)."""
+import json
+
 import anthropic
 import openai
 import pytest
 
 from conftest import MODEL, Dvara
+from recorder import Recorder
 
 TOOLS = [{"type": "function", "function": {
     "name": "get_weather", "description": "Weather of a city.",
@@ -53,13 +56,66 @@ def test_models(client):
     assert MODEL in [model.id for model in client.models.list()]
 
 
-def test_tool_calls(client):
+def test_a_conversation_with_tools_reaches_the_model(client):
+    call = {"id": "c1", "type": "function",
+            "function": {"name": "get_weather", "arguments": '{"city": "Pune"}'}}
     answer = client.chat.completions.create(
-        model=MODEL, messages=ask("What is the weather in Pune?"), tools=TOOLS,
-        tool_choice={"type": "function", "function": {"name": "get_weather"}}, max_tokens=64)
-    call = answer.choices[0].message.tool_calls[0]
-    assert call.function.name == "get_weather"
-    assert call.function.arguments
+        model=MODEL, tools=TOOLS, max_tokens=16,
+        messages=[*ask("What is the weather in Pune?"),
+                  {"role": "assistant", "content": None, "tool_calls": [call]},
+                  {"role": "tool", "tool_call_id": "c1", "content": "Sunny."}])
+    assert answer.choices[0].message.content
+
+
+def tool_call_answer(arguments, stream):
+    """What a model that calls a tool sends; SmolLM2 is too small to call one when it should."""
+    call = {"id": "c1", "type": "function", "function": {"name": "send_mail"}}
+    head = {"id": "x", "created": 1, "model": "m"}
+    if not stream:
+        call["function"]["arguments"] = arguments
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+        return json.dumps({**head, "object": "chat.completion", "choices": [choice]})
+    pieces = [arguments[i:i + 3] for i in range(0, len(arguments), 3)]
+    deltas = [{"role": "assistant", "tool_calls": [
+        {"index": 0, **call, "function": {"name": "send_mail", "arguments": ""}}]}]
+    deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+               for piece in pieces]
+    events = [{"index": 0, "finish_reason": None, "delta": delta} for delta in deltas]
+    events.append({"index": 0, "finish_reason": "tool_calls", "delta": {}})
+    return "".join("data: " + json.dumps({**head, "object": "chat.completion.chunk",
+                                          "choices": [event]}) + "\n\n"
+                   for event in events) + "data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tool_calls_carry_the_callers_own_values(tmp_path, stream):
+    recorder = Recorder()
+    gate = Dvara(tmp_path, recorder.url)
+    try:
+        key = gate.user_with_key("alice")["secret"]
+        client = openai.OpenAI(base_url=gate.url + "/v1", api_key=key, max_retries=0)
+        said = ask("Write to ada@example.org.")
+        client.chat.completions.create(model="m", messages=said)
+        content = json.loads(recorder.requests[-1]["body"])["messages"][0]["content"]
+        placeholder = content.removeprefix("Write to ").removesuffix(".")
+        assert "ada" not in placeholder
+        text = tool_call_answer(json.dumps({"to": placeholder, "cc": "eve@example.net"}), stream)
+        kind = "text/event-stream" if stream else "application/json"
+        recorder.reply = 200, [("Content-Type", kind)], text.encode()
+        answer = client.chat.completions.create(model="m", messages=said, stream=stream)
+        if stream:
+            calls = [call for chunk in answer for choice in chunk.choices
+                     for call in choice.delta.tool_calls or []]
+            arguments = "".join(call.function.arguments or "" for call in calls)
+        else:
+            arguments = answer.choices[0].message.tool_calls[0].function.arguments
+        mail = json.loads(arguments)
+        assert mail["to"] == "ada@example.org"
+        assert "eve@example.net" not in arguments and mail["cc"]
+    finally:
+        gate.down()
+        recorder.stop()
 
 
 def test_a_wrong_key_is_an_authentication_error(dvara, alice):
@@ -111,7 +167,7 @@ def test_a_card_number_is_masked_on_the_way_and_explained(dvara, client):
 
 
 def test_retries_after_429_succeed(model, tmp_path):
-    limits = 'limits: {key: {rate: 2, per: "1s"}}\n'
+    limits = 'limits: {key: {count: 2, per: 1s}}\n'
     limited = Dvara(tmp_path, model, limits)
     try:
         key = limited.user_with_key("bob")["secret"]
