@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data_test.h"
+
+#include "api/operations.h"
+#include "core/operation.h"
+#include "engine/detect/detect.h"
+#include "room/data/control/data_control.h"
+
+enum { ARENA = 16 << 20 };
+
+/* ---- masking: ---- */
+
+static dv_result policies_of(const char *yaml, dv_arena *arena, dv_buf *out, dv_error *error)
+{
+    const dv_yaml *root = NULL;
+    assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, error), DV_OK);
+    return dv_data_masking.policies(dv_yaml_get(root, "masking"), out, error);
+}
+
+/* The policy of one direction, as the gate reads it. */
+static dv_data_policy *side_of(const dv_buf *json, const char *side, dv_arena *arena)
+{
+    dv_json tape = json_of(dv_buf_slice(json), arena);
+    uint32_t member = dv_json_member(&tape, 0, side);
+    assert_int_not_equal(member, 0);
+    dv_slice text;
+    assert_int_equal(dv_arena_copy(arena, dv_json_raw(&tape, member), &text), DV_OK);
+    dv_data_policy *policy = NULL;
+    dv_error error = {0};
+    if (dv_data_policy_parse(gate, text, &policy, &error) != DV_OK) {
+        fail_msg("%s: %.*s", error.message, DV_SLICE_ARGS(text));
+    }
+    return policy;
+}
+
+static void assert_side(const char *yaml, const char *side, const char *text, const char *wanted)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+    dv_error error = {0};
+    dv_data_outcome outcome = {0};
+    dv_verdict verdict = {0};
+    assert_int_equal(policies_of(yaml, arena, &json, &error), DV_OK);
+    dv_data_policy *policy = side_of(&json, side, arena);
+    assert_int_equal(dv_data_gate_text(gate, policy, context_of("u", arena),
+                                       strcmp(side, "answer") == 0, dv_slice_str(text), arena,
+                                       &outcome, &verdict),
+                     DV_OK);
+    dv_data_policy_free(policy);
+    if (wanted == NULL) {
+        assert_int_equal(verdict.reason, DV_REASON_SENSITIVE_DATA);
+        return;
+    }
+    dv_slice head = dv_slice_sub(outcome.body, 0, strlen(wanted));
+    assert_text(head, wanted);
+}
+
+static void masking_has_defaults(void **state)
+{
+    assert_side("other: 1\n", "request", "bob@example.com", "<EMAIL_");
+    assert_side("other: 1\n", "answer", "bob@example.com", "[EMAIL]");
+    assert_side("masking: {}\n", "request", "bob@example.com", "<EMAIL_");
+}
+
+static void masking_says_otherwise(void **state)
+{
+    const char *yaml = "masking:\n"
+                       "  request:\n"
+                       "    default: mask\n"
+                       "    detectors: {email: alert, payment_card: block}\n"
+                       "    off: [ip_address]\n"
+                       "  answer: {default: alert}\n";
+    assert_side(yaml, "request", "+44 20 7946 0958", "[PHONE ****58]");
+    assert_side(yaml, "request", "bob@example.com", "bob@example.com");
+    assert_side(yaml, "request", "203.0.113.9", "203.0.113.9");
+    assert_side(yaml, "request", "4111111111111111", NULL);
+    assert_side(yaml, "answer", "4111111111111111", "4111111111111111");
+}
+
+static void bad_masking_names_its_line(void **state)
+{
+    static const struct {
+        const char *yaml;
+        int line;
+    } bad[] = {
+        {"masking: []\n", 1},
+        {"masking:\n  requests: {}\n", 2},
+        {"masking:\n  request: []\n", 2},
+        {"masking:\n  request:\n    defualt: mask\n", 3},
+        {"masking:\n  request:\n    default: hide\n", 3},
+        {"masking:\n  request:\n    detectors:\n      emial: mask\n", 4},
+        {"masking:\n  request:\n    detectors: [email]\n", 3},
+        {"masking:\n  request:\n    off: email\n", 3},
+        {"masking:\n  request:\n    off:\n      - nothing\n", 4},
+        {"masking:\n  answer:\n    default: placeholder\n", 3},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+        dv_error error = {0};
+        const dv_yaml *root = NULL;
+        assert_int_equal(policies_of(bad[i].yaml, arena, &json, &error), DV_ERR_INVALID);
+        if (error.line != bad[i].line) {
+            fail_msg("line %d, not %d: %s", error.line, bad[i].line, error.message);
+        }
+        assert_int_equal(dv_yaml_parse(dv_slice_str(bad[i].yaml), arena, &root, &error), DV_OK);
+        assert_int_equal(dv_data_config_masking.check(dv_yaml_get(root, "masking"), &error),
+                         DV_ERR_INVALID);
+    }
+}
+
+/* ---- operations ---- */
+
+static json_t *call_of(dv_operation_handler handler, json_t *params, json_t *body, dv_result wanted)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_error error = {0};
+    dv_call call = {.arena = arena, .params = params, .body = body};
+    assert_int_equal(handler(&call, &error), wanted);
+    json_decref(params);
+    json_decref(body);
+    if (wanted != DV_OK) {
+        json_decref(call.answer);
+        return NULL;
+    }
+    return call.answer;
+}
+
+static void detectors_are_listed_page_by_page(void **state)
+{
+    const char *cursor = NULL;
+    json_t *page = NULL;
+    size_t seen = 0;
+    do {
+        json_t *params = json_pack("{s:i, s:s?}", "limit", 5, "cursor", cursor);
+        json_t *next = call_of(dv_op_detector_list, params, NULL, DV_OK);
+        json_decref(page);
+        page = next;
+        const json_t *items = json_object_get(page, "items");
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            assert_string_equal(json_string_value(json_object_get(json_array_get(items, i), "id")),
+                                dv_detect_info(seen++)->id);
+        }
+        cursor = json_string_value(json_object_get(page, "next"));
+    } while (cursor != NULL);
+    json_decref(page);
+    assert_int_equal(seen, dv_detect_count());
+}
+
+static void a_detector_is_shown(void **state)
+{
+    json_t *answer = call_of(dv_op_detector_show, json_pack("{s:s}", "id", "iban"), NULL, DV_OK);
+    assert_string_equal(json_string_value(json_object_get(answer, "label")), "IBAN");
+    assert_string_equal(json_string_value(json_object_get(answer, "request_action")),
+                        "placeholder");
+    assert_true(json_array_size(json_object_get(answer, "examples")) > 0);
+    json_decref(answer);
+    (void)call_of(dv_op_detector_show, json_pack("{s:s}", "id", "nothing"), NULL, DV_ERR_NOT_FOUND);
+}
+
+static void a_text_is_tried(void **state)
+{
+    json_t *answer =
+        call_of(dv_op_detector_test, json_object(),
+                json_pack("{s:s}", "text", "é bob@example.com 4111111111111111"), DV_OK);
+    const json_t *findings = json_object_get(answer, "findings");
+    assert_int_equal(json_array_size(findings), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(findings, 0), "start")), 3);
+    assert_string_equal(json_string_value(json_object_get(answer, "masked")),
+                        "é [EMAIL] [CARD ****1111]");
+    json_decref(answer);
+
+    answer = call_of(dv_op_detector_test, json_object(),
+                     json_pack("{s:s, s:[s]}", "text", "bob@example.com 4111111111111111",
+                               "detectors", "payment_card"),
+                     DV_OK);
+    assert_string_equal(json_string_value(json_object_get(answer, "masked")),
+                        "bob@example.com [CARD ****1111]");
+    json_decref(answer);
+    (void)call_of(dv_op_detector_test, json_object(),
+                  json_pack("{s:s, s:[s]}", "text", "a", "detectors", "nothing"), DV_ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(masking_has_defaults),
+        cmocka_unit_test(masking_says_otherwise),
+        cmocka_unit_test(bad_masking_names_its_line),
+        cmocka_unit_test(detectors_are_listed_page_by_page),
+        cmocka_unit_test(a_detector_is_shown),
+        cmocka_unit_test(a_text_is_tried),
+    };
+    return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);
+}
