@@ -17,7 +17,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_SECONDS = 10, EXIT_USAGE = 2 };
+enum { TICK_SECONDS = 10, EXIT_USAGE = 2, EXPLAINED_MAX = DV_ERROR_MESSAGE_MAX + 48 };
 
 typedef struct daemon_state {
     dv_daemon *daemon;
@@ -81,8 +81,21 @@ static int take_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* The message with its place in the configuration, if it has one. */
+static const char *explain(const dv_error *error, char out[EXPLAINED_MAX])
+{
+    if (error->line > 0) {
+        snprintf(out, EXPLAINED_MAX, "line %d, column %d: %s", error->line, error->column,
+                 error->message);
+    } else {
+        snprintf(out, EXPLAINED_MAX, "%s", error->message);
+    }
+    return out;
+}
+
 static void reload(daemon_state *state)
 {
+    char text[EXPLAINED_MAX];
     dv_error error = {0};
     dv_notify_reloading();
     if (dv_daemon_reload(state->daemon, &error) == DV_OK) {
@@ -90,8 +103,8 @@ static void reload(daemon_state *state)
         dv_notify_ready();
         return;
     }
-    dv_log_line("the configuration stays as it was: %s", error.message);
-    dv_notify_reload_failed(error.message);
+    dv_log_line("the configuration stays as it was: %s", explain(&error, text));
+    dv_notify_reload_failed(text);
 }
 
 static void handle_signals(daemon_state *state)
@@ -189,12 +202,13 @@ int main(int argc, char **argv)
 {
     dv_daemon_options options = {0};
     dv_error error = {0};
+    char text[EXPLAINED_MAX];
     int status;
     if (!read_arguments(argc, argv, &options, &status)) {
         return status;
     }
     if (dv_daemon_harden(&error) != DV_OK || run(&options, &error) != DV_OK) {
-        dv_log_line("%s", error.message);
+        dv_log_line("%s", explain(&error, text));
         return 1;
     }
     return 0;
