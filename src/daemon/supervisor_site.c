@@ -23,6 +23,8 @@ enum {
     DV_CERTIFICATE_DAYS = 398,
     DV_CERTIFICATE_RENEW_DAYS = 7,
     DV_NGINX_CHECK_SECONDS = 20,
+    DV_ACCESS_ARENA = 4 << 20,
+    DV_CONF_MAX = 16 << 20, /* firewall rules name many addresses */
 };
 #define DV_DAY (86400 * DV_SECOND)
 
@@ -282,6 +284,27 @@ static unsigned worker_count(const dv_up_options *options, const dv_config_setti
     return processors < 1 ? 1 : (unsigned)DV_MIN(processors, DV_WORKERS_DEFAULT_MAX);
 }
 
+/* The rules of `firewall_rules:` for a port, as nginx takes them. */
+static dv_result access_of(dv_config *config, const char *url, dv_arena *arena,
+                           const dv_nginx_access **ret_access, size_t *ret_count, dv_error *error)
+{
+    dv_endpoint endpoint;
+    const dv_config_access *rules = NULL;
+    size_t count = 0;
+    DV_TRY(dv_endpoint_parse_listen(dv_slice_str(url), &endpoint, error));
+    DV_TRY(dv_config_port_access(config, endpoint.port, &rules, &count));
+    dv_nginx_access *access = dv_arena_alloc(arena, (count + 1) * sizeof *access);
+    if (access == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        access[i] = (dv_nginx_access){rules[i].allow, rules[i].source};
+    }
+    *ret_access = access;
+    *ret_count = count;
+    return DV_OK;
+}
+
 static dv_result render(const dv_layout *layout, const dv_up_options *options, dv_config *config,
                         const dv_site *site, dv_buf *out, dv_error *error)
 {
@@ -296,9 +319,23 @@ static dv_result render(const dv_layout *layout, const dv_up_options *options, d
         .server_count = DV_ARRAY_LEN(servers),
         .answer_timeout_s = (unsigned)(settings->upstream_timeout / DV_SECOND),
     };
+    const dv_nginx_access *gate = NULL;
+    const dv_nginx_access *admin = NULL;
+    size_t gate_count = 0;
+    size_t admin_count = 0;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(DV_ACCESS_ARENA);
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(access_of(config, site->listen, arena, &gate, &gate_count, error));
+    DV_TRY(access_of(config, site->admin_listen, arena, &admin, &admin_count, error));
     const dv_nginx_conf conf = {
         .gate_listen = site->listen,
         .admin_listen = site->admin_listen,
+        .gate_access = gate,
+        .gate_access_count = gate_count,
+        .admin_access = admin,
+        .admin_access_count = admin_count,
         .upstreams = &upstream,
         .upstream_count = 1,
         .upstream_ca = settings->upstream_ca,
@@ -348,7 +385,7 @@ dv_result dv_site_write(const dv_layout *layout, const dv_up_options *options, d
 {
     char folder[PATH_MAX];
     char path[PATH_MAX];
-    dv_auto(buf) dv_buf text = dv_buf_init(DV_NGINX_CONF_MAX);
+    dv_auto(buf) dv_buf text = dv_buf_init(DV_CONF_MAX);
     DV_TRY(dv_path_join(layout->runtime, "nginx", folder));
     DV_TRY(dv_path_join(folder, name, path));
     DV_TRY(render(layout, options, config, site, &text, error));

@@ -348,6 +348,65 @@ static dv_result put_listen(const dv_endpoint *endpoint, dv_buf *out)
     return dv_buf_append_str(out, "        server_name _;\n");
 }
 
+/* The rules of a listener, run together where neighbours say the same: one `geo` for each run. */
+typedef struct access_list {
+    const char *name; /* of the variables */
+    const dv_nginx_access *entries;
+    size_t count;
+} access_list;
+
+static bool begins_run(const access_list *list, size_t index)
+{
+    return index == 0 || list->entries[index].allow != list->entries[index - 1].allow;
+}
+
+/* An address or network in text has no other bytes than these. */
+static dv_result put_source(const char *source, dv_buf *out, dv_error *error)
+{
+    size_t len = strlen(source);
+    if (strcmp(source, "all") == 0) {
+        return dv_buf_append_str(out, "        0.0.0.0/0 1;\n        ::/0 1;\n");
+    }
+    if (len == 0 || len >= 64 || strspn(source, "0123456789abcdefABCDEF.:/") != len) {
+        return dv_error_set(error, DV_ERR_INVALID, "'%.64s' is no address or network", source);
+    }
+    return dv_buf_append_printf(out, "        %s 1;\n", source);
+}
+
+static dv_result put_geo(const access_list *list, dv_buf *out, dv_error *error)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (begins_run(list, i)) {
+            DV_TRY(dv_buf_append_printf(out, "%s    geo $dvara_%s_%zu {\n        default 0;\n",
+                                        i == 0 ? "" : "    }\n", list->name, i));
+        }
+        DV_TRY(put_source(list->entries[i].source, out, error));
+    }
+    return list->count == 0 ? DV_OK : dv_buf_append_str(out, "    }\n");
+}
+
+/* In the server's rewrite phase, so that a refused address is told nothing else. */
+static dv_result put_access(const access_list *list, dv_buf *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (begins_run(list, i)) {
+            DV_TRY(dv_buf_append_printf(out, "        if ($dvara_%s_%zu) { %s; }\n", list->name, i,
+                                        list->entries[i].allow ? "break" : "return 403"));
+        }
+    }
+    return DV_OK;
+}
+
+static access_list gate_list(const dv_nginx_conf *conf)
+{
+    return (access_list){"gate", conf->gate_access, conf->gate_access_count};
+}
+
+static access_list admin_list(const dv_nginx_conf *conf)
+{
+    return (access_list){"admin", conf->admin_access, conf->admin_access_count};
+}
+
 static dv_result put_upstream_tls(const dv_nginx_conf *conf, dv_buf *out)
 {
     return dv_buf_append_printf(out,
@@ -362,10 +421,13 @@ static dv_result put_upstream_tls(const dv_nginx_conf *conf, dv_buf *out)
 }
 
 static dv_result put_gate(const dv_nginx_conf *conf, const dv_endpoint *listen, bool upstream_tls,
-                          dv_buf *out)
+                          dv_buf *out, dv_error *error)
 {
     unsigned answer = longest(conf, false, 300);
+    access_list access = gate_list(conf);
+    DV_TRY(put_geo(&access, out, error));
     DV_TRY(put_listen(listen, out));
+    DV_TRY(put_access(&access, out));
     DV_TRY(dv_buf_append_str(out, "        location / {\n"
                                   "            dvara gate;\n"
                                   "            proxy_pass $dvara_target;\n"
@@ -386,8 +448,11 @@ static dv_result put_gate(const dv_nginx_conf *conf, const dv_endpoint *listen, 
                                 longest(conf, true, 10), answer, answer);
 }
 
-static dv_result put_admin(const dv_nginx_conf *conf, const dv_endpoint *listen, dv_buf *out)
+static dv_result put_admin(const dv_nginx_conf *conf, const dv_endpoint *listen, dv_buf *out,
+                           dv_error *error)
 {
+    access_list access = admin_list(conf);
+    DV_TRY(put_geo(&access, out, error));
     DV_TRY(dv_buf_append_printf(out,
                                 "    upstream dvara_api {\n"
                                 "        server unix:%s/api.sock;\n"
@@ -395,6 +460,7 @@ static dv_result put_admin(const dv_nginx_conf *conf, const dv_endpoint *listen,
                                 "    }\n",
                                 conf->runtime_dir));
     DV_TRY(put_listen(listen, out));
+    DV_TRY(put_access(&access, out));
     DV_TRY(dv_buf_append_printf(out,
                                 "        location / {\n"
                                 "            dvara admin;\n"
@@ -439,9 +505,9 @@ static dv_result put_http(const dv_nginx_conf *conf, dv_buf *out, dv_error *erro
                                 "    dvara_counters %s;\n",
                                 conf->runtime_dir, conf->spool_dir, conf->counters));
     DV_TRY(put_upstreams(conf, &upstream_tls, out, error));
-    DV_TRY(put_gate(conf, &gate, upstream_tls, out));
+    DV_TRY(put_gate(conf, &gate, upstream_tls, out, error));
     if (conf->admin_listen != NULL) {
-        DV_TRY(put_admin(conf, &admin, out));
+        DV_TRY(put_admin(conf, &admin, out, error));
     }
     return dv_buf_append_str(out, "}\n");
 }

@@ -45,11 +45,21 @@ typedef struct dv_nginx_upstream {
     unsigned answer_timeout_s;  /* between two reads of an answer; 0: 300; the same */
 } dv_nginx_upstream;
 
+/* Who may connect: the first entry that holds the address decides; no entry does: allowed. */
+typedef struct dv_nginx_access {
+    bool allow;
+    const char *source; /* "10.0.0.0/8", "2001:db8::/32" or "all" */
+} dv_nginx_access;
+
 /* What nginx.conf is made from. Every path is absolute, of printable ASCII without quotes, `\`,
  * `$`, `;`, `{`, `}`; all strings are borrowed for the call. */
 typedef struct dv_nginx_conf {
     const char *gate_listen;            /* URL, see above */
     const char *admin_listen;           /* URL; NULL: no admin listener */
+    const dv_nginx_access *gate_access; /* by address; may be NULL */
+    size_t gate_access_count;
+    const dv_nginx_access *admin_access;
+    size_t admin_access_count;
     const dv_nginx_upstream *upstreams; /* at least one */
     size_t upstream_count;
     const char *upstream_ca;          /* PEM bundle for https upstreams; NULL: Debian's */
@@ -72,6 +82,7 @@ typedef struct dv_nginx_conf {
     uint64_t body_max; /* bytes, the largest body_limit of any route; 0: the default */
 } dv_nginx_conf;
 
-/* Appends the whole text of nginx.conf to out (its maximum should be DV_NGINX_CONF_MAX).
+/* Appends the whole text of nginx.conf to out (its maximum should be DV_NGINX_CONF_MAX, and 50
+ * bytes for each entry of access).
  * Errors: DV_ERR_INVALID with a message that names the parameter. */
 dv_must dv_result dv_nginx_conf_render(const dv_nginx_conf *conf, dv_buf *out, dv_error *error);

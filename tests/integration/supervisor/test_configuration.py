@@ -121,3 +121,27 @@ def test_tls_13_only(make):
     plain = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     plain.request("GET", "/v1/models")
     assert plain.getresponse().status == 400
+
+
+def from_address(dvara, key, source):
+    """A chat from another address of this machine."""
+    host, port = dvara.listen.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10, source_address=(source, 0))
+    connection.request("POST", "/v1/chat/completions", BODY,
+                       {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+    return connection.getresponse().status
+
+
+def test_firewall_rules_hold_for_the_gates_own_port(make):
+    dvara = make()
+    port = dvara.listen.rsplit(":", 1)[1]
+    dvara.configure("networks: {bad: [127.0.0.2, 127.1.0.0/16]}\nfirewall_rules:\n"
+                    f"  - {{name: no, port: {port}, protocol: tcp, source: bad, action: deny}}\n"
+                    "  - {name: rest, port: \"*\", protocol: \"*\", source: \"*\", action: deny}\n")
+    dvara.up()
+    key = dvara.key()
+    assert from_address(dvara, key, "127.0.0.1") == 200
+    assert from_address(dvara, key, "127.0.0.2") == 403
+    assert from_address(dvara, key, "127.1.2.3") == 403
+    assert from_address(dvara, "nonsense", "127.1.2.3") == 403
+    assert "not filtered yet" in dvara.log()

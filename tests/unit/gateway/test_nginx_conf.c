@@ -125,6 +125,30 @@ static void expect(const dv_nginx_conf *conf, const char *wanted, bool there)
     }
 }
 
+/* Neighbours that say the same share a block; nothing but addresses gets through. */
+static void test_access(void **state)
+{
+    static const dv_nginx_access rules[] = {
+        {true, "10.0.0.0/8"}, {true, "2001:db8::/32"}, {false, "all"}};
+    static const dv_nginx_access bad[] = {{true, "10.0.0.1; } evil {"}};
+    dv_auto(buf) dv_buf out = dv_buf_init(DV_NGINX_CONF_MAX);
+    dv_nginx_conf conf = plain();
+    (void)state;
+    conf.gate_access = rules;
+    conf.gate_access_count = DV_ARRAY_LEN(rules);
+    expect(&conf,
+           "geo $dvara_gate_0 {\n        default 0;\n        10.0.0.0/8 1;\n"
+           "        2001:db8::/32 1;\n    }\n    geo $dvara_gate_2 {\n        default 0;\n"
+           "        0.0.0.0/0 1;\n        ::/0 1;\n    }\n",
+           true);
+    expect(&conf, "if ($dvara_gate_0) { break; }\n        if ($dvara_gate_2) { return 403; }\n",
+           true);
+    expect(&conf, "dvara_admin_", false);
+    conf.gate_access = bad;
+    conf.gate_access_count = 1;
+    assert_int_equal(dv_nginx_conf_render(&conf, &out, NULL), DV_ERR_INVALID);
+}
+
 static void test_renders(void **state)
 {
     dv_nginx_conf conf = plain();
@@ -202,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_upstreams),
         cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_access),
         cmocka_unit_test(test_renders),
         cmocka_unit_test(test_refuses_what_could_inject),
     };
