@@ -170,7 +170,7 @@ def test_another_callers_placeholder_is_not_restored(gate, upstream, key):
 
 def test_the_admin_listener_wants_a_credential_and_a_role(gate, key):
     admin = gate.json("status")["admin"]
-    for path in ("/v1/users", "/v1/apikeys", "/v1/audit/events"):
+    for path in ("/v1/users", "/v1/api-keys", "/v1/audit/events"):
         assert call(admin, path=path, method="GET", body=None)[0] == 401
         assert call(admin, path=path, method="GET", body=None, key=key)[0] == 403
         spoofed = {"X-Dvara-Caller": 'Local::"root"', "X-Forwarded-User": "admin"}
