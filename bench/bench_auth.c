@@ -118,19 +118,27 @@ static dv_decision ask(bench *b, const char *key, bool authorize)
     return authorize ? verdict.decision : (found == DV_OK ? DV_ALLOW : DV_DENY);
 }
 
+/* Of this process: other work on the machine does not count. */
+static dv_time cpu_time(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (dv_time)spent.tv_sec * DV_SECOND + spent.tv_nsec;
+}
+
 /* Nanoseconds a question: the median of the rounds. */
 static double measure(bench *b, bool authorize, dv_decision expected)
 {
     double rounds[ROUNDS];
     for (int r = 0; r < ROUNDS; r++) {
-        dv_time start = dv_time_monotonic();
+        dv_time start = cpu_time();
         for (uint32_t i = 0; i < ASKED; i++) {
             if (ask(b, b->keys[i], authorize) != expected) {
                 fprintf(stderr, "bench_auth: a wrong answer\n");
                 exit(1);
             }
         }
-        rounds[r] = (double)(dv_time_monotonic() - start) / ASKED;
+        rounds[r] = (double)(cpu_time() - start) / ASKED;
     }
     for (int i = 1; i < ROUNDS; i++) {
         for (int j = i; j > 0 && rounds[j] < rounds[j - 1]; j--) {

@@ -13,19 +13,23 @@ enum {
     SUSPENDED = 2,
 };
 
+/* What may stand in a name: 2 anywhere, 1 anywhere but first. A table, because the gate asks for
+ * every name of a record. */
+static const uint8_t NAME_BYTES[256] = {
+    ['a' ... 'z'] = 2, ['A' ... 'Z'] = 2, ['0' ... '9'] = 2, ['.'] = 1,
+    ['_'] = 1,         ['@'] = 1,         ['-'] = 1,
+};
+
 bool dv_auth_name_ok(dv_slice name)
 {
     if (name.len == 0 || name.len > DV_LIMIT_NAME) {
         return false;
     }
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && (i == 0 || c == '\0' || strchr("._@-", c) == NULL)) {
-            return false;
-        }
+    bool ok = NAME_BYTES[name.ptr[0]] == 2;
+    for (size_t i = 1; i < name.len; i++) {
+        ok &= NAME_BYTES[name.ptr[i]] != 0;
     }
-    return true;
+    return ok;
 }
 
 bool dv_auth_permission_ok(dv_slice permission)
@@ -49,17 +53,26 @@ const char *dv_principal_type_name(dv_principal_type type)
     return type == DV_PRINCIPAL_USER ? "User" : "Service";
 }
 
+static void put_bytes(char *out, size_t *at, const void *bytes, size_t len)
+{
+    memcpy(out + *at, bytes, len);
+    *at += len;
+}
+
+/* By hand: printf would cost a tenth of the whole check of a key. */
 dv_result dv_entity_text(const char *type, dv_slice name, char out[DV_ENTITY_TEXT_MAX],
                          dv_slice *ret_text)
 {
-    if (!dv_auth_name_ok(name)) {
+    size_t len = 0;
+    size_t type_len = strlen(type);
+    if (!dv_auth_name_ok(name) || type_len + name.len + 5 > DV_ENTITY_TEXT_MAX) {
         return DV_ERR_INVALID;
     }
-    int len = snprintf(out, DV_ENTITY_TEXT_MAX, "%s::\"%.*s\"", type, DV_SLICE_ARGS(name));
-    if (len < 0 || len >= DV_ENTITY_TEXT_MAX) {
-        return DV_ERR_TOO_LARGE;
-    }
-    *ret_text = dv_slice_of(out, (size_t)len);
+    put_bytes(out, &len, type, type_len);
+    put_bytes(out, &len, "::\"", 3);
+    put_bytes(out, &len, name.ptr, name.len);
+    put_bytes(out, &len, "\"", 2);
+    *ret_text = dv_slice_of(out, len - 1);
     return DV_OK;
 }
 
