@@ -71,6 +71,7 @@ static pid_t in_child(child_fn run, const char *folder)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        alarm(120); /* whatever becomes of the test */
         _exit(run(folder));
     }
     return child;
