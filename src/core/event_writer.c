@@ -40,12 +40,32 @@ void dv_event_put_int(dv_event_writer *writer, int64_t value)
     dv_event_put(writer, digits + at, sizeof(digits) - at);
 }
 
-/* Most texts are plain ASCII: those are copied at once. */
+/* Whether all eight bytes are ASCII that JSON takes as it is. The high bit of a byte is set where
+ * it is no ASCII, below a space, or becomes zero when the quote or backslash is taken out of it;
+ * a borrow can only come from a byte that is refused anyway. */
+static bool word_is_plain(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t quote = word ^ (ones * '"');
+    uint64_t slash = word ^ (ones * '\\');
+    uint64_t bad = word | (word - ones * ' ') | (quote - ones) | (slash - ones);
+    return (bad & (ones << 7)) == 0;
+}
+
+/* Most texts are plain: those are copied at once. */
 static bool is_plain(dv_slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
+    uint64_t word;
+    size_t i = 0;
+    for (; i + sizeof(word) <= text.len; i += sizeof(word)) {
+        memcpy(&word, text.ptr + i, sizeof(word));
+        if (!word_is_plain(word)) {
+            return false;
+        }
+    }
+    for (; i < text.len; i++) {
         uint8_t byte = text.ptr[i];
-        if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') {
+        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\') {
             return false;
         }
     }

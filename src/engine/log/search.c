@@ -9,16 +9,18 @@
 #include <limits.h>
 #include <unistd.h>
 
-/* A row of the file: CRC-32C of the rest, version, earliest and latest time (ms), filter. */
+/* A row of the file: CRC-32C up to the filter, version, earliest and latest time (ms), CRC-32C of
+ * the filter, filter. Two sums, because most rows are passed over by their time alone. */
 enum {
     ROW_LEN = 1024,
     AT_CRC = 0,
     AT_VERSION = 4,
     AT_MIN = 8,
     AT_MAX = 16,
-    AT_FILTER = 24,
+    AT_FILTER_CRC = 24,
+    AT_FILTER = 32,
     ROW_VERSION = 1,
-    FILTER_BITS = (ROW_LEN - AT_FILTER) * 8, /* 8000: 31 a token when all 256 differ */
+    FILTER_BITS = (ROW_LEN - AT_FILTER) * 8, /* 31 a token when all 256 differ */
     FILTER_HASHES = 7,                       /* one false hit in a million or so */
 };
 
@@ -41,17 +43,31 @@ static void row_begin(row *r)
     dv_put_u64(r->bytes + AT_MIN, INT64_MAX);
 }
 
-static void row_end(row *r)
+static uint32_t head_crc(const row *r)
 {
-    dv_put_u32(r->bytes + AT_CRC,
-               dv_crc32c(0, dv_slice_of(r->bytes + AT_VERSION, ROW_LEN - AT_VERSION)));
+    return dv_crc32c(0, dv_slice_of(r->bytes + AT_VERSION, AT_FILTER - AT_VERSION));
 }
 
-static bool row_good(const row *r)
+static uint32_t filter_crc(const row *r)
+{
+    return dv_crc32c(0, dv_slice_of(r->bytes + AT_FILTER, ROW_LEN - AT_FILTER));
+}
+
+static void row_end(row *r)
+{
+    dv_put_u32(r->bytes + AT_FILTER_CRC, filter_crc(r));
+    dv_put_u32(r->bytes + AT_CRC, head_crc(r));
+}
+
+static bool head_good(const row *r)
 {
     return dv_get_u32(r->bytes + AT_VERSION) == ROW_VERSION &&
-           dv_get_u32(r->bytes + AT_CRC) ==
-               dv_crc32c(0, dv_slice_of(r->bytes + AT_VERSION, ROW_LEN - AT_VERSION));
+           dv_get_u32(r->bytes + AT_CRC) == head_crc(r);
+}
+
+static bool filter_good(const row *r)
+{
+    return dv_get_u32(r->bytes + AT_FILTER_CRC) == filter_crc(r);
 }
 
 /* The filter only prunes, so its key is no secret. */
@@ -175,7 +191,7 @@ static uint64_t count_good_rows(int fd, uint64_t wanted)
     uint64_t count = 0;
     while (count < wanted &&
            pread(fd, r.bytes, sizeof(r), (off_t)(count * sizeof(r))) == (ssize_t)sizeof(r) &&
-           row_good(&r)) {
+           head_good(&r) && filter_good(&r)) {
         count++;
     }
     return count;
@@ -288,17 +304,51 @@ static dv_result visit_match(void *data, uint64_t index, dv_slice entry)
     return find->visit(find->data, index, entry);
 }
 
-/* A row that is not there, or not good, says nothing. */
-static bool may_be_in(const finder *find, int fd, uint64_t bundle)
+enum { ROWS_AT_ONCE = 128 };
+
+/* The catalogue's rows, read some at a time. */
+typedef struct row_reader {
+    int fd; /* -1: there is no catalogue */
+    uint64_t first;
+    size_t count;
+    row rows[ROWS_AT_ONCE];
+} row_reader;
+
+static const row *read_row(row_reader *reader, uint64_t index)
 {
-    row r;
-    if (fd < 0 ||
-        pread(fd, r.bytes, sizeof(r), (off_t)(bundle * sizeof(r))) != (ssize_t)sizeof(r) ||
-        !row_good(&r)) {
+    if (index < reader->first || index >= reader->first + reader->count) {
+        ssize_t got = reader->fd < 0 ? 0
+                                     : pread(reader->fd, reader->rows, sizeof(reader->rows),
+                                             (off_t)(index * sizeof(row)));
+        reader->first = index;
+        reader->count = got <= 0 ? 0 : (size_t)got / sizeof(row);
+    }
+    return reader->count == 0 ? NULL : &reader->rows[index - reader->first];
+}
+
+/* A row that is not there, or not good, says nothing. */
+static bool may_be_in(const finder *find, const row *r)
+{
+    if (r == NULL || !head_good(r)) {
         return true;
     }
-    return (int64_t)dv_get_u64(r.bytes + AT_MAX) >= find->not_before &&
-           row_may_have(&r, find->hash);
+    if ((int64_t)dv_get_u64(r->bytes + AT_MAX) < find->not_before) {
+        return false;
+    }
+    return row_may_have(r, find->hash) || !filter_good(r);
+}
+
+static dv_result find_in_bundles(const char *folder, uint64_t size, row_reader *reader,
+                                 finder *find, dv_error *error)
+{
+    for (uint64_t bundle = 0; bundle * DV_TILE_WIDTH < size; bundle++) {
+        bool full = bundle_width(size, bundle) == DV_TILE_WIDTH;
+        if (!full || may_be_in(find, read_row(reader, bundle))) {
+            DV_TRY(dv_log_read(folder, size, bundle * DV_TILE_WIDTH, DV_TILE_WIDTH, visit_match,
+                               find, error));
+        }
+    }
+    return DV_OK;
 }
 
 dv_result dv_log_find(const char *folder, uint64_t size, dv_slice request_id, dv_entry_visit visit,
@@ -312,13 +362,14 @@ dv_result dv_log_find(const char *folder, uint64_t size, dv_slice request_id, dv
         return dv_error_set(error, DV_ERR_INVALID, "the request id is empty");
     }
     DV_TRY(catalogue_path(folder, path));
-    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    for (uint64_t bundle = 0; bundle * DV_TILE_WIDTH < size; bundle++) {
-        bool full = bundle_width(size, bundle) == DV_TILE_WIDTH;
-        if (!full || may_be_in(&find, fd, bundle)) {
-            DV_TRY(dv_log_read(folder, size, bundle * DV_TILE_WIDTH, DV_TILE_WIDTH, visit_match,
-                               &find, error));
-        }
+    dv_auto(free) row_reader *reader = malloc(sizeof(*reader));
+    if (reader == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
-    return DV_OK;
+    reader->count = 0;
+    reader->first = 0;
+    reader->fd = open(path, O_RDONLY | O_CLOEXEC);
+    dv_result result = find_in_bundles(folder, size, reader, &find, error);
+    dv_fd_close(&reader->fd);
+    return result;
 }

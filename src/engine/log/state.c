@@ -122,7 +122,7 @@ dv_result dv_log_state_parse(dv_slice text, dv_log_state *ret_state, dv_error *e
                                    "the log's state file is damaged in line %d", number);
         }
     }
-    if (!end || rest.len != 0) {
+    if (!end || rest.ptr == NULL || rest.len != 0) {
         return dv_error_set(error, DV_ERR_CORRUPT, "the log's state file is cut short");
     }
     return DV_OK;

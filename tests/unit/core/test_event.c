@@ -137,6 +137,26 @@ static void test_masked_is_modified(void **state)
     assert_true(contains(&out, "\"action_id\":4,"));
 }
 
+/* Every byte at every place of a word: escaped where JSON wants it, as it is elsewhere. */
+static void test_every_byte_at_every_place(void **state)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(DV_LIMIT_RECORD);
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t place = 0; place < 17; place++) {
+            dv_auto(buf) dv_buf wanted = dv_buf_init(256);
+            uint8_t text[17];
+            memset(text, 'a', sizeof(text));
+            text[place] = (uint8_t)byte;
+            dv_event_request request = small_request();
+            request.model = dv_slice_of(text, sizeof(text));
+            dv_buf_clear(&out);
+            assert_int_equal(dv_event_request_open(&out, &request), DV_OK);
+            assert_int_equal(dv_buf_append_json_string(&wanted, request.model), DV_OK);
+            assert_true(dv_slice_find(dv_buf_slice(&out), dv_buf_slice(&wanted)) >= 0);
+        }
+    }
+}
+
 static void test_sensitivity_by_path(void **state)
 {
     assert_int_equal(dv_event_sensitivity(DV_LIT("actor.user.name")), DV_SENSITIVITY_PERSONAL);
@@ -161,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_no_room_leaves_the_buffer_alone),
         cmocka_unit_test(test_room_that_is_there_is_used),
         cmocka_unit_test(test_masked_is_modified),
+        cmocka_unit_test(test_every_byte_at_every_place),
         cmocka_unit_test(test_sensitivity_by_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
