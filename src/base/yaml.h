@@ -47,6 +47,14 @@ dv_must dv_result dv_yaml_size(const dv_yaml *node, uint64_t max, uint64_t *ret_
 /* "90d", "5m" (base/clock.h). */
 dv_must dv_result dv_yaml_duration(const dv_yaml *node, int64_t *ret_nanoseconds, dv_error *error);
 
+/* DV_ERR_INVALID at the value's place (NULL: none), with a message of the caller's. */
+#define dv_yaml_refuse(node, error, ...)                                                           \
+    __extension__({                                                                                \
+        const dv_yaml *dv_yaml_node_ = (node);                                                     \
+        dv_error_set_at(error, DV_ERR_INVALID, dv_yaml_node_ == NULL ? 0 : dv_yaml_node_->line,    \
+                        dv_yaml_node_ == NULL ? 0 : dv_yaml_node_->column, __VA_ARGS__);           \
+    })
+
 /* Refuses a key that is not in the NULL-ended list with its line, and says which one is nearest;
  * refuses what is no map. */
 dv_must dv_result dv_yaml_check_keys(const dv_yaml *map, const char *const known[],

@@ -6,23 +6,11 @@
 #include "daemon/config_internal.h"
 #include "room/api/control/api_control.h"
 
-#include <stdarg.h>
-
 enum { DV_CONFIG_ARENA = 64 << 20 };
 
 /* The rest is read here, into the settings. */
 static const char *const own_keys[] = {"listen", "admin_listen", "upstream",       "workers",
                                        "tls",    "encryption",   "firewall_rules", "networks"};
-
-dv_result dv_config_error(const dv_yaml *node, dv_error *error, const char *format, ...)
-{
-    char message[DV_ERROR_MESSAGE_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column, "%s", message);
-}
 
 bool dv_config_one_of(const char *text, const char *const *list)
 {

@@ -20,8 +20,7 @@ struct dv_config {
 };
 
 /* DV_ERR_INVALID at the node's place. */
-dv_result dv_config_error(const dv_yaml *node, dv_error *error, const char *format, ...)
-    dv_printf(3, 4);
+#define dv_config_error(node, error, ...) dv_yaml_refuse(node, error, __VA_ARGS__)
 
 /* Is the text one of the NULL-ended list? */
 bool dv_config_one_of(const char *text, const char *const *list);

@@ -14,7 +14,8 @@ enum { DV_FIELD_MAX = 256 };
 
 /* Checks the value and fills in the defaults of absent fields of its objects. field comes with the
  * name of what is checked ("": the whole request). On an error it has the place ("roles.0") and
- * error says what is wrong there, without showing the value. Errors: DV_ERR_INVALID, DV_ERR_NO_MEMORY. */
+ * error says what is wrong there, without showing the value. Errors: DV_ERR_INVALID,
+ * DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_check_value(const dv_schema *schema, json_t *value, char field[DV_FIELD_MAX],
                                  dv_error *error);
 

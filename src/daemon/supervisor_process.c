@@ -236,6 +236,7 @@ static bool read_facts(pid_t pid, process_facts *ret_facts)
     long group = 0;
     long session = 0;
     unsigned long long started = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers */
     if (sscanf(close_mark + 1,
                " %c %ld %ld %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
                &state, &parent, &group, &session, &started) != 5) {
@@ -366,6 +367,7 @@ static dv_result end_noted(dv_slice line, dv_error *error)
     long group = 0;
     unsigned long long started = 0;
     snprintf(text, sizeof text, "%.*s", DV_SLICE_ARGS(line));
+    /* NOLINTNEXTLINE(cert-err34-c): we wrote these numbers */
     if (sscanf(text, "%ld %llu", &group, &started) != 2 || group <= 1) {
         return DV_OK;
     }

@@ -78,7 +78,10 @@ static dv_result result_of(int rc)
 
 static dv_result failed(dv_store *store, int rc, const char *step, dv_error *error)
 {
-    return dv_error_set(error, result_of(rc), "store: %s: %s", step, sqlite3_errmsg(store->db));
+    dv_result result = result_of(rc);
+    /* A step that should have ended otherwise has failed, too. */
+    result = result == DV_OK ? DV_ERR_INTERNAL : result;
+    return dv_error_set(error, result, "store: %s: %s", step, sqlite3_errmsg(store->db));
 }
 
 static dv_result run(dv_store *store, const char *sql, dv_error *error)

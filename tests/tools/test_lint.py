@@ -114,6 +114,7 @@ class Includes(unittest.TestCase):
 
     def test_generated_tables(self):
         self.assert_allowed("daemon/x.c", '"api/operations.h"')
+        self.assert_allowed("room/auth/control/x.c", '"api/operations.h"')
         self.assert_allowed("cli/x.c", '"api/commands.h"')
         self.assert_refused("room/auth/gate/x.c", '"api/operations.h"')
 

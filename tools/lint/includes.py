@@ -26,7 +26,7 @@ RANKS = {
 TOP_MAY_INCLUDE = {"gateway": {"gateway"}, "daemon": {"daemon", "gateway"}, "cli": {"cli", "daemon"}}
 
 # Made from api/*.yaml by tools/generate.
-GENERATED = {"api/operations.h": {"daemon"}, "api/commands.h": {"cli"}}
+GENERATED = {"api/operations.h": ["daemon/", "room/*/control/"], "api/commands.h": ["cli/"]}
 
 # What the request path must not reach: it would block, or link a database.
 NOT_ON_THE_REQUEST_PATH = re.compile(r"^(store/store\.h|room/[a-z_]+/control/.*|daemon/.*|cli/.*)$")
@@ -68,12 +68,16 @@ def is_gate(path):
     return path.startswith("gateway/") or re.match(r"^room/[^/]+/gate/", path) is not None
 
 
+def folder_problem(path, target, folders):
+    if any(folder_matches(path, folder) for folder in folders):
+        return None
+    return f"{target} belongs in src/{', src/'.join(folders)}"
+
+
 def system_problem(path, target):
     for header, folders in LIBRARIES:
         if header.match(target):
-            if any(folder_matches(path, folder) for folder in folders):
-                return None
-            return f"<{target}> belongs in src/{', src/'.join(folders)}"
+            return folder_problem(path, f"<{target}>", folders)
     if SYSTEM.match(target):
         return None
     return f"<{target}> is in no list: say in tools/lint/includes.py which folder it belongs to"
@@ -90,7 +94,7 @@ def project_problem(path, target):
         return f'"{target}" must be written with its folder below src/'
     here, there = path.split("/")[0], target.split("/")[0]
     if target in GENERATED:
-        return None if here in GENERATED[target] else f'"{target}" belongs to src/{", src/".join(GENERATED[target])}'
+        return folder_problem(path, f'"{target}"', GENERATED[target])
     if there not in RANKS:
         return f'"{target}" is in no layer'
     if RANKS[there] > RANKS[here]:

@@ -23,15 +23,15 @@ typedef struct dv_cedar_function {
 const dv_cedar_function *dv_cedar_function_find(dv_slice name);
 
 /* Set and tag methods, which need the evaluation (evaluate.c). */
-dv_result dv_cedar_run_contains(struct dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
-                                dv_cedar_value *ret_value);
-dv_result dv_cedar_run_contains_all(struct dv_cedar_evaluation *evaluation,
-                                    const dv_cedar_value *args, dv_cedar_value *ret_value);
-dv_result dv_cedar_run_contains_any(struct dv_cedar_evaluation *evaluation,
-                                    const dv_cedar_value *args, dv_cedar_value *ret_value);
-dv_result dv_cedar_run_is_empty(struct dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
-                                dv_cedar_value *ret_value);
-dv_result dv_cedar_run_has_tag(struct dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
-                               dv_cedar_value *ret_value);
-dv_result dv_cedar_run_get_tag(struct dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
-                               dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_contains(struct dv_cedar_evaluation *evaluation,
+                                        const dv_cedar_value *args, dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_contains_all(struct dv_cedar_evaluation *evaluation,
+                                            const dv_cedar_value *args, dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_contains_any(struct dv_cedar_evaluation *evaluation,
+                                            const dv_cedar_value *args, dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_is_empty(struct dv_cedar_evaluation *evaluation,
+                                        const dv_cedar_value *args, dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_has_tag(struct dv_cedar_evaluation *evaluation,
+                                       const dv_cedar_value *args, dv_cedar_value *ret_value);
+dv_must dv_result dv_cedar_run_get_tag(struct dv_cedar_evaluation *evaluation,
+                                       const dv_cedar_value *args, dv_cedar_value *ret_value);

@@ -255,7 +255,7 @@ static dv_result parse_set(dv_slice text, dv_cedar_policy_set *set, dv_error *er
 
     DV_TRY(dv_cedar_parser_advance(&parser));
     while (parser.token.kind != DV_CEDAR_TOKEN_END) {
-        dv_cedar_policy policy;
+        dv_cedar_policy policy = {0};
         DV_TRY(parse_policy(&parser, &policy));
         DV_TRY(name_policy(&parser, &policy, policies.count));
         DV_TRY(dv_cedar_list_add(set->arena, &policies, &policy, sizeof(policy)));

@@ -201,7 +201,8 @@ static void commands_of_our_own_are_checked_here(void **state)
     assert_int_equal(parse(f, "ping", "me", NULL), DV_OK);
     assert_ptr_equal(f->line.command->run, dv_command_ping);
     assert_int_equal(json_integer_value(json_object_get(f->line.params, "times")), 1);
-    assert_wrong(f, parse(f, "ping", "me", "--times", "6", NULL), "The field times must be at most 5.");
+    assert_wrong(f, parse(f, "ping", "me", "--times", "6", NULL),
+                 "The field times must be at most 5.");
     assert_wrong(f, parse(f, "ping", "123456789", NULL), "at most 8 characters");
 }
 

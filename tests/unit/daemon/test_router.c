@@ -281,7 +281,7 @@ static void refuses_bad_json(void **state)
         "",
         "{",
         "nul",
-        PET "}",
+        (PET "}"),
         "{\"name\":\"Tom\",\"kind\":\"cat\"} {}",
         "{\"name\":\"Tom\",\"name\":\"Tim\",\"kind\":\"cat\"}",
         "{\"name\":\"Tom\",\"n\\u0061me\":\"Tim\",\"kind\":\"cat\"}",

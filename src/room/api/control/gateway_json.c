@@ -2,21 +2,7 @@
 #include "base/caps.h"
 #include "room/api/control/internal.h"
 
-#include <stdarg.h>
-
 enum { DV_DEFAULTS_ARENA = 256 << 10 };
-
-dv_result dv_api_error_at(const dv_yaml *node, dv_error *error, const char *format, ...)
-{
-    char message[DV_ERROR_MESSAGE_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    int line = node == NULL ? 0 : node->line;
-    int column = node == NULL ? 0 : node->column;
-    return dv_error_set_at(error, DV_ERR_INVALID, line, column, "%s", message);
-}
 
 static bool is_name(const char *text)
 {

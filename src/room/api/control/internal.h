@@ -22,5 +22,4 @@ dv_must dv_result dv_api_names_json(const dv_yaml *list, const char *what, json_
                                     dv_error *error);
 
 /* "line 3: routes: " messages all look alike through this. */
-dv_result dv_api_error_at(const dv_yaml *node, dv_error *error, const char *format, ...)
-    dv_printf(3, 4);
+#define dv_api_error_at(node, error, ...) dv_yaml_refuse(node, error, __VA_ARGS__)
