@@ -76,7 +76,7 @@ static ngx_chain_t *make_link(dv_request *request, dv_slice text)
     }
     *buffer = (ngx_buf_t){.tag = stream_tag, .start = start, .end = start + room};
     buffer->pos = start;
-    buffer->last = ngx_cpymem(start, text.ptr, text.len);
+    buffer->last = text.len > 0 ? ngx_cpymem(start, text.ptr, text.len) : start;
     buffer->temporary = text.len > 0;
     buffer->flush = 1;
     return link;
