@@ -281,7 +281,8 @@ static void remove_partial(const dv_tree *tree, int level, uint64_t index)
 /* The partial forms of all tiles that became full between the two sizes. */
 static void remove_partials(const dv_tree *tree, uint64_t from, uint64_t to)
 {
-    for (int level = 0; level < DV_TILE_LEVELS; level++) {
+    /* A tile of the topmost level never becomes full: that would take 2^64 leaves. */
+    for (int level = 0; level < DV_TILE_LEVELS - 1; level++) {
         int shift = DV_TILE_HEIGHT * (level + 1);
         for (uint64_t i = from >> shift; i < to >> shift; i++) {
             remove_partial(tree, level, i);

@@ -44,6 +44,7 @@ class Control:
     """One instance in a temporary folder."""
 
     def __init__(self, folder):
+        self.program = BUILD / "dvara"
         self.folder = folder
         self.state = folder / "state"
         self.runtime = folder / "run"
@@ -96,7 +97,7 @@ class Control:
     def dvara(self, *words, stdin=None, **environment):
         """Runs the CLI; returns the finished process."""
         return subprocess.run(
-            [BUILD / "dvara", *words], input=stdin, capture_output=True, text=True, timeout=30,
+            [self.program, *words], input=stdin, capture_output=True, text=True, timeout=30,
             check=False, env={**KEPT, "DVARA_STATE": str(self.state), **environment})
 
     def json(self, *words):

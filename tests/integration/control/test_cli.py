@@ -9,8 +9,6 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import BUILD
-
 
 def test_overview_is_grouped_by_noun(control):
     result = control.dvara()
@@ -101,7 +99,7 @@ def test_lists_are_read_page_by_page_to_the_end(control):
 def test_table_is_plain_without_a_terminal_and_bold_on_one(control):
     assert "\033" not in control.dvara("user", "list").stdout
     master, slave = pty.openpty()
-    subprocess.run([BUILD / "dvara", "user", "list"], stdout=slave, check=True,
+    subprocess.run([control.program, "user", "list"], stdout=slave, check=True,
                    env={"DVARA_STATE": str(control.state), "PATH": os.environ["PATH"]})
     os.close(slave)
     assert b"\033[1mNAME" in os.read(master, 65536)
@@ -110,7 +108,7 @@ def test_table_is_plain_without_a_terminal_and_bold_on_one(control):
 
 def test_a_full_device_fails(control):
     with open("/dev/full", "w", encoding="utf-8") as full:
-        result = subprocess.run([BUILD / "dvara", "user", "list"], stdout=full, check=False,
+        result = subprocess.run([control.program, "user", "list"], stdout=full, check=False,
                                 stderr=subprocess.DEVNULL,
                                 env={"DVARA_STATE": str(control.state), "PATH": os.environ["PATH"]})
     assert result.returncode == 1
