@@ -169,6 +169,11 @@ static void run(bench *b)
     bench_row("auth.api_key.junk", measure(b, false, DV_DENY), "ns", 0);
 }
 
+static double seconds_since(dv_time start)
+{
+    return (double)(dv_time_monotonic() - start) / (double)DV_SECOND;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
 {
     (void)st, (void)type, (void)place;
@@ -186,7 +191,13 @@ int main(void)
     snprintf(path, sizeof(path), "%s/snapshot", folder);
     must(dv_snapshot_open_writer(path, &b.snapshot, NULL));
     must(dv_auth_gate_new(&b.gate));
+    dv_time start = dv_time_monotonic();
     fill(b.snapshot);
+    bench_row("store.snapshot.fill_million", seconds_since(start), "s", 0);
+    dv_snapshot_close(b.snapshot);
+    start = dv_time_monotonic();
+    must(dv_snapshot_open_writer(path, &b.snapshot, NULL));
+    bench_row("store.snapshot.check_million", seconds_since(start), "s", 0);
     run(&b);
     dv_auth_gate_free(b.gate);
     dv_snapshot_close(b.snapshot);

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -350,7 +351,7 @@ static void replaces_torn_files(void **state)
     damage_and_reopen(f, "data.mdb", 4096, 4096);
     off_t size = 0;
     /* Each page of the tree in turn; those of no commit may be junk without harm. */
-    for (off_t page = 2; page == 2 || page * 4096 < size; page += 5) {
+    for (off_t page = 2; page == 2 || page * 4096 < size; page++) {
         fill(f->writer);
         size = file_size(f);
         damage_and_reopen(f, "data.mdb", page * 4096, 4096);
@@ -446,6 +447,61 @@ static void open_readers_move_to_the_new_file(void **state)
     close(go_pipe[1]);
 }
 
+/* A file that may not grow is what a full disk is to LMDB: its writes fail. */
+static int fill_the_disk(const char *folder)
+{
+    dv_snapshot *writer = NULL;
+    dv_slice value;
+    uint8_t big[4000] = {1};
+    struct rlimit limit = {400 << 10, 400 << 10};
+    char key[16];
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+        dv_snapshot_open_writer(folder, &writer, NULL) != DV_OK ||
+        dv_snapshot_write_begin(writer, NULL) != DV_OK) {
+        return 1;
+    }
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "big%05d", i);
+        if (dv_snapshot_put(writer, DV_TABLE_CREDENTIALS, dv_slice_str(key),
+                            dv_slice_of(big, sizeof(big))) != DV_OK) {
+            return 2;
+        }
+    }
+    if (dv_snapshot_commit(writer, 2) == DV_OK) {
+        return 3;
+    }
+    /* The last commit stands, and small changes go on. */
+    if (dv_snapshot_begin(writer) != DV_OK ||
+        dv_snapshot_get(writer, DV_TABLE_CREDENTIALS, DV_LIT("big00001"), &value) !=
+            DV_ERR_NOT_FOUND ||
+        dv_snapshot_get(writer, DV_TABLE_CREDENTIALS, DV_LIT("Ab3dEf9h"), &value) != DV_OK) {
+        return 4;
+    }
+    dv_snapshot_end(writer);
+    if (dv_snapshot_write_begin(writer, NULL) != DV_OK ||
+        dv_snapshot_put(writer, DV_TABLE_CREDENTIALS, DV_LIT("small"), DV_LIT("x")) != DV_OK ||
+        dv_snapshot_commit(writer, 3) != DV_OK) {
+        return 5;
+    }
+    dv_snapshot_close(writer);
+    return 0;
+}
+
+static void a_full_disk_costs_only_the_commit(void **state)
+{
+    fixture *f = *state;
+    uint64_t sequence = 0;
+    put_one(f->writer, "Ab3dEf9h", "record", 1);
+    dv_snapshot_close(f->writer);
+    f->writer = NULL;
+    assert_int_equal(wait_for(in_child(fill_the_disk, f->folder)), 0);
+    assert_int_equal(dv_snapshot_open_writer(f->folder, &f->writer, NULL), DV_OK);
+    assert_value(f->writer, "Ab3dEf9h", "record");
+    assert_value(f->writer, "small", "x");
+    assert_int_equal(dv_snapshot_change_sequence(f->writer, &sequence), DV_OK);
+    assert_int_equal(sequence, 3);
+}
+
 static void holds_a_million_credentials(void **state)
 {
     fixture *f = *state;
@@ -495,6 +551,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_one_changed_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_file_cut_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(open_readers_move_to_the_new_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_costs_only_the_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(holds_a_million_credentials, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("store-snapshot", tests, NULL, NULL);
