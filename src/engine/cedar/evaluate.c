@@ -79,19 +79,30 @@ static dv_result evaluate_if(dv_cedar_evaluation *evaluation, const dv_cedar_nod
     return dv_cedar_evaluate(evaluation, &node->operands[condition ? 1 : 2], ret_value);
 }
 
-/* How many steps two values may take to compare. */
-static size_t size_of(const dv_cedar_value *value)
+/* Counts off what comparing the value with another takes at most, `times` times over. */
+static dv_result weigh(dv_cedar_evaluation *evaluation, const dv_cedar_value *value, size_t times)
 {
-    switch (value->type) {
-    case DV_CEDAR_STRING:
-    case DV_CEDAR_ENTITY:
-        return value->text.len / BYTES_PER_STEP;
-    case DV_CEDAR_SET:
-    case DV_CEDAR_RECORD:
-        return value->count;
-    default:
-        return 0;
+    bool text = value->type == DV_CEDAR_STRING || value->type == DV_CEDAR_ENTITY;
+
+    DV_TRY(dv_cedar_step(evaluation, (text ? 1 + value->text.len / BYTES_PER_STEP : 1) * times));
+    for (uint32_t i = 0; value->type == DV_CEDAR_SET && i < value->count; i++) {
+        DV_TRY(weigh(evaluation, &value->items[i], times));
     }
+    for (uint32_t i = 0; value->type == DV_CEDAR_RECORD && i < value->count; i++) {
+        DV_TRY(weigh(evaluation, &value->attrs[i].value, times));
+    }
+    return DV_OK;
+}
+
+/* Comparisons that a search among so many takes. */
+static size_t rounds(size_t count)
+{
+    size_t bits = 1;
+
+    for (; count > 1; count /= 2) {
+        bits++;
+    }
+    return bits;
 }
 
 static dv_result evaluate_pair(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
@@ -107,7 +118,7 @@ static dv_result evaluate_equal(dv_cedar_evaluation *evaluation, const dv_cedar_
     dv_cedar_value pair[2];
 
     DV_TRY(evaluate_pair(evaluation, node, pair));
-    DV_TRY(dv_cedar_step(evaluation, DV_MIN(size_of(&pair[0]), size_of(&pair[1]))));
+    DV_TRY(weigh(evaluation, &pair[0], pair[0].type == pair[1].type));
     bool equal = dv_cedar_compare(&pair[0], &pair[1]) == 0;
     *ret_value = dv_cedar_bool(equal == (node->kind == DV_CEDAR_NODE_EQUAL));
     return DV_OK;
@@ -374,6 +385,7 @@ static dv_result evaluate_set(dv_cedar_evaluation *evaluation, const dv_cedar_no
     }
     for (uint32_t i = 0; i < node->count; i++) {
         DV_TRY(dv_cedar_evaluate(evaluation, &node->operands[i], &items[i]));
+        DV_TRY(weigh(evaluation, &items[i], rounds(node->count)));
     }
     *ret_value = dv_cedar_set(items, node->count);
     return DV_OK;
@@ -486,7 +498,7 @@ dv_result dv_cedar_run_contains(dv_cedar_evaluation *evaluation, const dv_cedar_
     if (args[0].type != DV_CEDAR_SET) {
         return DV_ERR_INVALID;
     }
-    DV_TRY(dv_cedar_step(evaluation, size_of(&args[1])));
+    DV_TRY(weigh(evaluation, &args[1], rounds(args[0].count)));
     *ret_value = dv_cedar_bool(set_has(&args[0], &args[1]));
     return DV_OK;
 }
@@ -500,8 +512,8 @@ static dv_result find_element(dv_cedar_evaluation *evaluation, const dv_cedar_va
     if (args[0].type != DV_CEDAR_SET || args[1].type != DV_CEDAR_SET) {
         return DV_ERR_INVALID;
     }
-    DV_TRY(dv_cedar_step(evaluation, args[1].count));
     for (uint32_t i = 0; i < args[1].count && !found; i++) {
+        DV_TRY(weigh(evaluation, &args[1].items[i], rounds(args[0].count)));
         found = set_has(&args[0], &args[1].items[i]) == wanted;
     }
     *ret_found = found;

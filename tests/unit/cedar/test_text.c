@@ -237,6 +237,31 @@ static void bounds_steps(void **unused)
     world_end(&w);
 }
 
+/* Little text can compare much data: what lies in the values counts. */
+static void bounds_steps_over_data(void **unused)
+{
+    enum { INNER = 1000 };
+    static dv_cedar_value inner[INNER];
+    dv_cedar_attr attr = {DV_LIT("big"), {0}};
+    dv_cedar_value context, one[1];
+    dv_auto(free) char *text = repeat(WHEN "true", " && context.big == context.big",
+                                      2 * DV_LIMIT_CEDAR_STEPS / INNER, " };");
+    world w = world_new(text);
+    dv_cedar_request request = {DV_LIT("U::\"u\""), DV_LIT("Action::\"a\""), DV_LIT("R::\"r\""),
+                                &context};
+    dv_cedar_answer answer;
+
+    for (int i = 0; i < INNER; i++) {
+        inner[i] = dv_cedar_long(i);
+    }
+    one[0] = dv_cedar_set(inner, INNER);
+    attr.value = dv_cedar_set(one, 1);
+    assert_int_equal(dv_cedar_record(&attr, 1, &context), DV_OK);
+    assert_int_equal(dv_cedar_decide(w.set, &request, know_nothing, NULL, w.arena, &answer),
+                     DV_ERR_TOO_LARGE);
+    world_end(&w);
+}
+
 static void fails_closed_without_memory(void **unused)
 {
     world w =
@@ -285,6 +310,7 @@ int main(void)
         cmocka_unit_test(bounds_depth),
         cmocka_unit_test(bounds_text_names_and_annotations),
         cmocka_unit_test(bounds_steps),
+        cmocka_unit_test(bounds_steps_over_data),
         cmocka_unit_test(fails_closed_without_memory),
         cmocka_unit_test(takes_every_blank),
         cmocka_unit_test(words_are_names_where_they_may),
