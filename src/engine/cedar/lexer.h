@@ -30,8 +30,8 @@ typedef struct dv_cedar_lexer {
 dv_must dv_result dv_cedar_lex(dv_cedar_lexer *lexer, dv_cedar_token *ret_token);
 
 /* Sets the error with the place of that offset. Returns DV_ERR_INVALID. */
-dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const char *format, ...)
-    dv_printf(3, 4);
+dv_must dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const char *format,
+                                    ...) dv_printf(3, 4);
 
 /* Reads the escapes of a string token. In a pattern the text is cut at its wildcards: n of them
  * give n + 1 pieces; in any other string there is one piece. Errors: DV_ERR_INVALID,

@@ -25,7 +25,7 @@ dv_must dv_result dv_cedar_parser_accept(dv_cedar_parser *parser, const char *te
 dv_must dv_result dv_cedar_parser_expect(dv_cedar_parser *parser, const char *text);
 
 /* An error at the next token. Returns DV_ERR_INVALID. */
-dv_result dv_cedar_parser_error(const dv_cedar_parser *parser, const char *expected);
+dv_must dv_result dv_cedar_parser_error(const dv_cedar_parser *parser, const char *expected);
 
 /* Path and, behind it, "::" and a string: ret_uid.len is 0 when the path stands alone. */
 dv_must dv_result dv_cedar_parse_path(dv_cedar_parser *parser, dv_slice *ret_path,
