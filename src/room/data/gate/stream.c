@@ -10,7 +10,10 @@
  * 2. Text of a channel goes out in order and once.
  * 3. After a denial only the error event goes out, whatever comes in. */
 
-enum { EVENT_ARENA = 64 << 20 };
+enum {
+    EVENT_ARENA = 64 << 20,               /* bytes of one event's work */
+    TEXT_MAX = DV_LIMIT_STREAM_EVENT * 8, /* what one event's text may become */
+};
 
 /* ---- channels ---- */
 
@@ -164,7 +167,7 @@ static bool denied(const dv_data_stream *stream)
 /* Writes an event of our own with the text of a channel. */
 static dv_result write_alone(dv_data_stream *stream, const dv_channel *channel, dv_slice text)
 {
-    dv_auto(buf) dv_buf data = dv_buf_init(DV_LIMIT_STREAM_EVENT * 8);
+    dv_auto(buf) dv_buf data = dv_buf_init(TEXT_MAX);
     dv_slice escaped;
     if (stream->format == DV_STREAM_TEXT) {
         return dv_sse_write(stream->out, (dv_slice){NULL, 0}, text);
@@ -200,7 +203,7 @@ static dv_result flush(dv_data_stream *stream, const dv_stream_event *event)
         if (!dv_window_holds(&channel->window)) {
             continue;
         }
-        dv_auto(buf) dv_buf text = dv_buf_init(DV_LIMIT_STREAM_EVENT * 8);
+        dv_auto(buf) dv_buf text = dv_buf_init(TEXT_MAX);
         DV_TRY(dv_window_take(&channel->window, &stream->pass, channel->place, true, &text));
         if (denied(stream)) {
             return DV_OK;
@@ -223,7 +226,7 @@ static dv_result flush_all(dv_data_stream *stream)
 static dv_result take_delta(dv_data_stream *stream, dv_stream_event *event, const dv_delta *delta,
                             dv_data_edits *edits)
 {
-    dv_auto(buf) dv_buf text = dv_buf_init(DV_LIMIT_STREAM_EVENT * 8);
+    dv_auto(buf) dv_buf text = dv_buf_init(TEXT_MAX);
     dv_channel *channel = delta->channel;
     const dv_json_token *token = &event->json.tokens[delta->token];
     dv_slice piece;
@@ -303,7 +306,7 @@ static dv_result on_plain_event(dv_data_stream *stream, dv_slice name, dv_slice 
     if (result == DV_OK && is_container(&event.json)) {
         return pass_event(stream, &event);
     }
-    dv_auto(buf) dv_buf text = dv_buf_init(DV_LIMIT_STREAM_EVENT * 8);
+    dv_auto(buf) dv_buf text = dv_buf_init(TEXT_MAX);
     dv_channel *channel = NULL;
     if (!dv_utf8_valid(data)) {
         return DV_ERR_INVALID;
