@@ -59,18 +59,12 @@ static dv_result find_programs(char ret_folder[PATH_MAX], dv_error *error)
                         "dvarad is neither in %s nor in %s/../libexec/dvara", folder, folder);
 }
 
-/* --config, or dvara.yaml in the state directory. ret_path "": none. */
-static dv_result find_config(const dv_cli *cli, const char *said, char ret_path[PATH_MAX],
+/* --config, which must be there, or dvara.yaml in the state directory, which may come later. */
+static dv_result find_config(const char *state, const char *said, char ret_path[PATH_MAX],
                              dv_error *error)
 {
-    char path[PATH_MAX];
     if (said == NULL) {
-        DV_TRY(dv_path_join(cli->state_dir, "dvara.yaml", path));
-        if (access(path, F_OK) != 0) {
-            ret_path[0] = '\0';
-            return DV_OK;
-        }
-        said = path;
+        return dv_path_join(state, "dvara.yaml", ret_path);
     }
     if (realpath(said, ret_path) == NULL) {
         return dv_error_set(error, DV_ERR_NOT_FOUND, "%s: %s", said, strerror(errno));
@@ -261,13 +255,14 @@ int dv_command_up(dv_cli *cli, const json_t *params)
     char state[PATH_MAX];
     dv_error error = {0};
     if (find_programs(programs, &error) != DV_OK ||
-        find_config(cli, text_param(params, "config"), config, &error) != DV_OK ||
-        absolute_state(cli, state, &error) != DV_OK) {
+        absolute_state(cli, state, &error) != DV_OK ||
+        find_config(state, text_param(params, "config"), config, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
     const dv_up_options options = {
         .state_dir = state,
-        .config = config[0] == '\0' ? NULL : config,
+        .config = config,
+        .config_optional = text_param(params, "config") == NULL,
         .listen = text_param(params, "listen"),
         .admin_listen = text_param(params, "admin_listen"),
         .upstream = text_param(params, "upstream"),

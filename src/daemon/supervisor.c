@@ -109,7 +109,7 @@ typedef struct supervisor {
 /* "dvara.yaml:7: message" where there is a line. */
 static void error_text(const supervisor *s, const dv_error *error, char *out, size_t size)
 {
-    if (error->line > 0 && s->options->config != NULL) {
+    if (error->line > 0) {
         snprintf(out, size, "%s:%d: %s", s->options->config, error->line, error->message);
     } else {
         snprintf(out, size, "%s", error->message);
@@ -162,9 +162,7 @@ static json_t *status_json(const supervisor *s)
     if (s->site.fingerprint[0] != '\0') {
         json_object_set_new(status, "certificate_sha256", json_string(s->site.fingerprint));
     }
-    if (s->options->config != NULL) {
-        json_object_set_new(status, "config", json_string(s->options->config));
-    }
+    json_object_set_new(status, "config", json_string(s->options->config));
     return status;
 }
 
@@ -477,13 +475,30 @@ static void reap(supervisor *s)
 
 /* ---- Reload ---- */
 
+/* A file in the state directory could be put there by dvarad, which owns that folder. */
+static dv_result check_owner(const char *path, dv_error *error)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid()) {
+        return dv_error_set(error, DV_ERR_FORBIDDEN,
+                            "%s must be a file that belongs to the user who started Dvara", path);
+    }
+    return DV_OK;
+}
+
 /* The file as it is now, read once: what is checked is what is put into force. */
 static dv_result read_config(const supervisor *s, dv_buf *text, dv_config **ret_config,
                              dv_error *error)
 {
+    const char *path = s->options->config;
+    bool optional = s->options->config_optional;
     *text = dv_buf_init(DV_LIMIT_CONFIG);
-    if (s->options->config != NULL) {
-        DV_TRY(dv_file_read(s->options->config, text, error));
+    if (!optional || access(path, F_OK) == 0) {
+        DV_TRY(optional ? check_owner(path, error) : DV_OK);
+        DV_TRY(dv_file_read(path, text, error));
     }
     return dv_config_parse(dv_buf_slice(text), ret_config, error);
 }

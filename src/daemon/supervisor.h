@@ -20,7 +20,8 @@
 /* What `dvara up` was told. Strings are borrowed for the run; NULL: not said. */
 typedef struct dv_up_options {
     const char *state_dir;
-    const char *config; /* absolute */
+    const char *config;   /* absolute */
+    bool config_optional; /* no such file means all defaults */
     const char *listen;
     const char *admin_listen;
     const char *upstream;

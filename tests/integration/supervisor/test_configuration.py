@@ -65,6 +65,17 @@ def test_reload_takes_the_new_configuration(make):
     assert dvara.ask(key) == 404
 
 
+def test_a_file_in_the_state_directory_is_found(dvara):
+    key = dvara.key()
+    assert dvara.ask(key) == 200
+    (dvara.state / "dvara.yaml").write_text("routes: [{name: other, path: /other}]\n")
+    dvara.good("reload")
+    assert dvara.ask(key) == 404
+    (dvara.state / "dvara.yaml").unlink()
+    dvara.good("reload")
+    assert dvara.ask(key) == 200
+
+
 def test_reload_drops_no_request(make):
     dvara = make()
     dvara.configure("limits: {key: [], user: [], address: []}\n")

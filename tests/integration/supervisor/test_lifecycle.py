@@ -249,3 +249,11 @@ def test_as_an_ordinary_user(make):
     assert dvara.state.stat().st_mode & 0o777 == 0o700
     os.kill(dvara.pid("nginx"), signal.SIGKILL)
     wait_until(dvara.ready, 15, "nginx is back")
+
+
+@ROOT_ONLY
+def test_a_configuration_that_another_user_put_there_is_refused(dvara):
+    planted = dvara.state / "dvara.yaml"
+    planted.write_text("workers: 1\n")
+    os.chown(planted, dvara.state.stat().st_uid, -1)
+    assert "belongs to the user" in dvara.refused("reload")
