@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users, roles and keys: what a command changes, the very next request feels, in every worker."""
+import json
+import os
+import signal
+
+import pytest
+
+from conftest import wait_until
+
+WORKERS = 3
+TRIES = 12  # enough connections to meet every worker
+
+
+@pytest.fixture
+def dvara(make):
+    made = make()
+    made.up("--workers", WORKERS)
+    return made
+
+
+def statuses(dvara, key):
+    return {dvara.ask(key) for _ in range(TRIES)}
+
+
+def new_key(dvara, *words):
+    made = dvara.json("apikey", "create", *words)
+    return made["id"], made["secret"]
+
+
+def test_revocation_is_felt_by_the_next_request_of_every_worker(dvara):
+    dvara.key()
+    for _ in range(5):
+        name, key = new_key(dvara, "--user", "alice")
+        assert statuses(dvara, key) == {200}
+        dvara.good("apikey", "revoke", name)
+        assert statuses(dvara, key) == {401}
+
+
+def test_suspension_and_deletion(dvara):
+    key = dvara.key()
+    dvara.good("user", "suspend", "alice")
+    assert statuses(dvara, key) == {401}
+    dvara.good("user", "activate", "alice")
+    assert statuses(dvara, key) == {200}
+    dvara.good("user", "delete", "alice")
+    assert statuses(dvara, key) == {401}
+    dvara.good("user", "create", "--name", "alice")
+    dvara.good("role", "assign", "--user", "alice", "--role", "model_user")
+    assert statuses(dvara, key) == {401}
+
+
+def test_roles_by_group_and_inheritance(dvara):
+    dvara.good("group", "create", "--name", "research")
+    dvara.good("group", "create", "--name", "vision", "--groups", "research")
+    dvara.good("user", "create", "--name", "bob", "--groups", "vision")
+    dvara.good("role", "create", "--name", "scientist", "--permissions", "read_data",
+               "--inherits", "model_user")
+    _, key = new_key(dvara, "--user", "bob")
+    assert statuses(dvara, key) == {403}
+    dvara.good("role", "assign", "--group", "research", "--role", "scientist")
+    assert statuses(dvara, key) == {200}
+    access = dvara.json("access", "audit", "--user", "bob")
+    assert {"permission": "use_model", "role": "model_user", "policy": "role:model_user",
+            "way": "group vision > group research > role scientist > role model_user"
+            } in access["permissions"]
+    dvara.good("group", "remove-member", "research", "--group", "vision")
+    assert statuses(dvara, key) == {403}
+    assert "circle" in dvara.refused("group", "add-member", "vision", "--group", "vision")
+
+
+def test_rotation_has_two_live_secrets(dvara):
+    first = dvara.key()
+    name = first.split("_")[1]
+    second = dvara.json("apikey", "rotate", name, "--overlap", "1h")["secret"]
+    assert statuses(dvara, first) == statuses(dvara, second) == {200}
+    third = dvara.json("apikey", "rotate", name, "--overlap", "0s")["secret"]
+    assert statuses(dvara, first) == statuses(dvara, second) == {401}
+    assert statuses(dvara, third) == {200}
+
+
+def test_expiry_and_scopes(dvara):
+    dvara.key()
+    _, short = new_key(dvara, "--user", "alice", "--expires", "2s")
+    _, narrow = new_key(dvara, "--user", "alice", "--scopes", "view_metrics")
+    _, right = new_key(dvara, "--user", "alice", "--scopes", "use_model,view_metrics")
+    assert dvara.ask(short) == 200
+    assert statuses(dvara, narrow) == {403}
+    assert statuses(dvara, right) == {200}
+    wait_until(lambda: dvara.ask(short) == 401, 5, "the key has expired")
+
+
+def test_rbac_of_the_file(make):
+    dvara = make()
+    dvara.configure("rbac: {roles: {caller: {permissions: [use_model]}}}\n")
+    dvara.up("--workers", WORKERS)
+    dvara.good("user", "create", "--name", "carol")
+    dvara.good("role", "assign", "--user", "carol", "--role", "caller")
+    _, key = new_key(dvara, "--user", "carol")
+    assert statuses(dvara, key) == {200}
+    assert "dvara.yaml" in dvara.refused("role", "delete", "caller")
+    assert "dvara.yaml" in dvara.refused("role", "update", "caller", "--permissions", "x")
+    dvara.configure("rbac: {roles: {caller: {permissions: [view_metrics]}}}\n")
+    dvara.good("reload")
+    assert statuses(dvara, key) == {403}
+    dvara.configure("rbac: {roles: {}}\n")
+    dvara.good("reload")
+    assert "caller" not in dvara.good("role", "list")
+
+
+def test_last_use_is_told_within_a_batch(dvara):
+    key = dvara.key()
+    name = key.split("_")[1]
+    assert dvara.json("apikey", "show", name)["last_used"] is None
+    assert dvara.ask(key) == 200
+    wait_until(lambda: dvara.json("apikey", "show", name)["last_used"], 20, "last use is written")
+
+
+def test_acknowledged_changes_outlive_a_killed_control_plane(dvara):
+    key = dvara.key()
+    name = key.split("_")[1]
+    for round_ in range(3):
+        other, secret = new_key(dvara, "--user", "alice", "--name", f"round {round_}")
+        pid = dvara.pid("dvarad")
+        os.kill(pid, signal.SIGKILL)
+        assert dvara.ask(secret) == 200  # the gate needs no control plane
+        wait_until(lambda: dvara.ready() and dvara.pid("dvarad") != pid, 15, "dvarad is back")
+        assert dvara.ask(secret) == 200
+        dvara.good("apikey", "revoke", other)
+        assert statuses(dvara, secret) == {401}
+    dvara.good("apikey", "revoke", name)
+    assert statuses(dvara, key) == {401}
+
+
+@pytest.mark.parametrize("damage", ["junk", "gone", "header"])
+def test_a_damaged_snapshot_is_replaced_under_running_workers(dvara, damage):
+    """Workers hold the old file open; they must come over, or they would never see a revocation."""
+    key = dvara.key()
+    name = key.split("_")[1]
+    assert statuses(dvara, key) == {200}
+    snapshot = (dvara.state / "runtime").resolve() / "snapshot"
+    pid = dvara.pid("dvarad")
+    if damage == "junk":
+        (snapshot / "junk").write_bytes(b"\xa5" * 65536)
+        (snapshot / "junk").rename(snapshot / "data.mdb")
+    elif damage == "gone":
+        (snapshot / "data.mdb").unlink()
+    else:
+        with open(snapshot / "header", "r+b") as header:
+            header.write(b"\xa5" * 16)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: dvara.ready() and dvara.pid("dvarad") != pid, 20, "dvarad is back")
+    wait_until(lambda: dvara.ask(key) == 200, 10, "the gate serves again")
+    assert statuses(dvara, key) == {200}
+    dvara.good("apikey", "revoke", name)
+    assert statuses(dvara, key) == {401}
+
+
+def test_first_admins_key_works_and_is_private(dvara):
+    path = dvara.state / "admin-credentials"
+    assert path.stat().st_mode & 0o777 == 0o600
+    values = dict(line.split("=", 1) for line in path.read_text().splitlines()
+                  if not line.startswith("#"))
+    assert values["DVARA_USER"] == "admin"
+    assert dvara.ask(values["DVARA_API_KEY"]) == 200
+    assert values["DVARA_API_KEY"] not in dvara.log()
+
+
+def test_secrets_are_nowhere_in_the_state(dvara):
+    secret = dvara.key()
+    dvara.ask(secret)
+    dvara.good("down")
+    random = secret.split("_")[2].encode()
+    for path in dvara.state.rglob("*"):
+        if path.is_file():
+            assert random not in path.read_bytes(), path
+    assert json.loads(dvara.run("audit", "verify", "--output", "json").stdout)["ok"]
