@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from gateway_tools import read_answer
+
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 CHAT = "/v1/chat/completions"
 TURN = [{"role": "user", "content": "hi"}]
@@ -232,7 +234,6 @@ def test_requests_in_a_row_on_one_connection(gate, upstream):
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             ).encode() + body
     bad = good.replace(b"Bearer dvk", b"Bearer xvk")
-    from conftest import read_answer
     with gate.connect() as connection:
         connection.sendall(good + bad + good + bad)
         stream = connection.makefile("rb")

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, CONFIG, PERMIT, free_port, read_answer
+from gateway_tools import CONFIG, PERMIT
 
 CHAT = "/v1/chat/completions"
 
