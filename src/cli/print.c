@@ -70,7 +70,8 @@ static dv_result append_dump(dv_buf *out, const json_t *value)
 /* One value as a cell: text as it is, lists with commas, all else as JSON. */
 static dv_result append_cell(dv_buf *out, const json_t *value)
 {
-    if (value == NULL || json_is_null(value)) {
+    if (value == NULL || json_is_null(value) ||
+        (json_is_string(value) && json_string_length(value) == 0)) {
         return dv_buf_append_str(out, "-");
     }
     if (json_is_string(value)) {

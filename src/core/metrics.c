@@ -57,18 +57,19 @@ static bool layout_is_ours(int fd)
 }
 
 /* Makes the file under another name and renames it, so that nobody sees half of it. */
-static dv_result make_file(const char *path, dv_error *error)
+static dv_result make_file(const char *path, mode_t mode, dv_error *error)
 {
     char temporary[4096];
     const uint32_t head[2] = {METRICS_MAGIC, DV_METRICS_SLOTS};
     if (snprintf(temporary, sizeof(temporary), "%s.%d", path, getpid()) >= (int)sizeof(temporary)) {
         return dv_error_set(error, DV_ERR_INVALID, "%s: the path is too long", path);
     }
-    dv_auto(fd) int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
+    unlink(temporary); /* of a process that died here */
+    dv_auto(fd) int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0) {
         return io_error(temporary, error);
     }
-    if (ftruncate(fd, sizeof(metrics_file)) != 0 || fchmod(fd, 0660) != 0 ||
+    if (ftruncate(fd, sizeof(metrics_file)) != 0 || fchmod(fd, mode) != 0 ||
         pwrite(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
         rename(temporary, path) != 0) {
         dv_result result = io_error(temporary, error);
@@ -78,7 +79,7 @@ static dv_result make_file(const char *path, dv_error *error)
     return DV_OK;
 }
 
-static dv_result open_file(const char *path, int *ret_fd, dv_error *error)
+static dv_result open_file(const char *path, mode_t mode, int *ret_fd, dv_error *error)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
         dv_auto(fd) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -90,15 +91,15 @@ static dv_result open_file(const char *path, int *ret_fd, dv_error *error)
             fd = -1;
             return DV_OK;
         }
-        DV_TRY(make_file(path, error));
+        DV_TRY(make_file(path, mode, error));
     }
     return dv_error_set(error, DV_ERR_IO, "%s: can not be made", path);
 }
 
-dv_result dv_metrics_open(const char *path, dv_metrics **ret_metrics, dv_error *error)
+dv_result dv_metrics_open(const char *path, mode_t mode, dv_metrics **ret_metrics, dv_error *error)
 {
     dv_auto(fd) int fd = -1;
-    DV_TRY(open_file(path, &fd, error));
+    DV_TRY(open_file(path, mode, &fd, error));
     dv_metrics *metrics = malloc(sizeof(*metrics));
     if (metrics == NULL) {
         return DV_ERR_NO_MEMORY;

@@ -10,6 +10,7 @@
 #include "base/slice.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 enum {
     DV_METRIC_NAME_MAX = 120, /* bytes, with the NUL */
@@ -19,11 +20,12 @@ enum {
 typedef struct dv_metrics dv_metrics;
 typedef _Atomic uint64_t dv_metric;
 
-/* Maps the file, and makes it (mode 0660, all zero) when it is missing or of another layout; one of
- * another layout is replaced, not cut, so that who still maps it goes on. Counters go on from where
- * they were. Open it after fork, once a process; dvarad makes it before workers start.
+/* Maps the file, and makes it (with that mode, all zero) when it is missing or of another layout;
+ * one of another layout is replaced, not cut, so that who still maps it goes on. Counters go on
+ * from where they were. Open it after fork, once a process; dvarad makes it before workers start.
  * Errors: DV_ERR_IO. */
-dv_must dv_result dv_metrics_open(const char *path, dv_metrics **ret_metrics, dv_error *error);
+dv_must dv_result dv_metrics_open(const char *path, mode_t mode, dv_metrics **ret_metrics,
+                                  dv_error *error);
 void dv_metrics_close(dv_metrics *metrics);
 DV_DEFINE_AUTO_PTR(metrics, dv_metrics, dv_metrics_close)
 

@@ -123,13 +123,13 @@ static dv_result open_metrics(dv_daemon *daemon, dv_error *error)
     char path[PATH_MAX + 32];
     dv_metrics *shared = NULL;
     snprintf(path, sizeof(path), "%s/metrics", daemon->runtime_dir);
-    DV_TRY(dv_metrics_open(path, &shared, error));
+    DV_TRY(dv_metrics_open(path, 0660, &shared, error));
     dv_metrics_close(shared);
     if (chown(path, (uid_t)-1, daemon->group) != 0) {
         return dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
     }
     snprintf(path, sizeof(path), "%s/metrics-dvarad", daemon->runtime_dir);
-    return dv_metrics_open(path, &daemon->control.metrics, error);
+    return dv_metrics_open(path, 0600, &daemon->control.metrics, error);
 }
 
 static dv_event_actor own_actor(dv_result result)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/dvarad_metrics.h"
 
-#include "base/file.h"
+#include "room/audit/control/audit_control.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SERIES_MAX = 4 * DV_METRICS_SLOTS, PATH_TEXT_MAX = 4096, STATM_MAX = 256 };
+enum { NUMBER_MAX = 32, SERIES_MAX = 4 * DV_METRICS_SLOTS, PATH_TEXT_MAX = 4096 };
 
 struct dv_series {
     char text[DV_METRIC_NAME_MAX];
@@ -78,8 +78,19 @@ static size_t family_of(const char *series, bool *ret_histogram)
     return len;
 }
 
+/* As few digits as give the same value again. */
+static const char *format(double value, char out[NUMBER_MAX])
+{
+    snprintf(out, NUMBER_MAX, "%.15g", value);
+    if (strtod(out, NULL) != value) {
+        snprintf(out, NUMBER_MAX, "%.17g", value);
+    }
+    return out;
+}
+
 dv_result dv_series_write(dv_series_list *list, dv_buf *out)
 {
+    char number[NUMBER_MAX];
     if (list->failed) {
         return DV_ERR_NO_MEMORY;
     }
@@ -102,7 +113,7 @@ dv_result dv_series_write(dv_series_list *list, dv_buf *out)
                                                        : "counter"));
             before = family;
         }
-        DV_TRY(dv_buf_append_printf(out, "%s %.17g\n", entry->text, entry->value));
+        DV_TRY(dv_buf_append_printf(out, "%s %s\n", entry->text, format(entry->value, number)));
     }
     return DV_OK;
 }
@@ -145,20 +156,15 @@ static void add_spool(dv_series_list *list, const char *folder)
     dv_series_add(list, true, "dvara_spool_segments", segments);
 }
 
-/* The checkpoint's second line is the tree's size (C2SP tlog-checkpoint). */
-static void add_log(dv_series_list *list, const char *state_dir)
+static void add_log(dv_series_list *list, const char *runtime_dir)
 {
-    char path[PATH_TEXT_MAX];
-    dv_auto(buf) dv_buf text = dv_buf_init(64 << 10);
-    snprintf(path, sizeof(path), "%s/log/checkpoint", state_dir);
-    if (dv_file_read(path, &text, NULL) != DV_OK) {
-        return;
-    }
-    dv_slice rest = dv_buf_slice(&text), line;
-    if (dv_slice_split(&rest, '\n', &line) && dv_slice_split(&rest, '\n', &line)) {
-        char digits[24] = "";
-        memcpy(digits, line.ptr, DV_MIN(line.len, sizeof(digits) - 1));
-        dv_series_add(list, true, "dvara_log_entries", strtod(digits, NULL));
+    dv_audit_log log;
+    bool answers = dv_audit_log_status(runtime_dir, &log, NULL) == DV_OK;
+    dv_series_add(list, true, "dvara_log_up", answers && !log.blocked);
+    if (answers) {
+        dv_series_add(list, true, "dvara_log_entries", (double)log.entries);
+        dv_series_add(list, true, "dvara_log_open_segments", (double)log.segments);
+        dv_series_add(list, false, "dvara_log_refused_total", (double)log.refused);
     }
 }
 
@@ -205,7 +211,7 @@ dv_result dv_metrics_render(dv_control *control, dv_buf *out, dv_error *error)
     add_file(&list, services->runtime_dir, "metrics");
     add_file(&list, services->runtime_dir, "metrics-dvarad");
     add_spool(&list, control->spool_dir);
-    add_log(&list, services->state_dir);
+    add_log(&list, services->runtime_dir);
     add_snapshot(&list, &control->services);
     add_process(&list, control);
     dv_result result = dv_series_write(&list, out);

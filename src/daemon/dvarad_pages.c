@@ -3,11 +3,7 @@
 
 #include "daemon/dvarad_documents.h"
 #include "daemon/dvarad_metrics.h"
-
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include "room/audit/control/audit_control.h"
 
 static dv_result render_alive(dv_control *control, dv_buf *out, int *status, dv_error *error)
 {
@@ -90,20 +86,16 @@ static void look_at_snapshot(dv_services *services, dv_health_check *check)
     }
 }
 
-/* dvara-logd answers when its socket takes a connection. */
 static void look_at_audit(dv_services *services, dv_health_check *check)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    dv_auto(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int len =
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s/logd.sock", services->runtime_dir);
-    if (fd < 0 || len >= (int)sizeof(address.sun_path) ||
-        connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        snprintf(check->detail, sizeof(check->detail), "dvara-logd does not answer: %s",
-                 strerror(errno));
+    dv_audit_log log;
+    dv_error error = {0};
+    if (dv_audit_log_status(services->runtime_dir, &log, &error) != DV_OK) {
+        snprintf(check->detail, sizeof(check->detail), "%s", error.message);
         return;
     }
-    check->ok = true;
+    check->ok = !log.blocked;
+    snprintf(check->detail, sizeof(check->detail), "%s", log.problem);
 }
 
 bool dv_health_look(dv_services *services, dv_health_check ret_checks[DV_HEALTH_CHECKS])

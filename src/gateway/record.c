@@ -98,6 +98,26 @@ static void count(const dv_request *request, int status, const dv_verdict *verdi
     dv_metric_add(dv_metrics_cell(request->main->worker.metrics, series), 1);
 }
 
+/* What detectors saw, by what was done about it. */
+static void count_sightings(const dv_request *request, const char *side,
+                            const dv_sighting *sightings, size_t sighting_count)
+{
+    char series[DV_METRIC_NAME_MAX];
+    dv_metric *cell = NULL;
+    for (size_t i = 0; i < sighting_count; i++) {
+        const dv_sighting *seen = &sightings[i];
+        const dv_sighting *before = i > 0 ? &sightings[i - 1] : seen;
+        /* Thousands of the same kind are one look-up. */
+        if (cell == NULL || seen->detector != before->detector || seen->action != before->action) {
+            (void)snprintf(series, sizeof(series),
+                           "dvara_findings_total{detector=\"%s\",action=\"%s\",side=\"%s\"}",
+                           seen->detector, dv_content_action_name(seen->action), side);
+            cell = dv_metrics_cell(request->main->worker.metrics, series);
+        }
+        dv_metric_add(cell, 1);
+    }
+}
+
 static dv_result append_close(dv_request *request, int status, bool aborted)
 {
     dv_worker *worker = &request->main->worker;
@@ -120,6 +140,8 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
         .sighting_count = request->answer.sighting_count,
     };
     count(request, status, verdict);
+    count_sightings(request, "request", event.sightings, event.sighting_count);
+    count_sightings(request, "answer", outcome.sightings, outcome.sighting_count);
     dv_buf_clear(&worker->record);
     DV_TRY(dv_event_request_close(&worker->record, &event, &outcome));
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved);

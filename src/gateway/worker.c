@@ -65,7 +65,7 @@ static dv_result open_metrics(dv_worker *worker, dv_error *error)
 {
     char path[PATH_LEN];
     (void)snprintf(path, sizeof(path), "%s/metrics", worker->paths.runtime);
-    return dv_metrics_open(path, &worker->metrics, error);
+    return dv_metrics_open(path, 0660, &worker->metrics, error);
 }
 
 /* dvarad makes the file; keys work without it, and their last use then is not known. */

@@ -55,7 +55,7 @@ static dv_metrics *open_file(const char *path)
 {
     dv_metrics *metrics = NULL;
     dv_error error = {0};
-    assert_int_equal(dv_metrics_open(path, &metrics, &error), DV_OK);
+    assert_int_equal(dv_metrics_open(path, 0660, &metrics, &error), DV_OK);
     return metrics;
 }
 
@@ -90,7 +90,7 @@ static void adds_from_many_processes(void **state)
         assert_true(pid >= 0);
         if (pid == 0) {
             dv_metrics *metrics = NULL;
-            if (dv_metrics_open(*state, &metrics, NULL) != DV_OK) {
+            if (dv_metrics_open(*state, 0660, &metrics, NULL) != DV_OK) {
                 _exit(1);
             }
             for (int i = 0; i < ROUNDS; i++) {
@@ -167,7 +167,7 @@ static void missing_files_are_told(void **state)
     dv_error error = {0};
     assert_int_equal(dv_metrics_read("/nonexistent/metrics", look, &wanted, &error), DV_ERR_IO);
     dv_metrics *metrics = NULL;
-    assert_int_equal(dv_metrics_open("/nonexistent/metrics", &metrics, &error), DV_ERR_IO);
+    assert_int_equal(dv_metrics_open("/nonexistent/metrics", 0660, &metrics, &error), DV_ERR_IO);
     assert_null(metrics);
     dv_metrics_close(open_file(*state));
 }

@@ -112,7 +112,7 @@ static int setup(void **state)
         return 1;
     }
     snprintf(path, sizeof(path), "%s/metrics-dvarad", f->folder);
-    return dv_metrics_open(path, &f->control.metrics, NULL) != DV_OK;
+    return dv_metrics_open(path, 0660, &f->control.metrics, NULL) != DV_OK;
 }
 
 static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *walk)

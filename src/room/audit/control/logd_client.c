@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "room/audit/control/audit_control.h"
 #include "room/audit/control/internal.h"
 
 #include <curl/curl.h>
 #include <limits.h>
 
-enum { BODY_MAX = 10 << 20, TIMEOUT_MS = 10000, HTTP_OK = 200, HTTP_NOT_FOUND = 404 };
+enum {
+    BODY_MAX = 10 << 20,
+    TIMEOUT_MS = 10000,
+    STATUS_TIMEOUT_MS = 1000,
+    HTTP_OK = 200,
+    HTTP_NOT_FOUND = 404
+};
 
 void dv_logd_answer_release(dv_logd_answer *answer)
 {
@@ -33,19 +40,18 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *data)
     return size * count;
 }
 
-static dv_result perform(CURL *curl, const char *socket, const char *url, unsigned wait_ms,
+static dv_result perform(CURL *curl, const char *socket, const char *url, long timeout_ms,
                          dv_logd_answer *answer, long *ret_status)
 {
-    bool set =
-        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(TIMEOUT_MS + wait_ms)) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer) == CURLE_OK;
+    bool set = curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer) == CURLE_OK;
     if (!set || curl_easy_perform(curl) != CURLE_OK ||
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status) != CURLE_OK) {
         return DV_ERR_UNAVAILABLE;
@@ -66,8 +72,8 @@ static dv_result of_status(long status, dv_error *error)
     }
 }
 
-dv_result dv_logd_get(const char *runtime_dir, const char *path, unsigned wait_ms,
-                      dv_logd_answer *ret_answer, dv_error *error)
+static dv_result get(const char *runtime_dir, const char *path, long timeout_ms,
+                     dv_logd_answer *ret_answer, dv_error *error)
 {
     char socket[PATH_MAX], url[1024];
     long status = 0;
@@ -81,7 +87,7 @@ dv_result dv_logd_get(const char *runtime_dir, const char *path, unsigned wait_m
     if (curl == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result = perform(curl, socket, url, wait_ms, &answer, &status);
+    dv_result result = perform(curl, socket, url, timeout_ms, &answer, &status);
     curl_easy_cleanup(curl);
     if (result != DV_OK) {
         result = dv_error_set(error, result, "dvara-logd does not answer on %s", socket);
@@ -93,6 +99,34 @@ dv_result dv_logd_get(const char *runtime_dir, const char *path, unsigned wait_m
         return result;
     }
     *ret_answer = answer;
+    return DV_OK;
+}
+
+dv_result dv_logd_get(const char *runtime_dir, const char *path, unsigned wait_ms,
+                      dv_logd_answer *ret_answer, dv_error *error)
+{
+    return get(runtime_dir, path, (long)TIMEOUT_MS + (long)wait_ms, ret_answer, error);
+}
+
+dv_result dv_audit_log_status(const char *runtime_dir, dv_audit_log *ret_log, dv_error *error)
+{
+    dv_auto(logd_answer) dv_logd_answer answer = {0};
+    DV_TRY(get(runtime_dir, "/status", STATUS_TIMEOUT_MS, &answer, error));
+    json_t *status = json_loadb((const char *)answer.body.ptr, answer.body.len, 0, NULL);
+    json_int_t entries, segments, refused;
+    int blocked;
+    const char *problem;
+    if (json_unpack(status, "{s:I, s:I, s:I, s:b, s:s}", "size", &entries, "segments", &segments,
+                    "refused", &refused, "blocked", &blocked, "problem", &problem) != 0) {
+        json_decref(status);
+        return dv_error_set(error, DV_ERR_CORRUPT, "dvara-logd's status is none");
+    }
+    *ret_log = (dv_audit_log){.entries = (uint64_t)entries,
+                              .segments = (uint64_t)segments,
+                              .refused = (uint64_t)refused,
+                              .blocked = blocked != 0};
+    snprintf(ret_log->problem, sizeof(ret_log->problem), "%s", problem);
+    json_decref(status);
     return DV_OK;
 }
 
