@@ -269,6 +269,22 @@ static void test_why_tells_of_a_blocked_answer(void **state)
     json_decref(answer);
 }
 
+/* That the model server failed is an outcome of an allowed request. */
+static void test_why_tells_of_a_failed_upstream(void **state)
+{
+    json_t *answer;
+    dv_verdict failed = {.decision = DV_DENY, .reason = DV_REASON_UPSTREAM};
+    dv_event_outcome outcome = {.status = 502, .verdict = &failed};
+    keep_open(&allowed);
+    keep_close(&allowed, &outcome);
+    assert_int_equal(call(dv_op_audit_why, json_pack("{s:s}", "request_id", request_id), &answer),
+                     DV_OK);
+    assert_string_equal(text_at(answer, "decision"), "allow");
+    assert_string_equal(text_at(json_object_get(answer, "outcome"), "reason"), "upstream_failed");
+    assert_non_null(strstr(text_at(answer, "summary"), "The model server did not answer."));
+    json_decref(answer);
+}
+
 static void test_why_of_an_unknown_request(void **state)
 {
     json_t *answer;
@@ -327,6 +343,7 @@ int main(void)
         AUDIT_TEST(test_why_tells_the_whole_story),
         AUDIT_TEST(test_why_names_what_refused),
         AUDIT_TEST(test_why_tells_of_a_blocked_answer),
+        AUDIT_TEST(test_why_tells_of_a_failed_upstream),
         AUDIT_TEST(test_why_of_an_unknown_request),
         AUDIT_TEST(test_why_waits_for_a_recent_request),
         AUDIT_TEST(test_checkpoint_and_status),

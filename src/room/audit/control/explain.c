@@ -34,10 +34,13 @@ static story read_story(const json_t *lines)
     return told;
 }
 
-/* The event that holds the decision: a refused answer outranks an admitted request. */
+/* The event that holds the decision: a refused answer outranks an admitted request. That the model
+ * server failed is an outcome, no decision of ours. */
 static const json_t *deciding(const story *told)
 {
-    if (told->close != NULL && dv_event_int(told->close, "status_id") == 2) {
+    const char *upstream = dv_reason_name(DV_REASON_UPSTREAM);
+    if (told->close != NULL && dv_event_int(told->close, "status_id") == 2 &&
+        (told->open == NULL || strcmp(dv_event_text(told->close, "status_code"), upstream) != 0)) {
         return told->close;
     }
     return told->open != NULL ? told->open : told->close != NULL ? told->close : told->last;
@@ -209,6 +212,9 @@ static void add_end(dv_buf *out, const json_t *close)
         add_words(out, ", the model server answered %" PRId64, upstream);
     }
     add_words(out, ", after %" PRId64 " ms.", dv_event_int(close, "http_response.latency"));
+    if (strcmp(dv_event_text(close, "status_code"), dv_reason_name(DV_REASON_UPSTREAM)) == 0) {
+        add_words(out, " %s", dv_reason_text(DV_REASON_UPSTREAM));
+    }
 }
 
 static dv_result set_summary(json_t *why, const story *told)
