@@ -362,7 +362,7 @@ static void test_verification_notices_every_change(void **state)
         {"tile/entries/000", 60, "where 0 should follow"},
         {"tile/entries/001.p/44", -3, "tile/0/001.p/44 differs from the entries at hash 43"},
         {"checkpoint", 15, "checkpoint: its signature is wrong"},
-        {"checkpoint", -5, "checkpoint: its signature is wrong"},
+        {"checkpoint", -40, "checkpoint"},
     };
     grow_tree(0, 300, 300);
     for (size_t i = 0; i < DV_ARRAY_LEN(changes); i++) {
