@@ -6,7 +6,8 @@
  *    or after the change (at most two nanoseconds later), or a place that counts as free.
  * 3. A key lies within WINDOW entries from where its hash points, and no entry before it is one
  *    where no key ever lay. Such an entry ends the search.
- * 4. Only the entry of a key whose time has passed gives way, and never one that the same session
+ * 4. Only the entry of a key whose time has passed a while ago gives way (`settled`: to a worker
+ * that looked at the clock a moment earlier it has not passed), and never one that the same session
  *    has claimed. */
 #include "store/counters_file.h"
 
@@ -15,6 +16,7 @@
 #include <errno.h>
 
 enum { WINDOW = 64, LOCK_WAIT_SECONDS = 1 };
+static const dv_time settled = DV_SECOND;
 enum { HASH_NEVER_USED = 0, HASH_IN_CHANGE = 1, HASH_FIRST = 2 };
 
 dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, bool address)
@@ -119,8 +121,7 @@ static bool gives_way(const dv_counters_session *session, const dv_counter *coun
     if (counter->hash[0] < HASH_FIRST) {
         return true;
     }
-    bool passed = counter->ns < now || (counter->ns == now && counter->part == 0);
-    return passed && !is_claimed(session, counter);
+    return counter->ns < now - settled && !is_claimed(session, counter);
 }
 
 /* The fields one after the other, in this order, whatever the compiler would like (invariant 2). */
@@ -158,7 +159,7 @@ static dv_counter *find_place(const dv_counters_session *session, const dv_count
         if (counter->hash[0] == HASH_NEVER_USED) {
             break;
         }
-        if (counter->ns > now) {
+        if (counter->ns >= now - settled) {
             *room_at = DV_MIN(*room_at, counter->ns);
         }
     }
@@ -176,7 +177,7 @@ dv_result dv_counters_claim(dv_counters_session *session, const dv_counter_key *
     }
     dv_counter *counter = find_place(session, key, now, &found, &room_at);
     if (counter == NULL) {
-        *ret_room_at = room_at;
+        *ret_room_at = room_at < DV_TIME_NEVER - settled ? room_at + settled + 1 : DV_TIME_NEVER;
         return DV_ERR_NOT_FOUND;
     }
     if (!found) {

@@ -56,9 +56,10 @@ dv_must dv_result dv_counters_begin(dv_counters *counters, const dv_counter_key 
                                     dv_counters_session *ret_session);
 void dv_counters_end(dv_counters_session *session);
 
-/* The key's entry; a new one, with time 0, takes a free place or that of an entry whose time has
- * passed. At most DV_COUNTERS_SESSION_MAX calls in a session. Errors: DV_ERR_NOT_FOUND: no room,
- * and *ret_room_at is when the first of the entries in the way will have passed. */
+/* The key's entry; a new one, with time 0, takes a free place or that of an entry whose time passed
+ * more than a second ago. At most DV_COUNTERS_SESSION_MAX calls in a session. Errors:
+ * DV_ERR_NOT_FOUND: no room, and *ret_room_at is when the first of the entries in the way will have
+ * passed. */
 dv_must dv_result dv_counters_claim(dv_counters_session *session, const dv_counter_key *key,
                                     dv_time now, dv_counter **ret_counter, dv_time *ret_room_at);
 dv_counter_time dv_counter_get(const dv_counter *counter);
