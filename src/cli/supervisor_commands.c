@@ -111,6 +111,16 @@ static void print_processes(dv_cli *cli, const json_t *status)
     (void)!dv_cli_print(cli, status, "processes", columns);
 }
 
+static void print_notes(dv_cli *cli, const json_t *status)
+{
+    size_t i = 0;
+    const json_t *note = NULL;
+    json_array_foreach(json_object_get(status, "notes"), i, note)
+    {
+        fprintf(cli->out, "  note                %s\n", json_string_value(note));
+    }
+}
+
 static int print_status(dv_cli *cli, const json_t *status, bool processes)
 {
     if (cli->output != DV_OUTPUT_TABLE) {
@@ -126,6 +136,7 @@ static int print_status(dv_cli *cli, const json_t *status, bool processes)
     if (field(status, "certificate_sha256")[0] != '\0') {
         fprintf(cli->out, "  certificate SHA-256 %s\n", field(status, "certificate_sha256"));
     }
+    print_notes(cli, status);
     if (processes) {
         print_processes(cli, status);
     }
@@ -254,8 +265,7 @@ int dv_command_up(dv_cli *cli, const json_t *params)
     char config[PATH_MAX];
     char state[PATH_MAX];
     dv_error error = {0};
-    if (find_programs(programs, &error) != DV_OK ||
-        absolute_state(cli, state, &error) != DV_OK ||
+    if (find_programs(programs, &error) != DV_OK || absolute_state(cli, state, &error) != DV_OK ||
         find_config(state, text_param(params, "config"), config, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }

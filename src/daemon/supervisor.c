@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -102,6 +103,7 @@ typedef struct supervisor {
     dv_time reload_deadline;
     dv_time started;
     dv_log_out log;
+    json_t *notes;
     char config_copy[PATH_MAX];
     char notify_path[PATH_MAX];
 } supervisor;
@@ -162,6 +164,7 @@ static json_t *status_json(const supervisor *s)
     if (s->site.fingerprint[0] != '\0') {
         json_object_set_new(status, "certificate_sha256", json_string(s->site.fingerprint));
     }
+    json_object_set(status, "notes", s->notes);
     json_object_set_new(status, "config", json_string(s->options->config));
     return status;
 }
@@ -473,6 +476,40 @@ static void reap(supervisor *s)
     }
 }
 
+/* What the operator should know; also part of the status. */
+static void dv_printf(2, 3) note(supervisor *s, const char *format, ...)
+{
+    char text[DV_ERROR_MESSAGE_MAX + PATH_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    dv_log_say(&s->log, "%s", text);
+    json_array_append_new(s->notes, json_string(text));
+}
+
+static void note_all(supervisor *s)
+{
+    json_array_clear(s->notes);
+    if (s->layout.shared_root) {
+        note(s,
+             "%s lies below a folder that only root may enter, and this kernel allows no private "
+             "mounts: all processes keep running as root; choose another --state to have them "
+             "separated",
+             s->layout.state);
+    }
+    const char *const *warnings = dv_config_warnings(s->config);
+    for (size_t i = 0; warnings[i] != NULL; i++) {
+        note(s, "%s", warnings[i]);
+    }
+    if (s->site.certificate_made) {
+        note(s, "made a self-signed certificate, SHA-256 %s", s->site.fingerprint);
+    }
+    if (s->site.admin_moved) {
+        note(s, "port 8444 is busy: the admin address is %s", s->site.admin_listen);
+    }
+}
+
 /* ---- Reload ---- */
 
 /* A file in the state directory could be put there by dvarad, which owns that folder. */
@@ -537,6 +574,7 @@ static void answer_reload(supervisor *s, dv_result result, const char *message)
     dv_error error = {0};
     if (result == DV_OK) {
         take_next(s);
+        note_all(s);
         dv_log_say(&s->log, "reloaded");
     } else {
         dv_log_say(&s->log, "reload refused: %s", message);
@@ -804,27 +842,6 @@ static dv_result open_sockets(supervisor *s, dv_error *error)
     return dv_link_listen(s->layout.runtime, &s->link, error);
 }
 
-static void say_layout(supervisor *s)
-{
-    if (s->layout.shared_root) {
-        dv_log_say(&s->log,
-                   "%s lies below a folder that only root may enter, and this kernel allows no "
-                   "private mounts: all processes keep running as root; choose another --state "
-                   "to have them separated",
-                   s->layout.state);
-    }
-    const char *const *warnings = dv_config_warnings(s->config);
-    for (size_t i = 0; warnings[i] != NULL; i++) {
-        dv_log_say(&s->log, "%s", warnings[i]);
-    }
-    if (s->site.certificate_made) {
-        dv_log_say(&s->log, "made a self-signed certificate, SHA-256 %s", s->site.fingerprint);
-    }
-    if (s->site.admin_moved) {
-        dv_log_say(&s->log, "port 8444 is busy: the admin address is %s", s->site.admin_listen);
-    }
-}
-
 static dv_result open_log(supervisor *s, dv_error *error)
 {
     char path[PATH_MAX];
@@ -863,7 +880,7 @@ static dv_result prepare(supervisor *s, dv_error *error)
     DV_TRY(dv_site_certificate(&s->layout, s->config, &s->site, error));
     DV_TRY(dv_site_write(&s->layout, s->options, s->config, &s->site, "nginx.conf", error));
     DV_TRY(open_sockets(s, error));
-    say_layout(s);
+    note_all(s);
     return DV_OK;
 }
 
@@ -879,6 +896,7 @@ static void clean_up(supervisor *s)
         dv_fd_close(&s->log.fd);
     }
     drop_next(s);
+    json_decref(s->notes);
     dv_config_free(s->config);
     dv_buf_release(&s->text);
     dv_fd_close(&s->lock); /* releases it */
@@ -893,6 +911,7 @@ int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void
                     .signals = -1,
                     .notify = -1,
                     .link = {.fd = -1},
+                    .notes = json_array(),
                     .reload_client = -1,
                     .started = dv_time_now()};
     dv_error error = {0};

@@ -365,7 +365,7 @@ static dv_result put_source(const char *source, dv_buf *out, dv_error *error)
 {
     size_t len = strlen(source);
     if (strcmp(source, "all") == 0) {
-        return dv_buf_append_str(out, "        0.0.0.0/0 1;\n        ::/0 1;\n");
+        return dv_buf_append_str(out, "        default 1;\n");
     }
     if (len == 0 || len >= 64 || strspn(source, "0123456789abcdefABCDEF.:/") != len) {
         return dv_error_set(error, DV_ERR_INVALID, "'%.64s' is no address or network", source);
@@ -377,8 +377,8 @@ static dv_result put_geo(const access_list *list, dv_buf *out, dv_error *error)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (begins_run(list, i)) {
-            DV_TRY(dv_buf_append_printf(out, "%s    geo $dvara_%s_%zu {\n        default 0;\n",
-                                        i == 0 ? "" : "    }\n", list->name, i));
+            DV_TRY(dv_buf_append_printf(out, "%s    geo $dvara_%s_%zu {\n", i == 0 ? "" : "    }\n",
+                                        list->name, i));
         }
         DV_TRY(put_source(list->entries[i].source, out, error));
     }
