@@ -41,6 +41,32 @@ static void fill(dv_buf *text, const char *value, size_t every)
     }
 }
 
+/* Texts that trigger nearly everywhere: the slowest of them bounds what a caller can cost. */
+static void measure_nasty(const dv_detect_rules *rules, dv_detect_scratch *scratch)
+{
+    static const char *const pieces[] = {
+        "4 ", "1.1.1.", "12-34-56-78-90-", "a@a.", "://a:", "GB29 ", "::1:", "eyJa.eyJ"};
+    double slowest = 0;
+    for (size_t i = 0; i < DV_ARRAY_LEN(pieces); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 20);
+        dv_auto(buf) dv_buf text = dv_buf_init(2 * TEXT_LEN);
+        const dv_finding *found = NULL;
+        size_t count = 0;
+        while (text.len < TEXT_LEN) {
+            if (dv_buf_append_str(&text, pieces[i]) != DV_OK) {
+                abort();
+            }
+        }
+        double start = cpu_time();
+        if (dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, DV_DETECT_ALL, arena, &found,
+                           &count) != DV_OK) {
+            abort();
+        }
+        slowest = DV_MAX(slowest, (cpu_time() - start) / (double)text.len);
+    }
+    bench_row("detect/nastiest text", 1e3 / slowest, "MB/s", 0);
+}
+
 static void fill_base64(dv_buf *text)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -115,6 +141,7 @@ int main(int argc, char **argv)
     measure("chat, 64 byte pieces", rules, scratch, dv_buf_slice(&plain), 64);
     measure("chat, values every 4 KB", rules, scratch, dv_buf_slice(&mixed), TEXT_LEN * 2);
     measure("base64", rules, scratch, dv_buf_slice(&image), TEXT_LEN * 2);
+    measure_nasty(rules, scratch);
     measure_hold(rules, scratch, " Hello");
     measure_hold(rules, scratch, " there, ");
     measure_hold(rules, scratch, "call +44 20 7946");

@@ -64,13 +64,19 @@ struct dv_detect_rules {
     uint64_t may_hold[256];  /* which detectors' values may hold this byte */
 };
 
+/* Starts that a pattern has still to try: [begin, end); all before were tried. */
+typedef struct dv_detect_window {
+    size_t begin;
+    size_t end;
+} dv_detect_window;
+
 struct dv_detect_scratch {
     hs_scratch_t *hs;
     pcre2_match_data *data;
     pcre2_match_context *match; /* with an offset limit */
     pcre2_match_context *words;
     pcre2_jit_stack *stack;
-    size_t *cursor; /* of each pattern: starts before it were tried */
+    dv_detect_window *windows; /* of each pattern */
 };
 
 /* Bits of entropy a byte (Shannon), in hundredths. */

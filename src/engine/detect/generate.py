@@ -17,12 +17,12 @@ except ImportError:  # before Python 3.11
     import sre_parse
 
 MACROS = {
-    # What stands between the digits of a number: space, full stop, hyphen, no-break space, U+2010 to
-    # U+2015, narrow no-break space.
-    "{sep}": r"(?:[ .-]|\xC2\xA0|\xE2\x80[\x90-\x95\xAF])",
+    # What stands between the digits of a number: space, full stop, hyphen, U+2010 to U+2015, no-break
+    # spaces, and what nobody sees: soft hyphen, zero-width characters, word joiner.
+    "{sep}": r"(?:[ .-]|\xC2[\xA0\xAD]|\xE2\x80[\x8B-\x8D\x90-\x95\xAF]|\xE2\x81\xA0)",
     "{hyphen}": r"(?:-|\xE2\x80[\x90-\x92])",
     # Triggers that several detectors share: each one more costs every text.
-    "{seven_digits}": r"(?:[0-9](?:[ .()/-]|\xC2\xA0|\xE2\x80[\x90-\x95\xAF]){0,3}){6}[0-9]",
+    "{seven_digits}": r"(?:[0-9](?:[ .()/-]|\xC2[\xA0\xAD]|\xE2\x80[\x8B-\x8D\x90-\x95\xAF]|\xE2\x81\xA0){0,3}){6}[0-9]",
     "{four_digits}": r"[A-Za-z][0-9]{4}[A-Za-z]",
 }
 CATEGORIES = {"personal", "payment", "government_id", "credential"}

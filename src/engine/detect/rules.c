@@ -170,9 +170,9 @@ static bool make_contexts(dv_detect_scratch *scratch)
     scratch->match = pcre2_match_context_create(NULL);
     scratch->words = pcre2_match_context_create(NULL);
     scratch->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
-    scratch->cursor = calloc(dv_detect_pattern_count, sizeof(size_t));
+    scratch->windows = calloc(dv_detect_pattern_count, sizeof(*scratch->windows));
     if (scratch->data == NULL || scratch->match == NULL || scratch->words == NULL ||
-        scratch->stack == NULL || scratch->cursor == NULL) {
+        scratch->stack == NULL || scratch->windows == NULL) {
         return false;
     }
     pcre2_jit_stack_assign(scratch->match, NULL, scratch->stack);
@@ -203,6 +203,6 @@ void dv_detect_scratch_free(dv_detect_scratch *scratch)
     pcre2_match_context_free(scratch->words);
     pcre2_jit_stack_free(scratch->stack);
     (void)hs_free_scratch(scratch->hs);
-    free(scratch->cursor);
+    free(scratch->windows);
     free(scratch);
 }

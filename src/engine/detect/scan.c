@@ -5,8 +5,9 @@
 
 /* One search of one text.
  *
- * 1. Every byte is a start that a pattern tries at most once, however many triggers ask for it
- *    (`cursor`), so the work stays linear in the text.
+ * 1. Every byte is a start that a pattern tries at most once, however many triggers ask for it, so
+ *    the work stays linear in the text. Windows that touch are one: a long run of digits, which
+ *    triggers at every byte, costs one call of PCRE2.
  * 2. A candidate that its check refuses hides nothing: the search goes on one byte after its start.
  * 3. Any failure of a library ends the search with an error, never with fewer findings. */
 
@@ -116,13 +117,15 @@ static bool judge(search *s, const dv_detect_pattern *pattern, size_t start, siz
     return s->result == DV_OK;
 }
 
-/* Tries the starts in [begin, end). */
-static bool try_starts(search *s, size_t index, size_t begin, size_t end)
+/* Tries the starts of the pattern's window. */
+static bool try_window(search *s, size_t index)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     dv_detect_scratch *scratch = s->scratch;
-    pcre2_set_offset_limit(scratch->match, end - 1);
-    while (begin < end) {
+    dv_detect_window *window = &scratch->windows[index];
+    size_t begin = window->begin;
+    pcre2_set_offset_limit(scratch->match, window->end - 1);
+    while (begin < window->end) {
         int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin, 0,
                              scratch->data, scratch->match);
         if (rc == PCRE2_ERROR_NOMATCH) {
@@ -137,7 +140,24 @@ static bool try_starts(search *s, size_t index, size_t begin, size_t end)
             return false;
         }
     }
-    scratch->cursor[index] = DV_MAX(begin, end);
+    begin = DV_MAX(begin, window->end);
+    *window = (dv_detect_window){begin, begin};
+    return true;
+}
+
+/* Adds [begin, end) to what the pattern has to try. vectorscan tells of triggers in order, so a
+ * window that is left behind is complete. */
+static bool widen(search *s, size_t index, size_t begin, size_t end)
+{
+    dv_detect_window *window = &s->scratch->windows[index];
+    if (begin > window->end) {
+        if (window->begin < window->end && !try_window(s, index)) {
+            return false;
+        }
+        window->begin = DV_MAX(begin, window->begin);
+        window->end = window->begin;
+    }
+    window->end = DV_MAX(end, window->end);
     return true;
 }
 
@@ -149,17 +169,39 @@ static int on_trigger(unsigned id, unsigned long long from, unsigned long long t
     size_t end = s->scanned_from + (size_t)to;
     for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
-        if (((s->enabled >> pattern->detector) & 1) == 0) {
-            continue;
-        }
         size_t begin = end > pattern->back ? end - pattern->back : 0;
-        begin = DV_MAX(begin, DV_MAX(s->from, s->scratch->cursor[i]));
         size_t limit = DV_MIN(end + pattern->ahead, s->text.len);
-        if (begin < limit && !try_starts(s, i, begin, limit)) {
+        if (((s->enabled >> pattern->detector) & 1) != 0 && limit > s->from &&
+            !widen(s, i, DV_MAX(begin, s->from), limit)) {
             return 1;
         }
     }
     return 0;
+}
+
+static bool try_rest(search *s)
+{
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_window *window = &s->scratch->windows[i];
+        if (window->begin < window->end && !try_window(s, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static dv_result run(search *s)
+{
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        s->scratch->windows[i] = (dv_detect_window){s->from, s->from};
+    }
+    hs_error_t rc =
+        hs_scan(s->rules->database, (const char *)s->text.ptr + s->scanned_from,
+                (unsigned)(s->text.len - s->scanned_from), 0, s->scratch->hs, on_trigger, s);
+    if (rc == HS_SUCCESS && try_rest(s)) {
+        return DV_OK;
+    }
+    return s->result != DV_OK ? s->result : DV_ERR_INTERNAL;
 }
 
 /* ---- overlaps ---- */
@@ -222,14 +264,8 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
         .enabled = enabled,
         .arena = arena,
     };
-    memset(scratch->cursor, 0, dv_detect_pattern_count * sizeof(size_t));
     if (text.len > from && enabled != 0) {
-        hs_error_t rc =
-            hs_scan(rules->database, (const char *)text.ptr + s.scanned_from,
-                    (unsigned)(text.len - s.scanned_from), 0, scratch->hs, on_trigger, &s);
-        if (rc != HS_SUCCESS) {
-            return s.result != DV_OK ? s.result : DV_ERR_INTERNAL;
-        }
+        DV_TRY(run(&s));
     }
     *ret_count = s.count > 1 ? merge(s.found, s.count) : s.count;
     *ret_findings = s.found;
