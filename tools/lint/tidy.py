@@ -72,14 +72,18 @@ def tidy(tree, build, name):
 
 
 def waiting(tree, build, stamps):
-    """The files without a stamp, each with the stamp to leave when it is clean."""
+    """The files without a stamp, each with the stamp to leave when it is clean. Old stamps go."""
     headers = dependencies(build)
     todo = []
+    known = set()
     for name, entry in commands(tree, build):
         output = entry.get("output") or shlex.split(entry["command"])[-3]
         stamp = stamps / stamp_name(tree, build, name, entry, headers.get(output, []))
+        known.add(stamp)
         if not stamp.exists():
             todo.append((name, stamp))
+    for old in set(stamps.iterdir()) - known:
+        old.unlink()
     return todo
 
 
