@@ -238,6 +238,10 @@ ngx_int_t dv_access_handler(ngx_http_request_t *r)
     if (conf->mode == DV_MODE_OFF) {
         return NGX_DECLINED;
     }
+    const dv_main_conf *main = ngx_http_get_module_main_conf(r, ngx_http_dvara_module);
+    if (main->runtime.len == 0) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE; /* `dvara gate` without `dvara_runtime` */
+    }
     /* Nothing of ours redirects or makes subrequests; one that appears is not to be trusted. */
     if (r != r->main || r->internal) {
         return NGX_HTTP_FORBIDDEN;

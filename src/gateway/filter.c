@@ -71,6 +71,39 @@ static void drop_header(ngx_table_elt_t **header)
     }
 }
 
+/* Headers that a model server may say to a caller; the others could carry what nobody inspects, or
+ * steer the caller's client. A '*' stands for the rest of a name. */
+static const char *const known_headers[] = {
+    "content-type", "cache-control", "retry-after",   "content-language",
+    "openai-*",     "anthropic-*",   "x-ratelimit-*", "x-should-retry",
+};
+
+static bool is_known_header(dv_slice name)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(known_headers); i++) {
+        dv_slice known = dv_slice_str(known_headers[i]);
+        bool rest = known.ptr[known.len - 1] == '*';
+        known.len -= rest;
+        if (dv_slice_eq_nocase(rest ? dv_slice_sub(name, 0, known.len) : name, known)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_unknown_headers(ngx_http_request_t *r)
+{
+    ngx_list_part_t *part = &r->headers_out.headers.part;
+    for (; part != NULL; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (!is_known_header(dv_ngx_slice(headers[i].key))) {
+                headers[i].hash = 0;
+            }
+        }
+    }
+}
+
 /* A rewritten answer has other bytes than these speak of. */
 static void drop_validators(ngx_http_request_t *r)
 {
@@ -131,9 +164,6 @@ static ngx_int_t inspect_head(dv_request *request)
     ngx_http_request_t *r = request->r;
     dv_slice type = dv_ngx_slice(r->headers_out.content_type);
     r->filter_need_in_memory = 1;
-    if (is_encoded(r)) {
-        return unreadable(request, "it is encoded");
-    }
     if (dv_api_type_is_json(type)) {
         return hold(request, false);
     }
@@ -163,14 +193,20 @@ static ngx_int_t answer_head(dv_request *request)
     if (status >= NGX_HTTP_SPECIAL_RESPONSE && status < NGX_HTTP_BAD_REQUEST) {
         return deny(request, DV_REASON_UPSTREAM, 0, "it sent a redirect");
     }
+    ngx_str_null(&r->headers_out.status_line); /* the upstream's own text */
+    bool inspected = request->route->answer_policy >= 0;
+    bool encoded = is_encoded(r);
+    if (inspected) {
+        drop_unknown_headers(r);
+    }
     if (dv_answer_headers(request) != NGX_OK) {
         return NGX_ERROR;
     }
     if (has_no_body(r)) {
         return send_bodiless(request);
     }
-    if (request->route->answer_policy >= 0) {
-        return inspect_head(request);
+    if (inspected) {
+        return encoded ? unreadable(request, "it is encoded") : inspect_head(request);
     }
     /* In chunks, so that the answer's end is not told by a length before its record is written. */
     ngx_http_clear_content_length(r);

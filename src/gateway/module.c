@@ -239,7 +239,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     }
     dv_error error = {0};
     if (dv_worker_enter(&main->worker, &error) != DV_OK) {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0, "dvara: not ready yet: %s", error.message);
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "dvara: not ready yet: %s", error.message);
         return NGX_OK;
     }
     dv_worker_leave(&main->worker);

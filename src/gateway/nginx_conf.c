@@ -169,10 +169,11 @@ static dv_result put_main(const dv_nginx_conf *conf, dv_buf *out)
                               : dv_buf_append_printf(out, "worker_processes %u;\n", conf->workers));
     DV_TRY(dv_buf_append_printf(out, "pid %s/nginx/nginx.pid;\n", conf->runtime_dir));
     DV_TRY(dv_buf_append_printf(out, "lock_file %s/nginx/nginx.lock;\n", conf->runtime_dir));
-    DV_TRY(dv_buf_append_printf(out, "error_log %s warn;\n",
+    DV_TRY(dv_buf_append_printf(out, "error_log %s error;\n",
                                 conf->error_log != NULL ? conf->error_log : "stderr"));
+    /* Without root the limit can't be raised. */
+    DV_TRY(dv_buf_append_str(out, conf->user != NULL ? "worker_rlimit_nofile 16384;\n" : ""));
     return dv_buf_append_str(out, "worker_rlimit_core 0;\n"
-                                  "worker_rlimit_nofile 16384;\n"
                                   "worker_shutdown_timeout 300s;\n"
                                   "events { worker_connections 4096; }\n");
 }

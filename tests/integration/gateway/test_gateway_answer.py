@@ -104,6 +104,22 @@ def test_the_upstreams_headers_do_not_steer_nginx(gate, upstream):
     assert not [h for h in answer.headers if h.startswith("x-accel") or h == "set-cookie"]
 
 
+def test_only_known_headers_and_no_reason_of_the_upstream_pass(gate, upstream):
+    upstream.json(completion("x"), status="200 4111111111111111", headers=(
+        "X-Leak: 4111111111111111\r\nOpenAI-Processing-Ms: 5\r\nopenai: x\r\n"
+        "Content-Security-Policy: x\r\nX-RateLimit-Remaining-Tokens: 7\r\n"))
+    with gate.connect() as connection:
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
+        connection.sendall((f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nConnection: close\r\n"
+                            f"Authorization: Bearer {gate.alice}\r\nContent-Length: {len(body)}\r\n"
+                            f"Content-Type: application/json\r\n\r\n").encode() + body)
+        data = connection.makefile("rb").read()
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n") and b"4111" not in data
+    head = data.partition(b"\r\n\r\n")[0].lower()
+    assert b"openai-processing-ms: 5" in head and b"x-ratelimit-remaining-tokens: 7" in head
+    assert b"openai: x" not in head and b"security" not in head
+
+
 def test_errors_of_the_upstream_pass(gate, upstream):
     upstream.json({"error": {"message": "busy"}}, status="503 Busy")
     answer = gate.chat(gate.alice)
