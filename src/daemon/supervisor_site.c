@@ -119,9 +119,9 @@ static dv_result choose_admin(dv_site *site, const dv_site *running, dv_error *e
     if (running != NULL && strncmp(running->admin_listen, scheme, strlen(scheme)) == 0) {
         return copy_url(site->admin_listen, running->admin_listen, error);
     }
-    uint16_t port = DV_ADMIN_PORT;
-    dv_endpoint endpoint = {.port = port, .host = "127.0.0.1"};
+    dv_endpoint endpoint = {.port = DV_ADMIN_PORT, .host = "127.0.0.1"};
     dv_endpoint gate;
+    uint16_t port = DV_ADMIN_PORT;
     DV_TRY(dv_endpoint_parse_listen(dv_slice_str(site->listen), &gate, error));
     if (gate.port == port || port_fault(&endpoint) != 0) {
         port = any_free_port();
@@ -129,6 +129,18 @@ static dv_result choose_admin(dv_site *site, const dv_site *running, dv_error *e
     }
     snprintf(site->admin_listen, sizeof site->admin_listen, "%s://127.0.0.1:%u", scheme, port);
     return port == 0 ? dv_error_set(error, DV_ERR_IO, "there is no free port on 127.0.0.1") : DV_OK;
+}
+
+bool dv_site_move_admin(const dv_up_options *options, const dv_config *config, dv_site *site)
+{
+    if (options->admin_listen != NULL || dv_config_get_settings(config)->admin_listen != NULL) {
+        return false;
+    }
+    uint16_t port = any_free_port();
+    const char *scheme = strncmp(site->listen, "https:", 6) == 0 ? "https" : "http";
+    snprintf(site->admin_listen, sizeof site->admin_listen, "%s://127.0.0.1:%u", scheme, port);
+    site->admin_moved = true;
+    return port != 0;
 }
 
 static const char *first_of(const char *a, const char *b, const char *c)

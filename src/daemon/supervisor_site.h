@@ -23,6 +23,9 @@ typedef struct dv_site {
 dv_must dv_result dv_site_settle(const dv_up_options *options, const dv_config *config,
                                  const dv_site *running, dv_site *ret_site, dv_error *error);
 
+/* Takes another port for the admin address when that was our choice; false: it was not. */
+bool dv_site_move_admin(const dv_up_options *options, const dv_config *config, dv_site *site);
+
 /* Makes the certificate when a listener needs one and there is none, or it ends within a week. */
 dv_must dv_result dv_site_certificate(const dv_layout *layout, const dv_config *config,
                                       dv_site *site, dv_error *error);

@@ -164,7 +164,9 @@ class Instance:
 
     def end(self):
         self.run("down")
-        problems = re.findall(r".*(?:AddressSanitizer|runtime error:|\[alert\](?!.*exited on signal 9)|\[emerg\]).*", self.log())
+        # A worker that a test killed and a port that another instance took first are no problems.
+        problems = re.findall(r".*(?:AddressSanitizer|runtime error:|\[alert\](?!.*exited on signal 9)|"
+                              r"\[emerg\](?!.*(?:8444 failed|still could not bind))).*", self.log())
         assert not problems, "\n".join(problems)
 
 

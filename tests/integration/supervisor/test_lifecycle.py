@@ -179,6 +179,15 @@ def test_a_busy_default_admin_port_is_evaded(make):
     assert admin in dvara.log()
 
 
+def test_two_that_start_at_once_do_not_fight_for_the_admin_port(make):
+    def start(dvara):
+        dvara.good("up", "--detach", "--listen", dvara.listen, "--upstream", dvara.upstream)
+        return dvara.status()["admin"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        admins = list(pool.map(start, [make() for _ in range(3)]))
+    assert len(set(admins)) == 3
+
+
 def test_what_up_needs_is_asked_for(make):
     dvara = make()
     assert "--upstream" in dvara.refused("up", "--detach", "--listen", dvara.listen)

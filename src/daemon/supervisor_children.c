@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor_private.h"
+
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DV_FAILED_STARTS_MAX = 3 };
+
+#define DV_PAUSE_FIRST (50 * DV_MILLISECOND)
+#define DV_PAUSE_MAX (5 * DV_SECOND)
+#define DV_STEADY (10 * DV_SECOND)
+#define DV_START_TIMEOUT (30 * DV_SECOND)
+#define DV_PROBE_TIMEOUT (20 * DV_SECOND)
+#define DV_DRAIN_TIMEOUT (10 * DV_SECOND) /* what `down` leaves requests to finish */
+#define DV_STOP_TIMEOUT (5 * DV_SECOND)
+
+const char *const dv_child_names[PROCESS_COUNT] = {"dvara-logd", "dvarad", "nginx"};
+
+/* ---- Starting ---- */
+
+static dv_result find_program(const supervisor *s, const char *name, char ret_path[PATH_MAX])
+{
+    return dv_path_join(s->options->programs, name, ret_path);
+}
+
+static dv_result start_daemon(supervisor *s, int index, dv_error *error)
+{
+    process *p = &s->processes[index];
+    char program[PATH_MAX];
+    char runtime[PATH_MAX];
+    const dv_layout *layout = &s->layout;
+    bool logd = index == LOGD;
+    DV_TRY(find_program(s, dv_child_names[index], program));
+    DV_TRY(dv_path_join(layout->runtime, "log", runtime));
+    const dv_process_plan plan = {
+        .program = program,
+        .args = {dv_child_names[index], "--state", layout->view, "--runtime",
+                 logd ? runtime : layout->runtime, logd ? NULL : "--config", s->config_copy},
+        .account = !layout->separate ? NULL
+                   : logd            ? &layout->log
+                                     : &layout->control,
+        .notify = s->notify_path,
+        .death_signal = SIGKILL,
+    };
+    return dv_process_start(&plan, layout, &p->pid, &p->output, error);
+}
+
+static dv_result start_nginx(supervisor *s, dv_error *error)
+{
+    process *p = &s->processes[NGINX];
+    char conf[PATH_MAX];
+    DV_TRY(dv_path_join(s->layout.runtime, "nginx/nginx.conf", conf));
+    const dv_process_plan plan = {
+        .program = dv_site_nginx(),
+        .args = {"nginx", "-e", "stderr", "-c", conf},
+        .death_signal = SIGTERM, /* the master then ends its workers */
+    };
+    return dv_process_start(&plan, &s->layout, &p->pid, &p->output, error);
+}
+
+static void note_groups(supervisor *s)
+{
+    pid_t groups[PROCESS_COUNT];
+    dv_error error = {0};
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        groups[i] = s->processes[i].pid;
+    }
+    if (dv_process_note_groups(&s->layout, groups, PROCESS_COUNT, &error) != DV_OK) {
+        dv_status_say_error(s, &error);
+    }
+}
+
+static void fail_start(supervisor *s, const char *why);
+
+static void pause_process(process *p)
+{
+    dv_time pause = DV_PAUSE_FIRST << DV_MIN(p->failures, 10u);
+    p->failures++;
+    p->state = PROCESS_WAITING;
+    p->deadline = dv_time_monotonic() + DV_MIN(pause, DV_PAUSE_MAX);
+}
+
+static void start_process(supervisor *s, int index)
+{
+    process *p = &s->processes[index];
+    dv_error error = {0};
+    p->lines.name = dv_child_names[index];
+    p->since = dv_time_now();
+    p->state = PROCESS_STARTING;
+    p->deadline = dv_time_monotonic() + DV_START_TIMEOUT;
+    dv_result result = index == NGINX ? start_nginx(s, &error) : start_daemon(s, index, &error);
+    if (result != DV_OK) {
+        dv_status_say_error(s, &error);
+        if (s->phase == PHASE_STARTING) {
+            fail_start(s, error.message);
+            return;
+        }
+        pause_process(p);
+        return;
+    }
+    note_groups(s);
+}
+
+/* The first answer of the gate is waited for by a process of its own, which may block. */
+static void start_probe(supervisor *s)
+{
+    if (s->probe != 0) {
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        _exit(dv_site_answers(&s->site, DV_PROBE_TIMEOUT) ? 0 : 1);
+    }
+    s->probe = pid < 0 ? 0 : pid;
+}
+
+static bool may_start(const supervisor *s, int index)
+{
+    for (int i = 0; i < index; i++) {
+        if (!s->processes[i].ready_once) {
+            return false;
+        }
+    }
+    return s->processes[index].state == PROCESS_WAITING &&
+           s->processes[index].deadline <= dv_time_monotonic();
+}
+
+static void start_due(supervisor *s)
+{
+    for (int i = 0; i < PROCESS_COUNT && s->phase != PHASE_ENDING; i++) {
+        if (may_start(s, i)) {
+            start_process(s, i);
+            if (i == NGINX && s->phase != PHASE_ENDING) {
+                start_probe(s);
+            }
+        }
+    }
+}
+
+void dv_children_ready(supervisor *s, int index)
+{
+    process *p = &s->processes[index];
+    if (p->state != PROCESS_STARTING) {
+        return;
+    }
+    p->state = PROCESS_RUNNING;
+    p->ready_once = true;
+    if (s->phase == PHASE_STARTING && s->processes[NGINX].ready_once) {
+        s->phase = PHASE_SERVING;
+        dv_status_report_ready(s);
+    } else if (s->phase == PHASE_SERVING) {
+        dv_log_say(&s->log, "%s is back", dv_child_names[index]);
+    }
+}
+
+/* ---- Ending ---- */
+
+void dv_children_end(supervisor *s)
+{
+    if (s->phase == PHASE_ENDING) {
+        return;
+    }
+    dv_status_report(s, DV_ERR_CONFLICT, "it was told to end before it was ready");
+    dv_notify_stopping();
+    s->phase = PHASE_ENDING;
+    s->ending = PROCESS_COUNT;
+    s->ending_deadline = 0;
+}
+
+static void fail_start(supervisor *s, const char *why)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(16 << 10);
+    if (dv_buf_append_printf(&text, "%s\n", why) == DV_OK && dv_log_tail(&s->log, &text) == DV_OK) {
+        dv_status_report(s, DV_ERR_UNAVAILABLE, dv_buf_cstr(&text));
+    } else {
+        dv_status_report(s, DV_ERR_UNAVAILABLE, why);
+    }
+    s->outcome = DV_ERR_UNAVAILABLE;
+    dv_children_end(s);
+}
+
+/* The gate first, so that nothing is asked of what is no longer there; the log last. */
+static void end_next(supervisor *s)
+{
+    while (s->ending > 0) {
+        process *p = &s->processes[s->ending - 1];
+        if (p->pid != 0 && s->ending_deadline != 0) {
+            return; /* it was asked and is still there */
+        }
+        if (p->pid != 0) {
+            bool nginx = s->ending - 1 == NGINX;
+            kill(p->pid, nginx ? SIGQUIT : SIGTERM);
+            s->killed = false;
+            s->ending_deadline = dv_time_monotonic() + (nginx ? DV_DRAIN_TIMEOUT : DV_STOP_TIMEOUT);
+            return;
+        }
+        p->state = PROCESS_GONE;
+        s->ending--;
+        s->ending_deadline = 0;
+    }
+}
+
+static void press(supervisor *s)
+{
+    if (s->ending == 0 || s->ending_deadline == 0 || dv_time_monotonic() < s->ending_deadline) {
+        return;
+    }
+    pid_t pid = s->processes[s->ending - 1].pid;
+    if (pid != 0 && !s->killed) {
+        dv_log_say(&s->log, "%s does not end by itself: killing it", dv_child_names[s->ending - 1]);
+        kill(-pid, SIGKILL);
+        s->killed = true;
+    }
+}
+
+bool dv_children_gone(const supervisor *s)
+{
+    return s->phase == PHASE_ENDING && s->ending == 0;
+}
+
+/* ---- Deaths ---- */
+
+static void describe_death(int status, char out[64])
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(out, 64, "was killed by signal %d", WTERMSIG(status));
+    } else {
+        snprintf(out, 64, "ended with code %d", WEXITSTATUS(status));
+    }
+}
+
+static void drain_output(supervisor *s, process *p, bool last)
+{
+    uint8_t bytes[8192];
+    ssize_t len;
+    while (p->output >= 0 && (len = read(p->output, bytes, sizeof bytes)) > 0) {
+        dv_log_feed(&p->lines, dv_slice_of(bytes, (size_t)len), false, &s->log);
+    }
+    if (last) {
+        dv_log_feed(&p->lines, dv_slice_str(NULL), true, &s->log);
+        dv_fd_close(&p->output);
+        p->output = -1;
+    }
+}
+
+void dv_children_drain(supervisor *s)
+{
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        drain_output(s, &s->processes[i], false);
+    }
+}
+
+/* Between our look at the default admin port and nginx's, another program may have taken it. */
+static bool evade_port(supervisor *s, int index)
+{
+    dv_error error = {0};
+    if (index != NGINX || !dv_site_move_admin(s->options, s->config, &s->site) ||
+        dv_site_write(&s->layout, s->options, s->config, &s->site, "nginx.conf", &error) != DV_OK) {
+        return false;
+    }
+    dv_status_note_all(s);
+    return true;
+}
+
+/* During the start, what ends by itself will do so again, and is told at once. */
+static void weigh_failed_start(supervisor *s, int index, bool by_itself, const char *how)
+{
+    char why[160];
+    bool hopeless = s->processes[index].failures >= DV_FAILED_STARTS_MAX;
+    if (!hopeless && (!by_itself || evade_port(s, index))) {
+        return;
+    }
+    snprintf(why, sizeof why,
+             "%s %s while Dvara was starting. The last lines:", dv_child_names[index], how);
+    fail_start(s, why);
+}
+
+/* Invariant 3: whatever the dead one left in its group ends before the next start. */
+static void bury(supervisor *s, int index, int status)
+{
+    process *p = &s->processes[index];
+    char how[64];
+    pid_t pid = p->pid;
+    describe_death(status, how);
+    if (dv_process_end_group(pid, DV_STOP_TIMEOUT) != DV_OK) {
+        dv_log_say(&s->log, "%s left processes behind that can not be ended",
+                   dv_child_names[index]);
+    }
+    drain_output(s, p, true);
+    p->pid = 0;
+    if (s->phase == PHASE_ENDING) {
+        return;
+    }
+    dv_log_say(&s->log, "%s %s", dv_child_names[index], how);
+    bool steady = dv_time_now() - p->since > DV_STEADY;
+    p->failures = steady ? 0 : p->failures;
+    pause_process(p);
+    p->restarts++;
+    if (s->phase == PHASE_STARTING) {
+        weigh_failed_start(s, index, WIFEXITED(status), how);
+    }
+}
+
+static void probe_ended(supervisor *s, int status)
+{
+    s->probe = 0;
+    if (s->phase == PHASE_ENDING) {
+        return;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        dv_children_ready(s, NGINX);
+    } else if (s->phase == PHASE_STARTING) {
+        fail_start(s, "the gate does not answer. The last lines:");
+    } else {
+        start_probe(s);
+    }
+}
+
+void dv_children_reap(supervisor *s)
+{
+    int status = 0;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == s->probe) {
+            probe_ended(s, status);
+            continue;
+        }
+        for (int i = 0; i < PROCESS_COUNT; i++) {
+            if (s->processes[i].pid == pid) {
+                bury(s, i, status);
+            }
+        }
+    }
+}
+
+/* ---- Time ---- */
+
+static void kill_the_unready(supervisor *s)
+{
+    dv_time now = dv_time_monotonic();
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        process *p = &s->processes[i];
+        if (p->state == PROCESS_STARTING && p->pid != 0 && now > p->deadline) {
+            dv_log_say(&s->log, "%s does not become ready: killing it", dv_child_names[i]);
+            p->deadline = now + DV_START_TIMEOUT;
+            kill(p->pid, SIGKILL);
+        }
+    }
+}
+
+void dv_children_step(supervisor *s)
+{
+    if (s->phase == PHASE_ENDING) {
+        end_next(s);
+        press(s);
+    } else {
+        kill_the_unready(s);
+        start_due(s);
+    }
+}
+
+int dv_children_timeout(const supervisor *s)
+{
+    dv_time now = dv_time_monotonic();
+    dv_time next = now + DV_SECOND;
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        if (s->processes[i].state == PROCESS_WAITING && s->processes[i].deadline > now) {
+            next = DV_MIN(next, s->processes[i].deadline);
+        }
+    }
+    if (s->phase == PHASE_ENDING && s->ending_deadline > now) {
+        next = DV_MIN(next, s->ending_deadline);
+    }
+    return (int)((next - now) / DV_MILLISECOND) + 1;
+}
