@@ -61,7 +61,8 @@ static bool copy_text(const dv_detect_candidate *c, char *out, size_t size)
     return true;
 }
 
-/* Loopback (RFC 1122 section 3.2.1.3), this-host and broadcast addresses tell of nobody. */
+/* Loopback (RFC 1122 section 3.2.1.3), this-host and broadcast addresses tell of nobody; 120.0.0.0
+ * is a version or a network. */
 bool dv_detect_check_ipv4(dv_detect_candidate *c)
 {
     char text[INET_ADDRSTRLEN];
@@ -69,10 +70,26 @@ bool dv_detect_check_ipv4(dv_detect_candidate *c)
     if (!copy_text(c, text, sizeof(text)) || inet_pton(AF_INET, text, bytes) != 1) {
         return false;
     }
-    return bytes[0] != 0 && bytes[0] != 127 && bytes[0] != 255;
+    bool network = bytes[1] == 0 && bytes[2] == 0 && bytes[3] == 0;
+    return bytes[0] != 0 && bytes[0] != 127 && bytes[0] != 255 && !network;
 }
 
-/* RFC 4291 section 2.2; "::" and "::1" tell of nobody, and "a::b" in source code has no digit. */
+/* "::2" and "1::2" are slices of lists more often than addresses, so two groups must be there, one
+ * of them with three digits at least. */
+static bool has_address_groups(const char *text)
+{
+    size_t groups = 0;
+    size_t longest = 0;
+    while (*text != '\0') {
+        size_t len = strcspn(text, ":");
+        groups += len > 0 ? 1 : 0;
+        longest = DV_MAX(longest, len);
+        text += len + (text[len] == ':' ? 1 : 0);
+    }
+    return groups >= 2 && longest >= 3;
+}
+
+/* RFC 4291 section 2.2; loopback tells of nobody, and "face::dead" in source code has no digit. */
 bool dv_detect_check_ipv6(dv_detect_candidate *c)
 {
     char text[INET6_ADDRSTRLEN];
@@ -80,11 +97,7 @@ bool dv_detect_check_ipv6(dv_detect_candidate *c)
     if (!copy_text(c, text, sizeof(text)) || inet_pton(AF_INET6, text, bytes) != 1) {
         return false;
     }
-    static const uint8_t zeros[15];
-    if (memcmp(bytes, zeros, sizeof(zeros)) == 0 && bytes[15] <= 1) {
-        return false;
-    }
-    return strpbrk(text, "0123456789") != NULL;
+    return has_address_groups(text) && strpbrk(text, "0123456789") != NULL;
 }
 
 /* A digest in hexadecimal is no key: both cases and a digit must be there. */

@@ -307,21 +307,38 @@ static bool country_code_assigned(const digits *d)
     return strstr(two, code) != NULL || strstr(three, longer) != NULL;
 }
 
+/* "+3.140000": one full stop and nothing else between the digits. */
+static bool is_decimal(const dv_detect_candidate *c)
+{
+    size_t stops = 0;
+    for (size_t i = c->start + 1; i < c->end; i++) {
+        uint8_t byte = c->text.ptr[i];
+        stops += byte == '.' ? 1 : 0;
+        if (byte != '.' && !is_digit(byte)) {
+            return false;
+        }
+    }
+    return stops == 1;
+}
+
 bool dv_detect_check_phone_international(dv_detect_candidate *c)
 {
     digits d;
     size_t count = phone_digits(c, &d);
+    if (is_decimal(c)) {
+        return false;
+    }
     return count >= 7 && count <= 15 && country_code_assigned(&d);
 }
 
-/* "2026-01-15", "15.01.2026" and the like. */
+/* "2026-01-15", "15.01.2026", "2019-2026" and the like. */
 static bool is_date(const digits *d)
 {
     unsigned year_first = leading(d, 4);
-    char tail[5] = {d->text[4], d->text[5], d->text[6], d->text[7], '\0'};
-    bool year_last = strncmp(tail, "19", 2) == 0 || strncmp(tail, "20", 2) == 0;
-    return d->count == 8 && d->shortest_group == 2 &&
-           ((year_first >= 1900 && year_first < 2100) || year_last);
+    bool year_last = memcmp(d->text + 4, "19", 2) == 0 || memcmp(d->text + 4, "20", 2) == 0;
+    bool years = d->shortest_group == 4 && year_first >= 1900 && year_first < 2100 && year_last;
+    return d->count == 8 && (years || (d->shortest_group == 2 &&
+                                       ((year_first >= 1900 && year_first < 2100) || year_last)));
 }
 
 static bool is_ipv4(const dv_detect_candidate *c)

@@ -10,7 +10,7 @@
 struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
-    uint8_t placeholder_key[DV_HMAC_KEY_LEN];
+    dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
 };
 
 struct dv_data_policy {

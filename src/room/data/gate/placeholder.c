@@ -57,10 +57,8 @@ static void free_hmac(void *data)
 static dv_result make_key(dv_data_context *context)
 {
     uint8_t key[DV_HMAC_KEY_LEN];
-    dv_slice master =
-        dv_slice_of(context->gate->placeholder_key, sizeof(context->gate->placeholder_key));
-    DV_TRY(dv_hkdf(master, context->principal, "dvara placeholder v1", key, sizeof(key)));
     dv_hmac *hmac = NULL;
+    dv_hmac_sign(context->gate->principal_keys, context->principal, key);
     dv_result result = dv_hmac_new(key, &hmac);
     dv_wipe(key, sizeof(key));
     DV_TRY(result);

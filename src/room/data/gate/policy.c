@@ -6,6 +6,18 @@
 
 enum { POLICY_ARENA = 1 << 20 };
 
+static dv_result make_principal_keys(const uint8_t placeholder_key[32], dv_hmac **ret_hmac)
+{
+    uint8_t key[DV_HMAC_KEY_LEN];
+    dv_result result = dv_hkdf(dv_slice_of(placeholder_key, 32), (dv_slice){NULL, 0},
+                               "dvara placeholder v1", key, sizeof(key));
+    if (result == DV_OK) {
+        result = dv_hmac_new(key, ret_hmac);
+    }
+    dv_wipe(key, sizeof(key));
+    return result;
+}
+
 dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
                            dv_error *error)
 {
@@ -13,8 +25,10 @@ dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret
     if (gate == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    memcpy(gate->placeholder_key, placeholder_key, sizeof(gate->placeholder_key));
-    dv_result result = dv_detect_rules_builtin(&gate->rules, error);
+    dv_result result = make_principal_keys(placeholder_key, &gate->principal_keys);
+    if (result == DV_OK) {
+        result = dv_detect_rules_builtin(&gate->rules, error);
+    }
     if (result == DV_OK) {
         result = dv_detect_scratch_new(gate->rules, &gate->scratch);
     }
@@ -33,7 +47,7 @@ void dv_data_gate_free(dv_data_gate *gate)
     }
     dv_detect_scratch_free(gate->scratch);
     dv_detect_rules_free(gate->rules);
-    dv_wipe(gate->placeholder_key, sizeof(gate->placeholder_key));
+    dv_hmac_free(gate->principal_keys);
     free(gate);
 }
 
