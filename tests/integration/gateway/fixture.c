@@ -226,6 +226,7 @@ static void conf(int argc, char **argv)
         .admin_listen = argv[1],
         .upstreams = &upstream,
         .upstream_count = 1,
+        .upstream_ca = getenv("UPSTREAM_CA"),
         .workers = 1,
         .daemonless = true,
         .user = geteuid() == 0 ? "root" : NULL, /* the test's folders are only its own */

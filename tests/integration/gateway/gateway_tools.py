@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 import time
@@ -91,9 +92,16 @@ class Upstream(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self):
+    def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            context.sni_callback = lambda sock, name, _: self.names.append(name)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+            self.url = f"https://localhost:{self.server_address[1]}"
+        self.names = []
         self.requests = []
         self.echo()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -129,6 +137,15 @@ class Upstream(socketserver.ThreadingTCPServer):
             handler.wfile.flush()
             return True
         self.answer = answer
+
+
+def make_certificate(folder):
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
 
 
 class Answer:

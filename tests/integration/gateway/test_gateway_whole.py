@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from gateway_tools import CONFIG, PERMIT
+from gateway_tools import CONFIG, PERMIT, Gate, Upstream, make_certificate
 
 CHAT = "/v1/chat/completions"
 
@@ -202,12 +202,7 @@ def tls_gate(make_gate, upstream):
     """The same nginx, its listener made a TLS one."""
     gate = make_gate()
     gate.stop()
-    cert, key = gate.folder / "cert.pem", gate.folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-                   check=True, capture_output=True)
-    gate.tls = (cert, key)
+    gate.tls = make_certificate(gate.folder)
     gate.start()
     return gate
 
@@ -251,6 +246,29 @@ def test_only_tls_1_3_is_spoken(tls_gate):
     assert done.returncode == 35
     answer = tls_gate.send("/")
     assert answer.status == 400 and answer.code == "bad_request"
+
+
+def test_a_tls_upstream_is_verified(tmp_path, monkeypatch):
+    cert, key = make_certificate(tmp_path)
+    upstream = Upstream((cert, key))
+    gate = None
+    try:
+        gate = Gate(tmp_path / "gate", upstream)
+        alice = gate.key()
+        assert gate.chat(alice).code == "upstream_failed"
+        gate.expect_log("upstream SSL certificate verify error")
+        assert upstream.requests == []
+        gate.stop()
+        monkeypatch.setenv("UPSTREAM_CA", str(cert))
+        gate.start()
+        assert gate.chat(alice).status == 200
+        assert upstream.requests[0]["headers"]["host"] == upstream.url.removeprefix("https://")
+        assert upstream.names[-1] == "localhost"
+    finally:
+        if gate:
+            gate.stop()
+        upstream.shutdown()
+        upstream.server_close()
 
 
 def test_reload_drops_no_request(make_gate, upstream):
