@@ -215,6 +215,22 @@ def test_half_sent_requests_hold_nobody_up(control):
         client.close()
 
 
+def test_more_connections_than_allowed_wait_and_go(control):
+    clients = []
+    for _ in range(150):
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        try:
+            client.connect(str(control.runtime / "api.sock"))
+        except BlockingIOError:
+            pass
+        clients.append(client)
+    assert control.dvara("server", "version").returncode == 0  # the other socket has its own
+    for client in clients:
+        client.close()
+    assert control.curl("/healthz").status == 200
+
+
 def test_many_at_once(control):
     key = control.admin_key()
 
