@@ -157,6 +157,7 @@ static dv_result configure(dv_store *store, dv_error *error)
     DV_TRY(run(store, "PRAGMA journal_mode=WAL", error));
     DV_TRY(run(store, "PRAGMA synchronous=FULL", error));
     DV_TRY(run(store, "PRAGMA secure_delete=ON", error));
+    DV_TRY(run(store, "PRAGMA cache_size=-32768", error)); /* KiB */
     int64_t synchronous;
     int64_t keys;
     DV_TRY(query_int(store, "PRAGMA synchronous", &synchronous, error));

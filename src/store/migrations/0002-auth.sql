@@ -26,7 +26,7 @@ CREATE TABLE auth_member (
     FOREIGN KEY (group_kind, group_name) REFERENCES auth_entity (kind, name) ON DELETE CASCADE,
     FOREIGN KEY (member_kind, member_name) REFERENCES auth_entity (kind, name) ON DELETE CASCADE
 );
-CREATE INDEX auth_member_member ON auth_member (member_kind, member_name);
+CREATE INDEX auth_member_member ON auth_member (member_kind, member_name, group_name);
 CREATE INDEX auth_member_group ON auth_member (group_kind, group_name);
 
 -- source: 'builtin', 'api' or 'yaml' (dvara.yaml owns it; the API may not change it).
@@ -61,7 +61,7 @@ CREATE TABLE auth_assignment (
     PRIMARY KEY (role, kind, name),
     FOREIGN KEY (kind, name) REFERENCES auth_entity (kind, name) ON DELETE CASCADE
 );
-CREATE INDEX auth_assignment_entity ON auth_assignment (kind, name);
+CREATE INDEX auth_assignment_entity ON auth_assignment (kind, name, role);
 
 -- secret and previous: HMAC-SHA-256 of the whole key under the pepper. scopes: permissions with a
 -- space between them, '' for all that the owner has. A revoked key stays as a record.

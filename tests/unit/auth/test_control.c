@@ -212,6 +212,28 @@ static void lists_come_in_pages(void **state)
     json_decref(page);
 }
 
+static void keys_are_listed_by_owner(void **state)
+{
+    fixture *f = *state;
+    char secret[64];
+    char id[16];
+    assert_int_equal(call_op(f, dv_op_service_create, NULL, "{'name':'ci'}"), DV_OK);
+    make_key(f, "{'service':'ci'}", secret, id);
+    json_t *page = ask(f, dv_op_apikey_list, "{'limit':100}", NULL);
+    assert_int_equal(json_array_size(json_object_get(page, "items")), 2);
+    json_decref(page);
+    page = ask(f, dv_op_apikey_list, "{'limit':100,'service':'ci'}", NULL);
+    json_t *key = json_array_get(json_object_get(page, "items"), 0);
+    assert_int_equal(json_array_size(json_object_get(page, "items")), 1);
+    assert_string_equal(json_string_value(json_object_get(key, "id")), id);
+    json_decref(page);
+    page = ask(f, dv_op_apikey_list, "{'limit':100,'user':'ci'}", NULL);
+    assert_int_equal(json_array_size(json_object_get(page, "items")), 0);
+    json_decref(page);
+    assert_int_equal(call_op(f, dv_op_apikey_list, "{'limit':1,'user':'a','service':'b'}", NULL),
+                     DV_ERR_INVALID);
+}
+
 /* --- groups ---------------------------------------------------------------------------------- */
 
 static void groups_nest_nearest_first(void **state)
@@ -325,7 +347,7 @@ static void deleted_roles_leave_their_holders(void **state)
     assert_int_equal(call_op(f, dv_op_role_create, NULL, "{'name':'top','inherits':['base']}"),
                      DV_OK);
     assert_int_equal(call_op(f, dv_op_role_assign, "{'role':'top'}", "{'user':'alice'}"), DV_OK);
-    assert_string_equal(ancestors_of(f, "User::\"alice\"", text), "Role::\"base\" Role::\"top\"");
+    assert_string_equal(ancestors_of(f, "User::\"alice\"", text), "Role::\"top\" Role::\"base\"");
     assert_int_equal(call_op(f, dv_op_role_delete, "{'name':'base'}", NULL), DV_OK);
     assert_string_equal(ancestors_of(f, "User::\"alice\"", text), "Role::\"top\"");
     assert_null(strstr(policies_of(f, text), "role:base"));
@@ -624,6 +646,7 @@ int main(void)
         TEST(users_live),
         TEST(bad_names_are_refused),
         TEST(lists_come_in_pages),
+        TEST(keys_are_listed_by_owner),
         TEST(groups_nest_nearest_first),
         TEST(group_circles_are_refused),
         TEST(too_many_ancestors_are_refused),

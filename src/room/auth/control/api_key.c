@@ -273,10 +273,24 @@ dv_result dv_op_apikey_create(dv_call *call, dv_error *error)
     return dv_auth_change(call, apikey_create, error);
 }
 
+/* All, or those of one user or service. */
 dv_result dv_op_apikey_list(dv_call *call, dv_error *error)
 {
-    return dv_auth_list(call, "SELECT id FROM auth_api_key WHERE id > ?1 ORDER BY id LIMIT ?2",
-                        key_item, error);
+    const char *user = dv_call_param(call, "user");
+    const char *service = dv_call_param(call, "service");
+    dv_auto(statement) dv_statement *page = NULL;
+    if (user != NULL && service != NULL) {
+        return dv_call_invalid(call, "service", error, "name a user or a service, not both");
+    }
+    DV_TRY(dv_store_query(call->services->store, &page, error,
+                          "SELECT id FROM auth_api_key WHERE id > ?1"
+                          " AND (?3 IS NULL OR (kind = ?3 AND owner = ?4)) ORDER BY id LIMIT ?2",
+                          "titt", dv_auth_list_cursor(call), dv_auth_list_limit(call) + 1,
+                          user != NULL      ? "user"
+                          : service != NULL ? "service"
+                                            : NULL,
+                          user != NULL ? user : service));
+    return dv_auth_list_answer(call, page, key_item, error);
 }
 
 dv_result dv_op_apikey_show(dv_call *call, dv_error *error)

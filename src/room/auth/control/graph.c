@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/internal.h"
 
-#include "base/caps.h"
-
 /* Groups over (?1, ?2): the kind and name of who is looked at. */
 #define GROUPS_ABOVE                                                                               \
     "g (name) AS (SELECT group_name FROM auth_member"                                              \
@@ -26,56 +24,72 @@ static dv_result query_names(dv_store *store, const char *sql, dv_auth_ref ref, 
     return dv_auth_read_names(statement, arena, ret_names, error);
 }
 
-static dv_result groups_read(dv_store *store, dv_auth_ref ref, dv_arena *arena,
-                             dv_auth_names *ret_names, dv_error *error)
+/* --- upwards --------------------------------------------------------------------------------- */
+
+/* One level by its index, in order; a walk of several is cheaper than one recursive query, for
+ * which SQLite makes and drops a table. */
+static dv_result above_read(dv_store *store, dv_auth_ref ref, dv_auth_kind kind, dv_arena *arena,
+                            dv_auth_names *ret_names, dv_error *error)
 {
-    return query_names(store,
-                       "WITH RECURSIVE g (name, depth) AS (SELECT group_name, 1 FROM auth_member"
-                       " WHERE member_kind = ?1 AND member_name = ?2"
-                       " UNION SELECT m.group_name, g.depth + 1 FROM auth_member m"
-                       " JOIN g ON m.member_kind = 'group' AND m.member_name = g.name)"
-                       " SELECT name, min(depth) FROM g GROUP BY name ORDER BY min(depth), name",
-                       ref, arena, ret_names, error);
+    const char *sql = "SELECT group_name FROM auth_member WHERE member_kind = ?1"
+                      " AND member_name = ?2 ORDER BY group_name";
+    if (kind == DV_AUTH_ROLE) {
+        sql = ref.kind == DV_AUTH_ROLE
+                  ? "SELECT parent FROM auth_role_parent WHERE ?1 = 'role' AND role = ?2"
+                    " ORDER BY parent"
+                  : "SELECT role FROM auth_assignment WHERE kind = ?1 AND name = ?2 ORDER BY role";
+    }
+    return query_names(store, sql, ref, arena, ret_names, error);
 }
 
-static dv_result entities_add(dv_auth_kind kind, dv_auth_names names, dv_arena *arena,
-                              dv_slice *entities, size_t *count)
+static bool seen(const dv_auth_walk *walk, dv_auth_ref ref)
+{
+    bool found = false;
+    for (size_t i = 0; i < walk->count && !found; i++) {
+        found =
+            walk->nodes[i].ref.kind == ref.kind && strcmp(walk->nodes[i].ref.name, ref.name) == 0;
+    }
+    return found;
+}
+
+static dv_result reach(dv_auth_walk *walk, size_t from, dv_auth_kind kind, dv_auth_names names,
+                       dv_error *error)
 {
     for (size_t i = 0; i < names.count; i++) {
-        const char *text = dv_auth_entity(arena, (dv_auth_ref){kind, names.items[i]});
-        if (text == NULL) {
-            return DV_ERR_NO_MEMORY;
+        dv_auth_ref ref = {kind, names.items[i]};
+        if (seen(walk, ref)) {
+            continue;
         }
-        entities[(*count)++] = dv_slice_str(text);
+        if (walk->count == DV_ARRAY_LEN(walk->nodes)) {
+            return dv_error_set(error, DV_ERR_TOO_LARGE,
+                                "%s %s would have more than %d groups and roles over it",
+                                dv_auth_kind_name(walk->nodes[0].ref.kind), walk->nodes[0].ref.name,
+                                DV_LIMIT_ANCESTORS);
+        }
+        walk->nodes[walk->count++] = (dv_auth_node){ref, from};
     }
     return DV_OK;
 }
 
-dv_result dv_auth_ancestry_read(dv_store *store, dv_auth_ref principal, dv_arena *arena,
-                                dv_auth_ancestry *ret_ancestry, dv_error *error)
+dv_result dv_auth_walk_up(dv_store *store, dv_auth_ref start, dv_arena *arena,
+                          dv_auth_walk *ret_walk, dv_error *error)
 {
-    dv_auth_names groups;
-    dv_auth_names roles;
-    DV_TRY(groups_read(store, principal, arena, &groups, error));
-    DV_TRY(query_names(
-        store, "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE " SELECT name FROM r ORDER BY name",
-        principal, arena, &roles, error));
-    if (groups.count + roles.count > DV_LIMIT_ANCESTORS) {
-        return dv_error_set(error, DV_ERR_TOO_LARGE,
-                            "%s %s would have more than %d groups and roles over it",
-                            dv_auth_kind_name(principal.kind), principal.name, DV_LIMIT_ANCESTORS);
+    dv_auth_names names;
+    ret_walk->nodes[0] = (dv_auth_node){start, 0};
+    ret_walk->count = 1;
+    for (size_t i = 0; i < ret_walk->count; i++) {
+        dv_auth_ref ref = ret_walk->nodes[i].ref;
+        if (ref.kind != DV_AUTH_ROLE) {
+            DV_TRY(above_read(store, ref, DV_AUTH_GROUP, arena, &names, error));
+            DV_TRY(reach(ret_walk, i, DV_AUTH_GROUP, names, error));
+        }
+        DV_TRY(above_read(store, ref, DV_AUTH_ROLE, arena, &names, error));
+        DV_TRY(reach(ret_walk, i, DV_AUTH_ROLE, names, error));
     }
-    size_t count = 0;
-    dv_slice *entities =
-        dv_arena_alloc(arena, (groups.count + roles.count + 1) * sizeof(*entities));
-    if (entities == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    DV_TRY(entities_add(DV_AUTH_GROUP, groups, arena, entities, &count));
-    DV_TRY(entities_add(DV_AUTH_ROLE, roles, arena, entities, &count));
-    *ret_ancestry = (dv_auth_ancestry){entities, count, groups.count};
     return DV_OK;
 }
+
+/* --- downwards and across -------------------------------------------------------------------- */
 
 dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *arena,
                                    dv_auth_refs *ret_refs, dv_error *error)

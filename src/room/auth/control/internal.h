@@ -3,6 +3,7 @@
 
 /* What the files of this folder share. Names and other texts are NUL-terminated and checked. */
 
+#include "base/caps.h"
 #include "core/audit.h"
 #include "core/operation.h"
 #include "room/auth/gate/api_key.h"
@@ -79,16 +80,21 @@ dv_must dv_result dv_auth_policies_write(dv_store *store, dv_buf *out, dv_error 
 
 /* --- who belongs where (graph.c) ------------------------------------------------------------- */
 
-/* Groups (nearest first) and roles over a user or service, as entity texts. */
-typedef struct dv_auth_ancestry {
-    const dv_slice *entities;
-    size_t count;
-    size_t group_count;
-} dv_auth_ancestry;
+/* Everything over one of them, the nearest first: the groups it is in and the roles it has,
+ * directly or not. nodes[0] is itself. */
+typedef struct dv_auth_node {
+    dv_auth_ref ref;
+    size_t from; /* the node by which it was reached first */
+} dv_auth_node;
 
-/* Errors: DV_ERR_TOO_LARGE: more than DV_LIMIT_ANCESTORS. */
-dv_must dv_result dv_auth_ancestry_read(dv_store *store, dv_auth_ref principal, dv_arena *arena,
-                                        dv_auth_ancestry *ret_ancestry, dv_error *error);
+typedef struct dv_auth_walk {
+    dv_auth_node nodes[1 + DV_LIMIT_ANCESTORS];
+    size_t count;
+} dv_auth_walk;
+
+/* Names lie in the arena. Errors: DV_ERR_TOO_LARGE: more than DV_LIMIT_ANCESTORS. */
+dv_must dv_result dv_auth_walk_up(dv_store *store, dv_auth_ref start, dv_arena *arena,
+                                  dv_auth_walk *ret_walk, dv_error *error);
 /* Users and services in the group or with the role, directly or not. */
 dv_must dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *arena,
                                            dv_auth_refs *ret_refs, dv_error *error);
@@ -180,10 +186,15 @@ dv_must dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_
 dv_must dv_result dv_auth_field_ref(dv_call *call, dv_auth_kind last, dv_auth_ref *ret_ref,
                                     dv_error *error);
 
-/* A page of a list: at most `limit` names after the cursor, each made into an item. sql selects
- * names, with ?1 the cursor and ?2 how many. */
+/* A page of a list: names after the cursor, each made into an item. The statement gives one name
+ * more than the limit, when there is one, so that the page knows of the next. */
 typedef dv_result (*dv_auth_item)(dv_call *call, const char *name, json_t **ret_json,
                                   dv_error *error);
+const char *dv_auth_list_cursor(const dv_call *call); /* "" at the beginning */
+int64_t dv_auth_list_limit(const dv_call *call);
+dv_must dv_result dv_auth_list_answer(dv_call *call, dv_statement *page, dv_auth_item item,
+                                      dv_error *error);
+/* The whole of it, for sql with ?1 the cursor and ?2 how many. */
 dv_must dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error);
 
 /* For steps that no caller asked for: System::"dvarad". Ends with dv_auth_system_call_end. */

@@ -84,23 +84,37 @@ static dv_result items_add(dv_call *call, dv_auth_names names, dv_auth_item item
     return DV_OK;
 }
 
-/* One more than the page is asked for, to know whether there is more. */
-dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error)
+int64_t dv_auth_list_limit(const dv_call *call)
+{
+    return json_integer_value(json_object_get(call->params, "limit"));
+}
+
+const char *dv_auth_list_cursor(const dv_call *call)
 {
     const char *cursor = dv_call_param(call, "cursor");
-    int64_t limit = json_integer_value(json_object_get(call->params, "limit"));
+    return cursor == NULL ? "" : cursor;
+}
+
+dv_result dv_auth_list_answer(dv_call *call, dv_statement *page, dv_auth_item item, dv_error *error)
+{
     dv_auth_names names;
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(dv_store_query(call->services->store, &statement, error, sql, "ti",
-                          cursor == NULL ? "" : cursor, limit + 1));
-    DV_TRY(dv_auth_read_names(statement, call->arena, &names, error));
-    bool more = names.count > (size_t)limit;
-    names.count = more ? (size_t)limit : names.count;
+    size_t limit = (size_t)dv_auth_list_limit(call);
+    DV_TRY(dv_auth_read_names(page, call->arena, &names, error));
+    bool more = names.count > limit;
+    names.count = more ? limit : names.count;
     call->answer = json_pack("{s:[]}", "items");
     if (call->answer == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     DV_TRY(items_add(call, names, item, json_object_get(call->answer, "items"), error));
-    return more ? dv_auth_json_set(call->answer, "next", json_string(names.items[names.count - 1]))
+    return more ? dv_auth_json_set(call->answer, "next", json_string(names.items[limit - 1]))
                 : DV_OK;
+}
+
+dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error)
+{
+    dv_auto(statement) dv_statement *page = NULL;
+    DV_TRY(dv_store_query(call->services->store, &page, error, sql, "ti", dv_auth_list_cursor(call),
+                          dv_auth_list_limit(call) + 1));
+    return dv_auth_list_answer(call, page, item, error);
 }

@@ -83,15 +83,37 @@ static dv_result credential_publish(dv_services *services, dv_slice id, dv_error
 
 /* --- principals ------------------------------------------------------------------------------ */
 
+/* Those of one kind, as entity texts behind each other. */
+static dv_result entities_add(const dv_auth_walk *walk, dv_auth_kind kind, dv_arena *arena,
+                              dv_slice entities[DV_LIMIT_ANCESTORS], size_t *count)
+{
+    for (size_t i = 1; i < walk->count; i++) {
+        if (walk->nodes[i].ref.kind != kind) {
+            continue;
+        }
+        const char *text = dv_auth_entity(arena, walk->nodes[i].ref);
+        if (text == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        entities[(*count)++] = dv_slice_str(text);
+    }
+    return DV_OK;
+}
+
+/* Groups first, then roles: the record wants them so. */
 static dv_result principal_put(dv_services *services, dv_auth_ref ref, bool active, dv_slice entity,
                                dv_arena *arena, dv_error *error)
 {
-    dv_auth_ancestry ancestry;
+    dv_auth_walk walk;
+    dv_slice entities[DV_LIMIT_ANCESTORS];
+    size_t groups = 0;
     dv_auto(buf) dv_buf bytes = dv_buf_init(DV_RECORD_MAX);
-    DV_TRY(dv_auth_ancestry_read(services->store, ref, arena, &ancestry, error));
+    DV_TRY(dv_auth_walk_up(services->store, ref, arena, &walk, error));
+    DV_TRY(entities_add(&walk, DV_AUTH_GROUP, arena, entities, &groups));
+    size_t count = groups;
+    DV_TRY(entities_add(&walk, DV_AUTH_ROLE, arena, entities, &count));
     DV_TRY(dv_principal_encode(ref.kind == DV_AUTH_USER ? DV_PRINCIPAL_USER : DV_PRINCIPAL_SERVICE,
-                               dv_slice_str(ref.name), active, ancestry.entities, ancestry.count,
-                               ancestry.group_count, &bytes));
+                               dv_slice_str(ref.name), active, entities, count, groups, &bytes));
     return dv_snapshot_put(services->snapshot, DV_TABLE_PRINCIPALS, entity, dv_buf_slice(&bytes));
 }
 
