@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Invariants:
- * 1. No text of the configuration reaches nginx.conf but through the checks of this file.
+ * 1. No text of the configuration reaches nginx.conf but through nginx_conf_check.c and endpoint.c.
  * 2. A header of the caller reaches an upstream only when its name stands in a list here; so no
  *    credential, cookie, range or header that names an identity or another upstream does.
  * 3. No header of an upstream steers nginx.
  * 4. Only a location that the module guards has a proxy_pass. */
-#include "gateway/nginx_conf.h"
+#include "gateway/nginx_conf_check.h"
 
 #include "base/caps.h"
 
@@ -61,100 +61,6 @@ static const char *const hidden_headers[] = {
     "Access-Control-Allow-Origin",
     "Access-Control-Allow-Credentials",
 };
-
-static const char *const tls13_suites[] = {
-    "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256",
-};
-
-static dv_result check_path(const char *what, const char *path, dv_error *error)
-{
-    if (path == NULL || path[0] != '/' || strlen(path) >= DV_NGINX_PATH_MAX) {
-        return dv_error_set(error, DV_ERR_INVALID, "%s must be an absolute path", what);
-    }
-    for (const char *c = path; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~' || strchr("\"'\\$;{}#", *c) != NULL) {
-            return dv_error_set(error, DV_ERR_INVALID,
-                                "%s: the path has a character that nginx.conf can not hold safely "
-                                "(space, quote, '\\', '$', ';', '{', '}', '#' or not ASCII)",
-                                what);
-        }
-    }
-    return DV_OK;
-}
-
-static bool is_word(const char *text, size_t max)
-{
-    size_t len = 0;
-    for (; text[len] != '\0'; len++) {
-        char c = text[len];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (len >= max || (!plain && c != '_' && (c != '-' || len == 0))) {
-            return false;
-        }
-    }
-    return len > 0;
-}
-
-static dv_result check_word(const char *what, const char *text, dv_error *error)
-{
-    return text != NULL && is_word(text, 64)
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_INVALID,
-                              "%s must be 1 to 64 letters, digits, '-' or '_'", what);
-}
-
-static dv_result check_suites(const dv_nginx_conf *conf, dv_error *error)
-{
-    for (size_t i = 0; conf->cipher_suites != NULL && conf->cipher_suites[i] != NULL; i++) {
-        size_t known = 0;
-        while (known < DV_ARRAY_LEN(tls13_suites) &&
-               strcmp(conf->cipher_suites[i], tls13_suites[known]) != 0) {
-            known++;
-        }
-        if (known == DV_ARRAY_LEN(tls13_suites)) {
-            return dv_error_set(error, DV_ERR_INVALID,
-                                "\"%.64s\" is no TLS 1.3 cipher suite (RFC 8446 appendix B.4)",
-                                conf->cipher_suites[i]);
-        }
-    }
-    return DV_OK;
-}
-
-static dv_result check_paths(const dv_nginx_conf *conf, dv_error *error)
-{
-    DV_TRY(check_path("the module", conf->module, error));
-    DV_TRY(check_path("the runtime directory", conf->runtime_dir, error));
-    DV_TRY(check_path("the directory of spilled bodies", conf->temp_dir, error));
-    DV_TRY(check_path("the spool directory", conf->spool_dir, error));
-    DV_TRY(check_path("the file of counters", conf->counters, error));
-    if (conf->error_log != NULL) {
-        DV_TRY(check_path("the error log", conf->error_log, error));
-    }
-    return conf->upstream_ca != NULL
-               ? check_path("the upstream's CA file", conf->upstream_ca, error)
-               : DV_OK;
-}
-
-static dv_result check(const dv_nginx_conf *conf, dv_error *error)
-{
-    DV_TRY(check_paths(conf, error));
-    DV_TRY(check_suites(conf, error));
-    if (conf->user != NULL) {
-        DV_TRY(check_word("the workers' user", conf->user, error));
-    }
-    if (conf->group != NULL) {
-        DV_TRY(check_word("the workers' group", conf->group, error));
-    }
-    if (conf->workers > DV_NGINX_WORKERS_MAX) {
-        return dv_error_set(error, DV_ERR_INVALID, "workers must be at most %d",
-                            DV_NGINX_WORKERS_MAX);
-    }
-    if (conf->gate_listen == NULL || conf->upstream_count == 0) {
-        return dv_error_set(error, DV_ERR_INVALID, "a listen address and an upstream are needed");
-    }
-    return DV_OK;
-}
 
 static dv_result put_main(const dv_nginx_conf *conf, dv_buf *out)
 {
@@ -219,8 +125,9 @@ static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
 /* RFC 8446 only; session tickets would outlive the certificate's key. */
 static dv_result put_tls(const dv_nginx_conf *conf, dv_buf *out, dv_error *error)
 {
-    DV_TRY(check_path("the certificate (needed for https)", conf->certificate, error));
-    DV_TRY(check_path("the certificate's key (needed for https)", conf->certificate_key, error));
+    DV_TRY(dv_nginx_check_path("the certificate (needed for https)", conf->certificate, error));
+    DV_TRY(dv_nginx_check_path("the certificate's key (needed for https)", conf->certificate_key,
+                               error));
     DV_TRY(dv_buf_append_printf(out,
                                 "    ssl_certificate %s;\n"
                                 "    ssl_certificate_key %s;\n"
@@ -281,7 +188,7 @@ static dv_result put_upstream(const dv_nginx_upstream *upstream, bool *any_tls, 
                               dv_error *error)
 {
     dv_endpoint first = {0};
-    DV_TRY(check_word("the name of an upstream", upstream->name, error));
+    DV_TRY(dv_nginx_check_word("the name of an upstream", upstream->name, error));
     if (upstream->server_count == 0) {
         return dv_error_set(error, DV_ERR_INVALID, "upstream %s has no server", upstream->name);
     }
@@ -515,7 +422,7 @@ static dv_result put_http(const dv_nginx_conf *conf, dv_buf *out, dv_error *erro
 
 dv_result dv_nginx_conf_render(const dv_nginx_conf *conf, dv_buf *out, dv_error *error)
 {
-    DV_TRY(check(conf, error));
+    DV_TRY(dv_nginx_conf_check(conf, error));
     DV_TRY(put_main(conf, out));
     return put_http(conf, out, error);
 }
