@@ -10,6 +10,7 @@ no labelled value of our kinds is one vector: nothing may be found in it.
 import json
 
 FOLDER = "."
+PARTS = ["pii", "secrets"]
 
 KINDS = {
     "CREDIT_CARD": "payment_card",
