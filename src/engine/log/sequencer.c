@@ -147,6 +147,18 @@ static dv_result open_segment(dv_sequencer *sequencer, const spool *from, spool_
     return take_position(sequencer, segment);
 }
 
+/* By id, which is by age: a writer's older segment is read before its newer one. */
+static void insert_segment(dv_sequencer *sequencer, spool_segment *segment)
+{
+    spool_segment **link = &sequencer->segments;
+    while (*link != NULL && memcmp(&(*link)->id, &segment->id, sizeof(segment->id)) < 0) {
+        link = &(*link)->next;
+    }
+    segment->next = *link;
+    *link = segment;
+    sequencer->segment_count++;
+}
+
 static dv_result add_segment(dv_sequencer *sequencer, const spool *from, const char *name,
                              const dv_uuid *id)
 {
@@ -162,9 +174,7 @@ static dv_result add_segment(dv_sequencer *sequencer, const spool *from, const c
         segment_free(segment);
         return result == DV_ERR_NO_MEMORY ? result : DV_OK; /* else: looked at again */
     }
-    segment->next = sequencer->segments;
-    sequencer->segments = segment;
-    sequencer->segment_count++;
+    insert_segment(sequencer, segment);
     return DV_OK;
 }
 

@@ -159,6 +159,13 @@ static size_t files_in_spool(const char *suffix)
     return count;
 }
 
+static dv_result collect_index(void *data, uint64_t index, dv_slice entry)
+{
+    uint64_t *last = data;
+    *last = index;
+    return DV_OK;
+}
+
 /* -- tests ------------------------------------------------------------------------------------- */
 
 static void test_spool_to_log(void **state)
@@ -170,6 +177,25 @@ static void test_spool_to_log(void **state)
     assert_int_equal(files_in_spool(".seg"), 0);
     assert_int_equal(run_once(64 << 20, NULL), DV_OK); /* again: nothing is added */
     check_log(310);
+}
+
+/* Several segments of one writer, found at once: their events stay in order. */
+static void test_older_segments_come_first(void **state)
+{
+    uint64_t index;
+    char id[32];
+    for (unsigned i = 0; i < 20; i++) {
+        write_segment("gateway", i * 10, 10);
+        usleep(2000); /* ids tell milliseconds */
+    }
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    check_log(200);
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(id, sizeof(id), "request-%u", i);
+        assert_int_equal(
+            dv_log_find(log_folder, 200, dv_slice_str(id), collect_index, &index, NULL), DV_OK);
+        assert_int_equal(index, i);
+    }
 }
 
 static void test_small_batches(void **state)
@@ -398,13 +424,6 @@ static void test_foreign_record_is_kept(void **state)
     check_log(0);
 }
 
-static dv_result collect_index(void *data, uint64_t index, dv_slice entry)
-{
-    uint64_t *last = data;
-    *last = index;
-    return DV_OK;
-}
-
 static void find_all(unsigned events, uint64_t size)
 {
     char id[32];
@@ -448,6 +467,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(test_spool_to_log),
+        LOG_TEST(test_older_segments_come_first),
         LOG_TEST(test_small_batches),
         LOG_TEST(test_living_writer_is_followed),
         cmocka_unit_test(test_kill_at_every_step),

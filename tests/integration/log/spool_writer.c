@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spool_writer RUNTIME SPOOL NAME COUNT: appends that many events, the Nth with the request id
+ * NAME-N, and prints each id once its record is acknowledged. */
+#include "base/caps.h"
+#include "core/event.h"
+#include "engine/log/spool.h"
+
+#include <unistd.h>
+
+static dv_result append(dv_spool *spool, const char *id)
+{
+    dv_auto(buf) dv_buf event = dv_buf_init(DV_LIMIT_RECORD);
+    dv_verdict verdict = {.decision = DV_ALLOW, .reason = DV_REASON_OK};
+    dv_event_request request = {
+        .request_id = dv_slice_str(id),
+        .time = dv_time_now(),
+        .method = DV_LIT("POST"),
+        .path = DV_LIT("/v1/chat/completions"),
+        .verdict = &verdict,
+    };
+    DV_TRY(dv_event_request_open(&event, &request));
+    return dv_spool_append(spool, dv_buf_slice(&event), false);
+}
+
+static dv_result run(const char *runtime, const char *folder, const char *name, long count,
+                     dv_error *error)
+{
+    enum { SEGMENT_MAX = 128 << 10 }; /* small, so that segments follow each other */
+    uint8_t key[32];
+    char line[128];
+    dv_spool *spool = NULL;
+    DV_TRY(dv_log_key_read(runtime, key, error));
+    DV_TRY(dv_spool_open(folder, "test", key, SEGMENT_MAX, &spool, error));
+    dv_result result = DV_OK;
+    for (long i = 0; i < count && result == DV_OK; i++) {
+        int len = snprintf(line, sizeof(line), "%.64s-%ld", name, i);
+        result = append(spool, line);
+        line[len] = '\n';
+        if (result == DV_OK && write(STDOUT_FILENO, line, (size_t)len + 1) != len + 1) {
+            result = DV_ERR_IO;
+        }
+    }
+    dv_spool_close(spool);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    dv_error error = {0};
+    if (argc != 5) {
+        fputs("usage: spool_writer RUNTIME SPOOL NAME COUNT\n", stderr);
+        return 2;
+    }
+    dv_result result = run(argv[1], argv[2], argv[3], strtol(argv[4], NULL, 10), &error);
+    if (result != DV_OK) {
+        fprintf(stderr, "spool_writer: %s %s\n", dv_result_name(result), error.message);
+        return 1;
+    }
+    return 0;
+}
