@@ -354,8 +354,10 @@ dv_result dv_sequencer_commit(dv_sequencer *sequencer, dv_error *error)
     if (result == DV_OK) {
         sequencer->pending = 0;
         dv_catalogue_flush(sequencer->catalogue);
-        remove_done(sequencer);
         result = dv_tree_publish(sequencer->tree, &detail);
+    }
+    if (result == DV_OK) {
+        remove_done(sequencer); /* last: what is gone from the spool can be read in the log */
     }
     sequencer->blocked = result != DV_OK;
     if (result != DV_OK) {

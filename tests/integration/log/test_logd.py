@@ -41,6 +41,7 @@ def test_nothing_acknowledged_is_lost_when_logd_is_killed(logd):
     acknowledged = [line for writer in writers for line in writer.communicate()[0].split()]
     assert len(acknowledged) == 9000
     wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     assert logd.verify()["ok"]
     counted = ids(logd.feed())
     assert all(counted[one] == 1 for one in acknowledged)
@@ -57,6 +58,7 @@ def test_a_killed_writer_keeps_what_was_acknowledged(logd):
         text = first + writer.stdout.read()
         acknowledged += [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
     wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     counted = ids(logd.feed())
     assert all(counted[one.strip()] == 1 for one in acknowledged)
     assert logd.verify()["ok"]
@@ -188,6 +190,7 @@ def test_a_damaged_segment_is_kept_and_told(logd):
     logd.start()
     assert (logd.runtime / "log.pub").read_text() == key
     wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     assert [path.name for path in logd.spool.glob("*.refused")] == [segment.name + ".refused"]
     alarms = [event for event in logd.feed() if event["class_uid"] == 2004]
     assert [event["finding_info"]["uid"] for event in alarms] == ["audit.corrupt"]
@@ -216,6 +219,7 @@ exec {BUILD}/dvara-logd --state {logd.state} --runtime {logd.runtime}
     subprocess.run(["nsenter", "-t", str(logd.process.pid), "-m", "mount", "-o", "remount,size=64m", logd.log],
                    check=True)
     wait_until(lambda: not logd.status()["blocked"] and not list(logd.spool.glob("*.seg")), "it goes on by itself")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     counted = ids(logd.feed())
     assert all(counted[f"full-{number}"] == 1 for number in range(3000))
     assert os.path.exists(folder)
