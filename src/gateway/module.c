@@ -216,6 +216,13 @@ static bool serves_requests(void)
     return ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE;
 }
 
+/* A worker ends with its master, also when that ended before the signal was asked for. */
+static bool follow_master(void)
+{
+    return ngx_process != NGX_PROCESS_WORKER ||
+           (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == ngx_parent);
+}
+
 static ngx_int_t init_process(ngx_cycle_t *cycle)
 {
     dv_main_conf *main = main_conf_of(cycle);
@@ -227,8 +234,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
                              (const char *)main->counters.data};
     /* No core dump or debugger may see keys and prompts; no worker outlives its master, whose port
      * and rules it would keep. */
-    if (dv_process_undumpable() != DV_OK ||
-        (ngx_process == NGX_PROCESS_WORKER && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)) {
+    if (dv_process_undumpable() != DV_OK || !follow_master()) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                       "dvara: the worker can not be sealed off");
         return NGX_ERROR;
