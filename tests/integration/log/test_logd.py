@@ -166,7 +166,9 @@ def test_other_methods_are_refused(logd):
 
 
 def test_a_waiting_reader_is_woken_and_holds_nobody_up(logd):
-    size = logd.start().status()["size"]
+    logd.start()
+    wait_until(lambda: logd.status()["size"] == 1, "the start is in the log")
+    size = 1
     waiting = [subprocess.Popen(["curl", "-s", "--unix-socket", logd.runtime / "logd.sock",
                                  f"http://log/events?from={size}&wait_ms=20000"], stdout=subprocess.PIPE)
                for _ in range(5)]
