@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/result.h"
+#include "core/principal.h"
 #include "core/schema.h"
 #include "core/services.h"
 
@@ -27,10 +28,11 @@ typedef struct dv_call {
     dv_services *services;
     dv_arena *arena; /* of this call */
     dv_time now;
-    const char *request_id;  /* UUIDv7 text */
-    const char *caller;      /* entity: User::"alice"; Local::"root" on control.sock */
-    const char *via;         /* "control" or "api" */
-    const char *address;     /* of the caller, or "" */
+    const char *request_id;          /* UUIDv7 text */
+    const char *caller;              /* entity: User::"alice"; Local::"root" on control.sock */
+    const dv_credential *credential; /* what proved the caller; NULL on control.sock */
+    const char *via;                 /* "control" or "api" */
+    const char *address;             /* of the caller, or "" */
     const json_t *params;    /* path and query parameters by name: checked, typed, defaults set */
     const json_t *body;      /* checked object, or NULL */
     json_t *answer;          /* set by the handler; the router owns and releases it */

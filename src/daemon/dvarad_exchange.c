@@ -233,6 +233,7 @@ static void judge(dv_exchange *exchange, const char *permission, dv_verdict *ver
                                     exchange->arena, &exchange->identity, verdict) == DV_OK) {
         exchange->call.caller = dv_arena_printf(exchange->arena, "%.*s",
                                                 DV_SLICE_ARGS(exchange->identity.principal.entity));
+        exchange->call.credential = &exchange->identity.credential;
         if (permission == NULL) {
             dv_verdict_allow(verdict, "");
         } else {

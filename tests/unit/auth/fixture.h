@@ -28,6 +28,7 @@ typedef struct fixture {
     bool events_fail;
     dv_error error;
     const char *error_field;
+    dv_credential credential; /* of callers that are not local: no scopes unless a test sets some */
 } fixture;
 
 static inline dv_result fixture_event(void *data, dv_slice json)
@@ -133,6 +134,7 @@ static inline dv_result call_as(fixture *f, const char *caller, dv_operation_han
                     .request_id = "01890a5d-ac96-774b-bcce-b302099a8057",
                     .caller = caller,
                     .via = local ? "control" : "api",
+                    .credential = local ? NULL : &f->credential,
                     .address = local ? "" : "192.0.2.1",
                     .params = json[0],
                     .body = json[1]};

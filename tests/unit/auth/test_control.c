@@ -414,6 +414,18 @@ static void nobody_hands_out_more_than_he_has(void **state)
         DV_OK);
     assert_int_equal(call_as(f, HELPER, dv_op_apikey_create, NULL, "{'user':'helper'}", NULL),
                      DV_OK);
+    /* A key that is confined to some permissions hands out no others. */
+    const dv_slice scopes[] = {DV_LIT("manage_api_keys"), DV_LIT("manage_roles")};
+    f->credential = (dv_credential){.scopes = scopes, .scope_count = DV_ARRAY_LEN(scopes)};
+    assert_int_equal(call_as(f, HELPER, dv_op_apikey_create, NULL, "{'user':'helper'}", NULL),
+                     DV_ERR_FORBIDDEN);
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_assign, "{'role':'model_user'}", "{'user':'helper'}", NULL),
+        DV_ERR_FORBIDDEN);
+    assert_int_equal(call_as(f, "User::\"admin\"", dv_op_role_assign, "{'role':'admin'}",
+                             "{'user':'helper'}", NULL),
+                     DV_ERR_FORBIDDEN);
+    f->credential = (dv_credential){0};
     assert_int_equal(call_as(f, "User::\"ghost\"", dv_op_role_assign, "{'role':'model_user'}",
                              "{'user':'helper'}", NULL),
                      DV_ERR_FORBIDDEN);

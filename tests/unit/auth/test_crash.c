@@ -14,8 +14,8 @@ enum { ROUNDS = 40, USERS_MAX = 10000 };
 static void digest_of(fixture *f, uint8_t out[DV_SHA256_LEN])
 {
     static const char *const SQL[] = {
-        "SELECT CASE kind WHEN 'user' THEN 'User::\"' ELSE 'Service::\"' END || name || '\"'"
-        " FROM auth_entity WHERE kind <> 'group' ORDER BY 1",
+        ("SELECT CASE kind WHEN 'user' THEN 'User::\"' ELSE 'Service::\"' END || name || '\"'"
+         " FROM auth_entity WHERE kind <> 'group' ORDER BY 1"),
         "SELECT id FROM auth_api_key ORDER BY 1", "SELECT 'set'"};
     static const dv_snapshot_table TABLES[] = {DV_TABLE_PRINCIPALS, DV_TABLE_CREDENTIALS,
                                                DV_TABLE_POLICIES};

@@ -156,6 +156,17 @@ static bool caller_is_the_machine(const dv_call *call)
             dv_slice_starts_with(caller, DV_LIT("System::")));
 }
 
+/* Neither more than the caller has, nor more than the key that was presented is good for. */
+static bool may_hand_out(const dv_call *call, dv_auth_names own, const char *permission)
+{
+    const dv_credential *credential = call->credential;
+    bool covered = credential != NULL && credential->scope_count == 0;
+    for (size_t i = 0; !covered && credential != NULL && i < credential->scope_count; i++) {
+        covered = dv_slice_eq_str(credential->scopes[i], permission);
+    }
+    return covered && (has(own, "*") || has(own, permission));
+}
+
 dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
 {
     dv_auth_ref caller;
@@ -169,10 +180,10 @@ dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
     }
     DV_TRY(dv_auth_permissions(call->services->store, caller, call->arena, &own, error));
     DV_TRY(dv_auth_permissions(call->services->store, ref, call->arena, &given, error));
-    for (size_t i = 0; i < given.count && !has(own, "*"); i++) {
-        if (!has(own, given.items[i])) {
+    for (size_t i = 0; i < given.count; i++) {
+        if (!may_hand_out(call, own, given.items[i])) {
             return dv_error_set(error, DV_ERR_FORBIDDEN,
-                                "%s %s has the permission %s, which you do not have yourself",
+                                "%s %s has the permission %s, which your key does not have itself",
                                 dv_auth_kind_name(ref.kind), ref.name, given.items[i]);
         }
     }
