@@ -158,7 +158,9 @@ static dv_result print_table(dv_cli *cli, const json_t *rows, const char *const 
         return DV_ERR_INTERNAL;
     }
     DV_TRY(measure(rows, columns, widths, &cell));
-    DV_TRY(print_row(cli, NULL, columns, widths, &cell));
+    if (!cli->headless) {
+        DV_TRY(print_row(cli, NULL, columns, widths, &cell));
+    }
     for (size_t r = 0; r < json_array_size(rows); r++) {
         DV_TRY(print_row(cli, json_array_get(rows, r), columns, widths, &cell));
     }

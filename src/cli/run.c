@@ -40,13 +40,24 @@ dv_result dv_cli_call(dv_cli *cli, const char *operation_id, const json_t *param
     return dv_client_call(cli->client, operation, params, body, ret_answer, error);
 }
 
-/* Prints one page of a list as it comes (lines) or keeps its rows for the end (everything else). */
-static dv_result take_page(dv_cli *cli, const dv_cli_command *command, const json_t *page,
-                           json_t *all)
+/* What is followed has no end to wait for. */
+static bool prints_as_it_comes(const dv_cli *cli, const dv_cli_line *line)
 {
+    return line->follow || cli->output == DV_OUTPUT_JSONL;
+}
+
+/* Prints one page of a list as it comes, or keeps its rows for the end. */
+static dv_result take_page(dv_cli *cli, const dv_cli_line *line, const json_t *page, json_t *all)
+{
+    const dv_cli_command *command = line->command;
     const json_t *rows = json_object_get(page, command->rows);
-    if (cli->output == DV_OUTPUT_JSONL) {
-        return dv_cli_print(cli, page, command->rows, command->columns);
+    if (prints_as_it_comes(cli, line)) {
+        if (json_array_size(rows) == 0) {
+            return DV_OK;
+        }
+        DV_TRY(dv_cli_print(cli, page, command->rows, command->columns));
+        cli->headless = true;
+        return fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
     }
     return json_array_extend(all, (json_t *)(uintptr_t)rows) == 0 ? DV_OK : DV_ERR_CORRUPT;
 }
@@ -59,7 +70,7 @@ static dv_result fetch_pages(dv_cli *cli, const dv_cli_line *line, json_t *all, 
     for (;;) {
         json_t *page = NULL;
         DV_TRY(dv_client_call(cli->client, command->operation, line->params, NULL, &page, error));
-        dv_result result = take_page(cli, command, page, all);
+        dv_result result = take_page(cli, line, page, all);
         json_t *next = json_incref(json_object_get(page, "next"));
         bool empty = json_array_size(json_object_get(page, command->rows)) == 0;
         json_decref(page);
@@ -82,7 +93,7 @@ static dv_result run_list(dv_cli *cli, const dv_cli_line *line, dv_error *error)
         return DV_ERR_NO_MEMORY;
     }
     dv_result result = fetch_pages(cli, line, all, error);
-    if (result == DV_OK && cli->output != DV_OUTPUT_JSONL) {
+    if (result == DV_OK && !prints_as_it_comes(cli, line)) {
         result = dv_cli_print(cli, whole, line->command->rows, line->command->columns);
     }
     json_decref(whole);
