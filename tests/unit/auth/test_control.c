@@ -414,6 +414,27 @@ static void nobody_hands_out_more_than_he_has(void **state)
         DV_OK);
     assert_int_equal(call_as(f, HELPER, dv_op_apikey_create, NULL, "{'user':'helper'}", NULL),
                      DV_OK);
+    /* Nor by changing what he has already, or by putting those down who have more. */
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_create, NULL, "{'name':'e','permissions':[]}", NULL), DV_OK);
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_assign, "{'role':'e'}", "{'user':'helper'}", NULL), DV_OK);
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_update, "{'name':'e'}", "{'permissions':['*']}", NULL),
+        DV_ERR_FORBIDDEN);
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_update, "{'name':'e'}", "{'inherits':['admin']}", NULL),
+        DV_ERR_FORBIDDEN);
+    assert_int_equal(
+        call_as(f, HELPER, dv_op_role_update, "{'name':'desk'}", "{'permissions':['*']}", NULL),
+        DV_ERR_FORBIDDEN);
+    assert_int_equal(call_as(f, HELPER, dv_op_user_suspend, "{'name':'admin'}", NULL, NULL),
+                     DV_ERR_FORBIDDEN);
+    assert_int_equal(call_as(f, HELPER, dv_op_user_delete, "{'name':'admin'}", NULL, NULL),
+                     DV_ERR_FORBIDDEN);
+    assert_int_equal(call_as(f, HELPER, dv_op_user_update, "{'name':'admin'}",
+                             "{'email':'x@example.org'}", NULL),
+                     DV_ERR_FORBIDDEN);
     /* A key that is confined to some permissions hands out no others. */
     const dv_slice scopes[] = {DV_LIT("manage_api_keys"), DV_LIT("manage_roles")};
     f->credential = (dv_credential){.scopes = scopes, .scope_count = DV_ARRAY_LEN(scopes)};

@@ -268,10 +268,21 @@ static dv_result entity_keys_touch(dv_call *call, dv_auth_ref ref, dv_error *err
     return DV_OK;
 }
 
-static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error)
+/* The one that the path names, if the caller may lay hands on it: who has more than the caller is
+ * not his to suspend, delete or change. */
+static dv_result own_target(dv_call *call, dv_auth_kind kind, dv_auth_ref *ret_ref, dv_error *error)
 {
     dv_auth_ref ref = target(call, kind);
     DV_TRY(dv_auth_require(call->services->store, ref, error));
+    DV_TRY(dv_auth_check_grant(call, ref, error));
+    *ret_ref = ref;
+    return DV_OK;
+}
+
+static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error)
+{
+    dv_auth_ref ref;
+    DV_TRY(own_target(call, kind, &ref, error));
     DV_TRY(entity_delete_touch(call, ref, error));
     DV_TRY(entity_keys_touch(call, ref, error));
     DV_TRY(dv_store_run(call->services->store, error,
@@ -284,8 +295,8 @@ static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error
 
 static dv_result status_set(dv_call *call, dv_auth_kind kind, bool active, dv_error *error)
 {
-    dv_auth_ref ref = target(call, kind);
-    DV_TRY(dv_auth_require(call->services->store, ref, error));
+    dv_auth_ref ref;
+    DV_TRY(own_target(call, kind, &ref, error));
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE auth_entity SET status = ?3, updated = ?4 WHERE kind = ?1"
                         " AND name = ?2",
@@ -328,8 +339,8 @@ dv_result dv_op_user_show(dv_call *call, dv_error *error)
 
 static dv_result user_update(dv_call *call, dv_error *error)
 {
-    dv_auth_ref ref = target(call, DV_AUTH_USER);
-    DV_TRY(dv_auth_require(call->services->store, ref, error));
+    dv_auth_ref ref;
+    DV_TRY(own_target(call, DV_AUTH_USER, &ref, error));
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE auth_entity SET email = ?2, updated = ?3 WHERE kind = 'user'"
                         " AND name = ?1",

@@ -167,27 +167,45 @@ static bool may_hand_out(const dv_call *call, dv_auth_names own, const char *per
     return covered && (has(own, "*") || has(own, permission));
 }
 
-dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
+dv_result dv_auth_grantor_read(dv_call *call, dv_auth_grantor *ret_grantor, dv_error *error)
 {
     dv_auth_ref caller;
-    dv_auth_names own;
+    dv_auth_grantor grantor = {.all = caller_is_the_machine(call)};
+    if (!grantor.all) {
+        if (!caller_ref(call, &caller) || caller.name == NULL) {
+            return dv_error_set(error, DV_ERR_FORBIDDEN,
+                                "the caller has no permissions to hand out");
+        }
+        DV_TRY(
+            dv_auth_permissions(call->services->store, caller, call->arena, &grantor.own, error));
+    }
+    *ret_grantor = grantor;
+    return DV_OK;
+}
+
+dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor, dv_auth_ref ref,
+                                dv_error *error)
+{
     dv_auth_names given;
-    if (caller_is_the_machine(call)) {
+    if (grantor->all) {
         return DV_OK;
     }
-    if (!caller_ref(call, &caller) || caller.name == NULL) {
-        return dv_error_set(error, DV_ERR_FORBIDDEN, "the caller has no permissions to hand out");
-    }
-    DV_TRY(dv_auth_permissions(call->services->store, caller, call->arena, &own, error));
     DV_TRY(dv_auth_permissions(call->services->store, ref, call->arena, &given, error));
     for (size_t i = 0; i < given.count; i++) {
-        if (!may_hand_out(call, own, given.items[i])) {
+        if (!may_hand_out(call, grantor->own, given.items[i])) {
             return dv_error_set(error, DV_ERR_FORBIDDEN,
                                 "%s %s has the permission %s, which your key does not have itself",
                                 dv_auth_kind_name(ref.kind), ref.name, given.items[i]);
         }
     }
     return DV_OK;
+}
+
+dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
+{
+    dv_auth_grantor grantor;
+    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
+    return dv_auth_grantor_check(call, &grantor, ref, error);
 }
 
 /* --- circles --------------------------------------------------------------------------------- */

@@ -104,6 +104,17 @@ dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena
 /* Refuses to hand out more than the caller has himself: DV_ERR_FORBIDDEN when ref has a permission
  * that he lacks. On control.sock everything may be handed out. */
 dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error);
+/* The same in two steps, for changes to what the caller may have himself: read before the first
+ * row is written, check afterwards. */
+typedef struct dv_auth_grantor {
+    bool all;          /* the machine itself */
+    dv_auth_names own; /* in the call's arena */
+} dv_auth_grantor;
+
+dv_must dv_result dv_auth_grantor_read(dv_call *call, dv_auth_grantor *ret_grantor,
+                                       dv_error *error);
+dv_must dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor,
+                                        dv_auth_ref ref, dv_error *error);
 /* Refuses an edge that would close a circle. */
 dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
                                            dv_error *error);

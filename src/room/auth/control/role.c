@@ -207,11 +207,14 @@ static dv_result row_write(dv_call *call, const dv_auth_role *role, dv_error *er
 dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_new, dv_error *error)
 {
     dv_auth_ref ref = {DV_AUTH_ROLE, role->name};
+    dv_auth_grantor grantor;
     DV_TRY(role_check(call, role, error));
+    /* Before the role changes: it may be one that the caller has. */
+    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
     DV_TRY(row_write(call, role, error));
     DV_TRY(permissions_write(call->services->store, role, error));
     DV_TRY(parents_write(call, role, error));
-    DV_TRY(dv_auth_check_grant(call, ref, error));
+    DV_TRY(dv_auth_grantor_check(call, &grantor, ref, error));
     DV_TRY(dv_auth_touch(call, ref, error));
     DV_TRY(dv_auth_touch_policies(call, error));
     return role_audit(call, role, is_new, error);
