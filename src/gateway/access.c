@@ -137,7 +137,7 @@ static bool authenticate(dv_request *request)
 
 /* Where the body names a model, that decision is the permit; here a policy that forbids the route,
  * or a key whose scopes leave it out, ends the request before its body is read. */
-static bool authorize_route(dv_request *request)
+bool dv_access_authorize(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
     dv_auth_request question = {
@@ -147,6 +147,7 @@ static bool authorize_route(dv_request *request)
         .now = dv_time_now(),
     };
     dv_verdict verdict = {0};
+    request->route_permitted = false;
     dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
                            request->arena, &verdict);
     if (verdict.decision == DV_ALLOW) {
@@ -174,8 +175,8 @@ static bool limit_caller(dv_request *request)
 static bool decide_head(dv_request *request)
 {
     static const step steps[] = {
-        limit_address, check_path,      find_route,   check_headers,
-        authenticate,  authorize_route, limit_caller,
+        limit_address, check_path,          find_route,   check_headers,
+        authenticate,  dv_access_authorize, limit_caller,
     };
     if (!dv_access_enter(request)) {
         return false;

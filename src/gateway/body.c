@@ -158,16 +158,26 @@ static bool check_rules(dv_request *request)
     return result == DV_OK || deny(request, DV_REASON_INTERNAL, "");
 }
 
-/* The one place where the request's verdict becomes allow. */
-static bool permit(dv_request *request)
+/* A body may come long after its head: a key revoked or expired since, or a role withdrawn, counts.
+ */
+static bool renew(dv_request *request)
 {
-    if (!request->route->protocol->has_model) {
-        if (!request->route_permitted) {
-            return deny(request, DV_REASON_NOT_PERMITTED, "");
-        }
-        dv_verdict_allow(&request->verdict, request->route_policy);
+    dv_worker *worker = &request->main->worker;
+    dv_time now = dv_time_now();
+    if (worker->generation == request->generation && now < request->identity.expires) {
         return true;
     }
+    if (dv_auth_gate_renew(worker->auth, worker->snapshot, &request->identity, now, request->arena,
+                           &request->identity) != DV_OK) {
+        return deny(request, DV_REASON_BAD_CREDENTIAL, "");
+    }
+    request->generation = worker->generation;
+    return dv_access_authorize(request);
+}
+
+static bool permit_model(dv_request *request)
+{
+    dv_worker *worker = &request->main->worker;
     dv_slice entity = {0};
     if (dv_api_model_entity(request->body.model, request->arena, &entity) != DV_OK) {
         return deny(request, DV_REASON_INTERNAL, "");
@@ -178,16 +188,33 @@ static bool permit(dv_request *request)
         .address = dv_ngx_slice(request->r->connection->addr_text),
         .now = dv_time_now(),
     };
-    dv_worker *worker = &request->main->worker;
-    if (!dv_access_enter(request)) {
-        return false;
-    }
     dv_verdict verdict = {0};
     dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
                            request->arena, &verdict);
-    dv_worker_leave(worker);
     request->verdict = verdict;
     return verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
+}
+
+static bool permit_route(dv_request *request)
+{
+    if (!request->route_permitted) {
+        return deny(request, DV_REASON_NOT_PERMITTED, "");
+    }
+    dv_verdict_allow(&request->verdict, request->route_policy);
+    return true;
+}
+
+/* The one place where the request's verdict becomes allow. */
+static bool permit(dv_request *request)
+{
+    if (!dv_access_enter(request)) {
+        return false;
+    }
+    bool permitted =
+        renew(request) &&
+        (request->route->protocol->has_model ? permit_model(request) : permit_route(request));
+    dv_worker_leave(&request->main->worker);
+    return permitted;
 }
 
 /* Takes an inspection's result over: true when the text may go on. The verdict went in allowed. */

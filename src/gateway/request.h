@@ -97,7 +97,7 @@ typedef struct dv_request {
     dv_buf held; /* HELD: the answer so far */
     bool text;   /* HELD: is text, not JSON */
     dv_data_stream *stream;
-    uint64_t generation; /* STREAM: revocation was last checked at */
+    uint64_t generation; /* of the snapshot that the identity was last checked at */
     ngx_chain_t *in;     /* STREAM: not yet inspected */
     ngx_chain_t *free;
     ngx_chain_t *busy;
@@ -120,6 +120,8 @@ ngx_int_t dv_access_handler(ngx_http_request_t *r);
 ngx_int_t dv_access_deny(dv_request *request);
 /* Reads the snapshot for one step; false: denied (NOT_READY). */
 bool dv_access_enter(dv_request *request);
+/* Decides about the route, within dv_access_enter and dv_worker_leave; false: denied. */
+bool dv_access_authorize(dv_request *request);
 
 /* body.c: reads, inspects and replaces the body, then lets the phases go on. */
 ngx_int_t dv_body_read(dv_request *request);

@@ -36,7 +36,7 @@ ngx_int_t dv_stream_begin(dv_request *request)
     return dv_filter_next_header(request->r);
 }
 
-/* A stream outlives decisions: a key revoked since it began ends it. */
+/* A stream outlives decisions: a key revoked or expired since it began ends it. */
 static bool is_still_good(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
@@ -44,9 +44,9 @@ static bool is_still_good(dv_request *request)
         return false;
     }
     dv_result result = DV_OK;
-    if (worker->generation != request->generation) {
-        result =
-            dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, dv_time_now());
+    dv_time now = dv_time_now();
+    if (worker->generation != request->generation || now >= request->identity.expires) {
+        result = dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now);
         request->generation = worker->generation;
     }
     dv_worker_leave(worker);

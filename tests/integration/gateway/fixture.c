@@ -5,7 +5,10 @@
  *   fixture init RUNTIME                     pepper, placeholder key, log key
  *   fixture config RUNTIME FILE              the gateway's configuration
  *   fixture policies RUNTIME FILE            Cedar's text
- *   fixture key RUNTIME ID USER ANCESTOR...  a user with one API key; prints the key
+ *   fixture key RUNTIME ID USER ANCESTOR...  a user with one API key; prints the key (KEY_EXPIRES:
+ *                                            nanoseconds of its life)
+ *   fixture user RUNTIME USER ANCESTOR...    the user's roles and groups
+ *   fixture suspend RUNTIME USER
  *   fixture revoke RUNTIME ID
  *   fixture records RUNTIME SPOOL            every record as a line of JSON
  *   fixture conf LISTEN ADMIN UPSTREAM MODULE RUNTIME SPOOL COUNTERS [CERT KEY]
@@ -124,7 +127,8 @@ static void policies(char **argv)
 }
 
 /* Ancestors that begin with Group:: come first. */
-static void put_principal(dv_snapshot *snapshot, const char *user, char **ancestors, size_t count)
+static void put_principal(dv_snapshot *snapshot, const char *user, bool active, char **ancestors,
+                          size_t count)
 {
     char text[DV_ENTITY_TEXT_MAX];
     dv_slice entity = {0};
@@ -136,7 +140,7 @@ static void put_principal(dv_snapshot *snapshot, const char *user, char **ancest
         groups += dv_slice_starts_with(slices[i], DV_LIT("Group::"));
     }
     check(dv_entity_text("User", dv_slice_str(user), text, &entity), NULL, "entity");
-    check(dv_principal_encode(DV_PRINCIPAL_USER, dv_slice_str(user), true, slices, count, groups,
+    check(dv_principal_encode(DV_PRINCIPAL_USER, dv_slice_str(user), active, slices, count, groups,
                               &record),
           NULL, "principal");
     put(snapshot, DV_TABLE_PRINCIPALS, entity, dv_buf_slice(&record));
@@ -151,6 +155,9 @@ static void key(int argc, char **argv)
     dv_auto(buf) dv_buf record = dv_buf_init(DV_RECORD_MAX);
     dv_credential_record credential = {
         .owner_type = DV_PRINCIPAL_USER, .owner = dv_slice_str(argv[2]), .expires = DV_TIME_NEVER};
+    if (getenv("KEY_EXPIRES") != NULL) {
+        credential.expires = dv_time_now() + strtoll(getenv("KEY_EXPIRES"), NULL, 10);
+    }
     dv_random_base62(digits, sizeof(digits));
     check(dv_api_key_format(dv_slice_str(argv[1]), dv_slice_of(digits, sizeof(digits)), text), NULL,
           "key");
@@ -164,9 +171,16 @@ static void key(int argc, char **argv)
     check(dv_credential_encode(&credential, NULL, &record), NULL, "credential");
     check(dv_snapshot_write_begin(snapshot, NULL), NULL, "begin to write");
     put(snapshot, DV_TABLE_CREDENTIALS, dv_slice_str(argv[1]), dv_buf_slice(&record));
-    put_principal(snapshot, argv[2], argv + 3, (size_t)argc - 3);
+    put_principal(snapshot, argv[2], true, argv + 3, (size_t)argc - 3);
     commit(snapshot);
     (void)printf("%s\n", text);
+}
+
+static void set_user(int argc, char **argv, bool active)
+{
+    dv_snapshot *snapshot = begin_write(argv[0]);
+    put_principal(snapshot, argv[1], active, argv + 2, (size_t)argc - 2);
+    commit(snapshot);
 }
 
 static void revoke_key(char **argv)
@@ -257,6 +271,10 @@ int main(int argc, char **argv)
         policies(argv);
     } else if (dv_slice_eq_str(verb, "key") && argc >= 3) {
         key(argc, argv);
+    } else if (dv_slice_eq_str(verb, "user") && argc >= 2) {
+        set_user(argc, argv, true);
+    } else if (dv_slice_eq_str(verb, "suspend") && argc == 2) {
+        set_user(argc, argv, false);
     } else if (dv_slice_eq_str(verb, "revoke") && argc == 2) {
         revoke_key(argv);
     } else if (dv_slice_eq_str(verb, "records") && argc == 2) {

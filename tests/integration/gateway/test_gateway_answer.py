@@ -257,6 +257,14 @@ def test_a_revoked_key_ends_its_streams(gate, upstream):
     assert gate.wait_for_close(got.id)["status_code"] == "bad_credential"
 
 
+def test_a_key_that_expires_ends_its_streams(gate, upstream, monkeypatch):
+    monkeypatch.setenv("KEY_EXPIRES", str(800_000_000))
+    key = gate.key("leaver")
+    upstream.sends(SSE + b"\r\n" + event("one "), event("two ") + b"data: [DONE]\n\n", pause=1)
+    got = gate.chat(key, stream=True)
+    assert b"two" not in got.body and b"bad_credential" in got.body
+
+
 def test_a_caller_that_goes_away_is_recorded_as_aborted(gate, upstream):
     stop = threading.Event()
 

@@ -2,6 +2,7 @@
 """What is decided before a request goes on (API-2.1.1, API-2.3.1, API-2.3.3, DATA-3.3.1)."""
 import json
 import re
+import time
 
 import pytest
 
@@ -296,3 +297,41 @@ def test_malformed_http_is_answered_in_json(gate, upstream, data, status):
     assert UUID7.fullmatch(answer.id)
     assert b"nginx" not in answer.body and "nginx" not in str(answer.headers)
     assert upstream.requests == []
+
+
+def begin(gate, key, path, size):
+    """Sends a request's head and the first byte of its body."""
+    connection = gate.connect()
+    connection.sendall((f"POST {path} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n"
+                        "Content-Type: application/json\r\nConnection: close\r\n"
+                        f"Content-Length: {size}\r\n\r\n").encode() + b"{")
+    time.sleep(0.2)
+    return connection
+
+
+@pytest.mark.parametrize("path", [CHAT, "/small", "/raw"])
+@pytest.mark.parametrize("change,code", [
+    ("revoke", "bad_credential"), ("suspend", "bad_credential"), ("user", "not_permitted"),
+    ("nothing", None)])
+def test_rights_withdrawn_before_the_body_ends_count(gate, upstream, path, change, code):
+    key = gate.key("leaver")
+    body = json.dumps(BODY).encode()
+    with begin(gate, key, path, len(body)) as connection:
+        if change != "nothing":
+            gate.fixture(change, gate.runtime, key[4:12] if change == "revoke" else "leaver")
+        connection.sendall(body[1:])
+        answer = read_answer(connection.makefile("rb"))
+    if code is None:
+        assert answer.status == 200
+    else:
+        refused(answer, 403 if code == "not_permitted" else 401, code, upstream)
+
+
+def test_a_key_that_expires_before_the_body_ends_is_refused(gate, upstream, monkeypatch):
+    monkeypatch.setenv("KEY_EXPIRES", str(700_000_000))
+    key = gate.key("leaver")
+    body = json.dumps(BODY).encode()
+    with begin(gate, key, "/small", len(body)) as connection:
+        time.sleep(0.8)
+        connection.sendall(body[1:])
+        refused(read_answer(connection.makefile("rb")), 401, "bad_credential", upstream)

@@ -278,6 +278,32 @@ static void streams_are_rechecked(void **state)
     dv_snapshot_end(snapshot);
 }
 
+static void an_identity_is_renewed_as_it_is_now(void **state)
+{
+    gate_fixture *g = *state;
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    char secret[64];
+    char id[16];
+    dv_identity renewed = {0};
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    dv_time expires = g->identity.expires;
+    assert_int_equal(
+        dv_auth_gate_renew(g->gate, snapshot, &g->identity, dv_time_now(), g->arena, &renewed),
+        DV_OK);
+    assert_true(dv_slice_eq(renewed.principal.entity, g->identity.principal.entity));
+    assert_true(dv_slice_eq(renewed.credential.id, g->identity.credential.id));
+    assert_int_equal(renewed.principal.ancestor_count, g->identity.principal.ancestor_count);
+    assert_int_equal(renewed.expires, expires);
+    assert_int_equal(
+        dv_auth_gate_renew(g->gate, snapshot, &g->identity, expires, g->arena, &renewed),
+        DV_ERR_UNAUTHENTICATED);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, expires),
+                     DV_ERR_UNAUTHENTICATED);
+    dv_snapshot_end(snapshot);
+}
+
 static void nothing_passes_an_unready_gate(void **state)
 {
     gate_fixture *g = *state;
@@ -401,6 +427,7 @@ int main(void)
         TEST(scopes_confine),
         TEST(service_accounts_call_too),
         TEST(streams_are_rechecked),
+        TEST(an_identity_is_renewed_as_it_is_now),
         TEST(nothing_passes_an_unready_gate),
         TEST(broken_policies_permit_nothing),
         TEST(a_forbid_and_an_error_refuse),

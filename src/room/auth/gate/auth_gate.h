@@ -22,6 +22,7 @@ dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot
 typedef struct dv_identity {
     dv_principal principal;
     dv_credential credential;
+    dv_time expires; /* the credential's */
 } dv_identity;
 
 /* Checks a presented API key ("dvk_..."). Junk is refused by its checksum before any look-up; the
@@ -34,9 +35,18 @@ dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot
 
 /* For what lasts longer than a request (open streams): whether the credential and its principal
  * are still good, told by their ids alone. Call within dv_snapshot_begin/end when the generation
- * has moved. Errors: DV_ERR_UNAUTHENTICATED; any error means: stop. */
+ * has moved or identity.expires is past. Errors: DV_ERR_UNAUTHENTICATED; any error means: stop. */
 dv_must dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
                                        const dv_identity *identity, dv_time now);
+
+/* The identity as it is now, for a decision that comes later than the one that accepted its
+ * credential: the credential and its principal are still good, and scopes, roles and groups are
+ * read again into the arena. identity and ret_identity may be the same. Call within
+ * dv_snapshot_begin/end. Errors: DV_ERR_UNAUTHENTICATED, DV_ERR_UNAVAILABLE; any error means: stop.
+ */
+dv_must dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot,
+                                     const dv_identity *identity, dv_time now, dv_arena *arena,
+                                     dv_identity *ret_identity);
 
 /* Notes each accepted key's time of use in the file that dvarad reads in batches (RUNTIME/usage;
  * made by dvarad). Optional: without it keys are accepted and not noted. */

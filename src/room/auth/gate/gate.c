@@ -172,6 +172,7 @@ static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record
 {
     dv_identity identity = {0};
     DV_TRY(principal_read(snapshot, record->owner_type, record->owner, arena, &identity.principal));
+    identity.expires = record->expires;
     identity.credential.kind = DV_LIT("api_key");
     identity.credential.scope_count = record->scope_count;
     DV_TRY(dv_arena_copy(arena, id, &identity.credential.id));
@@ -220,11 +221,10 @@ dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot, dv_sli
     return DV_OK;
 }
 
-dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
-                               const dv_identity *identity, dv_time now)
+dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
+                             dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
-    dv_credential_record record;
-    dv_principal principal;
+    dv_credential_record record = {0};
     if (!gate_ready(gate, snapshot)) {
         return DV_ERR_UNAVAILABLE;
     }
@@ -233,11 +233,18 @@ dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
         !dv_slice_eq(record.owner, identity->principal.name)) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    dv_auto(arena) dv_arena *arena = dv_arena_new(DV_RECORD_MAX);
-    return arena != NULL && principal_read(snapshot, record.owner_type, record.owner, arena,
-                                           &principal) == DV_OK
+    return identity_make(snapshot, &record, identity->credential.id, arena, ret_identity) == DV_OK
                ? DV_OK
                : DV_ERR_UNAUTHENTICATED;
+}
+
+dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
+                               const dv_identity *identity, dv_time now)
+{
+    dv_identity renewed;
+    dv_auto(arena) dv_arena *arena = dv_arena_new((size_t)4 * DV_RECORD_MAX);
+    return arena != NULL ? dv_auth_gate_renew(gate, snapshot, identity, now, arena, &renewed)
+                         : DV_ERR_NO_MEMORY;
 }
 
 /* --- may he ---------------------------------------------------------------------------------- */
