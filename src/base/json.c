@@ -35,7 +35,8 @@ typedef struct scanner {
 
 enum {
     FIRST_TOKENS = 64,
-    FEW_NAMES = 8, /* up to here comparing all pairs is cheaper than hashing */
+    FEW_NAMES = 8,   /* up to here comparing all pairs is cheaper than hashing */
+    LONG_NUMBER = 8, /* digits */
     NO_CONTAINER = UINT32_MAX,
 };
 
@@ -297,6 +298,17 @@ static dv_result scan_word(scanner *s, dv_slice word)
     return DV_OK;
 }
 
+/* Many digits before a point: no vector's component, but perhaps a card's number. */
+static inline bool begins_long(const uint8_t *start, const uint8_t *end)
+{
+    size_t digits = 0;
+    start += *start == '-';
+    while (start + digits < end && digits < LONG_NUMBER && is_digit(start[digits])) {
+        digits++;
+    }
+    return digits == LONG_NUMBER;
+}
+
 static inline dv_result scan_scalar(scanner *s)
 {
     const uint8_t *start = s->p;
@@ -313,7 +325,8 @@ static inline dv_result scan_scalar(scanner *s)
         type = DV_JSON_NULL;
         DV_TRY(scan_word(s, DV_LIT("null")));
     }
-    if (s->limits->skip_array_scalars && s->depth > 0 && !in_object(s)) {
+    if (s->limits->skip_array_scalars && s->depth > 0 && !in_object(s) &&
+        !(type == DV_JSON_NUMBER && begins_long(start, s->p))) {
         return DV_OK;
     }
     return note(s, type, start, false);

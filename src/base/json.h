@@ -32,7 +32,9 @@ typedef struct dv_json_limits {
     uint32_t depth;             /* containers within containers */
     uint32_t tokens;            /* on the tape */
     bool refuse_duplicate_keys; /* names compared decoded, within one object */
-    bool skip_array_scalars;    /* numbers and literals inside arrays are checked, not noted */
+    /* Numbers and literals inside arrays are checked, not noted; numbers with eight digits or more
+     * before the point are. */
+    bool skip_array_scalars;
 } dv_json_limits;
 
 typedef struct dv_json {

@@ -108,6 +108,11 @@ static void test_array_scalars_skipped(void **state)
     expect_token(&json, 3, DV_JSON_STRING, "s", 4, 2);
     expect_token(&json, 4, DV_JSON_ARRAY, "[2]", 5, 2);
     expect_token(&json, 7, DV_JSON_NUMBER, "3", 8, 3);
+    text = DV_LIT("[1234567,12345678,-123456789.5,0.123456789]");
+    assert_int_equal(dv_json_scan(text, &limits, arena, &json, NULL), DV_OK);
+    assert_int_equal(json.count, 3);
+    expect_token(&json, 1, DV_JSON_NUMBER, "12345678", 2, 1);
+    expect_token(&json, 2, DV_JSON_NUMBER, "-123456789.5", 3, 1);
     refuse_with(DV_LIT("[1,,2]"), &limits, DV_ERR_INVALID, 1, 4);
     refuse_with(DV_LIT("[01]"), &limits, DV_ERR_INVALID, 1, 3);
     refuse_with(DV_LIT("[1 2]"), &limits, DV_ERR_INVALID, 1, 4);

@@ -46,8 +46,11 @@ static void numbers_become_strings(void **state)
 {
     assert_masked("{\"card\":4111111111111111,\"n\":12345678}",
                   "{\"card\":\"[CARD ****1111]\",\"n\":12345678}");
-    assert_masked("[0.4111111111111111,4111111111111111e0]",
-                  "[0.4111111111111111,4111111111111111e0]");
+    assert_masked("[0.4111111111111111,4111111111111112]", "[0.4111111111111111,4111111111111112]");
+    /* As data frames and floating point write whole numbers. */
+    assert_masked("[4111111111111111.0]", "[\"[CARD ****1111].0\"]");
+    assert_masked("[4111111111111111e0]", "[\"[CARD ****1111]e0\"]");
+    assert_masked("[1.5e-7,12345678.25,0e0]", "[1.5e-7,12345678.25,0e0]");
 }
 
 static void nested_json_is_escaped_for_each_level(void **state)
@@ -199,8 +202,25 @@ static void log_probabilities_are_refused(void **state)
     assert_int_equal(verdict.reason, DV_REASON_ANSWER_UNREADABLE);
     verdict = (dv_verdict){0};
     (void)inspect(true, MASKS, context_of("u", arena),
+                  DV_LIT("{\"choices\":[{\"log\\u0070robs\":[1]}]}"), arena, &verdict);
+    assert_int_equal(verdict.reason, DV_REASON_ANSWER_UNREADABLE);
+    verdict = (dv_verdict){0};
+    (void)inspect(true, MASKS, context_of("u", arena),
                   DV_LIT("{\"choices\":[{\"logprobs\":null}]}"), arena, &verdict);
     assert_int_equal(verdict.decision, DV_ALLOW);
+}
+
+static void long_whole_numbers_with_exponents_are_refused(void **state)
+{
+    static const char *const texts[] = {"[4.111111111111111e15]", "[41111111111111.11E+2]",
+                                        "{\"n\":4111111111111111e9}"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_verdict verdict = {0};
+        (void)inspect(false, MASKS, context_of("u", arena), dv_slice_str(texts[i]), arena,
+                      &verdict);
+        assert_int_equal(verdict.decision, DV_DENY);
+    }
 }
 
 static void plain_text_is_inspected(void **state)
@@ -259,6 +279,7 @@ int main(void)
         cmocka_unit_test(places_hold_no_values),
         cmocka_unit_test(too_much_is_denied),
         cmocka_unit_test(log_probabilities_are_refused),
+        cmocka_unit_test(long_whole_numbers_with_exponents_are_refused),
         cmocka_unit_test(plain_text_is_inspected),
         cmocka_unit_test(bad_policies_are_refused),
     };

@@ -175,24 +175,84 @@ static dv_result collect_string(inspection *in, uint32_t document_index, uint32_
     return nested ? DV_OK : add_text(in, document_index, token, text);
 }
 
-/* Whole numbers only: card numbers come as numbers, embeddings do not hide any. */
-static bool is_long_integer(dv_slice raw)
+static size_t count_digits(dv_slice text)
+{
+    size_t count = 0;
+    while (count < text.len && text.ptr[count] >= '0' && text.ptr[count] <= '9') {
+        count++;
+    }
+    return count;
+}
+
+/* The exponent of a number's text, from its 'e' on; INT_MAX when it is absurdly large. */
+static int exponent_of(dv_slice text)
+{
+    if (text.len == 0) {
+        return 0;
+    }
+    bool negative = text.ptr[1] == '-';
+    text = dv_slice_sub(text, text.ptr[1] == '-' || text.ptr[1] == '+' ? 2 : 1, text.len);
+    int value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        value = value > 9999 ? 9999 : value * 10 + (text.ptr[i] - '0');
+    }
+    return negative ? -value : value;
+}
+
+/* A number as text: data frames write whole numbers as 4111111111111111.0. */
+typedef struct number_text {
+    dv_slice whole;  /* sign and digits before the point */
+    size_t fraction; /* significant digits behind it */
+    int exponent;
+} number_text;
+
+static number_text read_number(dv_slice raw)
+{
+    size_t sign = raw.ptr[0] == '-' ? 1 : 0;
+    size_t whole = sign + count_digits(dv_slice_sub(raw, sign, raw.len));
+    number_text number = {.whole = dv_slice_sub(raw, 0, whole)};
+    dv_slice rest = dv_slice_sub(raw, whole, raw.len);
+    if (rest.len > 0 && rest.ptr[0] == '.') {
+        size_t digits = count_digits(dv_slice_sub(rest, 1, rest.len));
+        number.fraction = digits;
+        while (number.fraction > 0 && rest.ptr[number.fraction] == '0') {
+            number.fraction--;
+        }
+        rest = dv_slice_sub(rest, 1 + digits, rest.len);
+    }
+    number.exponent = exponent_of(rest);
+    return number;
+}
+
+/* Whole numbers only: card numbers come as numbers, embeddings do not hide any. A long whole number
+ * that is written with an exponent can't be shown to the detectors, and nobody writes it so without
+ * a purpose. */
+static dv_result collect_number(inspection *in, uint32_t document_index, uint32_t token,
+                                dv_slice raw)
 {
     if (raw.len < NUMBER_MIN) {
-        return false;
+        return DV_OK;
     }
-    for (size_t i = raw.ptr[0] == '-' ? 1 : 0; i < raw.len; i++) {
-        if (raw.ptr[i] < '0' || raw.ptr[i] > '9') {
-            return false;
-        }
+    number_text number = read_number(raw);
+    if (number.exponent == 0) {
+        return number.fraction == 0 && number.whole.len >= NUMBER_MIN
+                   ? add_text(in, document_index, token, number.whole)
+                   : DV_OK;
     }
-    return true;
+    if (in->pass->policy->rewrites && number.exponent >= (int)number.fraction &&
+        number.whole.len + number.fraction >= NUMBER_MIN) {
+        dv_data_pass_deny(in->pass, "a long whole number has an exponent");
+    }
+    return DV_OK;
 }
 
 /* Log probabilities repeat the answer token by token, so that no value could be seen in them. */
-static bool repeats_tokens(const dv_json *json, uint32_t key)
+static bool repeats_tokens(const dv_json *json, uint32_t key, dv_arena *arena)
 {
-    dv_slice name = dv_json_raw(json, key);
+    dv_slice name;
+    if (dv_json_string(json, key, arena, &name) != DV_OK) {
+        return true;
+    }
     const dv_json_token *value = &json->tokens[key + 1];
     bool container = value->type == DV_JSON_OBJECT || value->type == DV_JSON_ARRAY;
     return container && value->next > key + 2 &&
@@ -206,14 +266,14 @@ static dv_result collect_token(inspection *in, uint32_t document_index, uint32_t
     switch ((dv_json_type)json->tokens[token].type) {
     case DV_JSON_KEY:
         if (document_index == 0 && in->pass->answer && in->pass->policy->rewrites &&
-            repeats_tokens(json, token)) {
+            repeats_tokens(json, token, in->pass->temp)) {
             dv_data_pass_deny(in->pass, "log probabilities can not be masked");
         }
         return collect_string(in, document_index, token);
     case DV_JSON_STRING:
         return collect_string(in, document_index, token);
     case DV_JSON_NUMBER:
-        return is_long_integer(raw) ? add_text(in, document_index, token, raw) : DV_OK;
+        return collect_number(in, document_index, token, raw);
     default:
         return DV_OK;
     }
