@@ -27,17 +27,29 @@ static dv_result dispatch(dv_sse_reader *reader, const dv_sse_handler *handler)
     return result;
 }
 
+static bool is_letter(uint8_t byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* A name goes out as it came and nothing searches it: it has to be a word, with fewer digits than a
+ * value has. */
 static bool is_name(dv_slice text)
 {
+    size_t letters = 0;
+    size_t digits = 0;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t byte = text.ptr[i];
-        bool fits = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                    (byte >= '0' && byte <= '9') || byte == '_' || byte == '.' || byte == '-';
-        if (!fits) {
+        bool letter = is_letter(byte);
+        bool digit = byte >= '0' && byte <= '9';
+        if (!letter && !digit && byte != '_' && byte != '.' && byte != '-') {
             return false;
         }
+        letters += letter ? 1 : 0;
+        digits += digit ? 1 : 0;
     }
-    return text.len <= DV_SSE_NAME_MAX;
+    return text.len == 0 ||
+           (text.len <= DV_SSE_NAME_MAX && letters > 0 && digits <= DV_SSE_NAME_DIGITS);
 }
 
 static dv_result set_name(dv_sse_reader *reader, dv_slice value)

@@ -5,7 +5,10 @@
 
 /* Server-sent events (WHATWG HTML, section 9.2.6), read as they come. */
 
-enum { DV_SSE_NAME_MAX = 64 };
+enum {
+    DV_SSE_NAME_MAX = 64,   /* bytes: letters, digits, '_', '.', '-'; one letter at least */
+    DV_SSE_NAME_DIGITS = 5, /* digits of a name */
+};
 
 typedef struct dv_sse_reader {
     dv_buf line;
