@@ -484,18 +484,185 @@ static void errors_of_the_model_server_pass(void **state)
     assert_text(dv_buf_slice(&out), ":\n\ndata: {\"error\":{\"message\":\"ask [EMAIL]\"}}\n\n");
 }
 
+/* The stream ends with an error within these events, and what was cut never comes out. */
+static void assert_cut(dv_stream_format format, const char *text, const char *never)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    run r = {.policy = MASKS, .context = context_of("u", arena)};
+    feed_all(&r, format, dv_slice_str(text), arena, &out);
+    if (r.verdict.decision != DV_DENY || r.verdict.reason != DV_REASON_ANSWER_UNREADABLE) {
+        fail_msg("passed: %s", text);
+    }
+    if (dv_slice_find(dv_buf_slice(&out), dv_slice_str(never)) >= 0) {
+        fail_msg("told \"%s\" of: %s", never, text);
+    }
+}
+
+/* What follows the end of a text would be searched apart from what went out of it. */
+static void text_after_its_end_is_refused(void **state)
+{
+    assert_cut(DV_STREAM_OPENAI,
+               "data: {\"choices\":[{\"delta\":{\"content\":\"4111 1111\"}}]}\n\n"
+               "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+               "data: {\"choices\":[{\"delta\":{\"content\":\" 1111 2222\"}}]}\n\n",
+               "2222");
+    assert_cut(DV_STREAM_OPENAI,
+               "data: {\"choices\":[{\"finish_reason\":\"x\",\"text\":\"a\"}]}\n\n"
+               "data: {\"choices\":[{\"finish_reason\":\"x\",\"text\":\"4111 1111\"}]}\n\n"
+               "data: {\"choices\":[{\"finish_reason\":\"x\",\"text\":\" 1111 2222\"}]}\n\n",
+               "2222");
+    assert_cut(DV_STREAM_OPENAI,
+               "data: {\"choices\":[{\"text\":\"4111 1111\"}]}\n\ndata: [DONE]\n\n"
+               "data: {\"choices\":[{\"text\":\" 1111 2222\"}]}\n\n",
+               "2222");
+    assert_cut(DV_STREAM_ANTHROPIC,
+               "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"
+               "\"text_delta\",\"text\":\"4111 1111\"}}\n\n"
+               "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+               "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"
+               "\"text_delta\",\"text\":\" 1111 2222\"}}\n\n",
+               "2222");
+    assert_cut(DV_STREAM_TEXT, "data: 4111 1111\n\ndata: [DONE]\n\ndata:  1111 2222\n\n", "2222");
+}
+
+/* Servers tell the end more than once. */
+static void an_empty_text_after_the_end_passes(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    dv_slice in = DV_LIT("data: {\"choices\":[{\"delta\":{\"content\":\"ok, \"}}]}\n\n"
+                         "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+                         "data: {\"choices\":[{\"delta\":{\"content\":\"\"},"
+                         "\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    run r = {.policy = MASKS, .context = context_of("u", arena)};
+    feed_all(&r, DV_STREAM_OPENAI, in, arena, &out);
+    assert_int_equal(r.verdict.decision, DV_ALLOW);
+    assert_true(dv_slice_eq(in, dv_buf_slice(&out)));
+}
+
+/* Events of our own begin as the model's do, but with what was masked there. */
+static void the_head_of_chunks_is_inspected(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    run r = {.policy = MASKS, .context = context_of("u", arena)};
+    feed_all(&r, DV_STREAM_OPENAI,
+             DV_LIT("data: {\"id\":\"bob@example.com\",\"created\":4111111111111111,"
+                    "\"model\":\"m\",\"choices\":[{\"text\":\"4111 1111\"}]}\n\n"
+                    "data: [DONE]\n\n"),
+             arena, &out);
+    assert_int_equal(r.verdict.decision, DV_ALLOW);
+    assert_int_equal(dv_slice_find(dv_buf_slice(&out), DV_LIT("bob@")), -1);
+    assert_int_equal(dv_slice_find(dv_buf_slice(&out), DV_LIT("4111111111111111")), -1);
+    assert_true(dv_slice_find(dv_buf_slice(&out),
+                              DV_LIT("data: {\"id\":\"[EMAIL]\",\"created\":\"[CARD ****1111]\","
+                                     "\"model\":\"m\",\"choices\":[{\"index\":0")) > 0);
+}
+
+static void names_of_events_are_words(void **state)
+{
+    static const char *const bad[] = {
+        "4111-1111-1111-1111", "a4111.1111", "123", "a b", "-", "a@b", "e1234567", "a123456"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        assert_cut(DV_STREAM_TEXT, dv_arena_printf(arena, "event: %s\ndata: x\n\n", bad[i]),
+                   bad[i]);
+    }
+    char name[] = "aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaab";
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    assert_int_equal(strlen(name), 65);
+    assert_cut(DV_STREAM_TEXT, dv_arena_printf(arena, "event: %s\ndata: x\n\n", name), name);
+    name[64] = '\0';
+    dv_slice in = dv_slice_str(
+        dv_arena_printf(arena, "event: %s\ndata: {}\n\nevent: a_1.2-345\ndata: {}\n\n", name));
+    run r = {.policy = MASKS, .context = context_of("u", arena)};
+    feed_all(&r, DV_STREAM_TEXT, in, arena, &out);
+    assert_int_equal(r.verdict.decision, DV_ALLOW);
+    assert_true(dv_slice_find(dv_buf_slice(&out), dv_slice_str(name)) >= 0);
+}
+
+#define BLOCK_DELTA(delta)                                                                         \
+    "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{" delta "}}\n\n"
+
+static void deltas_of_blocks_have_known_members(void **state)
+{
+    static const char *const bad[] = {
+        BLOCK_DELTA("\"type\":\"text_delta\",\"text\":\"a\",\"x\":\"4111\""),
+        BLOCK_DELTA("\"type\":\"text_delta\",\"text\":\"a\",\"thinking\":\"4111\""),
+        BLOCK_DELTA("\"type\":\"thinking_delta\",\"thinking\":[\"4111\"]"),
+        BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":\"4111 1111\""),
+        BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":{\"a\":\"4111\"}"),
+        BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":\"AA==\",\"y\":\"4111\""),
+        BLOCK_DELTA("\"type\":\"citations_delta\",\"citation\":\"4111\""),
+        BLOCK_DELTA("\"type\":\"citations_delta\",\"citation\":{\"z\":\"4111\"}"),
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        assert_cut(DV_STREAM_ANTHROPIC, bad[i], "4111");
+    }
+    assert_cut(DV_STREAM_ANTHROPIC,
+               BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":\"41111111\"")
+                   BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":\"11112222\""),
+               "2222");
+}
+
+static void deltas_of_the_api_pass(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    dv_slice in = DV_LIT(
+        BLOCK_DELTA("\"type\":\"thinking_delta\",\"thinking\":\"hm, \"")
+            BLOCK_DELTA("\"type\":\"signature_delta\",\"signature\":\"EqQBCgIYAhIM+/aB_-==\"")
+                BLOCK_DELTA("\"type\":\"citations_delta\",\"citation\":{\"type\":"
+                            "\"char_location\",\"cited_text\":\"grass is green\","
+                            "\"document_index\":0,\"document_title\":null,"
+                            "\"start_char_index\":0,\"end_char_index\":14,\"file_id\":null}"));
+    run r = {.policy = MASKS, .context = context_of("u", arena)};
+    feed_all(&r, DV_STREAM_ANTHROPIC, in, arena, &out);
+    assert_int_equal(r.verdict.decision, DV_ALLOW);
+    assert_true(dv_slice_eq(in, dv_buf_slice(&out)));
+}
+
+/* JSON of no known API may go on in any of its strings. */
+static void json_events_of_no_known_api_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "data: {\"token\":{\"text\":\"4111\"}}\n\n",
+        "data: \"4111\"\n\n",
+        "data: [\"4111\"]\n\n",
+        "data: [4111]\n\n",
+        "data: {\"t\":\"4111\",\"t\":\"\"}\n\n", /* a name told twice */
+        "data: {\"t\":\"4111\"}\ndata: {\"t\":\"1111\"}\n\n",
+        "data:   {\"t\":\"4111\"}  \n\n",
+        "data: {\"4111\":0}\n\n",
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        assert_refused(DV_STREAM_TEXT, bad[i]);
+    }
+    /* Where nothing is hidden, they pass, and what is found is told. */
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
+    dv_slice in = DV_LIT("data: {\"t\":\"bob@example.com\"}\n\n");
+    run r = {.policy = "{\"default\":\"alert\"}", .context = context_of("u", arena)};
+    feed_all(&r, DV_STREAM_TEXT, in, arena, &out);
+    assert_int_equal(r.verdict.decision, DV_ALLOW);
+    assert_true(dv_slice_eq(in, dv_buf_slice(&out)));
+    assert_int_equal(r.outcome.sighting_count, 1);
+}
+
 static void plain_streams_are_text(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
     dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
     run r = {.policy = MASKS, .context = context_of("u", arena)};
     feed_all(&r, DV_STREAM_TEXT,
-             DV_LIT("data: write bob@exa\n\ndata: mple.com now\ndata: or {\n\ndata: "
-                    "{\"a\":\"eve@example.com\"}\n\ndata: [DONE]\n\n"),
+             DV_LIT("data: write bob@exa\n\ndata: mple.com now\ndata: or {\n\ndata: {}\n\n"
+                    "data: \"! \n\ndata: 12\n\ndata: [DONE]\n\n"),
              arena, &out);
     assert_text(dv_buf_slice(&out),
-                "data: write \n\ndata: [EMAIL] now\ndata: or {\n\ndata: {\"a\":\"[EMAIL]\"}\n\n"
-                "data: [DONE]\n\n");
+                "data: write \n\ndata: [EMAIL] now\ndata: or {\n\ndata: {}\n\ndata: \"! \n\n"
+                "data: 12\n\ndata: [DONE]\n\n");
 }
 
 static void texts_side_by_side_do_not_mix(void **state)
@@ -572,6 +739,13 @@ int main(void)
         cmocka_unit_test(a_blocked_stream_ends_with_an_error),
         cmocka_unit_test(what_is_not_understood_is_refused),
         cmocka_unit_test(errors_of_the_model_server_pass),
+        cmocka_unit_test(text_after_its_end_is_refused),
+        cmocka_unit_test(an_empty_text_after_the_end_passes),
+        cmocka_unit_test(the_head_of_chunks_is_inspected),
+        cmocka_unit_test(names_of_events_are_words),
+        cmocka_unit_test(deltas_of_blocks_have_known_members),
+        cmocka_unit_test(deltas_of_the_api_pass),
+        cmocka_unit_test(json_events_of_no_known_api_are_refused),
         cmocka_unit_test(plain_streams_are_text),
         cmocka_unit_test(texts_side_by_side_do_not_mix),
         cmocka_unit_test(too_large_is_refused),

@@ -31,6 +31,7 @@ static const char *place_of(const dv_data_stream *stream, dv_channel_kind kind, 
         [DV_CHANNEL_BLOCK_TEXT] = "text",
         [DV_CHANNEL_BLOCK_THINKING] = "thinking",
         [DV_CHANNEL_BLOCK_JSON] = "input",
+        [DV_CHANNEL_BLOCK_SIGNATURE] = "signature",
         [DV_CHANNEL_PLAIN] = "",
     };
     dv_arena *arena = stream->pass.arena;
@@ -103,6 +104,9 @@ dv_result dv_stream_delta(dv_data_stream *stream, dv_stream_event *event, dv_cha
         return DV_ERR_TOO_LARGE;
     }
     DV_TRY(dv_stream_channel(stream, kind, choice, item, &channel));
+    if (channel->closed && !dv_stream_is_blank(&event->json, token)) {
+        return DV_ERR_INVALID;
+    }
     for (size_t i = 0; i < event->delta_count; i++) {
         if (event->deltas[i].channel == channel) {
             return DV_ERR_INVALID; /* the same text twice in one event */
@@ -159,6 +163,12 @@ void dv_stream_count(const dv_json *json, uint32_t object, const char *name, int
 
 /* ---- what is held back ---- */
 
+static void close_channel(dv_channel *channel)
+{
+    channel->closed |= channel->finished;
+    channel->finished = false;
+}
+
 static bool denied(const dv_data_stream *stream)
 {
     return stream->verdict.decision == DV_DENY;
@@ -199,7 +209,7 @@ static dv_result flush(dv_data_stream *stream, const dv_stream_event *event)
         if (!channel->finished || event_has(event, channel)) {
             continue;
         }
-        channel->finished = false;
+        close_channel(channel);
         if (!dv_window_holds(&channel->window)) {
             continue;
         }
@@ -235,7 +245,7 @@ static dv_result take_delta(dv_data_stream *stream, dv_stream_event *event, cons
     DV_TRY(dv_window_push(&channel->window, piece));
     DV_TRY(
         dv_window_take(&channel->window, &stream->pass, channel->place, channel->finished, &text));
-    channel->finished = false;
+    close_channel(channel);
     if (denied(stream) || dv_slice_eq(piece, dv_buf_slice(&text))) {
         return DV_OK;
     }
@@ -250,6 +260,9 @@ static dv_result write_event(dv_data_stream *stream, dv_stream_event *event, dv_
     if (edits->count > 0) {
         stream->changed = true;
         DV_TRY(dv_data_edits_apply(edits, data, stream->pass.temp, &data));
+    }
+    if (stream->format == DV_STREAM_OPENAI && !stream->has_head) {
+        DV_TRY(dv_stream_head_openai(stream, data));
     }
     return dv_sse_write(stream->out, event->name, data);
 }
@@ -289,29 +302,57 @@ static dv_result on_api_event(dv_data_stream *stream, dv_slice name, dv_slice da
     return pass_event(stream, &event);
 }
 
+/* ---- events of no known API ---- */
+
 static bool is_container(const dv_json *json)
 {
     return json->tokens[0].type == DV_JSON_OBJECT || json->tokens[0].type == DV_JSON_ARRAY;
 }
 
-/* Data that is JSON is inspected as a body; other data is one text that goes on from event to
- * event. */
-static dv_result on_plain_event(dv_data_stream *stream, dv_slice name, dv_slice data)
+/* The text is JSON, and more than a bare number or word of text. Names told twice do not make it
+ * anything else: readers take it all the same. */
+static dv_result tells_json(dv_data_stream *stream, dv_slice text, bool *ret_tells)
 {
-    dv_stream_event event = {.name = name};
-    dv_result result = scan_event(stream, data, &event);
-    if (result != DV_OK && result != DV_ERR_INVALID) {
-        return result;
+    static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH,
+                                          .tokens = DV_LIMIT_JSON_TOKENS};
+    dv_json json;
+    dv_result result = dv_json_scan(text, &limits, stream->pass.temp, &json, NULL);
+    if (result == DV_ERR_INVALID) {
+        *ret_tells = false;
+        return DV_OK;
     }
-    if (result == DV_OK && is_container(&event.json)) {
-        return pass_event(stream, &event);
+    DV_TRY(result);
+    *ret_tells = (is_container(&json) || json.tokens[0].type == DV_JSON_STRING) &&
+                 !dv_stream_is_blank(&json, 0);
+    return DV_OK;
+}
+
+/* Which strings of such JSON go on from event to event is not known, so a value that is split over
+ * them could not be seen: where something is to be hidden, none may pass. */
+static dv_result refuse_json(dv_data_stream *stream, dv_slice data)
+{
+    bool tells = false;
+    dv_slice rest = data;
+    dv_slice line;
+    DV_TRY(tells_json(stream, data, &tells));
+    while (!tells && dv_slice_split(&rest, '\n', &line)) {
+        DV_TRY(tells_json(stream, line, &tells)); /* one document a line */
     }
+    return tells ? DV_ERR_INVALID : DV_OK;
+}
+
+/* One text that goes on from event to event. */
+static dv_result on_text(dv_data_stream *stream, dv_slice name, dv_slice data)
+{
     dv_auto(buf) dv_buf text = dv_buf_init(TEXT_MAX);
     dv_channel *channel = NULL;
     if (!dv_utf8_valid(data)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_stream_channel(stream, DV_CHANNEL_PLAIN, 0, 0, &channel));
+    if (channel->closed) {
+        return DV_ERR_INVALID;
+    }
     DV_TRY(dv_window_push(&channel->window, data));
     DV_TRY(dv_window_take(&channel->window, &stream->pass, channel->place, false, &text));
     if (denied(stream)) {
@@ -319,6 +360,22 @@ static dv_result on_plain_event(dv_data_stream *stream, dv_slice name, dv_slice 
     }
     stream->changed |= !dv_slice_eq(data, dv_buf_slice(&text));
     return text.len > 0 ? dv_sse_write(stream->out, name, dv_buf_slice(&text)) : DV_OK;
+}
+
+/* Data that is JSON is inspected as a body, if it may pass at all; other data is text. */
+static dv_result on_plain_event(dv_data_stream *stream, dv_slice name, dv_slice data)
+{
+    dv_stream_event event = {.name = name};
+    if (stream->pass.policy->rewrites) {
+        DV_TRY(refuse_json(stream, data));
+        return on_text(stream, name, data);
+    }
+    dv_result result = scan_event(stream, data, &event);
+    if (result != DV_OK && result != DV_ERR_INVALID) {
+        return result;
+    }
+    return result == DV_OK && is_container(&event.json) ? pass_event(stream, &event)
+                                                        : on_text(stream, name, data);
 }
 
 static dv_result on_event(void *context, dv_slice name, dv_slice data)

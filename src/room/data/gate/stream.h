@@ -20,7 +20,8 @@ typedef enum dv_channel_kind {
     DV_CHANNEL_BLOCK_TEXT,
     DV_CHANNEL_BLOCK_THINKING,
     DV_CHANNEL_BLOCK_JSON,
-    DV_CHANNEL_PLAIN, /* the data of an event stream of no known API */
+    DV_CHANNEL_BLOCK_SIGNATURE, /* told once, whole: never has text */
+    DV_CHANNEL_PLAIN,           /* the data of an event stream of no known API */
 } dv_channel_kind;
 
 typedef struct dv_channel {
@@ -28,6 +29,7 @@ typedef struct dv_channel {
     uint32_t choice; /* of OpenAI; the content block of Anthropic */
     uint32_t item;   /* the tool call within the choice */
     bool finished;   /* this event ends it: nothing is held back */
+    bool closed;     /* an event ended it: more text would be searched apart from what went out */
     const char *place;
     dv_window window;
 } dv_channel;
@@ -54,7 +56,9 @@ struct dv_data_stream {
     dv_sse_reader reader;
     dv_channel *channels[DV_LIMIT_STREAM_CHANNELS];
     size_t channel_count;
-    dv_slice head; /* members that events of this stream begin with, and a comma */
+    bool has_head;
+    dv_slice
+        head; /* members that events of this stream begin with, as they went out, and a comma */
     int64_t input_tokens;
     int64_t output_tokens;
     bool changed;
@@ -68,7 +72,8 @@ dv_must dv_result dv_stream_name(dv_data_stream *stream, const dv_json *json, ui
 /* The channel, made when it is new. Errors: DV_ERR_TOO_LARGE. */
 dv_must dv_result dv_stream_channel(dv_data_stream *stream, dv_channel_kind kind, uint32_t choice,
                                     uint32_t item, dv_channel **ret_channel);
-/* Notes that the token is a piece of that channel's text. */
+/* Notes that the token is a piece of that channel's text. Errors: DV_ERR_INVALID (the text is over,
+ * or told twice), DV_ERR_TOO_LARGE. */
 dv_must dv_result dv_stream_delta(dv_data_stream *stream, dv_stream_event *event,
                                   dv_channel_kind kind, uint32_t choice, uint32_t item,
                                   uint32_t token);
@@ -86,6 +91,10 @@ void dv_stream_count(const dv_json *json, uint32_t object, const char *name, int
 /* Find the event's deltas. Errors: DV_ERR_INVALID (not understood). */
 dv_must dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event);
 dv_must dv_result dv_stream_read_anthropic(dv_data_stream *stream, dv_stream_event *event);
+
+/* Keeps what the chunks of a stream begin with from the first that goes out; data is what went out.
+ */
+dv_must dv_result dv_stream_head_openai(dv_data_stream *stream, dv_slice data);
 
 /* Append the data of an event that tells only this channel's text (escaped already). */
 dv_must dv_result dv_stream_write_openai(const dv_data_stream *stream, const dv_channel *channel,

@@ -3,25 +3,120 @@
 
 /* Anthropic's message events. Each content block is a channel of its own. */
 
-/* Whole strings that are inspected by themselves: names, ids, opaque signatures. */
+static bool is_type(const dv_json *json, uint32_t token, dv_json_type type)
+{
+    return json->tokens[token].type == type;
+}
+
+/* Only these members are there. */
+static dv_result check_members(dv_data_stream *stream, const dv_json *json, uint32_t object,
+                               const char *const names[], size_t count)
+{
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        dv_slice name;
+        size_t i = 0;
+        DV_TRY(dv_stream_name(stream, json, key, &name));
+        while (i < count && !dv_slice_eq_str(name, names[i])) {
+            i++;
+        }
+        if (i == count) {
+            return DV_ERR_INVALID;
+        }
+    }
+    return DV_OK;
+}
+
+static bool is_base64(dv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.ptr[i];
+        bool fits = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                    (byte >= '0' && byte <= '9') || byte == '+' || byte == '/' || byte == '-' ||
+                    byte == '_' || byte == '=';
+        if (!fits) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A block's signature comes once and whole: in pieces, nothing would be seen in it. */
+static dv_result read_signature(dv_data_stream *stream, const dv_json *json, uint32_t token,
+                                uint32_t block)
+{
+    dv_slice text;
+    dv_channel *channel = NULL;
+    DV_TRY(dv_json_string(json, token, stream->pass.temp, &text));
+    DV_TRY(dv_stream_channel(stream, DV_CHANNEL_BLOCK_SIGNATURE, block, 0, &channel));
+    if (text.len == 0) {
+        return DV_OK;
+    }
+    if (channel->closed || !is_base64(text)) {
+        return DV_ERR_INVALID;
+    }
+    channel->closed = true;
+    return DV_OK;
+}
+
+/* One whole citation: what it is of, and where it stands there. */
+static dv_result read_citation(dv_data_stream *stream, const dv_json *json, uint32_t object)
+{
+    static const char *const names[] = {
+        "type",
+        "cited_text",
+        "document_index",
+        "document_title",
+        "file_id",
+        "start_char_index",
+        "end_char_index",
+        "start_page_number",
+        "end_page_number",
+        "start_block_index",
+        "end_block_index",
+        "search_result_index",
+        "source",
+        "title",
+        "url",
+        "encrypted_index",
+    };
+    return check_members(stream, json, object, names, DV_ARRAY_LEN(names));
+}
+
+/* What a delta of some type has beside its type. */
+typedef struct delta_kind {
+    const char *type;
+    const char *member;
+    dv_json_type json;
+    dv_channel_kind channel;
+} delta_kind;
+
+static dv_result read_delta_value(dv_data_stream *stream, dv_stream_event *event,
+                                  const delta_kind *kind, uint32_t value, uint32_t block)
+{
+    if (kind->json == DV_JSON_OBJECT) {
+        return read_citation(stream, &event->json, value);
+    }
+    if (kind->channel == DV_CHANNEL_BLOCK_SIGNATURE) {
+        return read_signature(stream, &event->json, value, block);
+    }
+    return dv_stream_delta(stream, event, kind->channel, block, 0, value);
+}
+
 static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
                             uint32_t block)
 {
-    static const struct {
-        const char *type;
-        const char *member; /* the piece of text; NULL: none */
-        dv_channel_kind kind;
-    } kinds[] = {
-        {"text_delta", "text", DV_CHANNEL_BLOCK_TEXT},
-        {"input_json_delta", "partial_json", DV_CHANNEL_BLOCK_JSON},
-        {"thinking_delta", "thinking", DV_CHANNEL_BLOCK_THINKING},
-        {"signature_delta", NULL, DV_CHANNEL_BLOCK_TEXT},
-        {"citations_delta", NULL, DV_CHANNEL_BLOCK_TEXT},
+    static const delta_kind kinds[] = {
+        {"text_delta", "text", DV_JSON_STRING, DV_CHANNEL_BLOCK_TEXT},
+        {"input_json_delta", "partial_json", DV_JSON_STRING, DV_CHANNEL_BLOCK_JSON},
+        {"thinking_delta", "thinking", DV_JSON_STRING, DV_CHANNEL_BLOCK_THINKING},
+        {"signature_delta", "signature", DV_JSON_STRING, DV_CHANNEL_BLOCK_SIGNATURE},
+        {"citations_delta", "citation", DV_JSON_OBJECT, DV_CHANNEL_BLOCK_TEXT},
     };
     const dv_json *json = &event->json;
     dv_slice type = {NULL, 0};
     uint32_t member = dv_json_member(json, object, "type");
-    if (member == 0 || json->tokens[member].type != DV_JSON_STRING) {
+    if (member == 0 || !is_type(json, member, DV_JSON_STRING)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_json_string(json, member, stream->pass.temp, &type));
@@ -29,14 +124,13 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
         if (!dv_slice_eq_str(type, kinds[i].type)) {
             continue;
         }
-        if (kinds[i].member == NULL) {
-            return DV_OK;
-        }
-        uint32_t text = dv_json_member(json, object, kinds[i].member);
-        if (text == 0 || json->tokens[text].type != DV_JSON_STRING) {
+        const char *const names[] = {"type", kinds[i].member};
+        uint32_t value = dv_json_member(json, object, kinds[i].member);
+        if (value == 0 || !is_type(json, value, kinds[i].json)) {
             return DV_ERR_INVALID;
         }
-        return dv_stream_delta(stream, event, kinds[i].kind, block, 0, text);
+        DV_TRY(check_members(stream, json, object, names, DV_ARRAY_LEN(names)));
+        return read_delta_value(stream, event, &kinds[i], value, block);
     }
     return DV_ERR_INVALID;
 }
@@ -136,6 +230,7 @@ dv_result dv_stream_write_anthropic(const dv_channel *channel, dv_slice escaped,
         [DV_CHANNEL_BLOCK_TEXT] = {"text_delta", "text"},
         [DV_CHANNEL_BLOCK_THINKING] = {"thinking_delta", "thinking"},
         [DV_CHANNEL_BLOCK_JSON] = {"input_json_delta", "partial_json"},
+        [DV_CHANNEL_BLOCK_SIGNATURE] = {"signature_delta", "signature"},
     };
     DV_TRY(dv_buf_append_printf(
         out, "{\"type\":\"content_block_delta\",\"index\":%u,\"delta\":{\"type\":\"%s\",\"%s\":\"",

@@ -155,27 +155,6 @@ static dv_result read_choice(dv_data_stream *stream, dv_stream_event *event, uin
     return DV_OK;
 }
 
-/* Keeps what all chunks of a stream begin with, for those that are written here. */
-static dv_result keep_head(dv_data_stream *stream, const dv_json *json)
-{
-    static const char *const names[] = {"id", "object", "created", "model"};
-    dv_auto(buf) dv_buf head = dv_buf_init(HEAD_MAX);
-    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        uint32_t value = dv_json_member(json, 0, names[i]);
-        if (value == 0 ||
-            (!is_type(json, value, DV_JSON_STRING) && !is_type(json, value, DV_JSON_NUMBER))) {
-            continue;
-        }
-        const char *quote = is_type(json, value, DV_JSON_STRING) ? "\"" : "";
-        dv_slice raw = dv_json_raw(json, value);
-        if (dv_buf_append_printf(&head, "\"%s\":%s%.*s%s,", names[i], quote, DV_SLICE_ARGS(raw),
-                                 quote) != DV_OK) {
-            return DV_OK; /* absurdly long: clients do without it */
-        }
-    }
-    return dv_arena_copy(stream->pass.arena, dv_buf_slice(&head), &stream->head);
-}
-
 static void read_usage(dv_data_stream *stream, const dv_json *json)
 {
     uint32_t usage = dv_json_member(json, 0, "usage");
@@ -199,9 +178,6 @@ dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event)
     if (!is_type(json, choices, DV_JSON_ARRAY)) {
         return DV_ERR_INVALID;
     }
-    if (stream->head.ptr == NULL) {
-        DV_TRY(keep_head(stream, json));
-    }
     for (uint32_t item = choices + 1; item < json->tokens[choices].next;
          item = json->tokens[item].next) {
         DV_TRY(read_choice(stream, event, item));
@@ -211,6 +187,41 @@ dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event)
 }
 
 /* ---- writing ---- */
+
+/* What the members of the head say, as JSON; nothing when it is absurdly long: clients do without
+ * it. */
+static dv_result copy_head(dv_data_stream *stream, const dv_json *json)
+{
+    static const char *const names[] = {"id", "object", "created", "model"};
+    dv_auto(buf) dv_buf head = dv_buf_init(HEAD_MAX);
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        uint32_t value = dv_json_member(json, 0, names[i]);
+        if (value == 0 ||
+            (!is_type(json, value, DV_JSON_STRING) && !is_type(json, value, DV_JSON_NUMBER))) {
+            continue;
+        }
+        const char *quote = is_type(json, value, DV_JSON_STRING) ? "\"" : "";
+        dv_slice raw = dv_json_raw(json, value);
+        if (dv_buf_append_printf(&head, "\"%s\":%s%.*s%s,", names[i], quote, DV_SLICE_ARGS(raw),
+                                 quote) != DV_OK) {
+            return DV_OK;
+        }
+    }
+    return dv_arena_copy(stream->pass.arena, dv_buf_slice(&head), &stream->head);
+}
+
+dv_result dv_stream_head_openai(dv_data_stream *stream, dv_slice data)
+{
+    static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH,
+                                          .tokens = DV_LIMIT_JSON_TOKENS};
+    dv_json json;
+    DV_TRY(dv_json_scan(data, &limits, stream->pass.temp, &json, NULL));
+    if (dv_json_member(&json, 0, "choices") == 0) {
+        return DV_OK;
+    }
+    stream->has_head = true;
+    return copy_head(stream, &json);
+}
 
 static dv_result write_choice(const dv_channel *channel, dv_slice escaped, dv_buf *out)
 {
