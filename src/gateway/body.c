@@ -4,6 +4,8 @@
 #include "gateway/request.h"
 
 #include "base/caps.h"
+#include "base/codec.h"
+#include "gateway/forwarded.h"
 
 enum { TURN_MAX = 128 << 10 }; /* bytes that all steps together may take in one turn */
 
@@ -227,29 +229,79 @@ static bool judged(dv_request *request, dv_result result, const dv_verdict *verd
     return deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
 }
 
+/* Inspects a text that can't be rewritten: what would be masked in a body is refused here. */
+static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_slice text,
+                         const char *where)
+{
+    dv_verdict verdict = {0};
+    dv_data_outcome outcome = {0};
+    if (text.len == 0 || policy == NULL) {
+        return true;
+    }
+    dv_verdict_allow(&verdict, "");
+    dv_result result = dv_data_gate_text(request->main->worker.data, policy, request->context,
+                                         false, text, request->arena, &outcome, &verdict);
+    bool blocked = verdict.decision == DV_DENY && verdict.reason == DV_REASON_SENSITIVE_DATA;
+    if (result == DV_OK && (outcome.changed || blocked)) {
+        request->seen = outcome;
+        request->verdict = (dv_verdict){0};
+        return deny(request, DV_REASON_SENSITIVE_DATA, where);
+    }
+    return judged(request, result, &verdict);
+}
+
 static bool inspect_query(dv_request *request, const dv_data_policy *policy)
 {
     dv_slice text = {0};
     dv_verdict verdict = {0};
-    dv_data_outcome outcome = {0};
     dv_verdict_allow(&verdict, "");
     dv_result result = dv_api_query_check(request->config->api, dv_ngx_slice(request->r->args),
                                           request->arena, &text, &verdict);
-    if (!judged(request, result, &verdict)) {
-        return false;
+    return judged(request, result, &verdict) &&
+           inspect_line(request, policy, text, "in the query string");
+}
+
+static bool is_forwarded(dv_slice name)
+{
+#define NAME(name, variable) name,
+    static const char *const names[] = {DV_FORWARDED_HEADERS(NAME)};
+#undef NAME
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        if (dv_slice_eq_nocase(name, dv_slice_str(names[i]))) {
+            return true;
+        }
     }
-    if (text.len == 0 || policy == NULL) {
+    return false;
+}
+
+static bool inspect_header(dv_request *request, const dv_data_policy *policy,
+                           const ngx_table_elt_t *header)
+{
+    char where[64];
+    dv_slice name = dv_ngx_slice(header->key);
+    dv_slice value = dv_ngx_slice(header->value);
+    if (!is_forwarded(name)) {
         return true;
     }
-    result = dv_data_gate_text(request->main->worker.data, policy, request->context, false, text,
-                               request->arena, &outcome, &verdict);
-    if (!judged(request, result, &verdict)) {
-        return false;
-    }
-    if (outcome.changed) { /* a query string can't be masked */
-        request->seen = outcome;
+    (void)snprintf(where, sizeof(where), "in the header %.*s", DV_SLICE_ARGS(name));
+    if (!dv_utf8_valid(value) || dv_slice_find(value, DV_LIT("dvk_")) >= 0) {
         request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_SENSITIVE_DATA, "in the query string");
+        return deny(request, DV_REASON_BAD_REQUEST, where);
+    }
+    return inspect_line(request, policy, value, where);
+}
+
+/* What a model server gets besides the body. */
+static bool inspect_headers(dv_request *request, const dv_data_policy *policy)
+{
+    const ngx_list_part_t *part = &request->r->headers_in.headers.part;
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (!inspect_header(request, policy, &headers[i])) {
+                return false;
+            }
+        }
     }
     return true;
 }
@@ -270,7 +322,7 @@ static bool inspect(dv_request *request)
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    if (!inspect_query(request, policy)) {
+    if (!inspect_query(request, policy) || !inspect_headers(request, policy)) {
         return false;
     }
     if (policy == NULL || request->json.count == 0) {

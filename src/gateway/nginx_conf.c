@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Invariants:
  * 1. No text of the configuration reaches nginx.conf but through nginx_conf_check.c and endpoint.c.
- * 2. A header of the caller reaches an upstream only when its name stands in a list here; so no
+ * 2. A header of the caller reaches an upstream only when its name stands in forwarded.h; so no
  *    credential, cookie, range or header that names an identity or another upstream does.
  * 3. No header of an upstream steers nginx.
  * 4. Only a location that the module guards has a proxy_pass. */
 #include "gateway/nginx_conf_check.h"
 
 #include "base/caps.h"
+#include "gateway/forwarded.h"
+
+#define PAIR(name, variable) {name, variable},
 
 /* What a model server may learn of a request besides its body. */
-static const char *const gate_headers[][2] = {
-    {"X-Request-Id", "$dvara_request_id"},
-    {"Accept", "$http_accept"},
-    {"Accept-Language", "$http_accept_language"},
-    {"Content-Type", "$content_type"},
-    {"User-Agent", "$http_user_agent"},
-    {"Idempotency-Key", "$http_idempotency_key"},
-    {"OpenAI-Beta", "$http_openai_beta"},
-    {"OpenAI-Organization", "$http_openai_organization"},
-    {"OpenAI-Project", "$http_openai_project"},
-    {"Anthropic-Version", "$http_anthropic_version"},
-    {"Anthropic-Beta", "$http_anthropic_beta"},
-    {"Traceparent", "$http_traceparent"},
-    {"Tracestate", "$http_tracestate"},
-};
+static const char *const gate_headers[][2] = {{"X-Request-Id", "$dvara_request_id"},
+                                              DV_FORWARDED_HEADERS(PAIR)};
 
 /* What dvarad gets. It believes X-Real-IP because only nginx reaches its socket. */
 static const char *const admin_headers[][2] = {

@@ -272,6 +272,37 @@ def test_sensitive_data_in_the_query_is_refused(gate, upstream):
     assert upstream.requests[0]["target"] == CHAT + "?beta=true"
 
 
+@pytest.mark.parametrize("header", [
+    "Accept", "Accept-Language", "Idempotency-Key", "OpenAI-Beta", "OpenAI-Organization",
+    "OpenAI-Project", "Anthropic-Version", "Anthropic-Beta", "Traceparent", "Tracestate"])
+@pytest.mark.parametrize("value,code", [
+    ("4111 1111 1111 1111", "sensitive_data"), ("ada@example.org", "sensitive_data"),
+    ("dvk_anything", "bad_request"), ("\udcff", "bad_request")])
+def test_headers_that_go_on_are_inspected(gate, upstream, header, value, code):
+    head = (f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {gate.alice}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(json.dumps(BODY))}\r\n"
+            f"Connection: close\r\n{header}: {value}\r\n\r\n")
+    answer = gate.raw(head.encode("utf-8", "surrogateescape") + json.dumps(BODY).encode())
+    refused(answer, 400, code, upstream)
+    assert header in answer.json()["error"]["message"]
+    assert value not in json.dumps(gate.record_of(answer.id))
+
+
+def test_headers_that_go_on_arrive(gate, upstream):
+    kept = {"accept": "application/json", "accept-language": "de, en;q=0.5",
+            "idempotency-key": "8e03978e-40d5-43e8-bc93-6894a57f9324", "openai-beta": "a=v2",
+            "openai-organization": "org-abc", "openai-project": "proj_abc",
+            "anthropic-version": "2023-06-01", "anthropic-beta": "tools-2024-04-04",
+            "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "tracestate": "rojo=00f067aa0ba902b7"}
+    headers = [f"{name}: {value}" for name, value in kept.items()]
+    answer = gate.send(CHAT, BODY, gate.alice, headers=headers + ["User-Agent: ada-laptop/1.0"])
+    assert answer.status == 200, answer.body
+    got = upstream.requests[0]["headers"]
+    assert {name: got.get(name) for name in kept} == kept
+    assert "user-agent" not in got
+
+
 def test_denials_have_the_shape_of_the_callers_api(gate, upstream):
     answer = gate.send("/v1/messages", {"model": "m", "messages": TURN}, gate.alice)
     body = answer.json()
