@@ -323,6 +323,41 @@ static void restored_values_are_escaped(void **state)
     check_every_split(ANTHROPIC_JSON, MASKS, context, text, wanted);
 }
 
+/* {"v":"{\"v\":\"...\"}"}, `levels` deep. */
+static dv_slice nested_arguments(dv_slice text, unsigned levels, dv_arena *arena)
+{
+    for (unsigned i = 0; i < levels; i++) {
+        text = as_arguments(text, arena);
+    }
+    return text;
+}
+
+/* What is put into JSON within JSON within arguments keeps each level valid. */
+static void nested_arguments_stay_valid(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_data_context *context = context_of("User::\"a\"", arena);
+    const char *escaped =
+        "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMRE"
+        "ScVpezJpGXA7rAMcrn9g\\n-----END PRIVATE KEY-----";
+    const char *key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMRE"
+                      "ScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----";
+    dv_slice placeholder = placeholder_for(context, escaped, arena);
+    for (unsigned levels = 1; levels <= 4; levels++) {
+        dv_slice text = nested_arguments(placeholder, levels, arena);
+        dv_slice wanted = nested_arguments(dv_slice_str(key), levels, arena);
+        check_every_split(TOOL, MASKS, context, text, wanted);
+        check_every_split(ANTHROPIC_JSON, MASKS, context, text, wanted);
+    }
+    check_every_split(TOOL, MASKS, context,
+                      as_arguments(DV_LIT("{\"n\":4111111111111111,\"t\":true}"), arena),
+                      as_arguments(DV_LIT("{\"n\":\"[CARD ****1111]\",\"t\":true}"), arena));
+    /* Text that only begins like JSON is text. */
+    check_every_split(TOOL, MASKS, context,
+                      as_arguments(DV_LIT("[1] to bob@example.com or \"eve@example.com\""), arena),
+                      as_arguments(DV_LIT("[1] to [EMAIL] or \"[EMAIL]\""), arena));
+}
+
 static void arguments_are_decoded_before_they_are_searched(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -732,6 +767,7 @@ int main(void)
         cmocka_unit_test(counter_examples_pass_as_they_are),
         cmocka_unit_test(placeholders_split_anywhere_are_restored),
         cmocka_unit_test(restored_values_are_escaped),
+        cmocka_unit_test(nested_arguments_stay_valid),
         cmocka_unit_test(arguments_are_decoded_before_they_are_searched),
         cmocka_unit_test(chunks_do_not_matter),
         cmocka_unit_test(clean_events_are_not_touched),

@@ -9,9 +9,15 @@ enum {
     TEXT_MAX = DV_LIMIT_STREAM_EVENT + DV_LIMIT_STREAM_HOLD + CONTEXT,
 };
 
-/* Where a JSON text's reader stands; IN_STRING is also the mark in the map. */
+/* Where a JSON text's reader stands. */
 enum { OUTSIDE = 0, INSIDE = 1 };
-#define IN_STRING UINT32_C(0x80000000)
+
+/* An entry of the map: the offset in raw, how many strings within each other the byte stands in,
+ * and whether it stands in none at the innermost level of JSON, so that text there needs quotes. */
+#define OFFSET_MASK UINT32_C(0x0FFFFFFF)
+#define DEPTH_SHIFT 28
+#define BARE UINT32_C(0x80000000)
+_Static_assert((uint64_t)TEXT_MAX <= OFFSET_MASK && DV_NESTING_LEVELS + 1 < 8, "map entries");
 
 void dv_window_init(dv_window *window, bool json)
 {
@@ -37,11 +43,22 @@ bool dv_window_holds(const dv_window *window)
 
 /* ---- decoding JSON ---- */
 
+/* The byte's marks in the map. */
+static uint32_t marks_of(dv_window *window, uint8_t byte)
+{
+    if (window->state == OUTSIDE) {
+        return BARE;
+    }
+    dv_nesting_feed(&window->nesting, byte);
+    uint32_t depth = dv_nesting_depth(&window->nesting) + 1;
+    return depth << DEPTH_SHIFT | (dv_nesting_bare(&window->nesting) ? BARE : 0);
+}
+
 static dv_result view_bytes(dv_window *window, dv_slice bytes, size_t raw_start)
 {
     for (size_t i = 0; i < bytes.len; i++) {
         uint8_t entry[4];
-        dv_put_u32(entry, (uint32_t)raw_start | (window->state == INSIDE ? IN_STRING : 0));
+        dv_put_u32(entry, (uint32_t)raw_start | marks_of(window, bytes.ptr[i]));
         DV_TRY(dv_buf_append(&window->map, dv_slice_of(entry, sizeof(entry))));
     }
     return dv_buf_append(&window->view, bytes);
@@ -130,6 +147,9 @@ static dv_result decode(dv_window *window)
             }
             DV_TRY(view_bytes(window, dv_slice_of(&byte, 1), at));
             window->state = next;
+            if (byte == '"' && next == INSIDE) {
+                dv_nesting_begin(&window->nesting);
+            }
         }
         if (len == 0) {
             return DV_OK;
@@ -162,13 +182,13 @@ static size_t source_offset(const dv_window *window, size_t at)
         return at;
     }
     size_t index = at - window->from;
-    return index < held_bytes(window) ? dv_get_u32(window->map.ptr + index * 4) & ~IN_STRING
+    return index < held_bytes(window) ? dv_get_u32(window->map.ptr + index * 4) & OFFSET_MASK
                                       : window->decoded;
 }
 
-static bool in_string(const dv_window *window, size_t at)
+static uint32_t marks_at(const dv_window *window, size_t at)
 {
-    return (dv_get_u32(window->map.ptr + (at - window->from) * 4) & IN_STRING) != 0;
+    return dv_get_u32(window->map.ptr + (at - window->from) * 4) & ~OFFSET_MASK;
 }
 
 static dv_slice source_text(const dv_window *window)
@@ -196,19 +216,33 @@ static dv_result find_hold(const dv_window *window, dv_data_pass *pass, const dv
     return DV_OK;
 }
 
-/* What stands there instead, as it must be written at that place. */
+static dv_result quote(dv_slice *text, dv_arena *arena)
+{
+    dv_slice escaped;
+    DV_TRY(dv_data_escape(*text, arena, &escaped));
+    const char *quoted = dv_arena_printf(arena, "\"%.*s\"", DV_SLICE_ARGS(escaped));
+    if (quoted == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    *text = dv_slice_of(quoted, escaped.len + 2);
+    return DV_OK;
+}
+
+/* What stands there instead, as it must be written at that place: escaped for each level. */
 static dv_result append_instead(const dv_window *window, dv_data_pass *pass, size_t at,
                                 dv_slice text, dv_buf *out)
 {
     if (!window->json) {
         return dv_buf_append(out, text);
     }
-    if (!in_string(window, at)) {
-        return dv_buf_append_json_string(out, text);
+    uint32_t marks = marks_at(window, at);
+    if ((marks & BARE) != 0) {
+        DV_TRY(quote(&text, pass->temp));
     }
-    dv_slice escaped;
-    DV_TRY(dv_data_escape(text, pass->temp, &escaped));
-    return dv_buf_append(out, escaped);
+    for (uint32_t depth = (marks & ~BARE) >> DEPTH_SHIFT; depth > 0; depth--) {
+        DV_TRY(dv_data_escape(text, pass->temp, &text));
+    }
+    return dv_buf_append(out, text);
 }
 
 static dv_result write_out(const dv_window *window, dv_data_pass *pass, const char *place,
@@ -246,8 +280,7 @@ static void forget(dv_window *window, size_t hold)
         drop_front(&window->map, (hold - window->from) * 4);
         for (size_t i = 0; i < window->map.len; i += 4) {
             uint32_t entry = dv_get_u32(window->map.ptr + i);
-            dv_put_u32(window->map.ptr + i,
-                       ((entry & ~IN_STRING) - (uint32_t)raw) | (entry & IN_STRING));
+            dv_put_u32(window->map.ptr + i, entry - (uint32_t)raw); /* the marks stay */
         }
         drop_front(&window->raw, raw);
         window->decoded -= raw;

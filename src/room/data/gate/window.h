@@ -2,6 +2,7 @@
 #pragma once
 
 #include "room/data/gate/gate_private.h"
+#include "room/data/gate/nesting.h"
 
 /* The text of one channel of a stream (a choice's content, a tool call's arguments), of which only
  * the end is kept: what was released and still is context, and what is held back.
@@ -14,12 +15,13 @@
  * 2. The context is the text as the model told it, not as it went out.
  * 3. At most DV_LIMIT_STREAM_HOLD bytes stay held back. */
 typedef struct dv_window {
-    bool json;     /* pieces of a JSON text: tool-call arguments */
-    uint8_t state; /* of the JSON text after what was decoded */
+    bool json;          /* pieces of a JSON text: tool-call arguments */
+    uint8_t state;      /* of the JSON text after what was decoded */
+    dv_nesting nesting; /* of the string that the state is in */
     dv_buf view;
     size_t from;
     dv_buf raw;
-    dv_buf map;     /* for each held back byte of view, 4 bytes: where it began in raw */
+    dv_buf map; /* for each held back byte of view, 4 bytes: where it began in raw, and in what */
     size_t decoded; /* bytes of raw that are in view */
 } dv_window;
 
