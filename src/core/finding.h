@@ -6,10 +6,11 @@
 /* What a detector saw, where, how surely. Never holds the value itself. */
 typedef struct dv_finding {
     const char
-        *detector;  /* its id in rules/detectors: "payment_card"; lives as long as the rules */
-    uint32_t start; /* byte in the decoded text that was searched */
-    uint32_t end;   /* one past the last */
-    uint8_t score;  /* 0..100 */
+        *detector;      /* its id in rules/detectors: "payment_card"; lives as long as the rules */
+    uint32_t start;     /* byte in the decoded text that was searched */
+    uint32_t end;       /* one past the last */
+    uint8_t score;      /* 0..100 */
+    uint64_t detectors; /* all that saw a value within: bit = detector index; holds `detector` */
 } dv_finding;
 
 typedef enum dv_content_action {

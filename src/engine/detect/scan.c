@@ -91,6 +91,7 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
         .start = (uint32_t)candidate->start,
         .end = (uint32_t)candidate->end,
         .score = (uint8_t)DV_MIN(score, 100u),
+        .detectors = UINT64_C(1) << pattern->detector,
     };
     return DV_OK;
 }
@@ -222,7 +223,8 @@ static bool names_better(const dv_finding *a, uint32_t length, const dv_finding 
     return a->score > b->score || (a->score == b->score && length > other_length);
 }
 
-/* Values that overlap become one over all their bytes, so that no part of any is left bare. */
+/* Values that overlap become one over all their bytes, so that no part of any is left bare; it
+ * keeps all their detectors, so that none hides another from the policy. */
 static size_t merge(dv_finding *found, size_t count)
 {
     qsort(found, count, sizeof(*found), by_start);
@@ -242,6 +244,7 @@ static size_t merge(dv_finding *found, size_t count)
             named = length;
         }
         last->end = DV_MAX(last->end, found[i].end);
+        last->detectors |= found[i].detectors;
     }
     return kept;
 }

@@ -193,6 +193,43 @@ static void too_much_is_denied(void **state)
     }
 }
 
+/* Where values overlap, the strictest action of all their detectors is taken, in the name of the
+ * detector that asked for it. */
+static void alerts_hide_no_stricter_action(void **state)
+{
+    static const struct {
+        const char *policy;
+        const char *body;
+        const char *detector;
+        const char *wanted; /* NULL: denied */
+    } cases[] = {
+        {"{\"default\":\"alert\",\"detectors\":{\"github_token\":\"block\"}}",
+         "[\"https://oauth2:gh"
+         "p_0123456789ABCDEFGHIJKLMNOPQRST1q0oWp@github.com/x\"]",
+         "github_token", NULL},
+        {"{\"default\":\"alert\",\"detectors\":{\"us_ssn\":\"block\"}}",
+         "[\"219-09-9999@corp.com\"]", "us_ssn", NULL},
+        {"{\"default\":\"alert\",\"detectors\":{\"us_ssn\":\"mask\"}}",
+         "[\"219-09-9999@corp.com\"]", "us_ssn", "[\"[SSN]\"]"},
+        {"{\"default\":\"mask\",\"detectors\":{\"email\":\"block\"}}", "[\"219-09-9999@corp.com\"]",
+         "email", NULL},
+        {"{\"default\":\"alert\"}", "[\"219-09-9999@corp.com\"]", "email",
+         "[\"219-09-9999@corp.com\"]"},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_verdict verdict = {0};
+        dv_data_outcome outcome = inspect(false, cases[i].policy, context_of("u", arena),
+                                          dv_slice_str(cases[i].body), arena, &verdict);
+        assert_int_equal(verdict.decision, cases[i].wanted == NULL ? DV_DENY : DV_ALLOW);
+        assert_int_equal(outcome.sighting_count, 1);
+        assert_string_equal(outcome.sightings[0].detector, cases[i].detector);
+        if (cases[i].wanted != NULL) {
+            assert_text(outcome.body, cases[i].wanted);
+        }
+    }
+}
+
 static void log_probabilities_are_refused(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -276,6 +313,7 @@ int main(void)
         cmocka_unit_test(values_are_escaped_where_they_return),
         cmocka_unit_test(a_policy_blocks),
         cmocka_unit_test(alerts_and_off),
+        cmocka_unit_test(alerts_hide_no_stricter_action),
         cmocka_unit_test(places_hold_no_values),
         cmocka_unit_test(too_much_is_denied),
         cmocka_unit_test(log_probabilities_are_refused),

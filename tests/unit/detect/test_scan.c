@@ -145,6 +145,10 @@ static void overlapping_values_are_one_finding(void **state)
     size_t count = scan("https://bob:4111111111111111@example.com/", DV_DETECT_ALL, arena, &found);
     assert_int_equal(count, 1);
     assert_true(found[0].start <= 8 && found[0].end >= 28);
+    uint64_t seen = found[0].detectors;
+    assert_true(((seen >> dv_detect_index("url_credentials")) & 1) != 0);
+    assert_true(((seen >> dv_detect_index("payment_card")) & 1) != 0);
+    assert_true(((seen >> dv_detect_index("us_ssn")) & 1) == 0);
 }
 
 static void nul_ends_a_value(void **state)

@@ -107,19 +107,48 @@ static void deny_value(dv_data_pass *pass, const char *name, const char *place)
 
 /* ---- searching ---- */
 
-static size_t detector_index(const dv_finding *finding)
+/* An action that is none of these refuses, as block does. */
+static unsigned strictness(dv_content_action action)
 {
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (dv_detect_info(i)->id == finding->detector) {
-            return i;
-        }
+    switch (action) {
+    case DV_ACTION_ALERT:
+        return 0;
+    case DV_ACTION_MASK:
+    case DV_ACTION_PLACEHOLDER:
+        return 1; /* both hide the value */
+    case DV_ACTION_BLOCK:
+        break;
     }
-    return dv_detect_count();
+    return 2;
 }
 
-static dv_content_action action_of(const dv_data_pass *pass, const dv_data_hit *hit)
+static dv_content_action action_at(const dv_data_pass *pass, size_t detector)
 {
-    return (dv_content_action)pass->policy->actions[detector_index(hit->finding)];
+    return (dv_content_action)pass->policy->actions[detector];
+}
+
+/* The detector whose action is taken: of all that saw a value there the strictest, and among
+ * equals the one that names the finding. */
+static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
+{
+    size_t best = dv_detect_count();
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (((finding->detectors >> i) & 1) == 0) {
+            continue;
+        }
+        unsigned rank = strictness(action_at(pass, i));
+        unsigned reached = best < dv_detect_count() ? strictness(action_at(pass, best)) : 0;
+        bool named = dv_detect_info(i)->id == finding->detector;
+        if (best == dv_detect_count() || rank > reached || (rank == reached && named)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static unsigned strictness_of(const dv_data_pass *pass, const dv_finding *finding)
+{
+    return strictness(action_at(pass, decider(pass, finding)));
 }
 
 /* The findings and the placeholders among each other, by start. */
@@ -150,10 +179,18 @@ static dv_result settle(dv_data_pass *pass, dv_data_hit **hits, size_t *count, s
     if (last == NULL || hit.start >= last->end) {
         return add_hit(pass, hits, count, room, hit);
     }
+    if (last->finding != NULL && hit.finding != NULL) { /* a placeholder between joined them */
+        if (strictness_of(pass, hit.finding) > strictness_of(pass, last->finding)) {
+            last->finding = hit.finding;
+        }
+        last->end = DV_MAX(last->end, hit.end);
+        return DV_OK;
+    }
     const dv_data_hit *place = last->finding == NULL ? last : &hit;
     const dv_data_hit *found = last->finding == NULL ? &hit : last;
     bool within = found->start >= place->start && found->end <= place->end;
-    if (place->finding == NULL && (within || action_of(pass, found) == DV_ACTION_ALERT)) {
+    if (place->finding == NULL && found->finding != NULL &&
+        (within || strictness_of(pass, found->finding) == 0)) {
         *last = *place; /* letters of a placeholder that look like a value, or nothing to hide */
         return DV_OK;
     }
@@ -199,8 +236,19 @@ static bool is_shown(uint8_t byte)
            (byte >= 'a' && byte <= 'z');
 }
 
-/* "[CARD ****1111]": the last keep_last letters and digits, when there are thrice as many. */
-static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, dv_slice value,
+/* How many characters a mask may show: where values overlap, as few as any of them allows. */
+static size_t keep_last(const dv_finding *finding, const dv_detector_info *info)
+{
+    size_t keep = info->keep_last;
+    for (uint64_t rest = finding->detectors; rest != 0; rest &= rest - 1) {
+        const dv_detector_info *other = dv_detect_info((size_t)__builtin_ctzll(rest));
+        keep = other == NULL ? 0 : DV_MIN(keep, (size_t)other->keep_last);
+    }
+    return keep;
+}
+
+/* "[CARD ****1111]": the last `keep` letters and digits, when there are thrice as many. */
+static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, size_t keep, dv_slice value,
                       dv_slice *ret_text)
 {
     char kept[8];
@@ -209,7 +257,7 @@ static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, dv_slice
     for (size_t i = 0; i < value.len; i++) {
         shown += is_shown(value.ptr[i]) ? 1 : 0;
     }
-    size_t keep = DV_MIN((size_t)info->keep_last, sizeof(kept));
+    keep = DV_MIN(keep, sizeof(kept));
     if (shown < 3 * keep) {
         keep = 0;
     }
@@ -228,8 +276,8 @@ static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, dv_slice
     return DV_OK;
 }
 
-static dv_result note(dv_data_pass *pass, const dv_finding *finding, dv_content_action action,
-                      const char *place)
+static dv_result note(dv_data_pass *pass, const char *detector, uint8_t score,
+                      dv_content_action action, const char *place)
 {
     if (pass->sighting_count == DV_LIMIT_FINDINGS) {
         return DV_ERR_TOO_LARGE;
@@ -246,8 +294,8 @@ static dv_result note(dv_data_pass *pass, const dv_finding *finding, dv_content_
         pass->sightings = bigger;
         pass->sighting_room = room;
     }
-    pass->sightings[pass->sighting_count++] = (dv_data_sighting){
-        .detector = finding->detector, .place = place, .action = action, .score = finding->score};
+    pass->sightings[pass->sighting_count++] =
+        (dv_data_sighting){.detector = detector, .place = place, .action = action, .score = score};
     return DV_OK;
 }
 
@@ -258,20 +306,20 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         *ret_text = hit->value;
         return DV_OK;
     }
-    size_t index = detector_index(hit->finding);
+    size_t index = decider(pass, hit->finding);
     const dv_detector_info *info = dv_detect_info(index);
     if (info == NULL) {
         return DV_ERR_INTERNAL;
     }
-    dv_content_action action = (dv_content_action)pass->policy->actions[index];
+    dv_content_action action = action_at(pass, index);
     dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
-    DV_TRY(note(pass, hit->finding, action, place));
+    DV_TRY(note(pass, info->id, hit->finding->score, action, place));
     *ret_text = (dv_slice){NULL, 0};
     switch (action) {
     case DV_ACTION_ALERT:
         return DV_OK;
     case DV_ACTION_MASK:
-        return mask(pass, info, value, ret_text);
+        return mask(pass, info, keep_last(hit->finding, info), value, ret_text);
     case DV_ACTION_PLACEHOLDER:
         return dv_data_placeholder_make(pass->context, info->label, value, ret_text);
     case DV_ACTION_BLOCK:
