@@ -2,6 +2,7 @@
 /* The open and close records of a request. */
 #include "gateway/request.h"
 
+#include "base/codec.h"
 #include "core/event.h"
 
 static dv_slice version_of(const ngx_http_request_t *r)
@@ -34,10 +35,73 @@ static bool limit_of(const dv_request *request, dv_event_limit *limit)
     return true;
 }
 
-static dv_event_request event_of(const dv_request *request, dv_event_limit *limit)
+/* What can not be searched is not recorded. */
+static dv_slice show(dv_request *request, dv_slice text)
+{
+    dv_slice shown = {0};
+    dv_data_gate *gate = request->main->worker.data;
+    if (text.len == 0) {
+        return text;
+    }
+    return gate != NULL && dv_data_gate_clean(gate, text, request->arena, &shown) == DV_OK
+               ? shown
+               : DV_LIT("[not shown]");
+}
+
+/* Escapes would hide an address from the detectors; broken ones stay as they are. */
+static dv_slice unescape(const dv_request *request, dv_slice path)
+{
+    uint8_t *out = dv_arena_alloc_raw(request->arena, path.len + 1);
+    size_t len = 0;
+    if (out == NULL) {
+        return path;
+    }
+    for (size_t i = 0; i < path.len; len++) {
+        bool escape = path.ptr[i] == '%' && path.len - i > 2 &&
+                      dv_hex_decode(dv_slice_sub(path, i + 1, 2), out + len, 1) == DV_OK;
+        if (!escape) {
+            out[len] = path.ptr[i];
+        }
+        i += escape ? 3 : 1;
+    }
+    return dv_slice_of(out, len);
+}
+
+/* As it came, unless it says what must not be recorded. */
+static dv_slice show_path(dv_request *request)
+{
+    dv_slice path = dv_ngx_slice(request->r->unparsed_uri);
+    dv_slice plain = unescape(request, path);
+    dv_slice shown = show(request, plain);
+    return dv_slice_eq(shown, plain) ? path : shown;
+}
+
+static void make_shown(dv_request *request)
+{
+    const ngx_table_elt_t *agent = request->r->headers_in.user_agent;
+    if (request->shown_made) {
+        return;
+    }
+    request->shown_path = show_path(request);
+    request->shown_agent = show(request, agent != NULL ? dv_ngx_slice(agent->value) : DV_LIT(""));
+    request->shown_model = show(request, request->body.model);
+    request->shown_made = true;
+}
+
+/* A reason can name the caller's own fields. */
+static dv_verdict show_verdict(dv_request *request, const dv_verdict *verdict)
+{
+    dv_verdict shown = *verdict;
+    dv_slice detail = show(request, dv_slice_str(verdict->detail));
+    (void)snprintf(shown.detail, sizeof(shown.detail), "%.*s", DV_SLICE_ARGS(detail));
+    return shown;
+}
+
+static dv_event_request event_of(dv_request *request, dv_event_limit *limit, dv_verdict *verdict)
 {
     const ngx_http_request_t *r = request->r;
-    const ngx_table_elt_t *agent = r->headers_in.user_agent;
+    make_shown(request);
+    *verdict = show_verdict(request, &request->verdict);
     return (dv_event_request){
         .request_id = dv_slice_of(request->id, DV_UUID_TEXT_LEN),
         .time = request->time,
@@ -47,13 +111,13 @@ static dv_event_request event_of(const dv_request *request, dv_event_limit *limi
         .port = ngx_inet_get_port(r->connection->sockaddr),
         .route = request->route != NULL ? request->route->name : DV_LIT(""),
         .method = dv_ngx_slice(r->method_name),
-        .path = dv_ngx_slice(r->unparsed_uri),
+        .path = request->shown_path,
         .http_version = version_of(r),
-        .user_agent = agent != NULL ? dv_ngx_slice(agent->value) : DV_LIT(""),
+        .user_agent = request->shown_agent,
         .action = request->route != NULL ? request->route->action : DV_LIT(""),
-        .model = request->body.model,
+        .model = request->shown_model,
         .upstream = request->target != NULL ? dv_ngx_slice(request->target->name) : DV_LIT(""),
-        .verdict = &request->verdict,
+        .verdict = verdict,
         .sightings = request->seen.sightings,
         .sighting_count = request->seen.sighting_count,
         .limit = limit_of(request, limit) ? limit : NULL,
@@ -65,7 +129,8 @@ static dv_result append_open(dv_request *request, bool reserved)
 {
     dv_worker *worker = &request->main->worker;
     dv_event_limit limit;
-    dv_event_request event = event_of(request, &limit);
+    dv_verdict decided;
+    dv_event_request event = event_of(request, &limit, &decided);
     dv_buf_clear(&worker->record);
     DV_TRY(dv_event_request_open(&worker->record, &event));
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), reserved);
@@ -124,7 +189,9 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     bool answered = request->answer_verdict.reason != DV_REASON_UNSET;
     const dv_verdict *verdict = answered ? &request->answer_verdict : &request->verdict;
     dv_event_limit limit;
-    dv_event_request event = event_of(request, &limit);
+    dv_verdict decided;
+    dv_event_request event = event_of(request, &limit, &decided);
+    dv_verdict shown = show_verdict(request, verdict);
     dv_event_outcome outcome = {
         .time = dv_time_now(),
         .status = status,
@@ -135,7 +202,7 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
         .output_tokens = request->output_tokens,
         .answer_bytes = request->answer_bytes,
         .aborted = aborted,
-        .verdict = verdict,
+        .verdict = &shown,
         .sightings = request->answer.sightings,
         .sighting_count = request->answer.sighting_count,
     };

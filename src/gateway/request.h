@@ -89,6 +89,10 @@ typedef struct dv_request {
     dv_data_context *context;
     dv_data_outcome seen; /* in the request */
 
+    bool shown_made; /* the three below: the caller's words as the records tell them */
+    dv_slice shown_path;
+    dv_slice shown_agent;
+    dv_slice shown_model;
     bool reserved; /* room for the close record */
     bool opened;
     bool closed;

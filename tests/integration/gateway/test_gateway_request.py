@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import urllib.parse
 
 import pytest
 
@@ -366,3 +367,30 @@ def test_a_key_that_expires_before_the_body_ends_is_refused(gate, upstream, monk
         time.sleep(0.8)
         connection.sendall(body[1:])
         refused(read_answer(connection.makefile("rb")), 401, "bad_credential", upstream)
+
+
+SECRETS = ["dvk_K0000001_abcdef", "ada@example.org", "4111 1111 1111 1111"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("make", [
+    lambda secret: ("/v1/chat/completions", BODY | {secret: 1}, []),
+    lambda secret: ("/v1/chat/completions", BODY | {"metadata": {secret: {"api_base": "x"}}}, []),
+    lambda secret: ("/v1/chat/completions", BODY | {"model": secret.replace(" ", "-")}, []),
+    lambda secret: ("/v1/chat/completions", BODY, [f"User-Agent: me {secret}"]),
+    lambda secret: ("/none/" + urllib.parse.quote(secret), BODY, []),
+    lambda secret: ("/none?%zz&x=" + "".join(f"%{b:02x}" for b in secret.encode()), BODY, []),
+])
+def test_no_secret_of_the_callers_words_is_recorded(gate, upstream, make, secret):
+    path, body, headers = make(secret)
+    answer = gate.send(path, body, gate.alice, headers=headers)
+    text = urllib.parse.unquote(json.dumps(gate.record_of(answer.id)))
+    assert "http_request" in text
+    assert secret not in text and secret.replace(" ", "-") not in text
+
+
+def test_the_cut_of_a_long_pointer_leaves_no_half_of_a_name(gate, upstream):
+    name = "a" * 140 + " 4111 1111 1111 1111"
+    answer = gate.send(CHAT, BODY | {name: 1}, gate.alice)
+    assert answer.code == "bad_field"
+    assert "4111" not in json.dumps(gate.record_of(answer.id))

@@ -276,6 +276,27 @@ static void plain_text_is_inspected(void **state)
     dv_data_policy_free(policy);
 }
 
+static void what_is_recorded_is_clean(void **state)
+{
+    static const char *const cases[][2] = {
+        {"gpt-4o-2024-08-06", "gpt-4o-2024-08-06"},
+        {"/v1/chat/completions?beta=true", "/v1/chat/completions?beta=true"},
+        {"", ""},
+        {"to bob@example.com", "to [EMAIL]"},
+        {"/metadata/4111 1111 1111 1111: no", "/metadata/[CARD ****1111]: no"},
+        {"dvk_half", "[DVARA_KEY]"},
+        {"a=dvk_K0000001_abc&b=xdvk_", "a=[DVARA_KEY]&b=x[DVARA_KEY]"},
+        {"a\xff z\xc3", "a? z?"},
+        {"\xff bob@example.com", "? [EMAIL]"},
+    };
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_slice text = {0};
+        assert_int_equal(dv_data_gate_clean(gate, dv_slice_str(cases[i][0]), arena, &text), DV_OK);
+        assert_text(text, cases[i][1]);
+    }
+}
+
 static void bad_policies_are_refused(void **state)
 {
     static const char *const bad[] = {
@@ -319,6 +340,7 @@ int main(void)
         cmocka_unit_test(log_probabilities_are_refused),
         cmocka_unit_test(long_whole_numbers_with_exponents_are_refused),
         cmocka_unit_test(plain_text_is_inspected),
+        cmocka_unit_test(what_is_recorded_is_clean),
         cmocka_unit_test(bad_policies_are_refused),
     };
     return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);

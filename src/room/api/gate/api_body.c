@@ -68,9 +68,13 @@ static dv_slice pointer_to(const checker *c, uint32_t target)
     dv_auto(buf) dv_buf out = dv_buf_init(POINTER_MAX);
     dv_slice copy = {0};
     uint32_t at = 0;
+    size_t whole = 0; /* half a name could be half a secret, which nobody would find */
     while (at != target && descend(c, &at, target, &out) == DV_OK) {
+        whole = dv_buf_slice(&out).len;
     }
-    return dv_arena_copy(c->arena, dv_buf_slice(&out), &copy) == DV_OK ? copy : DV_LIT("");
+    return dv_arena_copy(c->arena, dv_slice_sub(dv_buf_slice(&out), 0, whole), &copy) == DV_OK
+               ? copy
+               : DV_LIT("");
 }
 
 static dv_result deny(const checker *c, uint32_t token, const char *why)

@@ -65,6 +65,12 @@ dv_must dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *po
                                     dv_arena *arena, dv_data_outcome *ret_outcome,
                                     dv_verdict *verdict);
 
+/* A caller's own words as they may be recorded, whatever the policies say: all that any detector
+ * finds is masked, and whatever begins like one of Dvara's keys. The text is the input or lives in
+ * the arena. Errors: DV_ERR_NO_MEMORY, DV_ERR_TOO_LARGE: do not record it. */
+dv_must dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena,
+                                     dv_slice *ret_text);
+
 /* Streams of server-sent events. Feed bytes as they come; what may go out is appended to out, whole
  * events only. Text that could still be the beginning of a value is held back until it can't;
  * `last` releases or masks everything. Events that are not understood are refused, not passed.
