@@ -4,6 +4,7 @@
 #include "gateway/request.h"
 
 #include "base/caps.h"
+#include "base/codec.h"
 
 enum { SWALLOW_MAX = 1 << 20 }; /* of an answer that was denied, before its upstream is cut off */
 
@@ -91,13 +92,30 @@ static bool is_known_header(dv_slice name)
     return false;
 }
 
-static void drop_unknown_headers(ngx_http_request_t *r)
+/* A header can't be rewritten; one in which the answer's policy finds something is dropped. */
+static bool is_clean(dv_request *request, dv_slice value)
 {
-    ngx_list_part_t *part = &r->headers_out.headers.part;
+    dv_data_outcome outcome = {0};
+    dv_verdict verdict = {0};
+    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
+    if (value.len == 0) {
+        return true;
+    }
+    dv_verdict_allow(&verdict, "");
+    return dv_utf8_valid(value) &&
+           dv_data_gate_text(request->main->worker.data, policy, request->context, true, value,
+                             request->arena, &outcome, &verdict) == DV_OK &&
+           verdict.decision == DV_ALLOW && !outcome.changed;
+}
+
+static void drop_headers(dv_request *request)
+{
+    ngx_list_part_t *part = &request->r->headers_out.headers.part;
     for (; part != NULL; part = part->next) {
         ngx_table_elt_t *headers = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!is_known_header(dv_ngx_slice(headers[i].key))) {
+            if (!is_known_header(dv_ngx_slice(headers[i].key)) ||
+                !is_clean(request, dv_ngx_slice(headers[i].value))) {
                 headers[i].hash = 0;
             }
         }
@@ -164,6 +182,9 @@ static ngx_int_t inspect_head(dv_request *request)
     ngx_http_request_t *r = request->r;
     dv_slice type = dv_ngx_slice(r->headers_out.content_type);
     r->filter_need_in_memory = 1;
+    if (!is_clean(request, type)) {
+        return unreadable(request, "its content type is not known");
+    }
     if (dv_api_type_is_json(type)) {
         return hold(request, false);
     }
@@ -171,7 +192,7 @@ static ngx_int_t inspect_head(dv_request *request)
         drop_validators(r);
         return dv_stream_begin(request);
     }
-    if (dv_api_type_is(type, "text/plain")) {
+    if (dv_api_type_is_text(type)) {
         return hold(request, true);
     }
     return unreadable(request, "its content type is not known");
@@ -197,7 +218,7 @@ static ngx_int_t answer_head(dv_request *request)
     bool inspected = request->route->answer_policy >= 0;
     bool encoded = is_encoded(r);
     if (inspected) {
-        drop_unknown_headers(r);
+        drop_headers(request);
     }
     if (dv_answer_headers(request) != NGX_OK) {
         return NGX_ERROR;

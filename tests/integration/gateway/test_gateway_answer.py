@@ -70,6 +70,9 @@ def test_answers_that_are_no_json_are_refused(gate, upstream, body):
 @pytest.mark.parametrize("head", [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
     b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-7\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=\"utf-16le\"\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json; x=ada@example.org\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n",
     b"HTTP/1.1 206 Partial Content\r\nContent-Type: application/json\r\nContent-Range: bytes 0-1/9\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\n",
@@ -118,6 +121,24 @@ def test_only_known_headers_and_no_reason_of_the_upstream_pass(gate, upstream):
     head = data.partition(b"\r\n\r\n")[0].lower()
     assert b"openai-processing-ms: 5" in head and b"x-ratelimit-remaining-tokens: 7" in head
     assert b"openai: x" not in head and b"security" not in head
+
+
+def test_known_headers_with_personal_data_are_dropped(gate, upstream):
+    upstream.json(completion("x"), headers=(
+        "OpenAI-Organization: ada@example.org\r\nContent-Language: 4111 1111 1111 1111\r\n"
+        "OpenAI-Version: 2020-10-01\r\n"))
+    answer = gate.chat(gate.alice)
+    assert answer.status == 200 and answer.headers["openai-version"] == "2020-10-01"
+    assert "openai-organization" not in answer.headers
+    assert "4111" not in str(answer.headers)
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=US-ASCII"])
+def test_text_in_utf_8_passes(gate, upstream, charset):
+    upstream.sends(f"HTTP/1.1 200 OK\r\nContent-Type: text/plain{charset}\r\n"
+                   "Content-Length: 2\r\n\r\nhi".encode())
+    answer = gate.chat(gate.alice)
+    assert (answer.status, answer.body) == (200, b"hi")
 
 
 def test_errors_of_the_upstream_pass(gate, upstream):

@@ -22,7 +22,7 @@ static dv_slice unquoted(dv_slice value)
     return value;
 }
 
-static bool charset_is_utf8(dv_slice content_type)
+static bool charset_is_utf8(dv_slice content_type, bool or_ascii)
 {
     dv_slice part = {0};
     (void)dv_slice_split(&content_type, ';', &part);
@@ -33,7 +33,8 @@ static bool charset_is_utf8(dv_slice content_type)
             continue;
         }
         dv_slice value = dv_slice_trim(dv_slice_sub(part, (size_t)equals + 1, part.len));
-        if (!dv_slice_eq_nocase(unquoted(value), DV_LIT("utf-8"))) {
+        bool ascii = or_ascii && dv_slice_eq_nocase(unquoted(value), DV_LIT("us-ascii"));
+        if (!ascii && !dv_slice_eq_nocase(unquoted(value), DV_LIT("utf-8"))) {
             return false;
         }
     }
@@ -50,5 +51,10 @@ bool dv_api_type_is_json(dv_slice content_type)
         json = dv_slice_eq_nocase(dv_slice_sub(media, 0, head.len), head) &&
                dv_slice_eq_nocase(dv_slice_sub(media, media.len - tail.len, tail.len), tail);
     }
-    return json && charset_is_utf8(content_type);
+    return json && charset_is_utf8(content_type, false);
+}
+
+bool dv_api_type_is_text(dv_slice content_type)
+{
+    return dv_api_type_is(content_type, "text/plain") && charset_is_utf8(content_type, true);
 }

@@ -53,8 +53,8 @@ static int hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes percent-encoding and '+', in place of `out`; false when an escape is broken. '&' between
- * members becomes a newline, so that inspection does not see two values as one. */
+/* Decodes percent-encoding and '+', in place of `out`; false when an escape is broken. '&' or ';'
+ * between members becomes a newline, so that inspection does not see two values as one. */
 static bool decode_query(dv_slice query, uint8_t *out, size_t *ret_len)
 {
     size_t len = 0;
@@ -70,7 +70,7 @@ static bool decode_query(dv_slice query, uint8_t *out, size_t *ret_len)
             i += 2;
         } else if (c == '+') {
             c = ' ';
-        } else if (c == '&') {
+        } else if (c == '&' || c == ';') { /* some servers split at ';', too */
             c = '\n';
         }
         out[len++] = c;

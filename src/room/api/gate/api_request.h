@@ -57,6 +57,9 @@ dv_must dv_result dv_api_body_check(const dv_api_config *config, const dv_api_ro
 /* True for "application/json" and "application/SOMETHING+json", parameters aside; a charset other
  * than utf-8 makes it false (RFC 8259 section 8.1). */
 bool dv_api_type_is_json(dv_slice content_type);
+/* text/plain in UTF-8 or its subset US-ASCII (RFC 2046 section 4.1.2); in another charset the same
+ * bytes would be another text than the one that was inspected. */
+bool dv_api_type_is_text(dv_slice content_type);
 /* True when the media type (before ';') is that one, in any case. */
 bool dv_api_type_is(dv_slice content_type, const char *media_type);
 
