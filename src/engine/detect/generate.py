@@ -25,6 +25,9 @@ MACROS = {
     "{seven_digits}": r"(?:[0-9](?:[ .()/-]|\xC2[\xA0\xAD]|\xE2\x80[\x8B-\x8D\x90-\x95\xAF]|\xE2\x81\xA0){0,3}){6}[0-9]",
     "{four_digits}": r"[A-Za-z][0-9]{4}[A-Za-z]",
 }
+# A letter or digit that ends an escape (RFC 8259 section 7) is a boundary: what stands before it is
+# written "\\n" or "\\u0020" in a text that holds JSON without being JSON.
+NO_ESCAPE = r'(?<!\\[bfnrt"\\/])(?<!\\u[0-9A-Fa-f]{4})'
 CATEGORIES = {"personal", "payment", "government_id", "credential"}
 ACTIONS = {"block": "DV_ACTION_BLOCK", "alert": "DV_ACTION_ALERT", "mask": "DV_ACTION_MASK",
            "placeholder": "DV_ACTION_PLACEHOLDER"}
@@ -65,6 +68,14 @@ def expand(regex):
     for name, text in MACROS.items():
         regex = regex.replace(name, text)
     return regex
+
+
+def bounded(regex):
+    """The pattern of a value, whose leading (?<!...) say what it may not follow, unless escaped."""
+    found = re.match(r"(?:\(\?<!(?:\[[^\]]*\]|[^()\[\]])*\))*", regex)
+    bounds = re.sub(r"\(\?<!((?:\[[^\]]*\]|[^()\[\]])*)\)",
+                    lambda bound: f"(?<!{bound[1]}{NO_ESCAPE})", found[0])
+    return bounds + regex[found.end():]
 
 
 def class_bytes(items):
@@ -125,7 +136,7 @@ def words_regex(words):
         open_end = word.endswith("*")
         body = r"[\s_-]{0,2}".join(re.escape(p) for p in word.rstrip("*").split())
         parts.append(body + ("" if open_end else "(?![A-Za-z])"))
-    return "(?i)(?<![A-Za-z])(?:" + "|".join(parts) + ")"
+    return f"(?i)(?<![A-Za-z]{NO_ESCAPE})(?:" + "|".join(parts) + ")"
 
 
 def surroundings(where, found):
@@ -175,7 +186,7 @@ def read_detector(path):
         need(("back" in pattern) != ("ahead" in pattern), f"{where}: needs back or ahead")
         need(1 <= pattern.get("back", 1) <= 4096, f"{where}: back is 1 to 4096")
         need(1 <= pattern.get("ahead", 1) <= MAX_DISTANCE, f"{where}: ahead is 1 to {MAX_DISTANCE}")
-    shapes = [shape(sre_parse.parse(expand(p["match"]).encode("latin-1")))
+    shapes = [shape(sre_parse.parse(bounded(expand(p["match"])).encode("latin-1")))
               for p in found["patterns"]]
     found["byte_set"] = set().union(*(s[0] for s in shapes))
     found["max_length"] = max(s[1] for s in shapes)
@@ -228,7 +239,7 @@ def c_rule(d):
 
 def c_pattern(index, d, pattern, triggers):
     check = pattern.get("check")
-    return (f"    {{{c_string(expand(pattern['match']))}, "
+    return (f"    {{{c_string(bounded(expand(pattern['match'])))}, "
             f"{'dv_detect_check_' + check if check else 'NULL'}, {triggers[expand(pattern['find'])]}, "
             f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
             f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}}},\n")

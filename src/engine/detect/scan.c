@@ -3,11 +3,13 @@
 
 #include "base/caps.h"
 
+#include <ctype.h>
+
 /* One search of one text.
  *
- * 1. Every byte is a start that a pattern tries at most once, however many triggers ask for it, so
- *    the work stays linear in the text. Windows that touch are one: a long run of digits, which
- *    triggers at every byte, costs one call of PCRE2.
+ * 1. Every byte is a start that a pattern tries at most once (twice after an escape), however many
+ *    triggers ask for it, so the work stays linear in the text. Windows that touch are one: a long
+ * run of digits, which triggers at every byte, costs one call of PCRE2.
  * 2. A candidate that its check refuses hides nothing: the search goes on one byte after its start.
  * 3. Any failure of a library ends the search with an error, never with fewer findings. */
 
@@ -29,6 +31,45 @@ typedef struct search {
     size_t room;
     dv_result result;
 } search;
+
+/* ---- escapes in text that holds JSON ---- */
+
+static bool is_hex4(dv_slice text, size_t at)
+{
+    for (size_t i = at; i < at + 4; i++) {
+        if (i >= text.len || !isxdigit(text.ptr[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The escape (RFC 8259 section 7) whose backslash stands at `at`: its length, 0 when it is none. */
+static size_t escape_length(dv_slice text, size_t at)
+{
+    if (at + 1 >= text.len || text.ptr[at] != '\\' || text.ptr[at + 1] == '\0') {
+        return 0;
+    }
+    if (text.ptr[at + 1] == 'u') {
+        return is_hex4(text, at + 2) ? 6 : 0;
+    }
+    return strchr("bfnrt\"\\/", text.ptr[at + 1]) != NULL ? 2 : 0;
+}
+
+/* The escape that `start` stands within, after its backslash; in a row of backslashes each may
+ * begin one, since nobody knows how often the text was escaped. */
+static bool escape_around(dv_slice text, size_t start, size_t *ret_begin, size_t *ret_end)
+{
+    for (size_t back = 1; back <= DV_MIN(start, (size_t)5); back++) {
+        size_t len = escape_length(text, start - back);
+        if (len > back) {
+            *ret_begin = start - back;
+            *ret_end = start - back + len;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* ---- a candidate ---- */
 
@@ -70,8 +111,13 @@ static bool surroundings_allow(search *s, const dv_detect_pattern *pattern, size
 static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
                              const dv_detect_candidate *candidate)
 {
+    size_t start = candidate->start;
+    size_t end = 0;
     if (s->count == DV_LIMIT_FINDINGS) {
         return DV_ERR_TOO_LARGE;
+    }
+    if (!escape_around(s->text, start, &start, &end) || start < s->from) {
+        start = candidate->start; /* otherwise it takes the escape's backslash in */
     }
     if (s->count == s->room) {
         size_t room = s->room == 0 ? 16 : s->room * 2;
@@ -88,7 +134,7 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
     unsigned score = candidate->score + (candidate->context ? SCORE_CONTEXT : 0);
     s->found[s->count++] = (dv_finding){
         .detector = dv_detect_infos[pattern->detector].id,
-        .start = (uint32_t)candidate->start,
+        .start = (uint32_t)start,
         .end = (uint32_t)candidate->end,
         .score = (uint8_t)DV_MIN(score, 100u),
         .detectors = UINT64_C(1) << pattern->detector,
@@ -97,8 +143,8 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
 }
 
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
-static bool judge(search *s, const dv_detect_pattern *pattern, size_t start, size_t end,
-                  size_t *ret_next)
+static bool judge_value(search *s, const dv_detect_pattern *pattern, size_t start, size_t end,
+                        size_t *ret_next)
 {
     dv_detect_candidate candidate = {s->text, start, end, false, pattern->score};
     bool allow = false;
@@ -118,15 +164,41 @@ static bool judge(search *s, const dv_detect_pattern *pattern, size_t start, siz
     return s->result == DV_OK;
 }
 
+/* The same, but a value that would begin within an escape begins after it where it can: the "n" of
+ * "\\nbob@..." is no part of the address. */
+static bool judge(search *s, size_t index, size_t start, size_t end, size_t *ret_next)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    size_t escape = 0;
+    size_t after = 0;
+    if (escape_around(s->text, start, &escape, &after)) {
+        pcre2_set_offset_limit(s->scratch->match, after);
+        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, after, 0,
+                             s->scratch->data, s->scratch->match);
+        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+            s->result = DV_ERR_TOO_LARGE;
+            return false;
+        }
+        size_t count = s->count;
+        if (rc >= 0 && !judge_value(s, pattern, after,
+                                    pcre2_get_ovector_pointer(s->scratch->data)[1], ret_next)) {
+            return false;
+        }
+        if (s->count > count) {
+            return true;
+        }
+    }
+    return judge_value(s, pattern, start, end, ret_next);
+}
+
 /* Tries the starts of the pattern's window. */
 static bool try_window(search *s, size_t index)
 {
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     dv_detect_scratch *scratch = s->scratch;
     dv_detect_window *window = &scratch->windows[index];
     size_t begin = window->begin;
-    pcre2_set_offset_limit(scratch->match, window->end - 1);
     while (begin < window->end) {
+        pcre2_set_offset_limit(scratch->match, window->end - 1);
         int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin, 0,
                              scratch->data, scratch->match);
         if (rc == PCRE2_ERROR_NOMATCH) {
@@ -137,7 +209,7 @@ static bool try_window(search *s, size_t index)
             return false;
         }
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(scratch->data);
-        if (!judge(s, pattern, span[0], span[1], &begin)) {
+        if (!judge(s, index, span[0], span[1], &begin)) {
             return false;
         }
     }
@@ -297,7 +369,10 @@ static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
             return false;
         }
         if (rc == PCRE2_ERROR_PARTIAL && allow) {
-            *hold = DV_MIN(*hold, start);
+            size_t escape = start;
+            size_t after = 0;
+            (void)escape_around(s->text, start, &escape, &after);
+            *hold = DV_MIN(*hold, DV_MAX(escape, s->from));
         }
         begin = start + 1;
     }
@@ -322,7 +397,10 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
             run[__builtin_ctzll(ended)] = at;
         }
     }
-    size_t hold = text.len;
+    size_t hold = text.len; /* a value may take a backslash in that it follows */
+    if (text.len > from && enabled != 0 && text.ptr[text.len - 1] == '\\') {
+        hold--;
+    }
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         size_t longest = dv_detect_infos[pattern->detector].max_length;

@@ -31,6 +31,16 @@ static void escapes_do_not_hide_values(void **state)
     assert_masked("{\"a\":\"line\\nbob\\u0040example.com\\n\"}", "{\"a\":\"line\\n[EMAIL]\\n\"}");
 }
 
+/* Text that holds JSON but is none as a whole: it is not decoded, and what is masked in it leaves
+ * valid JSON. */
+static void escapes_in_text_do_not_hide_values(void **state)
+{
+    assert_masked("{\"content\":\"```json\\n{\\\"a\\\":\\\"ssn:\\\\n219-09-9999\\\\nAK"
+                  "IAQRSTUVWXYZ234567\\\\nbob@example.com\\\\u00204111111111111111\\\"}\\n```\"}",
+                  "{\"content\":\"```json\\n{\\\"a\\\":\\\"ssn:\\\\n[SSN]\\\\n[AWS_KEY ****4567]"
+                  "\\\\n[EMAIL]\\\\u0020[CARD ****1111]\\\"}\\n```\"}");
+}
+
 static void names_are_inspected(void **state)
 {
     assert_masked("{\"bob@example.com\":1}", "{\"[EMAIL]\":1}");
@@ -325,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masks_change_nothing_else),
         cmocka_unit_test(escapes_do_not_hide_values),
+        cmocka_unit_test(escapes_in_text_do_not_hide_values),
         cmocka_unit_test(names_are_inspected),
         cmocka_unit_test(names_give_context),
         cmocka_unit_test(numbers_become_strings),

@@ -151,6 +151,75 @@ static void overlapping_values_are_one_finding(void **state)
     assert_true(((seen >> dv_detect_index("us_ssn")) & 1) == 0);
 }
 
+static const char *const escapes[] = {"\\n", "\\t", "\\r",     "\\\"",    "\\\\", "\\/",
+                                      "\\b", "\\f", "\\u0020", "\\u00a0", "\\\\n"};
+
+/* The text of an example with an escape right before the value. */
+static dv_slice escaped_example(const dv_detector_example *example, const char *escape,
+                                dv_arena *arena)
+{
+    const char *text = dv_arena_printf(arena, "%.*s%s%s", (int)example->start, example->text,
+                                       escape, example->text + example->start);
+    assert_non_null(text);
+    return dv_slice_str(text);
+}
+
+/* Values behind an escape are found whole, begin after it, and are held back at every byte. */
+static void escapes_are_boundaries(void **state)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < dv_detect_count() * DV_ARRAY_LEN(escapes); i++) {
+        const dv_detector_info *info = dv_detect_info(i / DV_ARRAY_LEN(escapes));
+        const char *escape = escapes[i % DV_ARRAY_LEN(escapes)];
+        uint64_t bit = UINT64_C(1) << (i / DV_ARRAY_LEN(escapes));
+        for (size_t e = 0; e < info->example_count; e++) {
+            const dv_detector_example *example = &info->examples[e];
+            dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+            dv_slice text = escaped_example(example, escape, arena);
+            size_t start = example->start + strlen(escape);
+            size_t end = example->end + strlen(escape);
+            bool letter = strchr("bfnrtu", example->text[example->start]) != NULL;
+            if (strcmp(info->id, "url_credentials") == 0 ||
+                (letter && strcmp(escape, "\\\\") == 0)) {
+                continue; /* stands behind "://" alone; reads as an escape itself */
+            }
+            const dv_finding *found = NULL;
+            size_t count = scan((const char *)text.ptr, bit, arena, &found);
+            if (count != 1 || found[0].start != start || found[0].end != end) {
+                print_error("%s: \"%s\": %zu findings, first [%u, %u), wanted [%zu, %zu)\n",
+                            info->id, (const char *)text.ptr, count, count > 0 ? found[0].start : 0,
+                            count > 0 ? found[0].end : 0, start, end);
+                wrong++;
+            }
+            for (size_t cut = start; cut < end; cut++) {
+                size_t hold = 0;
+                assert_int_equal(
+                    dv_detect_hold(rules, scratch, dv_slice_sub(text, 0, cut), 0, bit, &hold),
+                    DV_OK);
+                wrong += hold > start ? 1 : 0;
+            }
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* What is a value only together with the escape's letter takes the whole escape in. */
+static void no_finding_begins_within_an_escape(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    const char *text = "x \\np"
+                       "m_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const dv_finding *found = NULL;
+    assert_int_equal(scan(text, DV_DETECT_ALL, arena, &found), 1);
+    assert_int_equal(found[0].start, 2);
+    for (size_t cut = 3; cut < strlen(text); cut++) {
+        size_t hold = 0;
+        assert_int_equal(
+            dv_detect_hold(rules, scratch, dv_slice_of(text, cut), 0, DV_DETECT_ALL, &hold), DV_OK);
+        assert_true(hold <= 2);
+    }
+}
+
 static void nul_ends_a_value(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
@@ -197,6 +266,8 @@ int main(void)
         cmocka_unit_test(plain_text_is_not_held),
         cmocka_unit_test(values_before_from_are_only_context),
         cmocka_unit_test(overlapping_values_are_one_finding),
+        cmocka_unit_test(escapes_are_boundaries),
+        cmocka_unit_test(no_finding_begins_within_an_escape),
         cmocka_unit_test(nul_ends_a_value),
         cmocka_unit_test(too_many_findings_are_an_error),
         cmocka_unit_test(ids_are_known),
