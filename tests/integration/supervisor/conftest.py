@@ -89,12 +89,13 @@ class Instance:
         self.state = folder / "state"
         self.upstream = upstream
         self.prefix = [str(word) for word in prefix]
+        self.programs = BUILD
         self.config = None
         self.listen = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
 
     def run(self, *words, seconds=60, **options):
-        return subprocess.run([*self.prefix, str(BUILD / "dvara"), *map(str, words), "--state",
+        return subprocess.run([*self.prefix, str(self.programs / "dvara"), *map(str, words), "--state",
                                str(self.state)], text=True, capture_output=True, timeout=seconds,
                               stdin=subprocess.DEVNULL, check=False, **options)
 
