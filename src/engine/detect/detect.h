@@ -61,8 +61,9 @@ enum { DV_DETECT_MAX = 64 };
  * can be joined with NULs and searched at once; context words are seen across it.
  *
  * Findings are sorted by start and do not overlap: values that do are one finding over all their
- * bytes, named after the surest, then longest, with the set of all their detectors. They lie in the arena. Errors: DV_ERR_TOO_LARGE
- * beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY: treat as blocked. */
+ * bytes, named after the surest, then longest, with the set of all their detectors. They lie in the
+ * arena. Errors: DV_ERR_TOO_LARGE beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY:
+ * treat as blocked. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
                                  dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,
                                  const dv_finding **ret_findings, size_t *ret_count);

@@ -155,8 +155,9 @@ static void key(int argc, char **argv)
     dv_auto(buf) dv_buf record = dv_buf_init(DV_RECORD_MAX);
     dv_credential_record credential = {
         .owner_type = DV_PRINCIPAL_USER, .owner = dv_slice_str(argv[2]), .expires = DV_TIME_NEVER};
-    if (getenv("KEY_EXPIRES") != NULL) {
-        credential.expires = dv_time_now() + strtoll(getenv("KEY_EXPIRES"), NULL, 10);
+    const char *expires = getenv("KEY_EXPIRES"); /* nanoseconds from now */
+    if (expires != NULL) {
+        credential.expires = dv_time_now() + strtoll(expires, NULL, 10);
     }
     dv_random_base62(digits, sizeof(digits));
     check(dv_api_key_format(dv_slice_str(argv[1]), dv_slice_of(digits, sizeof(digits)), text), NULL,
