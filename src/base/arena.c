@@ -155,6 +155,28 @@ dv_result dv_arena_copy(dv_arena *arena, dv_slice bytes, dv_slice *ret_copy)
     return DV_OK;
 }
 
+dv_result dv_arena_concat(dv_arena *arena, const dv_slice *parts, size_t count, dv_slice *ret_text)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += parts[i].len;
+    }
+    uint8_t *text = dv_arena_alloc_raw(arena, len + 1);
+    if (text == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    uint8_t *end = text;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0) {
+            memcpy(end, parts[i].ptr, parts[i].len);
+            end += parts[i].len;
+        }
+    }
+    *end = '\0';
+    *ret_text = dv_slice_of(text, len);
+    return DV_OK;
+}
+
 const char *dv_arena_printf(dv_arena *arena, const char *format, ...)
 {
     va_list args;

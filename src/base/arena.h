@@ -28,6 +28,10 @@ void *dv_arena_alloc_raw(dv_arena *arena, size_t size) __attribute__((malloc, al
 /* A copy with a NUL behind it (which does not count in len). */
 dv_must dv_result dv_arena_copy(dv_arena *arena, dv_slice bytes, dv_slice *ret_copy);
 
+/* The parts one after the other, with a NUL behind. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_arena_concat(dv_arena *arena, const dv_slice *parts, size_t count,
+                                  dv_slice *ret_text);
+
 /* A formatted string; NULL when memory is out. */
 const char *dv_arena_printf(dv_arena *arena, const char *format, ...) dv_printf(2, 3);
 

@@ -64,6 +64,12 @@ dv_result dv_buf_append_byte(dv_buf *buf, uint8_t byte)
     return dv_buf_append(buf, dv_slice_of(&byte, 1));
 }
 
+dv_result dv_buf_append_u64(dv_buf *buf, uint64_t value)
+{
+    char digits[DV_DECIMAL_MAX];
+    return dv_buf_append(buf, dv_decimal_write(value, digits));
+}
+
 /* vsnprintf wants room for a NUL, which may lie beyond max but within cap. */
 dv_printf(3, 0) static dv_result
     append_formatted(dv_buf *buf, size_t len, const char *format, va_list args)

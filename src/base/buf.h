@@ -33,6 +33,8 @@ dv_must dv_result dv_buf_reserve(dv_buf *buf, size_t extra);
 dv_must dv_result dv_buf_append(dv_buf *buf, dv_slice bytes);
 dv_must dv_result dv_buf_append_str(dv_buf *buf, const char *string);
 dv_must dv_result dv_buf_append_byte(dv_buf *buf, uint8_t byte);
+/* In decimal digits. */
+dv_must dv_result dv_buf_append_u64(dv_buf *buf, uint64_t value);
 dv_must dv_result dv_buf_append_printf(dv_buf *buf, const char *format, ...) dv_printf(2, 3);
 
 /* Appends the text as a quoted JSON string (RFC 8259 section 7); invalid UTF-8 becomes U+FFFD. */

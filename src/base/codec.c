@@ -3,6 +3,30 @@
 
 #include "base/utf8.h"
 
+/* ---- decimal ---- */
+
+/* Two digits a division. */
+dv_slice dv_decimal_write(uint64_t value, char room[DV_DECIMAL_MAX])
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    size_t at = DV_DECIMAL_MAX;
+    while (value >= 100) {
+        at -= 2;
+        memcpy(room + at, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        at -= 2;
+        memcpy(room + at, pairs + value * 2, 2);
+    } else {
+        room[--at] = (char)('0' + value);
+    }
+    return dv_slice_of(room + at, DV_DECIMAL_MAX - at);
+}
+
 /* ---- hexadecimal ---- */
 
 dv_result dv_hex_encode(dv_slice bytes, dv_buf *out)

@@ -8,6 +8,11 @@ dv_must dv_result dv_hex_encode(dv_slice bytes, dv_buf *out);
 /* Reads either case; out gets len / 2 bytes, so it must hold them. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_hex_decode(dv_slice text, uint8_t *out, size_t out_len);
 
+/* The decimal digits of a number, at the end of `room`; faster than printf, for the request path.
+ */
+enum { DV_DECIMAL_MAX = 20 };
+dv_slice dv_decimal_write(uint64_t value, char room[DV_DECIMAL_MAX]);
+
 /* Base64 with padding (RFC 4648 section 4). */
 dv_must dv_result dv_base64_encode(dv_slice bytes, dv_buf *out);
 /* base64url without padding (RFC 4648 section 5, RFC 7515 section 2). */

@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/slice.h"
 
-dv_slice dv_slice_str(const char *string)
-{
-    return string == NULL ? (dv_slice){0} : dv_slice_of(string, strlen(string));
-}
-
-bool dv_slice_eq(dv_slice a, dv_slice b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-bool dv_slice_eq_str(dv_slice a, const char *string)
-{
-    return dv_slice_eq(a, dv_slice_str(string));
-}
-
 static uint8_t lower(uint8_t byte)
 {
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
 }
 
-bool dv_slice_eq_nocase(dv_slice a, dv_slice b)
+bool dv_slice_same_nocase(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    if (a.len != b.len) {
-        return false;
-    }
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i])) {
+    for (size_t i = 0; i < len; i++) {
+        if (lower(a[i]) != lower(b[i])) {
             return false;
         }
     }
@@ -53,14 +35,6 @@ int dv_slice_cmp(dv_slice a, dv_slice b)
         return order;
     }
     return (a.len > b.len) - (a.len < b.len);
-}
-
-dv_slice dv_slice_sub(dv_slice slice, size_t from, size_t len)
-{
-    if (from >= slice.len) {
-        return (dv_slice){slice.ptr == NULL ? NULL : slice.ptr + slice.len, 0};
-    }
-    return dv_slice_of(slice.ptr + from, DV_MIN(len, slice.len - from));
 }
 
 static bool is_space(uint8_t byte)

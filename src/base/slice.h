@@ -20,14 +20,30 @@ static inline dv_slice dv_slice_of(const void *ptr, size_t len)
     return (dv_slice){(const uint8_t *)ptr, len};
 }
 
-/* Borrows a C string; NULL gives the empty slice. */
-dv_slice dv_slice_str(const char *string);
+/* The smallest ones are inline: requests spend their time in them. */
 
-bool dv_slice_eq(dv_slice a, dv_slice b);
-bool dv_slice_eq_str(dv_slice a, const char *string);
+/* Borrows a C string; NULL gives the empty slice. */
+static inline dv_slice dv_slice_str(const char *string)
+{
+    return string == NULL ? (dv_slice){NULL, 0} : dv_slice_of(string, strlen(string));
+}
+
+static inline bool dv_slice_eq(dv_slice a, dv_slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool dv_slice_eq_str(dv_slice a, const char *string)
+{
+    return dv_slice_eq(a, dv_slice_str(string));
+}
 
 /* ASCII case-insensitive equality. */
-bool dv_slice_eq_nocase(dv_slice a, dv_slice b);
+bool dv_slice_same_nocase(const uint8_t *a, const uint8_t *b, size_t len);
+static inline bool dv_slice_eq_nocase(dv_slice a, dv_slice b)
+{
+    return a.len == b.len && dv_slice_same_nocase(a.ptr, b.ptr, a.len);
+}
 
 bool dv_slice_starts_with(dv_slice slice, dv_slice prefix);
 bool dv_slice_ends_with(dv_slice slice, dv_slice suffix);
@@ -36,7 +52,23 @@ bool dv_slice_ends_with(dv_slice slice, dv_slice suffix);
 int dv_slice_cmp(dv_slice a, dv_slice b);
 
 /* Sub-slice [from, from+len), clamped to the slice. */
-dv_slice dv_slice_sub(dv_slice slice, size_t from, size_t len);
+static inline dv_slice dv_slice_sub(dv_slice slice, size_t from, size_t len)
+{
+    if (from >= slice.len) {
+        return (dv_slice){slice.ptr == NULL ? NULL : slice.ptr + slice.len, 0};
+    }
+    return dv_slice_of(slice.ptr + from, DV_MIN(len, slice.len - from));
+}
+
+/* Copies into a C string, cut where the room ends; size > 0. */
+static inline void dv_slice_copy(dv_slice slice, char *out, size_t size)
+{
+    size_t len = DV_MIN(slice.len, size - 1);
+    if (len > 0) {
+        memcpy(out, slice.ptr, len);
+    }
+    out[len] = '\0';
+}
 
 /* Without ASCII white space at both ends. */
 dv_slice dv_slice_trim(dv_slice slice);

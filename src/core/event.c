@@ -413,8 +413,16 @@ static dv_result write_event(dv_buf *out, enum table_id id, event_view *view)
 {
     const event_table *table = &tables[id];
     view->type_uid = view->class_uid * 100 + view->activity_id;
-    view->cut = view->cut || dv_event_would_cut(table->rows, table->count, view);
-    return dv_event_write(out, table->rows, table->count, view);
+    size_t begin = out->len;
+    bool cut = false;
+    DV_TRY(dv_event_write(out, table->rows, table->count, view, &cut));
+    if (!cut || view->cut) {
+        return DV_OK;
+    }
+    /* The record says so near its front, and hardly one ever does. */
+    view->cut = true;
+    out->len = begin;
+    return dv_event_write(out, table->rows, table->count, view, &cut);
 }
 
 /* What every record has. */

@@ -5,67 +5,48 @@
 
 enum { NESTING_MAX = 12 };
 
-void dv_event_put(dv_event_writer *writer, const char *text, size_t len)
-{
-    if ((size_t)(writer->end - writer->at) < len) {
-        writer->full = true;
-        return;
-    }
-    memcpy(writer->at, text, len);
-    writer->at += len;
-}
-
-/* The comma before every member but the first. */
-void dv_event_put_name(dv_event_writer *writer, const char *name, size_t len)
-{
-    uint8_t last = writer->at[-1];
-    if (last != '{' && last != '[') {
-        dv_event_put(writer, ",", 1);
-    }
-    dv_event_put(writer, name, len);
-}
-
 void dv_event_put_int(dv_event_writer *writer, int64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    char room[DV_DECIMAL_MAX];
+    dv_slice digits = dv_decimal_write(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, room);
     if (value < 0) {
         dv_event_put(writer, "-", 1);
     }
-    dv_event_put(writer, digits + at, sizeof(digits) - at);
+    dv_event_put(writer, (const char *)digits.ptr, digits.len);
 }
 
-/* Whether all eight bytes are ASCII that JSON takes as it is. The high bit of a byte is set where
- * it is no ASCII, below a space, or becomes zero when the quote or backslash is taken out of it;
- * a borrow can only come from a byte that is refused anyway. */
-static bool word_is_plain(uint64_t word)
+/* Sixteen bytes at once, whatever the processor calls that. */
+typedef uint8_t lanes __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+
+/* Whether all are ASCII that JSON takes as it is. */
+static bool lanes_are_plain(const uint8_t *bytes)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t quote = word ^ (ones * '"');
-    uint64_t slash = word ^ (ones * '\\');
-    uint64_t bad = word | (word - ones * ' ') | (quote - ones) | (slash - ones);
-    return (bad & (ones << 7)) == 0;
+    lanes block;
+    memcpy(&block, bytes, sizeof(block));
+    halves bad = (halves)((block < 0x20) | (block >= 0x80) | (block == '"') | (block == '\\'));
+    return (bad[0] | bad[1]) == 0;
+}
+
+static bool byte_is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
 /* Most texts are plain: those are copied at once. */
 static bool is_plain(dv_slice text)
 {
-    uint64_t word;
     size_t i = 0;
-    for (; i + sizeof(word) <= text.len; i += sizeof(word)) {
-        memcpy(&word, text.ptr + i, sizeof(word));
-        if (!word_is_plain(word)) {
+    for (; i + sizeof(lanes) <= text.len; i += sizeof(lanes)) {
+        if (!lanes_are_plain(text.ptr + i)) {
             return false;
         }
     }
+    if (text.len >= sizeof(lanes)) {
+        return lanes_are_plain(text.ptr + text.len - sizeof(lanes));
+    }
     for (; i < text.len; i++) {
-        uint8_t byte = text.ptr[i];
-        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\') {
+        if (!byte_is_plain(text.ptr[i])) {
             return false;
         }
     }
@@ -88,10 +69,10 @@ static dv_slice cut_text(dv_slice text, size_t max)
 void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max)
 {
     dv_slice shown = cut_text(text, max);
-    if (is_plain(shown)) {
-        dv_event_put(writer, "\"", 1);
+    if (is_plain(shown) && (size_t)(writer->end - writer->at) >= shown.len + 2) {
+        *writer->at++ = '"';
         dv_event_put(writer, (const char *)shown.ptr, shown.len);
-        dv_event_put(writer, "\"", 1);
+        *writer->at++ = '"';
         return;
     }
     /* A buffer over the room that is left: it can't grow, so it never allocates. */
@@ -119,6 +100,7 @@ static void write_text(dv_event_writer *writer, const dv_event_row *row, const v
     if (row->kind == DV_ROW_JSON) {
         dv_event_put(writer, (const char *)text->ptr, text->len);
     } else {
+        writer->cut = writer->cut || text->len > row->max;
         dv_event_put_text(writer, *text, row->max);
     }
 }
@@ -215,26 +197,14 @@ static void write_row(dv_event_writer *writer, const dv_event_row *row, const vo
     }
 }
 
-bool dv_event_would_cut(const dv_event_row *rows, size_t count, const void *view)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].kind == DV_ROW_TEXT) {
-            const dv_slice *text = field_of(&rows[i], view);
-            if (text->len > rows[i].max) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count, const void *view)
+dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count, const void *view,
+                         bool *ret_cut)
 {
     size_t room = out->max > out->len ? out->max - out->len : 0;
     room = DV_MIN(room, (size_t)DV_LIMIT_RECORD);
     DV_TRY(dv_buf_reserve(out, room));
     uint8_t *begin = out->ptr + out->len;
-    dv_event_writer writer = {begin, begin + room, false};
+    dv_event_writer writer = {begin, begin + room, false, false};
     nesting open = {.depth = 0};
     dv_event_put(&writer, "{", 1);
     for (size_t i = 0; i < count && !writer.full; i++) {
@@ -245,5 +215,6 @@ dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count, co
         return DV_ERR_TOO_LARGE;
     }
     out->len += (size_t)(writer.at - begin);
+    *ret_cut = writer.cut;
     return DV_OK;
 }

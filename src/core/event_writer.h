@@ -14,6 +14,7 @@ typedef struct dv_event_writer {
     uint8_t *at;
     uint8_t *end;
     bool full; /* something did not fit; the record is not to be used */
+    bool cut;  /* a text was longer than its row's limit */
 } dv_event_writer;
 
 typedef enum dv_event_row_kind {
@@ -43,14 +44,31 @@ typedef struct dv_event_row {
 #define DV_ROW_NAME(n) .name = "\"" n "\":", .name_len = sizeof("\"" n "\":") - 1
 #define DV_ROW_LITERAL(t) .text = t, .text_len = sizeof(t) - 1
 
-/* Appends the record to out, or leaves out as it was. */
+/* Appends the record to out, or leaves out as it was. *ret_cut: a text of the view is longer than
+ * its row's limit. */
 dv_must dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count,
-                                 const void *view);
-/* Says whether a text of the view is longer than its row's limit. */
-bool dv_event_would_cut(const dv_event_row *rows, size_t count, const void *view);
+                                 const void *view, bool *ret_cut);
 
 /* For rows of kind CALL. */
-void dv_event_put(dv_event_writer *writer, const char *text, size_t len);
-void dv_event_put_name(dv_event_writer *writer, const char *name, size_t len);
+static inline void dv_event_put(dv_event_writer *writer, const char *text, size_t len)
+{
+    if ((size_t)(writer->end - writer->at) < len) {
+        writer->full = true;
+        return;
+    }
+    memcpy(writer->at, text, len);
+    writer->at += len;
+}
+
+/* The comma before every member but the first. */
+static inline void dv_event_put_name(dv_event_writer *writer, const char *name, size_t len)
+{
+    uint8_t last = writer->at[-1];
+    if (last != '{' && last != '[') {
+        dv_event_put(writer, ",", 1);
+    }
+    dv_event_put(writer, name, len);
+}
+
 void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max);
 void dv_event_put_int(dv_event_writer *writer, int64_t value);

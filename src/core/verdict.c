@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/verdict.h"
 
+#include "base/slice.h"
+
 #include <stdarg.h>
 
 static const struct {
@@ -59,5 +61,5 @@ void dv_verdict_allow(dv_verdict *verdict, const char *policy)
     verdict->decision = DV_ALLOW;
     verdict->reason = DV_REASON_OK;
     verdict->detail[0] = '\0';
-    snprintf(verdict->policy, sizeof(verdict->policy), "%s", policy == NULL ? "" : policy);
+    dv_slice_copy(dv_slice_str(policy), verdict->policy, sizeof(verdict->policy));
 }

@@ -152,7 +152,7 @@ bool dv_access_authorize(dv_request *request)
                            request->arena, &verdict);
     if (verdict.decision == DV_ALLOW) {
         request->route_permitted = true;
-        (void)snprintf(request->route_policy, sizeof(request->route_policy), "%s", verdict.policy);
+        memcpy(request->route_policy, verdict.policy, sizeof(request->route_policy));
         return true;
     }
     if (request->route->protocol->has_model && verdict.reason == DV_REASON_NOT_PERMITTED) {

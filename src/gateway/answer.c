@@ -40,8 +40,7 @@ static ngx_int_t add_limits(dv_request *request)
         return NGX_OK;
     }
     dv_buf_clear(&text);
-    if (dv_buf_append_printf(&text, "%llu",
-                             (unsigned long long)dv_api_retry_after(&request->limit)) != DV_OK) {
+    if (dv_buf_append_u64(&text, dv_api_retry_after(&request->limit)) != DV_OK) {
         return NGX_ERROR;
     }
     return dv_answer_header(r, "Retry-After", dv_buf_slice(&text));

@@ -162,11 +162,14 @@ static ngx_int_t get_target(ngx_http_request_t *r, ngx_http_variable_value_t *va
         return set_value(value, DV_LIT(""));
     }
     const dv_target *target = request->target;
-    const char *url = dv_arena_printf(
-        request->arena, "%.*s://dvara_to_%.*s%.*s%.*s", DV_SLICE_ARGS(dv_ngx_slice(target->scheme)),
-        DV_SLICE_ARGS(dv_ngx_slice(target->name)), DV_SLICE_ARGS(dv_ngx_slice(target->base)),
-        DV_SLICE_ARGS(dv_ngx_slice(r->unparsed_uri)));
-    return url != NULL ? set_value(value, dv_slice_str(url)) : NGX_ERROR;
+    const dv_slice parts[] = {
+        dv_ngx_slice(target->scheme), DV_LIT("://dvara_to_"),        dv_ngx_slice(target->name),
+        dv_ngx_slice(target->base),   dv_ngx_slice(r->unparsed_uri),
+    };
+    dv_slice url = {0};
+    return dv_arena_concat(request->arena, parts, DV_ARRAY_LEN(parts), &url) == DV_OK
+               ? set_value(value, url)
+               : NGX_ERROR;
 }
 
 static ngx_http_variable_t variables[] = {

@@ -93,7 +93,7 @@ static dv_verdict show_verdict(dv_request *request, const dv_verdict *verdict)
 {
     dv_verdict shown = *verdict;
     dv_slice detail = show(request, dv_slice_str(verdict->detail));
-    (void)snprintf(shown.detail, sizeof(shown.detail), "%.*s", DV_SLICE_ARGS(detail));
+    dv_slice_copy(detail, shown.detail, sizeof(shown.detail));
     return shown;
 }
 
@@ -151,16 +151,33 @@ dv_result dv_record_open(dv_request *request)
     return DV_OK;
 }
 
-static void count(const dv_request *request, int status, const dv_verdict *verdict)
+static dv_metric *find_cell(const dv_request *request, int status, const char *decision)
 {
     char series[DV_METRIC_NAME_MAX];
-    const char *decision =
-        verdict->decision == DV_ALLOW ? "allow" : dv_reason_name(verdict->reason);
     dv_slice route = request->route != NULL ? request->route->name : DV_LIT("");
     (void)snprintf(series, sizeof(series),
                    "dvara_requests_total{route=\"%.*s\",status=\"%d\",verdict=\"%s\"}",
                    (int)DV_MIN(route.len, (size_t)40), (const char *)route.ptr, status, decision);
-    dv_metric_add(dv_metrics_cell(request->main->worker.metrics, series), 1);
+    return dv_metrics_cell(request->main->worker.metrics, series);
+}
+
+/* decision: one of the constant names. */
+static void count(const dv_request *request, int status, const dv_verdict *verdict)
+{
+    const char *decision =
+        verdict->decision == DV_ALLOW ? "allow" : dv_reason_name(verdict->reason);
+    if (request->config == NULL) {
+        dv_metric_add(find_cell(request, status, decision), 1);
+        return;
+    }
+    uintptr_t hash = (uintptr_t)request->route / sizeof(dv_api_route) + (uintptr_t)status;
+    dv_outcome_cell *cell = &request->config->cells[hash % DV_OUTCOME_CELLS];
+    if (cell->cell == NULL || cell->route != request->route || cell->status != status ||
+        cell->decision != decision) {
+        *cell = (dv_outcome_cell){request->route, status, decision,
+                                  find_cell(request, status, decision)};
+    }
+    dv_metric_add(cell->cell, 1);
 }
 
 /* What detectors saw, by what was done about it. */

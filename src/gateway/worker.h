@@ -21,11 +21,22 @@ typedef struct dv_worker_paths {
     const char *counters;
 } dv_worker_paths;
 
+/* The counter of one kind of outcome, so that its name is made once. */
+typedef struct dv_outcome_cell {
+    const dv_api_route *route;
+    int status;
+    const char *decision;
+    dv_metric *cell; /* NULL: free */
+} dv_outcome_cell;
+
+enum { DV_OUTCOME_CELLS = 64 };
+
 /* One configuration, kept by every request that began under it. */
 typedef struct dv_gate_config {
     unsigned references;
     dv_api_config *api;
     dv_data_policy *policies[DV_API_POLICIES_MAX]; /* as api->policies */
+    dv_outcome_cell cells[DV_OUTCOME_CELLS];       /* by hash, the last one stays */
 } dv_gate_config;
 
 typedef struct dv_worker {

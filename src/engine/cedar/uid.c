@@ -68,12 +68,27 @@ static dv_result append_id_byte(dv_buf *out, uint8_t byte)
     return dv_buf_append_byte(out, byte);
 }
 
+/* Nothing in it is written with an escape. */
+static bool is_plain(dv_slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.ptr[i] < 0x20 || id.ptr[i] == 0x7f || id.ptr[i] == '"' || id.ptr[i] == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
 dv_result dv_cedar_uid(dv_arena *arena, dv_slice type, dv_slice id, dv_slice *ret_uid)
 {
     dv_auto(buf) dv_buf out = dv_buf_init(DV_LIMIT_CEDAR_UID);
 
     if (!dv_cedar_path_valid(type) || !dv_utf8_valid(id)) {
         return DV_ERR_INVALID;
+    }
+    if (is_plain(id) && type.len + id.len + 4 <= DV_LIMIT_CEDAR_UID) {
+        const dv_slice parts[] = {type, DV_LIT("::\""), id, DV_LIT("\"")};
+        return dv_arena_concat(arena, parts, DV_ARRAY_LEN(parts), ret_uid);
     }
     DV_TRY(dv_buf_append(&out, type));
     DV_TRY(dv_buf_append_str(&out, "::\""));

@@ -13,11 +13,17 @@ static dv_result write_key(int family, const void *bytes, const char *suffix,
     if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
         return DV_ERR_INTERNAL;
     }
-    int len = snprintf(out, DV_LIMIT_ADDRESS_KEY_MAX, "address/%s%s", text, suffix);
-    if (len < 0 || len >= DV_LIMIT_ADDRESS_KEY_MAX) {
+    static const char prefix[] = "address/";
+    size_t start = sizeof(prefix) - 1;
+    size_t len = strlen(text);
+    size_t suffix_len = strlen(suffix);
+    if (start + len + suffix_len >= DV_LIMIT_ADDRESS_KEY_MAX) {
         return DV_ERR_INTERNAL;
     }
-    *ret_key = dv_slice_of(out, (size_t)len);
+    memcpy(out, prefix, start);
+    memcpy(out + start, text, len);
+    memcpy(out + start + len, suffix, suffix_len + 1);
+    *ret_key = dv_slice_of(out, start + len + suffix_len);
     return DV_OK;
 }
 

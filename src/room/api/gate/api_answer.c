@@ -93,6 +93,15 @@ static uint64_t seconds_up(dv_time duration)
     return duration <= 0 ? 0 : (uint64_t)((duration - 1) / DV_SECOND + 1);
 }
 
+static dv_result append_numbers(dv_buf *out, const char *first, uint64_t a, const char *second,
+                                uint64_t b)
+{
+    DV_TRY(dv_buf_append_str(out, first));
+    DV_TRY(dv_buf_append_u64(out, a));
+    DV_TRY(dv_buf_append_str(out, second));
+    return dv_buf_append_u64(out, b);
+}
+
 /* A second rate of the same kind needs a name of its own: "key-2". */
 static dv_result append_name(const dv_api_charges *charges, size_t index, dv_buf *out)
 {
@@ -101,8 +110,13 @@ static dv_result append_name(const dv_api_charges *charges, size_t index, dv_buf
         same += charges->kinds[i] == charges->kinds[index];
     }
     const char *kind = dv_api_limit_kind_name(charges->kinds[index]);
-    return same == 1 ? dv_buf_append_printf(out, "\"%s\"", kind)
-                     : dv_buf_append_printf(out, "\"%s-%zu\"", kind, same);
+    DV_TRY(dv_buf_append_byte(out, '"'));
+    DV_TRY(dv_buf_append_str(out, kind));
+    if (same > 1) {
+        DV_TRY(dv_buf_append_byte(out, '-'));
+        DV_TRY(dv_buf_append_u64(out, same));
+    }
+    return dv_buf_append_byte(out, '"');
 }
 
 dv_result dv_api_ratelimit_render(const dv_api_charges *charges, const dv_limit_state *state,
@@ -112,8 +126,7 @@ dv_result dv_api_ratelimit_render(const dv_api_charges *charges, const dv_limit_
         return DV_ERR_INVALID;
     }
     DV_TRY(append_name(charges, state->decided_by, out));
-    return dv_buf_append_printf(out, ";r=%llu;t=%llu", (unsigned long long)state->remaining,
-                                (unsigned long long)seconds_up(state->reset_after));
+    return append_numbers(out, ";r=", state->remaining, ";t=", seconds_up(state->reset_after));
 }
 
 dv_result dv_api_ratelimit_policy_render(const dv_api_charges *charges, dv_buf *out)
@@ -122,8 +135,7 @@ dv_result dv_api_ratelimit_policy_render(const dv_api_charges *charges, dv_buf *
         const dv_limit_rate *rate = &charges->charges[i].rate;
         DV_TRY(dv_buf_append_str(out, i > 0 ? ", " : ""));
         DV_TRY(append_name(charges, i, out));
-        DV_TRY(dv_buf_append_printf(out, ";q=%llu;w=%llu", (unsigned long long)rate->count,
-                                    (unsigned long long)seconds_up(rate->period)));
+        DV_TRY(append_numbers(out, ";q=", rate->count, ";w=", seconds_up(rate->period)));
     }
     return DV_OK;
 }

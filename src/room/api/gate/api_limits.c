@@ -26,9 +26,10 @@ static dv_result add_named(const dv_api_config *config, dv_api_limit_kind kind, 
     if (config->limits[kind].count == 0) {
         return DV_OK;
     }
-    const char *key = dv_arena_printf(arena, "%s/%.*s", prefix, DV_SLICE_ARGS(name));
-    return key != NULL ? dv_api_charges_add(config, kind, dv_slice_str(key), charges)
-                       : DV_ERR_NO_MEMORY;
+    dv_slice key = {0};
+    const dv_slice parts[] = {dv_slice_str(prefix), DV_LIT("/"), name};
+    DV_TRY(dv_arena_concat(arena, parts, DV_ARRAY_LEN(parts), &key));
+    return dv_api_charges_add(config, kind, key, charges);
 }
 
 dv_result dv_api_charges_caller(const dv_api_config *config, const dv_principal *principal,

@@ -18,10 +18,6 @@ dv_result dv_api_model_entity(dv_slice model, dv_arena *arena, dv_slice *ret_ent
             return DV_ERR_INVALID;
         }
     }
-    const char *entity = dv_arena_printf(arena, "Model::\"%.*s\"", DV_SLICE_ARGS(model));
-    if (entity == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    *ret_entity = dv_slice_str(entity);
-    return DV_OK;
+    const dv_slice parts[] = {DV_LIT("Model::\""), model, DV_LIT("\"")};
+    return dv_arena_concat(arena, parts, DV_ARRAY_LEN(parts), ret_entity);
 }

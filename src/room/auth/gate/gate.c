@@ -304,8 +304,7 @@ static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
 
 static void policy_name(const dv_slice *ids, size_t count, char out[DV_VERDICT_POLICY_MAX])
 {
-    snprintf(out, DV_VERDICT_POLICY_MAX, "%.*s", count > 0 ? (int)ids[0].len : 0,
-             count > 0 ? (const char *)ids[0].ptr : "");
+    dv_slice_copy(count > 0 ? ids[0] : DV_LIT(""), out, DV_VERDICT_POLICY_MAX);
 }
 
 /* Cedar leaves a policy out that errors; it may have been the one that forbids, so any error
@@ -327,7 +326,7 @@ static void answer_apply(const dv_cedar_answer *answer, dv_slice action, dv_verd
                         DV_SLICE_ARGS(action));
     }
     if (verdict->decision == DV_DENY) {
-        snprintf(verdict->policy, sizeof(verdict->policy), "%s", policy);
+        memcpy(verdict->policy, policy, sizeof(verdict->policy));
     }
 }
 

@@ -546,11 +546,25 @@ dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
     return inspect_json(&pass, body, ret_outcome);
 }
 
+/* Searched before, with nothing found; placeholders are the context's own. */
+static bool is_known(const dv_data_pass *pass, dv_slice text)
+{
+    dv_data_place place;
+    return dv_known_texts_have(&pass->gate->known, text, pass->policy->enabled) &&
+           !(pass->answer && dv_data_placeholder_find(pass->context, text, 0, &place));
+}
+
 static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *edits)
 {
     dv_data_hit *hits = NULL;
     size_t count = 0;
+    if (is_known(pass, text)) {
+        return DV_OK;
+    }
     DV_TRY(dv_data_pass_search(pass, text, 0, &hits, &count));
+    if (count == 0) {
+        dv_known_texts_add(&pass->gate->known, text, pass->policy->enabled);
+    }
     for (size_t i = 0; i < count; i++) {
         dv_slice instead = {NULL, 0};
         DV_TRY(dv_data_pass_decide(pass, text, &hits[i], "", &instead));

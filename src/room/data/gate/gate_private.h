@@ -6,11 +6,13 @@
 #include "crypto/hash.h"
 #include "engine/detect/detect.h"
 #include "room/data/gate/data_gate.h"
+#include "room/data/gate/known.h"
 
 struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
+    dv_known_texts known;
 };
 
 struct dv_data_policy {
