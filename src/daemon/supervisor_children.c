@@ -13,7 +13,7 @@ enum { DV_FAILED_STARTS_MAX = 3 };
 
 #define DV_PAUSE_FIRST (50 * DV_MILLISECOND)
 #define DV_PAUSE_MAX (5 * DV_SECOND)
-#define DV_STEADY (10 * DV_SECOND)
+#define DV_STEADY DV_SECOND
 #define DV_START_TIMEOUT (30 * DV_SECOND)
 #define DV_PROBE_TIMEOUT (20 * DV_SECOND)
 #define DV_DRAIN_TIMEOUT (10 * DV_SECOND) /* what `down` leaves requests to finish */
@@ -92,6 +92,7 @@ static void start_process(supervisor *s, int index)
     p->lines.name = dv_child_names[index];
     p->since = dv_time_now();
     p->state = PROCESS_STARTING;
+    p->ready_at = 0;
     p->deadline = dv_time_monotonic() + DV_START_TIMEOUT;
     dv_result result = index == NGINX ? start_nginx(s, &error) : start_daemon(s, index, &error);
     if (result != DV_OK) {
@@ -150,6 +151,7 @@ void dv_children_ready(supervisor *s, int index)
         return;
     }
     p->state = PROCESS_RUNNING;
+    p->ready_at = dv_time_monotonic();
     p->ready_once = true;
     if (s->phase == PHASE_STARTING && s->processes[NGINX].ready_once) {
         s->phase = PHASE_SERVING;
@@ -298,7 +300,7 @@ static void bury(supervisor *s, int index, int status)
         return;
     }
     dv_log_say(&s->log, "%s %s", dv_child_names[index], how);
-    bool steady = dv_time_now() - p->since > DV_STEADY;
+    bool steady = p->ready_at != 0 && dv_time_monotonic() - p->ready_at > DV_STEADY;
     p->failures = steady ? 0 : p->failures;
     pause_process(p);
     p->restarts++;

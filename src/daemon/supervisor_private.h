@@ -13,7 +13,8 @@
  * 4. What the processes run on (RUNTIME/dvara.yaml, RUNTIME/nginx/nginx.conf) was checked whole
  *    before it was put there; a refused reload leaves both as they were.
  * 5. A process that dies is started again, after a pause that doubles up to DV_PAUSE_MAX and is
- *    forgotten once it has lived for DV_STEADY.
+ *    forgotten once it has served for DV_STEADY: what was killed from outside is back within a
+ *    second however often that happens, what dies of itself at its start is held back.
  *
  *   WAITING ──start──► STARTING ──ready──► RUNNING
  *      ▲                  │ dies              │ dies
@@ -46,6 +47,7 @@ typedef struct process {
     unsigned failures; /* deaths since it was last steady */
     unsigned restarts;
     dv_time since;    /* wall clock of its start */
+    dv_time ready_at; /* monotonic; 0: not since its start */
     dv_time deadline; /* monotonic: of the pause, of becoming ready */
 } process;
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "supervisor"))
+
+from ledger import ModelServer  # noqa: E402
+from supervisor_tools import Instance  # noqa: E402
+
+RATE = "{count: 10000000, per: 1s}"
+LIMITS = f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
+
+
+@pytest.fixture(name="model_server")
+def make_model_server():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-model-"))
+    folder.chmod(0o755)
+    server = ModelServer(folder / "nginx")
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(name="make")
+def make_instances(model_server):
+    """Makes instances with limits that no test meets by accident; each ends with the test."""
+    with contextlib.ExitStack() as stack:
+        def instance(config=LIMITS, upstream=None, folder=None):
+            folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="dvara-faults-"))
+            folder.chmod(0o755)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            made = Instance(folder, upstream or model_server.url)
+            made.configure(config)
+            stack.callback(made.end)
+            return made
+        yield instance

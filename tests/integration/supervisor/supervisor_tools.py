@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dvara up` and its kin, with the real programs and a stand-in for the model server."""
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import re
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
+ANSWER = json.dumps({"object": "chat.completion", "choices": [
+    {"index": 0, "message": {"role": "assistant", "content": "good day"}, "finish_reason": "stop"}]})
+BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]}).encode()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def alive(pid):
+    """Zombies hold nothing and do not count."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children(pid):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(1.5 if b"slowly" in body else 0)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(ANSWER)))
+        self.end_headers()
+        self.wfile.write(ANSWER.encode())
+
+    def log_message(self, *words):
+        pass
+
+
+class Instance:
+    """One state directory and what is run on it."""
+
+    def __init__(self, folder, upstream, prefix=()):
+        self.folder = folder
+        self.state = folder / "state"
+        self.upstream = upstream
+        self.prefix = [str(word) for word in prefix]
+        self.programs = BUILD
+        self.config = None
+        self.listen = f"http://127.0.0.1:{free_port()}"
+        self.admin = f"http://127.0.0.1:{free_port()}"
+
+    def run(self, *words, seconds=60, **options):
+        return subprocess.run([*self.prefix, str(self.programs / "dvara"), *map(str, words), "--state",
+                               str(self.state)], text=True, capture_output=True, timeout=seconds,
+                              stdin=subprocess.DEVNULL, check=False, **options)
+
+    def good(self, *words, **options):
+        done = self.run(*words, **options)
+        assert done.returncode == 0, f"dvara {words}: {done.returncode}\n{done.stderr}{self.log()}"
+        return done.stdout
+
+    def refused(self, *words, **options):
+        done = self.run(*words, **options)
+        assert done.returncode == 1, f"dvara {words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stderr
+
+    def up_words(self, *more):
+        words = ["up", "--detach", "--listen", self.listen, "--admin-listen", self.admin,
+                 "--upstream", self.upstream, *more]
+        return words + (["--config", self.config] if self.config else [])
+
+    def up(self, *more, **options):
+        return self.good(*self.up_words(*more), **options)
+
+    def configure(self, text):
+        self.config = self.folder / "dvara.yaml"
+        self.config.write_text(text)
+
+    def json(self, *words):
+        return json.loads(self.good(*words, "--output", "json"))
+
+    def status(self):
+        return self.json("status")
+
+    def pid(self, name):
+        return {one["name"]: one["pid"] for one in self.status()["processes"]}[name]
+
+    def ready(self):
+        done = self.run("status", "--output", "json")
+        return done.returncode == 0 and json.loads(done.stdout)["ready"]
+
+    def all_pids(self):
+        status = self.status()
+        master = self.pid("nginx")
+        return [status["pid"], *[one["pid"] for one in status["processes"]], *children(master)]
+
+    def key(self, name="alice"):
+        self.good("user", "create", "--name", name)
+        self.good("role", "assign", "--user", name, "--role", "model_user")
+        return self.json("apikey", "create", "--user", name)["secret"]
+
+    def ask(self, key, body=BODY, seconds=20):
+        """The status of a chat through the gate; 0: no connection."""
+        request = urllib.request.Request(
+            self.listen + "/v1/chat/completions", body,
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        context = ssl._create_unverified_context() if self.listen.startswith("https") else None
+        try:
+            with urllib.request.urlopen(request, timeout=seconds, context=context) as answer:
+                answer.read()
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def log(self):
+        path = self.state / "dvara.log"
+        return path.read_text() if path.exists() else ""
+
+    def end(self):
+        self.run("down")
+        # A worker that a test killed and a port that another instance took first are no problems.
+        problems = re.findall(r".*(?:AddressSanitizer|runtime error:|\[alert\](?!.*exited on signal 9)|"
+                              r"\[emerg\](?!.*(?:8444 failed|still could not bind))).*", self.log())
+        assert not problems, "\n".join(problems)
