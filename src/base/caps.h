@@ -10,6 +10,7 @@ enum {
     DV_LIMIT_YAML_DEPTH = 32,  /* levels */
     DV_LIMIT_YAML_NODES = 100000,
     DV_LIMIT_BODY_DEFAULT = 10 << 20,   /* request body, unless the route says otherwise */
+    DV_LIMIT_BODY_SECONDS = 60,         /* for a request body to come whole */
     DV_LIMIT_ANSWER_DEFAULT = 64 << 20, /* an answer that is inspected as a whole */
     DV_LIMIT_JSON_DEPTH = 64,           /* levels */
     DV_LIMIT_JSON_TOKENS = 1 << 20,

@@ -21,6 +21,7 @@ typedef enum dv_decision { DV_DENY = 0, DV_ALLOW = 1 } dv_decision;
     X(RATE_LIMIT, "rate_limited", 429, "Too many requests.")                                       \
     X(BUDGET, "budget_exceeded", 429, "The token budget is used up.")                              \
     X(LIMITS_FULL, "limits_unavailable", 503, "The limit table has no room.")                      \
+    X(BODY_TIMEOUT, "body_timeout", 408, "The body took too long to come.")                        \
     X(BODY_TOO_LARGE, "body_too_large", 413, "The body is larger than the route allows.")          \
     X(BAD_JSON, "bad_json", 400, "The body is not acceptable JSON.")                               \
     X(BAD_FIELD, "bad_field", 400, "The body has a field that the route does not allow.")          \
@@ -32,6 +33,7 @@ typedef enum dv_decision { DV_DENY = 0, DV_ALLOW = 1 } dv_decision;
     X(ANSWER_UNREADABLE, "answer_unreadable", 502, "The answer can not be inspected.")             \
     X(UPSTREAM, "upstream_failed", 502, "The model server did not answer.")                        \
     X(AUDIT_UNAVAILABLE, "audit_unavailable", 503, "The request can not be logged.")               \
+    X(OVERLOADED, "overloaded", 503, "Too many large bodies wait to be inspected.")                \
     X(NOT_READY, "not_ready", 503, "Dvara has no valid configuration loaded.")                     \
     X(INTERNAL, "internal", 500, "Dvara failed.")
 

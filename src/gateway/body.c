@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request's body: read, checked, inspected, replaced (DESIGN section 4, steps 4 to 6). Each
- * step is one turn of the event loop when the body is large. */
+/* The request's body: read, checked, inspected, replaced (DESIGN section 4, steps 4 to 6). What is
+ * computed over a large one is computed by a thread. */
 #include "gateway/request.h"
 
-#include "base/caps.h"
 #include "base/codec.h"
 #include "gateway/forwarded.h"
 
-enum { TURN_MAX = 128 << 10 }; /* bytes that all steps together may take in one turn */
+#include <fcntl.h>
 
-const dv_json_limits dv_body_limits = {
-    .depth = DV_LIMIT_JSON_DEPTH,
-    .tokens = DV_LIMIT_JSON_TOKENS,
-    .refuse_duplicate_keys = true,
-};
+enum { PATIENCE = 60 * 1000 }; /* milliseconds that a body may wait for a thread */
 
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
 {
@@ -40,12 +35,6 @@ static bool has_body(const ngx_http_request_t *r)
     return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
 }
 
-/* A body that no rule speaks of is passed on as it is. */
-static bool is_read(const dv_api_route *route)
-{
-    return route->request_policy >= 0 || route->protocol->object_body || !route->any_field;
-}
-
 /* What the headers say of the body, before a byte of it is read. */
 static bool check_head(dv_request *request)
 {
@@ -62,7 +51,7 @@ static bool check_head(dv_request *request)
     if (r->headers_in.content_length_n > (off_t)route->body_limit) {
         return deny(request, DV_REASON_BODY_TOO_LARGE, "");
     }
-    if (!is_read(route)) {
+    if (!dv_work_reads(route)) {
         return true;
     }
     if (find_header(r, "content-encoding") != NULL) {
@@ -81,21 +70,44 @@ static size_t chain_size(ngx_chain_t *chain)
     return size;
 }
 
-/* Copies a buffer; what nginx spilled lies on tmpfs, so that reading it does not block. */
-static bool copy_buffer(const ngx_buf_t *buffer, uint8_t *out)
+static size_t count_links(const ngx_chain_t *chain)
 {
-    size_t size = (size_t)ngx_buf_size(buffer);
-    if (ngx_buf_in_memory(buffer)) {
-        memcpy(out, buffer->pos, size);
-        return true;
+    size_t count = 0;
+    for (; chain != NULL; chain = chain->next) {
+        count++;
     }
-    for (size_t done = 0; done < size;) {
-        ssize_t n =
-            pread(buffer->file->fd, out + done, size - done, buffer->file_pos + (off_t)done);
-        if (n <= 0) {
+    return count;
+}
+
+/* The descriptor is nginx's, which closes it when the request ends; a thread may read longer. */
+static bool open_spilled(dv_work *work, const ngx_buf_t *buffer)
+{
+    if (work->file < 0) {
+        work->file = fcntl(buffer->file->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return work->file >= 0;
+}
+
+/* What is in memory is copied; what nginx spilled to its one file is noted, to be read later. */
+static bool copy_chain(dv_work *work, const ngx_chain_t *chain, uint8_t *out)
+{
+    dv_work_piece *pieces =
+        dv_arena_alloc_raw(work->arena, count_links(chain) * sizeof(dv_work_piece));
+    if (pieces == NULL) {
+        return false;
+    }
+    work->pieces = pieces;
+    for (; chain != NULL; chain = chain->next) {
+        const ngx_buf_t *buffer = chain->buf;
+        size_t size = (size_t)ngx_buf_size(buffer);
+        if (ngx_buf_in_memory(buffer)) {
+            memcpy(out, buffer->pos, size);
+        } else if (open_spilled(work, buffer)) {
+            pieces[work->piece_count++] = (dv_work_piece){out, size, buffer->file_pos};
+        } else {
             return false;
         }
-        done += (size_t)n;
+        out += size;
     }
     return true;
 }
@@ -105,59 +117,35 @@ static bool gather(dv_request *request)
     ngx_http_request_body_t *body = request->r->request_body;
     ngx_chain_t *chain = body != NULL ? body->bufs : NULL;
     size_t size = chain_size(chain);
+    dv_work *work = &request->work;
+    work->arena = request->arena;
     if (size > request->route->body_limit) {
         return deny(request, DV_REASON_BODY_TOO_LARGE, "");
     }
-    if (chain != NULL && chain->next == NULL && ngx_buf_in_memory(chain->buf)) {
-        request->body_bytes = dv_slice_of(chain->buf->pos, size);
+    if (size <= DV_WORK_LARGE && chain != NULL && chain->next == NULL &&
+        ngx_buf_in_memory(chain->buf)) {
+        work->bytes = dv_slice_of(chain->buf->pos, size);
         return true;
     }
     uint8_t *bytes = dv_arena_alloc_raw(request->arena, size + 1);
-    if (bytes == NULL) {
+    if (bytes == NULL || (size > 0 && !copy_chain(work, chain, bytes))) {
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    request->body_bytes = dv_slice_of(bytes, size);
-    for (; chain != NULL; chain = chain->next) {
-        if (!copy_buffer(chain->buf, bytes)) {
-            return deny(request, DV_REASON_INTERNAL, "");
-        }
-        bytes += ngx_buf_size(chain->buf);
-    }
+    work->bytes = dv_slice_of(bytes, size);
     return true;
 }
 
-static bool scan(dv_request *request)
+/* The work said no, or nothing. */
+static bool take_checked(dv_request *request)
 {
-    dv_error error = {0};
-    if (!is_read(request->route)) {
-        return true;
+    const dv_work *work = &request->work;
+    request->body = work->body;
+    request->param = work->body.param;
+    if (work->verdict.reason != DV_REASON_UNSET) {
+        request->verdict = work->verdict;
+        return false;
     }
-    if (request->body_bytes.len == 0) {
-        return !request->route->protocol->object_body ||
-               deny(request, DV_REASON_BAD_REQUEST, "a JSON body is needed");
-    }
-    dv_result result =
-        dv_json_scan(request->body_bytes, &dv_body_limits, request->arena, &request->json, &error);
-    if (result == DV_OK) {
-        return true;
-    }
-    if (result != DV_ERR_INVALID && result != DV_ERR_TOO_LARGE) {
-        return deny(request, DV_REASON_INTERNAL, "");
-    }
-    dv_verdict_deny(&request->verdict, DV_REASON_BAD_JSON, "line %d column %d: %s", error.line,
-                    error.column, error.message);
-    return false;
-}
-
-static bool check_rules(dv_request *request)
-{
-    if (request->json.count == 0) {
-        return true;
-    }
-    dv_result result = dv_api_body_check(request->config->api, request->route, &request->json,
-                                         request->arena, &request->body, &request->verdict);
-    request->param = request->body.param;
-    return result == DV_OK || deny(request, DV_REASON_INTERNAL, "");
+    return true;
 }
 
 /* A body may come long after its head: a key revoked or expired since, or a role withdrawn, counts.
@@ -291,7 +279,6 @@ static bool inspect_header(dv_request *request, const dv_data_policy *policy,
     return inspect_line(request, policy, value, where);
 }
 
-/* What a model server gets besides the body. */
 static bool inspect_headers(dv_request *request, const dv_data_policy *policy)
 {
     const ngx_list_part_t *part = &request->r->headers_in.headers.part;
@@ -312,27 +299,27 @@ static const dv_data_policy *request_policy(const dv_request *request)
     return index >= 0 ? request->config->policies[index] : NULL;
 }
 
-static bool inspect(dv_request *request)
+/* What a model server gets besides the body; its text is looked at next. */
+static bool inspect_head(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
     const dv_data_policy *policy = request_policy(request);
-    request->seen.body = request->body_bytes;
+    request->seen.body = request->work.bytes;
     if (dv_data_context_new(worker->data, request->identity.principal.entity, request->arena,
                             &request->context) != DV_OK) {
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    if (!inspect_query(request, policy) || !inspect_headers(request, policy)) {
-        return false;
+    return inspect_query(request, policy) && inspect_headers(request, policy);
+}
+
+static bool take_inspected(dv_request *request)
+{
+    const dv_work *work = &request->work;
+    if (work->outcome.body.len > 0) {
+        request->seen = work->outcome;
     }
-    if (policy == NULL || request->json.count == 0) {
-        return true;
-    }
-    dv_verdict verdict = {0};
-    dv_verdict_allow(&verdict, "");
-    dv_result result = dv_data_gate_request(worker->data, policy, request->context, &request->json,
-                                            request->arena, &request->seen, &verdict);
-    return judged(request, result, &verdict);
+    return judged(request, work->result, &work->verdict);
 }
 
 /* The upstream gets the inspected text, and its length. */
@@ -369,25 +356,114 @@ static bool record(dv_request *request)
     return deny(request, DV_REASON_AUDIT_UNAVAILABLE, "");
 }
 
-static bool (*const steps[])(dv_request *request) = {gather,  scan,    check_rules, permit,
-                                                     inspect, replace, record};
+/* Each step may compute something over the body first. */
+typedef struct step {
+    void (*compute)(dv_work *work);
+    bool (*run)(dv_request *request);
+} step;
 
-/* Runs the steps, all at once or one a turn. Returns NGX_AGAIN when there are more. */
+static const step steps[] = {
+    {NULL, gather},       {dv_work_check, take_checked},     {NULL, permit},
+    {NULL, inspect_head}, {dv_work_inspect, take_inspected}, {NULL, replace},
+    {NULL, record},
+};
+
+/* -- waiting ----------------------------------------------------------------------------------- */
+
+void dv_body_prepare_work(dv_request *request)
+{
+    dv_work *work = &request->work;
+    work->gate = request->main->worker.data;
+    work->arena = request->arena;
+    work->config = request->config;
+    work->route = request->route;
+    work->context = request->context;
+    work->outcome = (dv_data_outcome){0};
+    work->verdict = (dv_verdict){0};
+}
+
+static void stop_timer(dv_request *request)
+{
+    if (request->timer.timer_set) {
+        ngx_del_timer(&request->timer);
+    }
+}
+
+static void start_timer(dv_request *request, ngx_event_handler_pt handler, ngx_msec_t after)
+{
+    request->timer.data = request;
+    request->timer.handler = handler;
+    request->timer.log = request->r->connection->log;
+    ngx_add_timer(&request->timer, after);
+}
+
+/* From a timer's handler. */
+static void deny_late(dv_request *request, dv_reason reason)
+{
+    ngx_connection_t *connection = request->r->connection;
+    ngx_http_set_log_request(connection->log, request->r);
+    request->verdict = (dv_verdict){0};
+    (void)deny(request, reason, "");
+    ngx_http_finalize_request(request->r, dv_access_deny(request));
+    ngx_http_run_posted_requests(connection);
+}
+
+/* The timer also keeps a worker that shuts down from ending before this request. */
+static void waited_long(ngx_event_t *event)
+{
+    dv_request *request = event->data;
+    if (dv_pool_withdraw(request)) {
+        deny_late(request, DV_REASON_OVERLOADED);
+        return;
+    }
+    start_timer(request, waited_long, PATIENCE); /* it runs: that takes no more than a while */
+}
+
+static void advance(dv_request *request);
+
+static void was_computed(dv_request *request)
+{
+    stop_timer(request);
+    request->computed = true;
+    advance(request);
+}
+
+/* A caller that goes away meanwhile is noticed. */
+static ngx_int_t compute_in_thread(dv_request *request, void (*compute)(dv_work *work), bool begun)
+{
+    if (!dv_pool_post(request, compute, was_computed, begun)) {
+        (void)deny(request, DV_REASON_OVERLOADED, "");
+        return NGX_ERROR;
+    }
+    request->r->read_event_handler = ngx_http_test_reading;
+    request->r->write_event_handler = ngx_http_request_empty_handler;
+    start_timer(request, waited_long, PATIENCE);
+    return NGX_AGAIN;
+}
+
+/* -- running ----------------------------------------------------------------------------------- */
+
+/* NGX_AGAIN: a thread computes, and the rest comes later. */
 static ngx_int_t run_steps(dv_request *request)
 {
-    while (request->step < DV_ARRAY_LEN(steps)) {
-        if (!steps[request->step](request)) {
-            return NGX_ERROR;
+    bool begun = false;
+    for (; request->step < DV_ARRAY_LEN(steps); request->step++) {
+        const step *next = &steps[request->step];
+        if (next->compute != NULL && !request->computed) {
+            dv_body_prepare_work(request);
+            if (request->work.bytes.len > DV_WORK_LARGE) {
+                return compute_in_thread(request, next->compute, begun);
+            }
+            next->compute(&request->work);
         }
-        request->step++;
-        if (request->body_bytes.len > TURN_MAX && request->step < DV_ARRAY_LEN(steps)) {
-            return NGX_AGAIN;
+        begun = begun || request->computed;
+        request->computed = false;
+        if (!next->run(request)) {
+            return NGX_ERROR;
         }
     }
     return NGX_OK;
 }
-
-static void post_step(dv_request *request);
 
 /* Goes on with the phases, or denies. */
 static void advance(dv_request *request)
@@ -395,7 +471,6 @@ static void advance(dv_request *request)
     ngx_http_request_t *r = request->r;
     switch (run_steps(request)) {
     case NGX_AGAIN:
-        post_step(request);
         return;
     case NGX_OK:
         request->stage = DV_STAGE_FORWARD;
@@ -409,29 +484,20 @@ static void advance(dv_request *request)
     }
 }
 
-static void run_posted_step(ngx_event_t *event)
-{
-    dv_request *request = event->data;
-    ngx_connection_t *connection = request->r->connection;
-    request->posted = false;
-    advance(request);
-    ngx_http_run_posted_requests(connection);
-}
-
-static void post_step(dv_request *request)
-{
-    request->event.data = request;
-    request->event.handler = run_posted_step;
-    request->event.log = request->r->connection->log;
-    request->posted = true;
-    request->r->read_event_handler = ngx_http_block_reading;
-    request->r->write_event_handler = ngx_http_request_empty_handler;
-    ngx_post_event(&request->event, &ngx_posted_next_events);
-}
-
 static void body_was_read(ngx_http_request_t *r)
 {
-    advance(dv_request_get(r));
+    dv_request *request = dv_request_get(r);
+    stop_timer(request);
+    request->body_bytes = chain_size(r->request_body != NULL ? r->request_body->bufs : NULL);
+    advance(request);
+}
+
+/* nginx limits the time between two reads alone, so that a byte now and then would last. */
+static void body_is_late(ngx_event_t *event)
+{
+    dv_request *request = event->data;
+    request->r->keepalive = 0; /* what may still come is no request */
+    deny_late(request, DV_REASON_BODY_TIMEOUT);
 }
 
 ngx_int_t dv_body_read(dv_request *request)
@@ -444,6 +510,9 @@ ngx_int_t dv_body_read(dv_request *request)
     ngx_int_t rc = ngx_http_read_client_request_body(r, body_was_read);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
+    }
+    if (rc == NGX_AGAIN) {
+        start_timer(request, body_is_late, request->main->body_timeout);
     }
     ngx_http_finalize_request(r, NGX_DONE);
     return NGX_DONE;

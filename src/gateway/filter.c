@@ -6,7 +6,10 @@
 #include "base/caps.h"
 #include "base/codec.h"
 
-enum { SWALLOW_MAX = 1 << 20 }; /* of an answer that was denied, before its upstream is cut off */
+enum {
+    SWALLOW_MAX = 1 << 20, /* of an answer that was denied, before its upstream is cut off */
+    HELD_BUFFERED = 0x80,  /* a bit of connection->buffered that nginx does not use */
+};
 
 static ngx_http_output_header_filter_pt next_header_filter;
 static ngx_http_output_body_filter_pt next_body_filter;
@@ -172,7 +175,7 @@ static ngx_int_t hold(dv_request *request, bool text)
         return deny(request, DV_REASON_INTERNAL, 0, "");
     }
     request->stage = DV_STAGE_HELD;
-    request->text = text;
+    request->work.text = text;
     drop_validators(request->r);
     return NGX_OK;
 }
@@ -321,59 +324,6 @@ static dv_result gather(dv_request *request, ngx_chain_t *in)
     return DV_OK;
 }
 
-static int64_t usage_of(const dv_json *json, uint32_t usage, const char *name)
-{
-    int64_t value = -1;
-    uint32_t token = dv_json_member(json, usage, name);
-    if (token == 0 || json->tokens[token].type != DV_JSON_NUMBER ||
-        dv_json_int(json, token, &value) != DV_OK || value < 0) {
-        return -1;
-    }
-    return value;
-}
-
-/* OpenAI says prompt_tokens and completion_tokens, Anthropic input_tokens and output_tokens. */
-static void read_usage(dv_request *request, const dv_json *json)
-{
-    if (json->tokens[0].type != DV_JSON_OBJECT) {
-        return;
-    }
-    uint32_t usage = dv_json_member(json, 0, "usage");
-    if (usage == 0 || json->tokens[usage].type != DV_JSON_OBJECT) {
-        return;
-    }
-    int64_t input = usage_of(json, usage, "prompt_tokens");
-    int64_t output = usage_of(json, usage, "completion_tokens");
-    request->input_tokens = input >= 0 ? input : usage_of(json, usage, "input_tokens");
-    request->output_tokens = output >= 0 ? output : usage_of(json, usage, "output_tokens");
-}
-
-static dv_result inspect_json(dv_request *request, const dv_data_policy *policy, dv_slice text,
-                              dv_verdict *verdict)
-{
-    static const dv_json_limits limits = {
-        .depth = DV_LIMIT_JSON_DEPTH,
-        .tokens = DV_LIMIT_JSON_TOKENS,
-        .skip_array_scalars = true, /* embeddings */
-    };
-    dv_json json = {0};
-    DV_TRY(dv_json_scan(text, &limits, request->arena, &json, NULL));
-    read_usage(request, &json);
-    return dv_data_gate_answer(request->main->worker.data, policy, request->context, &json,
-                               request->arena, &request->answer, verdict);
-}
-
-static dv_result inspect_held(dv_request *request, dv_verdict *verdict)
-{
-    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
-    dv_slice text = dv_buf_slice(&request->held);
-    if (!request->text) {
-        return inspect_json(request, policy, text, verdict);
-    }
-    return dv_data_gate_text(request->main->worker.data, policy, request->context, true, text,
-                             request->arena, &request->answer, verdict);
-}
-
 static ngx_int_t send_held(dv_request *request)
 {
     ngx_http_request_t *r = request->r;
@@ -401,18 +351,49 @@ static ngx_int_t send_held(dv_request *request)
     return next_body_filter(r, &chain);
 }
 
-static ngx_int_t finish_held(dv_request *request)
+static ngx_int_t answer_held(dv_request *request)
 {
-    dv_verdict verdict = {0};
-    dv_verdict_allow(&verdict, "");
-    dv_result result = inspect_held(request, &verdict);
-    if (verdict.decision != DV_ALLOW) {
-        return deny(request, DV_REASON_ANSWER_BLOCKED, 0, verdict.detail);
+    const dv_work *work = &request->work;
+    request->answer = work->outcome;
+    request->input_tokens = work->input_tokens;
+    request->output_tokens = work->output_tokens;
+    if (work->verdict.decision != DV_ALLOW) {
+        return deny(request, DV_REASON_ANSWER_BLOCKED, 0, work->verdict.detail);
     }
-    if (result != DV_OK) {
-        return unreadable(request, request->text ? "it is no UTF-8 text" : "it is no valid JSON");
+    if (work->result != DV_OK) {
+        return unreadable(request, work->text ? "it is no UTF-8 text" : "it is no valid JSON");
     }
     return send_held(request);
+}
+
+/* nginx waits for what is buffered, and then for its writer to be called. */
+static void was_inspected(dv_request *request)
+{
+    ngx_http_request_t *r = request->r;
+    r->connection->buffered &= ~HELD_BUFFERED;
+    if (answer_held(request) == NGX_ERROR) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+    r->write_event_handler(r);
+}
+
+static ngx_int_t finish_held(dv_request *request)
+{
+    dv_work *work = &request->work;
+    dv_body_prepare_work(request);
+    work->bytes = dv_buf_slice(&request->held);
+    work->input_tokens = -1;
+    work->output_tokens = -1;
+    if (work->bytes.len <= DV_WORK_LARGE) {
+        dv_work_answer(work);
+        return answer_held(request);
+    }
+    if (!dv_pool_post(request, dv_work_answer, was_inspected, true)) {
+        return deny(request, DV_REASON_INTERNAL, 0, "");
+    }
+    request->r->connection->buffered |= HELD_BUFFERED;
+    return NGX_AGAIN;
 }
 
 static ngx_int_t hold_body(dv_request *request, ngx_chain_t *in)

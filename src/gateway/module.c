@@ -39,6 +39,8 @@ static ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, spool), NULL},
     {ngx_string("dvara_counters"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, counters), NULL},
+    {ngx_string("dvara_body_timeout"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, body_timeout), NULL},
     {ngx_string("dvara_upstream"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, set_upstream,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     ngx_null_command,
@@ -46,7 +48,18 @@ static ngx_command_t commands[] = {
 
 static void *create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(dv_main_conf));
+    dv_main_conf *conf = ngx_pcalloc(cf->pool, sizeof(dv_main_conf));
+    if (conf != NULL) {
+        conf->body_timeout = NGX_CONF_UNSET_MSEC;
+    }
+    return conf;
+}
+
+static char *init_main_conf(ngx_conf_t *cf, void *data)
+{
+    dv_main_conf *conf = data;
+    ngx_conf_init_msec_value(conf->body_timeout, DV_LIMIT_BODY_SECONDS * 1000);
+    return NGX_CONF_OK;
 }
 
 static void *create_loc_conf(ngx_conf_t *cf)
@@ -74,10 +87,12 @@ dv_request *dv_request_get(ngx_http_request_t *r)
 static void request_end(void *data)
 {
     dv_request *request = data;
-    if (request->posted) {
-        ngx_delete_posted_event(&request->event);
+    if (request->timer.timer_set) {
+        ngx_del_timer(&request->timer);
     }
-    if (request->opened && !request->closed) {
+    dv_pool_abandon(request);
+    dv_work_release(&request->work);
+    if (request->arena != NULL && request->opened && !request->closed) {
         /* Nothing more can be done here when it fails: dvara-logd sees an open record alone. */
         if (dv_record_close(request, (int)request->r->headers_out.status, true) != DV_OK) {
             ngx_log_error(NGX_LOG_CRIT, request->r->connection->log, 0,
@@ -108,6 +123,7 @@ dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode)
     request->input_tokens = -1;
     request->output_tokens = -1;
     request->body = (dv_api_body){.max_tokens = -1, .choices = 1};
+    request->work.file = -1;
     request->held = dv_buf_init(DV_LIMIT_ANSWER_DEFAULT);
     request->arena = dv_worker_arena_get(&request->main->worker);
     dv_uuid uuid = dv_uuid_new(request->time);
@@ -246,6 +262,10 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     if (dv_worker_init(&main->worker, &paths) != DV_OK) {
         return NGX_ERROR;
     }
+    if (dv_pool_init(&main->pool, cycle) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "dvara: there is no `thread_pool dvara`");
+        return NGX_ERROR;
+    }
     dv_error error = {0};
     if (dv_worker_enter(&main->worker, &error) != DV_OK) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "dvara: not ready yet: %s", error.message);
@@ -269,6 +289,7 @@ static void exit_process(ngx_cycle_t *cycle)
                           "dvara: the close record of %s can not be written", request->id);
         }
     }
+    dv_pool_release(&main->pool, &main->worker);
     dv_worker_release(&main->worker);
 }
 
@@ -276,6 +297,7 @@ static ngx_http_module_t module_context = {
     .preconfiguration = preconfiguration,
     .postconfiguration = postconfiguration,
     .create_main_conf = create_main_conf,
+    .init_main_conf = init_main_conf,
     .create_loc_conf = create_loc_conf,
     .merge_loc_conf = merge_loc_conf,
 };

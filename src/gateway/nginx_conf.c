@@ -69,6 +69,8 @@ static dv_result put_main(const dv_nginx_conf *conf, dv_buf *out)
                                 conf->error_log != NULL ? conf->error_log : "stderr"));
     /* Without root the limit can't be raised. */
     DV_TRY(dv_buf_append_str(out, conf->user != NULL ? "worker_rlimit_nofile 16384;\n" : ""));
+    /* Never more jobs than threads are handed over (pool.c), so its queue stays short. */
+    DV_TRY(dv_buf_append_str(out, "thread_pool dvara threads=2 max_queue=16;\n"));
     return dv_buf_append_str(out, "worker_rlimit_core 0;\n"
                                   "worker_shutdown_timeout 300s;\n"
                                   "events { worker_connections 4096; }\n");
@@ -95,7 +97,7 @@ static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
                                   "    client_header_buffer_size 4k;\n"
                                   "    large_client_header_buffers 4 16k;\n"
                                   "    client_header_timeout 15s;\n"
-                                  "    client_body_timeout 30s;\n"
+                                  "    client_body_timeout 75s;\n" /* the module's is shorter */
                                   "    client_body_buffer_size 64k;\n"
                                   "    send_timeout 60s;\n"
                                   "    keepalive_timeout 75s;\n"

@@ -121,7 +121,7 @@ static dv_event_request event_of(dv_request *request, dv_event_limit *limit, dv_
         .sightings = request->seen.sightings,
         .sighting_count = request->seen.sighting_count,
         .limit = limit_of(request, limit) ? limit : NULL,
-        .body_bytes = request->body_bytes.len,
+        .body_bytes = request->body_bytes,
     };
 }
 

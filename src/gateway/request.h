@@ -13,11 +13,12 @@
  * 3. The close record is written before the last byte of an answer.
  * 4. What is in the arena ends with the request's pool; the snapshot is never read across a return
  *    to the event loop.
+ * 5. While a job is out (pool.h) nobody but its thread allocates from the arena.
  */
 
 #include "base/uuid.h"
 #include "gateway/ngx.h"
-#include "gateway/worker.h"
+#include "gateway/pool.h"
 #include "room/api/gate/api_answer.h"
 
 typedef enum dv_mode { DV_MODE_OFF = 0, DV_MODE_GATE, DV_MODE_ADMIN } dv_mode;
@@ -45,8 +46,10 @@ typedef struct dv_main_conf {
     ngx_str_t runtime;
     ngx_str_t spool;
     ngx_str_t counters;
-    ngx_array_t *targets; /* of dv_target */
+    ngx_msec_t body_timeout; /* for a whole body to come */
+    ngx_array_t *targets;    /* of dv_target */
     dv_worker worker;
+    dv_pool pool;
     ngx_queue_t requests; /* of dv_request.link: those whose close record is owed */
 } dv_main_conf;
 
@@ -80,11 +83,12 @@ typedef struct dv_request {
     dv_limit_state limit;
     bool limited; /* limit is filled */
 
-    dv_slice body_bytes; /* as the caller sent it */
-    dv_json json;
+    size_t body_bytes; /* as the caller sent them */
     unsigned step;
-    ngx_event_t event;
-    bool posted;
+    bool computed;     /* the step's work is done */
+    dv_work work;      /* what is computed over a body */
+    dv_job *job;       /* NULL: no thread computes it */
+    ngx_event_t timer; /* BODY: until the body is there; until its work is done */
     dv_api_body body;
     dv_data_context *context;
     dv_data_outcome seen; /* in the request */
@@ -99,7 +103,6 @@ typedef struct dv_request {
     ngx_queue_t link;
 
     dv_buf held; /* HELD: the answer so far */
-    bool text;   /* HELD: is text, not JSON */
     dv_data_stream *stream;
     uint64_t generation; /* of the snapshot that the identity was last checked at */
     ngx_chain_t *in;     /* STREAM: not yet inspected */
@@ -129,8 +132,8 @@ bool dv_access_authorize(dv_request *request);
 
 /* body.c: reads, inspects and replaces the body, then lets the phases go on. */
 ngx_int_t dv_body_read(dv_request *request);
-/* The scanner's limits for bodies of both directions. */
-extern const dv_json_limits dv_body_limits;
+/* Prepares request->work; the gate is the event loop's. */
+void dv_body_prepare_work(dv_request *request);
 
 /* record.c */
 /* Reserves and appends the open record. Errors: DV_ERR_UNAVAILABLE and others: deny. */

@@ -208,6 +208,7 @@ class Gate:
             path.mkdir(parents=True)
         self.port, self.admin_port = free_port(), free_port()
         self.tls = ()
+        self.directives = names.get("directives", "")  # more of them for http {}
         if names.get("ready", True):
             self.fixture("init", self.runtime)
             self.configure(config)
@@ -242,7 +243,7 @@ class Gate:
         conf.write_text(self.fixture(
             "conf", f"{scheme}://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}",
             self.upstream.url, BUILD / "ngx_http_dvara_module.so", self.runtime, self.spool,
-            self.folder / "counters", *self.tls))
+            self.folder / "counters", *self.tls).replace("http {\n", f"http {{\n{self.directives}\n"))
         self.log = open(self.folder / "error.log", "ab")
         nginx = os.environ.get("DVARA_NGINX", "/usr/sbin/nginx")
         self.process = subprocess.Popen(

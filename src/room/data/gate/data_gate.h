@@ -10,13 +10,16 @@
 #include "core/finding.h"
 #include "core/verdict.h"
 
-typedef struct dv_data_gate dv_data_gate; /* one for each worker: rules, scratch, prepared keys */
+typedef struct dv_data_gate dv_data_gate; /* one for each thread: rules, scratch, prepared keys */
 typedef struct dv_data_policy dv_data_policy; /* what to do with each detector, in one direction */
 typedef struct dv_data_stream dv_data_stream; /* one answer's SSE stream */
 
 /* placeholder_key: 32 bytes from which the per-principal placeholder keys are derived. */
 dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
                                    dv_error *error);
+/* A gate for another thread, with the same rules and keys, which it borrows: it must be freed before
+ * `gate`. Each may be used by one thread at a time. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate);
 void dv_data_gate_free(dv_data_gate *gate);
 
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are

@@ -12,6 +12,7 @@ struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
+    bool borrows;            /* rules and principal_keys are another gate's */
     dv_known_texts known;
 };
 

@@ -40,14 +40,34 @@ dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret
     return DV_OK;
 }
 
+dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate)
+{
+    dv_data_gate *shared = calloc(1, sizeof(*shared));
+    if (shared == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    shared->borrows = true;
+    shared->rules = gate->rules;
+    shared->principal_keys = gate->principal_keys;
+    dv_result result = dv_detect_scratch_new(gate->rules, &shared->scratch);
+    if (result != DV_OK) {
+        free(shared);
+        return result;
+    }
+    *ret_gate = shared;
+    return DV_OK;
+}
+
 void dv_data_gate_free(dv_data_gate *gate)
 {
     if (gate == NULL) {
         return;
     }
     dv_detect_scratch_free(gate->scratch);
-    dv_detect_rules_free(gate->rules);
-    dv_hmac_free(gate->principal_keys);
+    if (!gate->borrows) {
+        dv_detect_rules_free(gate->rules);
+        dv_hmac_free(gate->principal_keys);
+    }
     free(gate);
 }
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/work.h"
+
+#include "base/caps.h"
+
+#include <unistd.h>
+
+static const dv_json_limits request_limits = {
+    .depth = DV_LIMIT_JSON_DEPTH,
+    .tokens = DV_LIMIT_JSON_TOKENS,
+    .refuse_duplicate_keys = true,
+};
+
+static const dv_json_limits answer_limits = {
+    .depth = DV_LIMIT_JSON_DEPTH,
+    .tokens = DV_LIMIT_JSON_TOKENS,
+    .skip_array_scalars = true, /* embeddings */
+};
+
+bool dv_work_reads(const dv_api_route *route)
+{
+    return route->request_policy >= 0 || route->protocol->object_body || !route->any_field;
+}
+
+void dv_work_release(dv_work *work)
+{
+    if (work->file >= 0) {
+        (void)close(work->file);
+        work->file = -1;
+    }
+}
+
+/* -- a request's body -------------------------------------------------------------------------- */
+
+static bool deny(dv_work *work, dv_reason reason, const char *detail)
+{
+    dv_verdict_deny(&work->verdict, reason, "%s", detail);
+    return false;
+}
+
+static bool read_piece(int file, const dv_work_piece *piece)
+{
+    for (size_t done = 0; done < piece->len;) {
+        ssize_t n = pread(file, piece->to + done, piece->len - done, piece->at + (off_t)done);
+        if (n <= 0) {
+            return false;
+        }
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* What nginx spilled lies on tmpfs. */
+static bool read_pieces(dv_work *work)
+{
+    bool whole = true;
+    for (size_t i = 0; whole && i < work->piece_count; i++) {
+        whole = read_piece(work->file, &work->pieces[i]);
+    }
+    dv_work_release(work);
+    return whole || deny(work, DV_REASON_INTERNAL, "");
+}
+
+static bool scan(dv_work *work)
+{
+    dv_error error = {0};
+    dv_result result = dv_json_scan(work->bytes, &request_limits, work->arena, &work->json, &error);
+    if (result == DV_OK) {
+        return true;
+    }
+    if (result != DV_ERR_INVALID && result != DV_ERR_TOO_LARGE) {
+        return deny(work, DV_REASON_INTERNAL, "");
+    }
+    dv_verdict_deny(&work->verdict, DV_REASON_BAD_JSON, "line %d column %d: %s", error.line,
+                    error.column, error.message);
+    return false;
+}
+
+static bool check_rules(dv_work *work)
+{
+    dv_result result = dv_api_body_check(work->config->api, work->route, &work->json, work->arena,
+                                         &work->body, &work->verdict);
+    return result == DV_OK || deny(work, DV_REASON_INTERNAL, "");
+}
+
+void dv_work_check(dv_work *work)
+{
+    if (!read_pieces(work) || !dv_work_reads(work->route)) {
+        return;
+    }
+    if (work->bytes.len > 0) {
+        (void)(scan(work) && check_rules(work));
+    } else if (work->route->protocol->object_body) {
+        (void)deny(work, DV_REASON_BAD_REQUEST, "a JSON body is needed");
+    }
+}
+
+void dv_work_inspect(dv_work *work)
+{
+    int policy = work->route->request_policy;
+    dv_verdict_allow(&work->verdict, "");
+    work->result = DV_OK;
+    if (policy >= 0 && work->json.count > 0) {
+        work->result =
+            dv_data_gate_request(work->gate, work->config->policies[policy], work->context,
+                                 &work->json, work->arena, &work->outcome, &work->verdict);
+    }
+}
+
+/* -- an answer's body -------------------------------------------------------------------------- */
+
+static int64_t usage_of(const dv_json *json, uint32_t usage, const char *name)
+{
+    int64_t value = -1;
+    uint32_t token = dv_json_member(json, usage, name);
+    if (token == 0 || json->tokens[token].type != DV_JSON_NUMBER ||
+        dv_json_int(json, token, &value) != DV_OK || value < 0) {
+        return -1;
+    }
+    return value;
+}
+
+/* OpenAI says prompt_tokens and completion_tokens, Anthropic input_tokens and output_tokens. */
+static void read_usage(dv_work *work, const dv_json *json)
+{
+    if (json->tokens[0].type != DV_JSON_OBJECT) {
+        return;
+    }
+    uint32_t usage = dv_json_member(json, 0, "usage");
+    if (usage == 0 || json->tokens[usage].type != DV_JSON_OBJECT) {
+        return;
+    }
+    int64_t input = usage_of(json, usage, "prompt_tokens");
+    int64_t output = usage_of(json, usage, "completion_tokens");
+    work->input_tokens = input >= 0 ? input : usage_of(json, usage, "input_tokens");
+    work->output_tokens = output >= 0 ? output : usage_of(json, usage, "output_tokens");
+}
+
+static dv_result inspect_answer(dv_work *work, const dv_data_policy *policy)
+{
+    dv_json json = {0};
+    if (work->text) {
+        return dv_data_gate_text(work->gate, policy, work->context, true, work->bytes, work->arena,
+                                 &work->outcome, &work->verdict);
+    }
+    DV_TRY(dv_json_scan(work->bytes, &answer_limits, work->arena, &json, NULL));
+    read_usage(work, &json);
+    return dv_data_gate_answer(work->gate, policy, work->context, &json, work->arena,
+                               &work->outcome, &work->verdict);
+}
+
+void dv_work_answer(dv_work *work)
+{
+    dv_verdict_allow(&work->verdict, "");
+    work->result = inspect_answer(work, work->config->policies[work->route->answer_policy]);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What is computed over a whole body, without nginx's types: small bodies at once, large ones in a
+ * thread (pool.h). A thread may touch what stands here and what nobody writes (configuration, rules
+ * of the detectors), nothing else. */
+
+#include "gateway/worker.h"
+#include "room/api/gate/api_request.h"
+
+#include <sys/types.h>
+
+/* Bytes from which a body is large. Below, handing it over costs more than it saves the others. */
+enum { DV_WORK_LARGE = 32 << 10 };
+
+/* A part of a body that lies in a file. */
+typedef struct dv_work_piece {
+    uint8_t *to;
+    size_t len;
+    off_t at;
+} dv_work_piece;
+
+typedef struct dv_work {
+    dv_data_gate *gate; /* of the thread that computes */
+    dv_arena *arena;    /* nobody else's meanwhile */
+    const dv_gate_config *config;
+    const dv_api_route *route;
+    dv_data_context *context;
+    dv_slice bytes;              /* the body */
+    const dv_work_piece *pieces; /* still to be read from `file`; in the arena */
+    size_t piece_count;
+    int file;  /* its descriptor, owned; -1: none */
+    bool text; /* an answer's body is text, not JSON */
+
+    dv_json json;
+    dv_api_body body;
+    dv_data_outcome outcome;
+    int64_t input_tokens; /* of an answer's usage; -1: not told */
+    int64_t output_tokens;
+    dv_result result;
+    dv_verdict verdict;
+} dv_work;
+
+/* True when the route's rules speak of the body, so that it is read. */
+bool dv_work_reads(const dv_api_route *route);
+
+/* Reads what lies in the file, scans the JSON and checks it against the route (json, body). On a
+ * denial the verdict tells it; otherwise it is left unset. */
+void dv_work_check(dv_work *work);
+
+/* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them. */
+void dv_work_inspect(dv_work *work);
+
+/* The same for an answer's body; reads its usage, too. */
+void dv_work_answer(dv_work *work);
+
+/* Closes the file, if it is open. */
+void dv_work_release(dv_work *work);
