@@ -154,26 +154,27 @@ static dv_slice window_rest(const dv_segment *segment)
     return dv_slice_of(segment->window + segment->start, segment->filled - segment->start);
 }
 
-/* Reads anew from the next record on. */
-static dv_result refill(dv_segment *segment, dv_error *error)
+static dv_result read_failed(dv_error *error)
 {
-    drop_window(segment);
-    ssize_t got = read_at(segment->fd, segment->window, WINDOW, segment->offset);
-    if (got < 0) {
-        return dv_error_set(error, DV_ERR_IO, "can not read the segment: %s", strerror(errno));
-    }
-    segment->filled = (size_t)got;
-    return DV_OK;
+    return dv_error_set(error, DV_ERR_IO, "can not read the segment: %s", strerror(errno));
 }
 
 /* What stands at the front of the window. */
-typedef enum front { FRONT_FRAME, FRONT_SHORT, FRONT_BAD } front;
+typedef enum front {
+    FRONT_FRAME,
+    FRONT_SHORT, /* the file ends before the frame does */
+    FRONT_NONE,  /* no length: no record was finished here */
+    FRONT_BAD,
+} front;
 
 static front look(const dv_segment *segment, size_t *ret_frame_len)
 {
     dv_slice rest = window_rest(segment);
     if (rest.len < DV_SEGMENT_RECORD_HEADER_LEN) {
         return FRONT_SHORT;
+    }
+    if (!dv_frame_begins(rest.ptr)) {
+        return FRONT_NONE;
     }
     if (dv_frame_length(rest.ptr, segment->sequence, ret_frame_len) != DV_OK) {
         return FRONT_BAD;
@@ -192,19 +193,45 @@ static front look_and_open(dv_segment *segment, size_t *ret_frame_len, size_t *r
     return what;
 }
 
-/* After a power loss the end of a file may read as zeros, or hold a frame whose middle never
- * reached the disk: nothing that was there as a whole lies behind such an end. */
-static bool is_torn_end(const dv_segment *segment)
+/* Reads anew from the next record on: its head alone where nothing is written yet, since a living
+ * writer's file goes on with zeros. */
+static dv_result refill(dv_segment *segment, dv_error *error)
 {
-    dv_slice rest = window_rest(segment);
-    size_t frame_len;
-    bool zeros = rest.len < WINDOW;
-    for (size_t i = 0; i < rest.len && zeros; i++) {
-        zeros = rest.ptr[i] == 0;
+    size_t wanted = DV_SEGMENT_RECORD_HEADER_LEN;
+    drop_window(segment);
+    for (;;) {
+        ssize_t got = read_at(segment->fd, segment->window, wanted, segment->offset);
+        if (got < 0) {
+            return read_failed(error);
+        }
+        segment->filled = (size_t)got;
+        if (wanted == WINDOW || (size_t)got < wanted || !dv_frame_begins(segment->window)) {
+            return DV_OK;
+        }
+        wanted = WINDOW;
     }
-    return zeros || (rest.len >= DV_SEGMENT_RECORD_HEADER_LEN &&
-                     dv_frame_length(rest.ptr, segment->sequence, &frame_len) == DV_OK &&
-                     frame_len == rest.len);
+}
+
+/* Whether the file holds anything but zeros in [from, to). */
+static dv_result find_bytes(const dv_segment *segment, uint64_t from, uint64_t to, bool *ret_found,
+                            dv_error *error)
+{
+    uint8_t block[4096];
+    *ret_found = false;
+    while (from < to && !*ret_found) {
+        ssize_t got = read_at(segment->fd, block, (size_t)DV_MIN(to - from, sizeof(block)), from);
+        if (got < 0) {
+            return read_failed(error);
+        }
+        if (got == 0) {
+            break;
+        }
+        for (ssize_t i = 0; i < got && !*ret_found; i++) {
+            *ret_found = block[i] != 0;
+        }
+        from += (uint64_t)got;
+    }
+    return DV_OK;
 }
 
 static dv_result corrupt(const dv_segment *segment, const char *what, dv_error *error)
@@ -217,29 +244,55 @@ static dv_result corrupt(const dv_segment *segment, const char *what, dv_error *
                         (unsigned long long)segment->sequence);
 }
 
+/* How far the one record may reach that a death or a power loss left half written; 0: the bytes
+ * are no such record. */
+static size_t torn_reach(const dv_segment *segment, front what)
+{
+    size_t frame_len = 0;
+    dv_slice rest = window_rest(segment);
+    if (what == FRONT_NONE || what == FRONT_SHORT) {
+        return DV_FRAME_MAX;
+    }
+    return rest.len >= DV_SEGMENT_RECORD_HEADER_LEN &&
+                   dv_frame_length(rest.ptr, segment->sequence, &frame_len) == DV_OK
+               ? frame_len
+               : 0;
+}
+
+/* The writer is gone and no whole record is left: only zeros may lie behind half a one. */
+static dv_result at_dead_end(dv_segment *segment, front what, dv_error *error)
+{
+    bool more = false;
+    bool torn = false;
+    uint64_t reach = segment->offset + torn_reach(segment, what);
+    DV_TRY(find_bytes(segment, reach, UINT64_MAX, &more, error));
+    if (more || reach == segment->offset) {
+        return corrupt(segment, "the bytes do not check out", error);
+    }
+    DV_TRY(find_bytes(segment, segment->offset, reach, &torn, error));
+    segment->torn = torn;
+    return DV_ERR_NOT_FOUND;
+}
+
 /* No whole record in a fresh window. */
 static dv_result at_the_end(dv_segment *segment, front what, bool had_writer, dv_error *error)
 {
-    bool empty = segment->filled == 0;
-    if (what == FRONT_SHORT && had_writer) {
-        drop_window(segment);
-        return DV_ERR_AGAIN;
+    if (!had_writer) {
+        return at_dead_end(segment, what, error);
     }
-    if (what == FRONT_BAD && (had_writer || !is_torn_end(segment))) {
+    if (what == FRONT_BAD) {
         return corrupt(segment, "the bytes do not check out", error);
     }
-    segment->torn = !empty;
-    return DV_ERR_NOT_FOUND;
+    drop_window(segment);
+    return DV_ERR_AGAIN;
 }
 
 /* The end mark; the writer wrote nothing behind it. */
 static dv_result at_end_mark(const dv_segment *segment, size_t frame_len, dv_error *error)
 {
-    uint8_t more;
-    if (read_at(segment->fd, &more, 1, segment->offset + frame_len) != 0) {
-        return corrupt(segment, "there are bytes behind the end mark", error);
-    }
-    return DV_ERR_NOT_FOUND;
+    bool more = false;
+    DV_TRY(find_bytes(segment, segment->offset + frame_len, UINT64_MAX, &more, error));
+    return more ? corrupt(segment, "there are bytes behind the end mark", error) : DV_ERR_NOT_FOUND;
 }
 
 dv_result dv_segment_next(dv_segment *segment, dv_segment_record *ret_record, dv_error *error)
@@ -251,6 +304,11 @@ dv_result dv_segment_next(dv_segment *segment, dv_segment_record *ret_record, dv
         bool has_writer = fd_has_writer(segment->fd);
         DV_TRY(refill(segment, error));
         what = look_and_open(segment, &frame_len, &text_len);
+        if (what == FRONT_BAD && has_writer) {
+            /* It was written while it was read; its length was seen, so now it is whole. */
+            DV_TRY(refill(segment, error));
+            what = look_and_open(segment, &frame_len, &text_len);
+        }
         if (what != FRONT_FRAME) {
             return at_the_end(segment, what, has_writer, error);
         }

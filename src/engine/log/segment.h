@@ -7,7 +7,9 @@
  * segment's AES-256-GCM key in a box for the log, CRC-32C.
  * Record: length of the sealed bytes, CRC-32C of length and sequence, sequence, sealed bytes
  * (nonce: the sequence; associated data: the segment id). A sealed empty text marks the end.
- * Integers are little-endian. A writer holds an exclusive flock on its segment as long as it lives.
+ * Integers are little-endian. A writer holds an exclusive flock on its segment as long as it lives;
+ * the space that it reserved lies behind the records as zeros, and a record's length is written
+ * after everything else of it.
  *
  * Invariants of the reader:
  * 1. A record is returned at most once, in order, only when its header, its sequence and its seal

@@ -3,6 +3,8 @@
 
 #include "base/codec.h"
 
+#include <stdatomic.h>
+
 static const uint8_t magic[8] = {'D', 'V', 'S', 'P', 'O', 'O', 'L', '1'};
 
 enum header_offset {
@@ -58,14 +60,13 @@ static void sequence_nonce(uint64_t sequence, uint8_t nonce[DV_AEAD_NONCE_LEN])
 
 /* Over length and sequence: a wrong length must not look like a record that is not there yet. What
  * is sealed has the seal's own tag. */
-static uint32_t header_crc(const uint8_t *header)
+static uint32_t header_crc(const uint8_t length[4], const uint8_t sequence[8])
 {
-    uint32_t crc = dv_crc32c(0, dv_slice_of(header + AT_LENGTH, 4));
-    return dv_crc32c(crc, dv_slice_of(header + AT_SEQUENCE, 8));
+    return dv_crc32c(dv_crc32c(0, dv_slice_of(length, 4)), dv_slice_of(sequence, 8));
 }
 
 dv_result dv_frame_seal(dv_aead *aead, const dv_uuid *segment, uint64_t sequence, dv_slice text,
-                        uint8_t out[DV_FRAME_MAX], size_t *ret_len)
+                        uint8_t *out, size_t *ret_len)
 {
     uint8_t nonce[DV_AEAD_NONCE_LEN];
     if (text.len > DV_LIMIT_RECORD) {
@@ -75,18 +76,28 @@ dv_result dv_frame_seal(dv_aead *aead, const dv_uuid *segment, uint64_t sequence
     DV_TRY(dv_aead_seal(aead, nonce, dv_slice_of(segment->bytes, sizeof(segment->bytes)), text,
                         out + DV_SEGMENT_RECORD_HEADER_LEN));
     size_t len = DV_SEGMENT_RECORD_HEADER_LEN + text.len + DV_AEAD_TAG_LEN;
-    dv_put_u32(out + AT_LENGTH, (uint32_t)(text.len + DV_AEAD_TAG_LEN));
+    uint8_t length[4];
+    dv_put_u32(length, (uint32_t)(text.len + DV_AEAD_TAG_LEN));
     dv_put_u64(out + AT_SEQUENCE, sequence);
-    dv_put_u32(out + AT_HEADER_CRC, header_crc(out));
+    dv_put_u32(out + AT_HEADER_CRC, header_crc(length, out + AT_SEQUENCE));
+    /* The reader looks at the length first: everything else must be there before it. */
+    atomic_thread_fence(memory_order_release);
+    memcpy(out + AT_LENGTH, length, sizeof(length));
     *ret_len = len;
     return DV_OK;
+}
+
+bool dv_frame_begins(const uint8_t header[DV_SEGMENT_RECORD_HEADER_LEN])
+{
+    return dv_get_u32(header + AT_LENGTH) != 0;
 }
 
 dv_result dv_frame_length(const uint8_t header[DV_SEGMENT_RECORD_HEADER_LEN], uint64_t sequence,
                           size_t *ret_len)
 {
     uint32_t sealed_len = dv_get_u32(header + AT_LENGTH);
-    if (dv_get_u32(header + AT_HEADER_CRC) != header_crc(header) ||
+    if (dv_get_u32(header + AT_HEADER_CRC) !=
+            header_crc(header + AT_LENGTH, header + AT_SEQUENCE) ||
         dv_get_u64(header + AT_SEQUENCE) != sequence || sealed_len < DV_AEAD_TAG_LEN ||
         sealed_len > DV_SEALED_MAX) {
         return DV_ERR_CORRUPT;

@@ -24,10 +24,13 @@ void dv_segment_header_encode(const dv_segment_header *header, uint8_t out[DV_SE
 dv_must dv_result dv_segment_header_decode(const uint8_t in[DV_SEGMENT_HEADER_LEN],
                                            dv_segment_header *ret_header, dv_error *error);
 
-/* Seals the text into a whole frame; returns its length. */
+/* Seals the text into a whole frame, which may be a shared mapping: its length is written last.
+ * On an error what lies in out is no frame. */
 dv_must dv_result dv_frame_seal(dv_aead *aead, const dv_uuid *segment, uint64_t sequence,
-                                dv_slice text, uint8_t out[DV_FRAME_MAX], size_t *ret_len);
+                                dv_slice text, uint8_t *out, size_t *ret_len);
 
+/* Whether a frame begins here: false where the length is still zero. */
+bool dv_frame_begins(const uint8_t header[DV_SEGMENT_RECORD_HEADER_LEN]);
 /* Checks a frame's header and returns the length of the whole frame. Errors: DV_ERR_CORRUPT (its
  * CRC, another sequence, an impossible length). */
 dv_must dv_result dv_frame_length(const uint8_t header[DV_SEGMENT_RECORD_HEADER_LEN],

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer of spool segments (format: segment.h).
+/* The writer of spool segments (format: segment.h). A segment is written through a shared mapping:
+ * its bytes are in the page cache at once, and the request path makes no system call.
  *
  * Invariants:
  * 1. A record is in the page cache as a whole before dv_spool_append returns DV_OK, so it survives
- *    the death of this process. What it returns another result for is not in the segment.
+ *    the death of this process. Its length is written last: what a death leaves half written, or
+ *    what dv_spool_append returns another result for, has none and is no record.
  * 2. Space for every reserved record is allocated behind the end of the current segment; an
- *    append without a reservation never uses it.
+ *    append without a reservation never uses it. Nothing is written beyond what is allocated, so
+ *    that the kernel never has to find a block for a page and fail with a signal.
  * 3. A sequence number is never used twice in a segment, and neither is a nonce.
  * 4. A segment appears under its final name with its header whole and its lock held. */
 #include "engine/log/spool.h"
@@ -19,8 +22,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ALLOCATION_STEP = 1 << 20, SEGMENT_MODE = 0640 };
@@ -30,10 +33,11 @@ typedef struct open_segment {
     int fd;
     dv_uuid id;
     dv_aead *aead;
+    uint8_t *bytes;     /* the file, mapped as far as it is allocated */
     uint64_t offset;    /* of the next record */
     uint64_t sequence;  /* of the next record */
-    uint64_t allocated; /* space is there up to this offset */
-    bool spoiled;       /* half a record could not be truncated away: nothing may follow it */
+    uint64_t allocated; /* the file's length: space is there up to this offset */
+    bool spoiled;       /* a nonce was used and its record is not there: nothing may follow */
 } open_segment;
 
 struct dv_spool {
@@ -43,28 +47,31 @@ struct dv_spool {
     uint64_t max_bytes;
     size_t reserved; /* records */
     open_segment segment;
-    uint8_t frame[DV_FRAME_MAX];
 };
 
 /* -- space ------------------------------------------------------------------------------------- */
 
-/* For file systems without fallocate: promises less, but refuses when the disk is full. */
-static dv_result check_free_space(int fd, uint64_t bytes)
-{
-    struct statvfs info;
-    if (fstatvfs(fd, &info) != 0 || (uint64_t)info.f_bavail * info.f_frsize < bytes) {
-        return DV_ERR_UNAVAILABLE;
-    }
-    return DV_OK;
-}
-
+/* Lengthens the file with blocks of its own; what is there stays. */
 static int allocate(int fd, uint64_t from, uint64_t to)
 {
     int failed;
     do {
-        failed = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+        failed = fallocate(fd, 0, (off_t)from, (off_t)(to - from));
     } while (failed != 0 && errno == EINTR);
     return failed;
+}
+
+static dv_result map_upto(open_segment *segment, uint64_t length)
+{
+    void *bytes = segment->bytes == NULL
+                      ? mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, segment->fd, 0)
+                      : mremap(segment->bytes, segment->allocated, length, MREMAP_MAYMOVE);
+    if (bytes == MAP_FAILED) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    segment->bytes = bytes;
+    segment->allocated = length;
+    return DV_OK;
 }
 
 /* Allocates in large steps, so that most reservations cost no system call. */
@@ -75,15 +82,10 @@ static dv_result ensure_space(open_segment *segment, uint64_t upto)
     }
     uint64_t generous = (upto / ALLOCATION_STEP + 1) * ALLOCATION_STEP;
     if (allocate(segment->fd, segment->allocated, generous) == 0) {
-        segment->allocated = generous;
-        return DV_OK;
+        return map_upto(segment, generous);
     }
-    if (errno == EOPNOTSUPP) {
-        return check_free_space(segment->fd, upto - segment->offset);
-    }
-    if (allocate(segment->fd, segment->allocated, upto) == 0) {
-        segment->allocated = upto;
-        return DV_OK;
+    if (errno != EOPNOTSUPP && allocate(segment->fd, segment->allocated, upto) == 0) {
+        return map_upto(segment, upto);
     }
     return DV_ERR_UNAVAILABLE;
 }
@@ -97,6 +99,10 @@ static uint64_t space_for(size_t records)
 
 static void segment_release(open_segment *segment)
 {
+    if (segment->bytes != NULL) {
+        munmap(segment->bytes, segment->allocated);
+        segment->bytes = NULL;
+    }
     dv_fd_close(&segment->fd); /* gives the lock back */
     dv_aead_free(segment->aead);
     segment->aead = NULL;
@@ -118,14 +124,13 @@ static dv_result make_key(const uint8_t log_key[DV_BOX_PUBLIC_LEN], dv_segment_h
 
 static dv_result write_header(const dv_spool *spool, open_segment *segment)
 {
-    uint8_t bytes[DV_SEGMENT_HEADER_LEN];
     dv_segment_header header = {.info = {.id = segment->id, .created = dv_time_now()}};
     memcpy(header.info.source, spool->source, sizeof(header.info.source));
     memcpy(header.log_key, spool->log_key, sizeof(header.log_key));
     DV_TRY(make_key(spool->log_key, &header, &segment->aead));
-    dv_segment_header_encode(&header, bytes);
-    segment->offset = sizeof(bytes);
-    return dv_fd_write_all(segment->fd, dv_slice_of(bytes, sizeof(bytes)));
+    dv_segment_header_encode(&header, segment->bytes);
+    segment->offset = DV_SEGMENT_HEADER_LEN;
+    return DV_OK;
 }
 
 static dv_result segment_path(const dv_spool *spool, const dv_uuid *id, const char *suffix,
@@ -147,9 +152,8 @@ static dv_result segment_prepare(const dv_spool *spool, open_segment *segment, c
         flock(segment->fd, LOCK_EX | LOCK_NB) != 0) {
         return DV_ERR_IO;
     }
+    DV_TRY(ensure_space(segment, DV_SEGMENT_HEADER_LEN + space_for(spool->reserved + 1)));
     DV_TRY(write_header(spool, segment));
-    segment->allocated = segment->offset;
-    DV_TRY(ensure_space(segment, segment->offset + space_for(spool->reserved + 1)));
     return rename(path, final_path) == 0 ? DV_OK : DV_ERR_IO;
 }
 
@@ -171,33 +175,31 @@ static dv_result segment_make(const dv_spool *spool, open_segment *ret_segment)
     return DV_OK;
 }
 
-/* One pwrite; what it leaves half done is truncated away. */
-static dv_result segment_write(open_segment *segment, dv_slice frame)
+/* Seals a record at the segment's end, where there is space. */
+static dv_result segment_write(open_segment *segment, dv_slice text)
 {
-    ssize_t written;
-    do {
-        written = pwrite(segment->fd, frame.ptr, frame.len, (off_t)segment->offset);
-    } while (written < 0 && errno == EINTR);
-    if (written == (ssize_t)frame.len) {
-        segment->offset += frame.len;
-        segment->sequence++;
-        return DV_OK;
+    uint8_t *frame = segment->bytes + segment->offset;
+    size_t len = 0;
+    dv_result result =
+        dv_frame_seal(segment->aead, &segment->id, segment->sequence, text, frame, &len);
+    if (result != DV_OK) {
+        /* The nonce was used for bytes that may reach the disk: never again for another text. */
+        memset(frame, 0, DV_SEGMENT_RECORD_HEADER_LEN + text.len + DV_AEAD_TAG_LEN);
+        segment->spoiled = true;
+        return result;
     }
-    /* The sequence number was used as a nonce for bytes that may have reached the disk: it must
-     * not be used again for another text, so the segment ends here. */
-    segment->spoiled = true;
-    segment->allocated = segment->offset; /* truncating frees what lies behind */
-    return ftruncate(segment->fd, (off_t)segment->offset) == 0 ? DV_ERR_UNAVAILABLE : DV_ERR_IO;
+    segment->offset += len;
+    segment->sequence++;
+    return DV_OK;
 }
 
 static void segment_finish(dv_spool *spool)
 {
     open_segment *segment = &spool->segment;
-    size_t len;
-    if (!segment->spoiled && dv_frame_seal(segment->aead, &segment->id, segment->sequence,
-                                           (dv_slice){NULL, 0}, spool->frame, &len) == DV_OK) {
+    uint64_t mark_end = segment->offset + DV_SEGMENT_RECORD_HEADER_LEN + DV_AEAD_TAG_LEN;
+    if (!segment->spoiled && ensure_space(segment, mark_end) == DV_OK &&
+        segment_write(segment, (dv_slice){NULL, 0}) != DV_OK) {
         /* Without the mark the reader waits for the lock instead. */
-        (void)segment_write(segment, dv_slice_of(spool->frame, len));
     }
     if (ftruncate(segment->fd, (off_t)segment->offset) != 0) {
         /* Only the allocation behind the end stays until the file is removed. */
@@ -297,21 +299,19 @@ static dv_result make_way(dv_spool *spool, size_t frame_len)
 
 dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved)
 {
-    size_t len;
     if (record.len == 0 || (use_reserved && spool->reserved == 0)) {
         return DV_ERR_INVALID;
     }
     if (record.len > DV_LIMIT_RECORD) {
         return DV_ERR_TOO_LARGE;
     }
-    DV_TRY(make_way(spool, DV_SEGMENT_RECORD_HEADER_LEN + record.len + DV_AEAD_TAG_LEN));
+    size_t len = DV_SEGMENT_RECORD_HEADER_LEN + record.len + DV_AEAD_TAG_LEN;
+    DV_TRY(make_way(spool, len));
     open_segment *segment = &spool->segment;
-    DV_TRY(
-        dv_frame_seal(segment->aead, &segment->id, segment->sequence, record, spool->frame, &len));
     if (!use_reserved) {
         DV_TRY(ensure_space(segment, segment->offset + len + space_for(spool->reserved)));
     }
-    DV_TRY(segment_write(segment, dv_slice_of(spool->frame, len)));
+    DV_TRY(segment_write(segment, record));
     spool->reserved -= use_reserved;
     return DV_OK;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Where a process leaves its records for dvara-logd: one segment file for each worker's lifetime,
- * one write() for each record (length, CRC-32C, sequence, sealed OCSF JSON). */
+ * written through a shared mapping (length, CRC-32C, sequence, sealed OCSF JSON). The folder lies
+ * on a file system with fallocate (ext4, xfs, btrfs, tmpfs). */
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -25,7 +26,8 @@ dv_must dv_result dv_spool_reserve(dv_spool *spool, size_t records);
 void dv_spool_unreserve(dv_spool *spool, size_t records);
 
 /* Appends one record (OCSF JSON, at most DV_LIMIT_RECORD); it survives the death of this process
- * once DV_OK is returned. A short write is truncated away. use_reserved takes one reservation. */
+ * once DV_OK is returned. After an error nothing of it is there. use_reserved takes one
+ * reservation. Errors: DV_ERR_UNAVAILABLE (no space), DV_ERR_TOO_LARGE, DV_ERR_INVALID. */
 dv_must dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved);
 
 /* dvara-logd leaves its public box key in the runtime directory when it is ready; gateway and

@@ -240,7 +240,17 @@ static void test_refuses_bad_sources(void **state)
 
 /* -- damage ------------------------------------------------------------------------------------ */
 
-/* A finished writer's segment of five records without its end mark, as a kill leaves it. */
+static bool all_zeros(dv_slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.ptr[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A killed writer's segment of five records; the space that it had reserved is cut off. */
 static void killed_segment(dv_buf *ret_bytes, char path[PATH_MAX], size_t frame_lens[5])
 {
     static char paths[1][PATH_MAX];
@@ -260,7 +270,9 @@ static void killed_segment(dv_buf *ret_bytes, char path[PATH_MAX], size_t frame_
         frame_lens[i] = DV_SEGMENT_RECORD_HEADER_LEN + dv_get_u32(ret_bytes->ptr + at);
         at += frame_lens[i];
     }
-    assert_int_equal(at, ret_bytes->len);
+    assert_true(ret_bytes->len > at + DV_LIMIT_RECORD); /* room for the next record */
+    assert_true(all_zeros(dv_slice_sub(dv_buf_slice(ret_bytes), at, ret_bytes->len)));
+    ret_bytes->len = at;
 }
 
 static void rewrite(const char *path, dv_slice bytes)
@@ -285,7 +297,7 @@ static void test_torn_end_at_every_byte(void **state)
     }
 }
 
-static void test_zeros_at_the_end_are_torn(void **state)
+static void test_zeros_at_the_end_are_reserved_space(void **state)
 {
     char path[PATH_MAX];
     size_t lens[5];
@@ -299,8 +311,50 @@ static void test_zeros_at_the_end_are_torn(void **state)
         dv_auto(segment) dv_segment *segment = open_only_segment();
         assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
         assert_int_equal(next, 5);
-        assert_true(dv_segment_was_torn(segment));
+        assert_false(dv_segment_was_torn(segment));
     }
+}
+
+/* A kill within the writing of a record: its bytes are there in part, its length is not. */
+static void test_a_record_without_its_length_is_torn(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    size_t end = bytes.len;
+    uint8_t *last = bytes.ptr + end - lens[4];
+    memset(last, 0, 4);
+    assert_int_equal(dv_buf_reserve(&bytes, DV_LIMIT_RECORD), DV_OK);
+    memset(bytes.ptr + end, 0, DV_LIMIT_RECORD);
+    bytes.len = end + DV_LIMIT_RECORD;
+    for (size_t i = end; i > end - lens[4] + 4; i--) {
+        rewrite(path, dv_buf_slice(&bytes));
+        dv_auto(segment) dv_segment *segment = open_only_segment();
+        assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+        assert_int_equal(next, 4);
+        assert_true(dv_segment_was_torn(segment));
+        bytes.ptr[i - 1] = 0;
+    }
+}
+
+static void test_bytes_beyond_a_torn_record_are_corruption(void **state)
+{
+    char path[PATH_MAX];
+    size_t lens[5];
+    unsigned next;
+    dv_auto(buf) dv_buf bytes = dv_buf_init(1 << 20);
+    killed_segment(&bytes, path, lens);
+    size_t more = DV_LIMIT_RECORD + 1024;
+    assert_int_equal(dv_buf_reserve(&bytes, more), DV_OK);
+    memset(bytes.ptr + bytes.len, 0, more);
+    bytes.len += more;
+    bytes.ptr[bytes.len - 1] = 1;
+    rewrite(path, dv_buf_slice(&bytes));
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_CORRUPT);
+    assert_int_equal(next, 5);
 }
 
 static void test_a_changed_byte_is_corruption(void **state)
@@ -534,30 +588,29 @@ static void test_reservations_are_not_eaten(void **state)
     check_on_small_disk(reservations_are_not_eaten);
 }
 
-static void test_short_write_is_truncated_away(void **state)
+static void test_a_refused_record_leaves_nothing(void **state)
 {
     static char paths[4][PATH_MAX];
-    struct stat before, after;
+    struct stat about;
+    unsigned count = 0;
     unsigned next;
     char text[64];
     dv_spool *spool = open_spool(64 << 20);
-    append_numbered(spool, 0, 3);
     assert_int_equal(list(paths, 4), 1);
-    assert_int_equal(stat(paths[0], &before), 0);
-    limit_file_size((rlim_t)before.st_size + 20);
-    assert_int_equal(dv_spool_append(spool, record_text(3, text), false), DV_ERR_UNAVAILABLE);
-    assert_int_equal(stat(paths[0], &after), 0);
-    assert_int_equal(after.st_size, before.st_size);
+    assert_int_equal(stat(paths[0], &about), 0);
+    limit_file_size((rlim_t)about.st_size);
+    while (dv_spool_append(spool, record_text(count, text), false) == DV_OK) {
+        count++;
+    }
+    assert_true(count > 100);
+    assert_int_equal(dv_spool_append(spool, record_text(count, text), false), DV_ERR_UNAVAILABLE);
     limit_file_size(RLIM_INFINITY);
-    append_numbered(spool, 3, 2); /* in a new segment: no nonce is used twice */
+    append_numbered(spool, count, 2);
     dv_spool_close(spool);
-    assert_int_equal(list(paths, 4), 2);
-    dv_auto(segment) dv_segment *first = open_segment_at(paths[0]);
-    assert_int_equal(read_numbered(first, 0, &next), DV_ERR_NOT_FOUND);
-    assert_int_equal(next, 3);
-    dv_auto(segment) dv_segment *second = open_segment_at(paths[1]);
-    assert_int_equal(read_numbered(second, 3, &next), DV_ERR_NOT_FOUND);
-    assert_int_equal(next, 5);
+    assert_int_equal(list(paths, 4), 1);
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, count + 2);
 }
 
 #define SPOOL_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, lift_file_size)
@@ -573,7 +626,9 @@ int main(void)
         SPOOL_TEST(test_refuses_records_of_a_wrong_size),
         SPOOL_TEST(test_refuses_bad_sources),
         SPOOL_TEST(test_torn_end_at_every_byte),
-        SPOOL_TEST(test_zeros_at_the_end_are_torn),
+        SPOOL_TEST(test_zeros_at_the_end_are_reserved_space),
+        SPOOL_TEST(test_a_record_without_its_length_is_torn),
+        SPOOL_TEST(test_bytes_beyond_a_torn_record_are_corruption),
         SPOOL_TEST(test_a_changed_byte_is_corruption),
         SPOOL_TEST(test_a_missing_record_is_corruption),
         SPOOL_TEST(test_bytes_behind_the_end_mark_are_corruption),
@@ -582,7 +637,7 @@ int main(void)
         SPOOL_TEST(test_kill_loses_nothing_acknowledged),
         SPOOL_TEST(test_no_space_is_known_before),
         SPOOL_TEST(test_reservations_are_not_eaten),
-        SPOOL_TEST(test_short_write_is_truncated_away),
+        SPOOL_TEST(test_a_refused_record_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
