@@ -249,6 +249,13 @@ static bool inspect_query(dv_request *request, const dv_data_policy *policy)
            inspect_line(request, policy, text, "in the query string");
 }
 
+/* A prefix leaves room for the caller's own words; check_path made sure that nothing is escaped. */
+static bool inspect_path(dv_request *request, const dv_data_policy *policy)
+{
+    return !request->route->prefix ||
+           inspect_line(request, policy, dv_ngx_slice(request->r->uri), "in the path");
+}
+
 static bool is_forwarded(dv_slice name)
 {
 #define NAME(name, variable) name,
@@ -310,7 +317,8 @@ static bool inspect_head(dv_request *request)
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    return inspect_query(request, policy) && inspect_headers(request, policy);
+    return inspect_path(request, policy) && inspect_query(request, policy) &&
+           inspect_headers(request, policy);
 }
 
 static bool take_inspected(dv_request *request)

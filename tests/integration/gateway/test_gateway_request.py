@@ -273,6 +273,15 @@ def test_sensitive_data_in_the_query_is_refused(gate, upstream):
     assert upstream.requests[0]["target"] == CHAT + "?beta=true"
 
 
+def test_sensitive_data_in_the_path_is_refused(gate, upstream):
+    refused(gate.send("/v1/models/4111111111111111", None, gate.alice), 400, "sensitive_data",
+            upstream)
+    refused(gate.send("/v1/models/ada@example.org/x", None, gate.alice), 400, "sensitive_data",
+            upstream)
+    assert gate.send("/v1/models/org/model-3.1-8b", None, gate.alice).status == 200
+    assert gate.send("/raw/4111111111111111", None, gate.alice).status == 200
+
+
 @pytest.mark.parametrize("header", [
     "Accept", "Accept-Language", "Idempotency-Key", "OpenAI-Beta", "OpenAI-Organization",
     "OpenAI-Project", "Anthropic-Version", "Anthropic-Beta", "Traceparent", "Tracestate"])
