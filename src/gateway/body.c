@@ -100,6 +100,9 @@ static bool copy_chain(dv_work *work, const ngx_chain_t *chain, uint8_t *out)
     for (; chain != NULL; chain = chain->next) {
         const ngx_buf_t *buffer = chain->buf;
         size_t size = (size_t)ngx_buf_size(buffer);
+        if (size == 0) {
+            continue; /* the end of a chunked body */
+        }
         if (ngx_buf_in_memory(buffer)) {
             memcpy(out, buffer->pos, size);
         } else if (open_spilled(work, buffer)) {

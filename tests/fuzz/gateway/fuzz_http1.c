@@ -4,6 +4,7 @@
  *   c BYTES   a caller sends them as they are
  *   l BODY    a caller sends "Content-Length: N", the empty line and N bytes
  *   t BYTES   a caller sends one chunk
+ *   g N       a caller sends N kilobytes of text
  */
 #include "fuzz/gateway/gate.h"
 
@@ -31,6 +32,10 @@ static bool say(uint8_t letter, dv_slice bytes)
     case 't':
         must(dv_buf_append_printf(&sent, "%zx\r\n", bytes.len));
         break;
+    case 'g':
+        peers_fill(bytes, &sent);
+        bytes = DV_LIT("");
+        break;
     default:
         return false;
     }
@@ -47,7 +52,7 @@ static void play(dv_slice rest)
     dv_slice bytes;
     while (play_next(&rest, &letter, &bytes)) {
         if (say(letter, bytes) || play_common(letter, bytes)) {
-            peers_pump();
+            play_settle();
         }
     }
 }
@@ -79,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dv_buf_clear(&expanded);
     play_expand(dv_slice_of(data, size), &expanded);
     peers_begin();
+    play_begin();
     play(dv_buf_slice(&expanded));
     for (size_t i = 0; i < callers_known(); i++) {
         oracle_check_answer(caller_received(i));

@@ -5,6 +5,7 @@
  *   H FLAGS STREAM FIELDS   HEADERS; a field a line, "name: value", as HPACK literals
  *   C FLAGS STREAM FIELDS   CONTINUATION
  *   D FLAGS STREAM BYTES    DATA
+ *   G FLAGS STREAM N        DATA with N kilobytes of text, 15 at most
  *   R STREAM                RST_STREAM
  *   W STREAM                WINDOW_UPDATE that is large
  *   M TYPE FLAGS STREAM BYTES   a frame of any type
@@ -133,6 +134,16 @@ static void put_data(dv_slice bytes)
     put_frame(DATA, flags, stream, bytes);
 }
 
+static void put_filler(dv_slice bytes)
+{
+    uint8_t flags = flags_of(first(&bytes));
+    uint8_t stream = first(&bytes);
+    uint8_t kilobytes = first(&bytes) & 0x0f;
+    dv_buf_clear(&block);
+    peers_fill(dv_slice_of(&kilobytes, 1), &block);
+    put_frame(DATA, flags, stream, dv_buf_slice(&block));
+}
+
 static void put_any(dv_slice bytes)
 {
     uint8_t type = first(&bytes) & 0x0f;
@@ -155,6 +166,9 @@ static bool add(uint8_t letter, dv_slice bytes)
         return true;
     case 'D':
         put_data(bytes);
+        return true;
+    case 'G':
+        put_filler(bytes);
         return true;
     case 'R':
         put_frame(RST_STREAM, 0, first(&bytes), dv_slice_of(cancel, sizeof(cancel)));
@@ -211,7 +225,7 @@ static void play(dv_slice rest)
             begun = false; /* the new connection gets a preface of its own */
             caller_connect();
         } else if (say(letter, bytes) || play_common(letter, bytes)) {
-            peers_pump();
+            play_settle();
         }
     }
 }
@@ -247,6 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dv_buf_clear(&expanded);
     play_expand(dv_slice_of(data, size), &expanded);
     peers_begin();
+    play_begin();
     play(dv_buf_slice(&expanded));
     for (size_t i = 0; i < callers_known(); i++) {
         check_answers(caller_received(i));

@@ -44,6 +44,7 @@ _Noreturn void gate_fail(const char *format, ...) dv_printf(1, 2);
 /* ---- loop.c: nginx's event loop ---- */
 void gate_turn(void);
 bool gate_has_posted(void); /* a turn is due without any event */
+bool gate_computes(void);   /* a thread does, and an event will follow */
 int gate_poll_fd(void);     /* readable when nginx has events */
 void gate_pass_time(unsigned milliseconds);
 void gate_check_rest(void);
@@ -87,11 +88,18 @@ dv_slice caller_received(size_t index);
 void upstream_reply(reply_kind kind, dv_slice bytes);
 /* Until nobody has anything to do. */
 void peers_pump(void);
+/* The same, without waiting for threads. */
+void peers_pump_briefly(void);
+/* Adds text, as many kilobytes as the first byte says. */
+void peers_fill(dv_slice bytes, dv_buf *out);
 
 /* ---- plays.c: what the targets' languages share ---- */
 /* Expands the bytes 0x11 (good key), 0x12 (GATE_ASKED), 0x13 (GATE_TOLD), 0x14 (weak key). */
 void play_expand(dv_slice bytes, dv_buf *out);
 /* The next operation: a letter behind 0xFF, and what stands before the next 0xFF. */
 bool play_next(dv_slice *rest, uint8_t *ret_letter, dv_slice *ret_bytes);
+void play_begin(void);
 /* Operations that all targets know; false: not one of them. */
 bool play_common(uint8_t letter, dv_slice bytes);
+/* Behind each operation. */
+void play_settle(void);

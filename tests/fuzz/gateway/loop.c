@@ -52,6 +52,11 @@ bool gate_has_posted(void)
            !ngx_queue_empty(&ngx_posted_accept_events);
 }
 
+bool gate_computes(void)
+{
+    return !ngx_queue_empty(&main_conf->pool.running);
+}
+
 int gate_poll_fd(void)
 {
     return poll_fd;

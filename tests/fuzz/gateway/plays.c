@@ -34,6 +34,17 @@ bool play_next(dv_slice *rest, uint8_t *ret_letter, dv_slice *ret_bytes)
     return true;
 }
 
+static bool hasty; /* what follows does not wait for threads */
+
+void play_settle(void)
+{
+    if (hasty) {
+        peers_pump_briefly();
+    } else {
+        peers_pump();
+    }
+}
+
 static bool reply(uint8_t letter, dv_slice bytes)
 {
     static const struct {
@@ -52,9 +63,18 @@ static bool reply(uint8_t letter, dv_slice bytes)
     return false;
 }
 
+void play_begin(void)
+{
+    hasty = false;
+}
+
 bool play_common(uint8_t letter, dv_slice bytes)
 {
     switch (letter) {
+    case 'i':
+    case 'e':
+        hasty = letter == 'i';
+        return true;
     case 'n':
         caller_connect();
         return true;
