@@ -95,7 +95,8 @@ static dv_result check_format(dv_checker *checker, const dv_schema *schema, dv_s
     return DV_ERR_INTERNAL;
 }
 
-static bool pattern_matches(const char *pattern, dv_slice text)
+/* Errors: DV_ERR_NO_MEMORY; a text that costs too much to match does not. */
+static dv_result match_pattern(const char *pattern, dv_slice text, bool *ret_matches)
 {
     int number;
     PCRE2_SIZE offset;
@@ -103,15 +104,16 @@ static bool pattern_matches(const char *pattern, dv_slice text)
                                      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &number, &offset, NULL);
     pcre2_match_data *data = code != NULL ? pcre2_match_data_create(1, NULL) : NULL;
     pcre2_match_context *context = data != NULL ? pcre2_match_context_create(NULL) : NULL;
-    bool matches = false;
+    int outcome = PCRE2_ERROR_NOMEMORY;
     if (context != NULL) {
         pcre2_set_match_limit(context, PATTERN_MATCH_LIMIT);
-        matches = pcre2_match(code, text.ptr, text.len, 0, 0, data, context) >= 0;
+        outcome = pcre2_match(code, text.ptr, text.len, 0, 0, data, context);
     }
     pcre2_match_context_free(context);
     pcre2_match_data_free(data);
     pcre2_code_free(code);
-    return matches;
+    *ret_matches = outcome >= 0;
+    return outcome == PCRE2_ERROR_NOMEMORY ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
 static size_t count_code_points(dv_slice text)
@@ -160,7 +162,11 @@ static dv_result check_string(dv_checker *checker, const dv_schema *schema, cons
         DV_TRY(check_choice(checker, schema, json_string_value(value)));
     }
     DV_TRY(check_format(checker, schema, text));
-    if (schema->pattern != NULL && !pattern_matches(schema->pattern, text)) {
+    bool matches = true;
+    if (schema->pattern != NULL) {
+        DV_TRY(match_pattern(schema->pattern, text, &matches));
+    }
+    if (!matches) {
         char what[200];
         snprintf(what, sizeof(what), "must match %s", schema->pattern);
         return refuse(checker, what);

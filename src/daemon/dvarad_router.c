@@ -139,7 +139,9 @@ static dv_result add_param(const dv_schema_field *declared, dv_slice text, json_
     dv_error detail = {0};
     dv_result result = dv_check_read(declared->schema, text, &value, &detail);
     if (result != DV_OK) {
-        return refuse(field, dv_slice_str(declared->name), error, detail.message);
+        return result == DV_ERR_NO_MEMORY
+                   ? result
+                   : refuse(field, dv_slice_str(declared->name), error, detail.message);
     }
     json_t *before = json_object_get(params, declared->name);
     if (before == NULL) {

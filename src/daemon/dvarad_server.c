@@ -170,11 +170,13 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, const inco
     return result;
 }
 
-static void take_body(incoming *request, const char *data, size_t len)
+/* False: memory is out, and half a body is none. */
+static bool take_body(incoming *request, const char *data, size_t len)
 {
-    if (!request->too_large && dv_buf_append(&request->body, dv_slice_of(data, len)) != DV_OK) {
-        request->too_large = true;
-    }
+    dv_result result = request->too_large ? DV_ERR_TOO_LARGE
+                                          : dv_buf_append(&request->body, dv_slice_of(data, len));
+    request->too_large = result == DV_ERR_TOO_LARGE;
+    return result == DV_OK || request->too_large;
 }
 
 /* Called by libmicrohttpd: once with the head, for each piece of the body, and at its end. */
@@ -194,9 +196,9 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
         return request->done ? send_answer(connection, request) : MHD_YES;
     }
     if (*upload_len > 0) {
-        take_body(request, upload, *upload_len);
+        bool taken = take_body(request, upload, *upload_len);
         *upload_len = 0;
-        return MHD_YES;
+        return taken ? MHD_YES : MHD_NO;
     }
     dv_exchange_finish(request->exchange, dv_buf_slice(&request->body), request->too_large);
     request->done = true;
