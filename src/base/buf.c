@@ -44,6 +44,21 @@ dv_result dv_buf_reserve(dv_buf *buf, size_t extra)
     return DV_OK;
 }
 
+void dv_buf_trim(dv_buf *buf, size_t spare)
+{
+    if (buf->cap - buf->len <= spare) {
+        return;
+    }
+    size_t cap = buf->len + spare / 2;
+    uint8_t *ptr = cap > 0 ? realloc(buf->ptr, cap) : NULL;
+    if (ptr != NULL) {
+        buf->ptr = ptr;
+        buf->cap = cap;
+    } else if (cap == 0) {
+        dv_buf_release(buf);
+    }
+}
+
 dv_result dv_buf_append(dv_buf *buf, dv_slice bytes)
 {
     DV_TRY(dv_buf_reserve(buf, bytes.len));

@@ -30,6 +30,9 @@ DV_DEFINE_AUTO(secret_buf, dv_buf, dv_buf_wipe)
 /* Makes room for `extra` more bytes. */
 dv_must dv_result dv_buf_reserve(dv_buf *buf, size_t extra);
 
+/* Gives memory back when more than `spare` bytes beyond len are unused; keeps it when that fails. */
+void dv_buf_trim(dv_buf *buf, size_t spare);
+
 dv_must dv_result dv_buf_append(dv_buf *buf, dv_slice bytes);
 dv_must dv_result dv_buf_append_str(dv_buf *buf, const char *string);
 dv_must dv_result dv_buf_append_byte(dv_buf *buf, uint8_t byte);

@@ -28,6 +28,6 @@ enum {
     DV_LIMIT_CEDAR_ANNOTATIONS = 64,    /* of one policy */
     DV_LIMIT_CEDAR_ENTITIES = 64 << 20, /* entities as JSON */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
-    DV_LIMIT_STREAM_HOLD = 16 << 10,    /* text held back, for each channel of a stream */
-    DV_LIMIT_STREAM_CHANNELS = 64,      /* texts that a stream tells side by side */
+    DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */
+    DV_LIMIT_STREAM_CHANNELS = 128,     /* texts that a stream tells */
 };

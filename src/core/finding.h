@@ -25,7 +25,8 @@ typedef struct dv_sighting {
     const char *detector;
     const char *place; /* JSON pointer (RFC 6901) of the string: "/messages/0/content" */
     dv_content_action action;
-    uint8_t score;
+    uint8_t score;  /* the highest */
+    uint32_t times; /* it was seen there; 0 is 1 */
 } dv_sighting;
 
 /* "block", "alert", "mask", "placeholder". */

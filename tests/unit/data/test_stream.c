@@ -727,7 +727,7 @@ static void too_large_is_refused(void **state)
     dv_auto(buf) dv_buf out = dv_buf_init(OUT_MAX);
     /* A key that never ends is held back to the limit, then the stream is over. */
     add_event(&in, CHAT, DV_LIT("-----BEGIN PRIVATE KEY-----\n"));
-    for (size_t i = 0; i <= DV_LIMIT_STREAM_HOLD / 65; i++) {
+    for (size_t i = 0; i <= DV_LIMIT_STREAM_MEMORY / 65; i++) {
         add_event(&in, CHAT,
                   DV_LIT("MC4CAQAwBQYDK2VwBCIEIJ1hsZ3vVpguoRK9JLsLMREScVpezJpGXA7rAMcrn9gA\n"));
     }

@@ -402,7 +402,7 @@ static dv_result make_place(inspection *in, uint32_t part_index, const char **re
         }
         part_index = d->carrier;
     }
-    *ret_place = dv_arena_printf(in->pass->arena, "%s", pointer + start);
+    *ret_place = dv_arena_printf(in->pass->temp, "%s", pointer + start);
     return *ret_place == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
@@ -534,7 +534,13 @@ dv_result dv_data_gate_request(dv_data_gate *gate, const dv_data_policy *policy,
                                dv_data_context *context, const dv_json *body, dv_arena *arena,
                                dv_data_outcome *ret_outcome, dv_verdict *verdict)
 {
-    dv_data_pass pass = {gate, policy, context, verdict, false, arena, arena, NULL, 0, 0};
+    dv_data_pass pass = {.gate = gate,
+                         .policy = policy,
+                         .context = context,
+                         .verdict = verdict,
+                         .answer = false,
+                         .arena = arena,
+                         .temp = arena};
     return inspect_json(&pass, body, ret_outcome);
 }
 
@@ -542,7 +548,13 @@ dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
                               dv_data_context *context, const dv_json *body, dv_arena *arena,
                               dv_data_outcome *ret_outcome, dv_verdict *verdict)
 {
-    dv_data_pass pass = {gate, policy, context, verdict, true, arena, arena, NULL, 0, 0};
+    dv_data_pass pass = {.gate = gate,
+                         .policy = policy,
+                         .context = context,
+                         .verdict = verdict,
+                         .answer = true,
+                         .arena = arena,
+                         .temp = arena};
     return inspect_json(&pass, body, ret_outcome);
 }
 
@@ -579,7 +591,13 @@ dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *policy,
                             dv_data_context *context, bool answer, dv_slice text, dv_arena *arena,
                             dv_data_outcome *ret_outcome, dv_verdict *verdict)
 {
-    dv_data_pass pass = {gate, policy, context, verdict, answer, arena, arena, NULL, 0, 0};
+    dv_data_pass pass = {.gate = gate,
+                         .policy = policy,
+                         .context = context,
+                         .verdict = verdict,
+                         .answer = answer,
+                         .arena = arena,
+                         .temp = arena};
     dv_data_edits edits = {0};
     dv_result result = inspect_text(&pass, text, &edits);
     return finish(&pass, result, &edits, text, ret_outcome);

@@ -34,8 +34,9 @@ typedef dv_sighting dv_data_sighting; /* core/finding.h */
 typedef struct dv_data_outcome {
     const dv_data_sighting *sightings; /* in the arena */
     size_t sighting_count;
-    bool changed;  /* body differs from what came in */
-    dv_slice body; /* to send on: the input itself or a rewrite in the arena */
+    uint64_t text_bytes; /* of a stream: of its texts, those that went out */
+    bool changed;        /* body differs from what came in */
+    dv_slice body;       /* to send on: the input itself or a rewrite in the arena */
 } dv_data_outcome;
 
 /* What placeholders of this request stand for. In the request's arena; needed for the answer. */
@@ -77,13 +78,14 @@ dv_must dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena
 /* Streams of server-sent events. Feed bytes as they come; what may go out is appended to out, whole
  * events only. Text that could still be the beginning of a value is held back until it can't;
  * `last` releases or masks everything. Events that are not understood are refused, not passed.
- * Holds at most DV_LIMIT_STREAM_HOLD of each text. Understands OpenAI chat and completions and
- * Anthropic messages. The stream is freed with its arena.
+ * Keeps at most DV_LIMIT_STREAM_MEMORY from one event to the next. Understands OpenAI chat,
+ * completions and responses, and Anthropic messages. The stream is freed with its arena.
  *
  * On a denial (told in *verdict, which is left alone otherwise) out ends with an error event of
  * that API and nothing more ever goes out: the caller closes the stream. */
 typedef enum dv_stream_format {
     DV_STREAM_OPENAI,
+    DV_STREAM_RESPONSES,
     DV_STREAM_ANTHROPIC,
     DV_STREAM_TEXT, /* other event streams: the data is text */
 } dv_stream_format;
@@ -96,3 +98,8 @@ dv_must dv_result dv_data_stream_feed(dv_data_stream *stream, dv_slice bytes, bo
 /* What was seen so far, and the usage that the final event told (-1: not told). */
 void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_outcome,
                             int64_t *ret_input_tokens, int64_t *ret_output_tokens);
+/* The caller did not ask for usage, the gate did: of OpenAI chunks, the one that tells only it is
+ * kept back. */
+void dv_data_stream_hide_usage(dv_data_stream *stream);
+/* Bytes that the stream keeps from one event to the next. */
+size_t dv_data_stream_memory(const dv_data_stream *stream);

@@ -8,12 +8,15 @@
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
 
+enum { DV_DATA_EVENT_ARENA = 64 << 20 }; /* bytes of the work on one event of a stream */
+
 struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
     bool borrows;            /* rules and principal_keys are another gate's */
     dv_known_texts known;
+    dv_arena *events; /* work on one event of any stream */
 };
 
 struct dv_data_policy {
@@ -57,6 +60,8 @@ typedef struct dv_data_pass {
     dv_data_sighting *sightings;
     size_t sighting_count;
     size_t sighting_room;
+    bool folds;   /* sightings of one kind at one place are one: of a stream */
+    size_t noted; /* bytes that they took up in the arena */
 } dv_data_pass;
 
 /* A stretch of a text and what stands there instead. */

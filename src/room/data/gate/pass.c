@@ -7,6 +7,8 @@
 
 /* What is done with what was found, the same for bodies, texts and streams. */
 
+enum { FOLDED_PLACES = 24 };
+
 /* ---- edits ---- */
 
 dv_result dv_data_edits_add(dv_data_edits *edits, dv_arena *arena, size_t start, size_t end,
@@ -276,26 +278,59 @@ static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, size_t k
     return DV_OK;
 }
 
-static dv_result note(dv_data_pass *pass, const char *detector, uint8_t score,
-                      dv_content_action action, const char *place)
+static dv_result grow_sightings(dv_data_pass *pass)
 {
+    size_t room = pass->sighting_room == 0 ? 8 : pass->sighting_room * 2;
+    dv_data_sighting *bigger = dv_arena_alloc_raw(pass->arena, room * sizeof(*bigger));
+    if (bigger == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (pass->sighting_count > 0) {
+        memcpy(bigger, pass->sightings, pass->sighting_count * sizeof(*bigger));
+    }
+    pass->sightings = bigger;
+    pass->sighting_room = room;
+    pass->noted += room * sizeof(*bigger);
+    return DV_OK;
+}
+
+/* Adds a sighting to one of its kind; a stream may go on for hours. */
+static bool fold(const dv_data_pass *pass, const dv_data_sighting *seen)
+{
+    for (size_t i = 0; i < pass->sighting_count; i++) {
+        dv_data_sighting *other = &pass->sightings[i];
+        if (other->detector == seen->detector && other->action == seen->action &&
+            strcmp(other->place, seen->place) == 0) {
+            other->times += other->times < UINT32_MAX ? 1 : 0;
+            other->score = DV_MAX(other->score, seen->score);
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_result note(dv_data_pass *pass, dv_data_sighting seen)
+{
+    if (pass->folds && pass->sighting_count >= FOLDED_PLACES) {
+        seen.place = ""; /* of more places only the kind is told */
+    }
+    if (pass->folds && fold(pass, &seen)) {
+        return DV_OK;
+    }
     if (pass->sighting_count == DV_LIMIT_FINDINGS) {
         return DV_ERR_TOO_LARGE;
     }
     if (pass->sighting_count == pass->sighting_room) {
-        size_t room = pass->sighting_room == 0 ? 8 : pass->sighting_room * 2;
-        dv_data_sighting *bigger = dv_arena_alloc_raw(pass->arena, room * sizeof(*bigger));
-        if (bigger == NULL) {
+        DV_TRY(grow_sightings(pass));
+    }
+    if (pass->arena != pass->temp) {
+        seen.place = dv_arena_printf(pass->arena, "%s", seen.place);
+        if (seen.place == NULL) {
             return DV_ERR_NO_MEMORY;
         }
-        if (pass->sighting_count > 0) {
-            memcpy(bigger, pass->sightings, pass->sighting_count * sizeof(*bigger));
-        }
-        pass->sightings = bigger;
-        pass->sighting_room = room;
+        pass->noted += strlen(seen.place) + 16;
     }
-    pass->sightings[pass->sighting_count++] =
-        (dv_data_sighting){.detector = detector, .place = place, .action = action, .score = score};
+    pass->sightings[pass->sighting_count++] = seen;
     return DV_OK;
 }
 
@@ -313,7 +348,11 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     }
     dv_content_action action = action_at(pass, index);
     dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
-    DV_TRY(note(pass, info->id, hit->finding->score, action, place));
+    DV_TRY(note(pass, (dv_data_sighting){.detector = info->id,
+                                         .place = place,
+                                         .action = action,
+                                         .score = hit->finding->score,
+                                         .times = 1}));
     *ret_text = (dv_slice){NULL, 0};
     switch (action) {
     case DV_ACTION_ALERT:

@@ -32,6 +32,10 @@ dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret
     if (result == DV_OK) {
         result = dv_detect_scratch_new(gate->rules, &gate->scratch);
     }
+    gate->events = dv_arena_new(DV_DATA_EVENT_ARENA);
+    if (result == DV_OK && gate->events == NULL) {
+        result = DV_ERR_NO_MEMORY;
+    }
     if (result != DV_OK) {
         dv_data_gate_free(gate);
         return result;
@@ -63,6 +67,7 @@ void dv_data_gate_free(dv_data_gate *gate)
     if (gate == NULL) {
         return;
     }
+    dv_arena_free(gate->events);
     dv_detect_scratch_free(gate->scratch);
     if (!gate->borrows) {
         dv_detect_rules_free(gate->rules);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/data/gate/sse.h"
 
+enum { SPARE = 1024 }; /* bytes of each buffer that are kept from event to event */
+
 void dv_sse_init(dv_sse_reader *reader, size_t max)
 {
     *reader = (dv_sse_reader){.line = dv_buf_init(max), .data = dv_buf_init(max)};
@@ -12,6 +14,18 @@ void dv_sse_release(dv_sse_reader *reader)
     dv_buf_release(&reader->data);
 }
 
+size_t dv_sse_memory(const dv_sse_reader *reader)
+{
+    return DV_MIN(reader->line.cap, (size_t)SPARE) + DV_MIN(reader->data.cap, (size_t)SPARE);
+}
+
+/* Empties a buffer; room that only a large event needed goes back. */
+static void empty(dv_buf *buf)
+{
+    dv_buf_clear(buf);
+    dv_buf_trim(buf, SPARE);
+}
+
 /* ---- lines ---- */
 
 static dv_result dispatch(dv_sse_reader *reader, const dv_sse_handler *handler)
@@ -21,7 +35,7 @@ static dv_result dispatch(dv_sse_reader *reader, const dv_sse_handler *handler)
         result = handler->event(handler->context, dv_slice_str(reader->name),
                                 dv_buf_slice(&reader->data));
     }
-    dv_buf_clear(&reader->data);
+    empty(&reader->data);
     reader->has_data = false;
     reader->name[0] = '\0';
     return result;
@@ -88,23 +102,34 @@ static dv_result take_field(dv_sse_reader *reader, dv_slice line)
     return dv_buf_append(&reader->data, value);
 }
 
-static dv_result take_line(dv_sse_reader *reader, const dv_sse_handler *handler)
+static dv_result take_line(dv_sse_reader *reader, dv_slice line, const dv_sse_handler *handler)
 {
-    dv_slice line = dv_buf_slice(&reader->line);
-    dv_result result = DV_OK;
     if (!reader->began && dv_slice_starts_with(line, DV_LIT("\xEF\xBB\xBF"))) {
         line = dv_slice_sub(line, 3, line.len);
     }
     reader->began = true;
     if (line.len == 0) {
-        result = dispatch(reader, handler);
-    } else if (line.ptr[0] == ':') {
-        result = handler->comment(handler->context);
-    } else {
-        result = take_field(reader, line);
+        return dispatch(reader, handler);
     }
-    dv_buf_clear(&reader->line);
+    return line.ptr[0] == ':' ? handler->comment(handler->context) : take_field(reader, line);
+}
+
+/* The line that was gathered is whole. */
+static dv_result take_gathered(dv_sse_reader *reader, const dv_sse_handler *handler)
+{
+    dv_result result = take_line(reader, dv_buf_slice(&reader->line), handler);
+    empty(&reader->line);
     return result;
+}
+
+/* A line that came whole is not copied. */
+static dv_result end_line(dv_sse_reader *reader, dv_slice rest, const dv_sse_handler *handler)
+{
+    if (reader->line.len == 0 && rest.len <= reader->line.max) {
+        return take_line(reader, rest, handler);
+    }
+    DV_TRY(dv_buf_append(&reader->line, rest));
+    return take_gathered(reader, handler);
 }
 
 static size_t line_length(dv_slice bytes)
@@ -127,13 +152,13 @@ dv_result dv_sse_feed(dv_sse_reader *reader, dv_slice bytes, const dv_sse_handle
         }
         reader->skip_lf = false;
         size_t len = line_length(bytes);
-        DV_TRY(dv_buf_append(&reader->line, dv_slice_sub(bytes, 0, len)));
         if (len == bytes.len) {
-            return DV_OK;
+            return dv_buf_append(&reader->line, bytes);
         }
+        dv_slice rest = dv_slice_sub(bytes, 0, len);
         reader->skip_lf = bytes.ptr[len] == '\r';
         bytes = dv_slice_sub(bytes, len + 1, bytes.len);
-        DV_TRY(take_line(reader, handler));
+        DV_TRY(end_line(reader, rest, handler));
     }
     return DV_OK;
 }
@@ -141,7 +166,7 @@ dv_result dv_sse_feed(dv_sse_reader *reader, dv_slice bytes, const dv_sse_handle
 dv_result dv_sse_end(dv_sse_reader *reader, const dv_sse_handler *handler)
 {
     if (reader->line.len > 0) {
-        DV_TRY(take_line(reader, handler));
+        DV_TRY(take_gathered(reader, handler));
     }
     return dispatch(reader, handler);
 }

@@ -30,6 +30,9 @@ typedef struct dv_sse_handler {
 void dv_sse_init(dv_sse_reader *reader, size_t max);
 void dv_sse_release(dv_sse_reader *reader);
 
+/* Bytes that are kept between events: without those of a line or an event that is not whole yet. */
+size_t dv_sse_memory(const dv_sse_reader *reader);
+
 /* Reads more bytes. Errors: DV_ERR_TOO_LARGE; DV_ERR_INVALID (an event's name); the handler's. */
 dv_must dv_result dv_sse_feed(dv_sse_reader *reader, dv_slice bytes, const dv_sse_handler *handler);
 /* The stream is over: what has no empty line behind it is told too. */

@@ -3,11 +3,6 @@
 
 /* Anthropic's message events. Each content block is a channel of its own. */
 
-static bool is_type(const dv_json *json, uint32_t token, dv_json_type type)
-{
-    return json->tokens[token].type == type;
-}
-
 /* Only these members are there. */
 static dv_result check_members(dv_data_stream *stream, const dv_json *json, uint32_t object,
                                const char *const names[], size_t count)
@@ -116,7 +111,7 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
     const dv_json *json = &event->json;
     dv_slice type = {NULL, 0};
     uint32_t member = dv_json_member(json, object, "type");
-    if (member == 0 || !is_type(json, member, DV_JSON_STRING)) {
+    if (member == 0 || !dv_stream_is(json, member, DV_JSON_STRING)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_json_string(json, member, stream->pass.temp, &type));
@@ -126,7 +121,7 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
         }
         const char *const names[] = {"type", kinds[i].member};
         uint32_t value = dv_json_member(json, object, kinds[i].member);
-        if (value == 0 || !is_type(json, value, kinds[i].json)) {
+        if (value == 0 || !dv_stream_is(json, value, kinds[i].json)) {
             return DV_ERR_INVALID;
         }
         DV_TRY(check_members(stream, json, object, names, DV_ARRAY_LEN(names)));
@@ -135,13 +130,26 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
     return DV_ERR_INVALID;
 }
 
-/* A block may begin with its first piece of text. */
+/* A block begins once, and is told whole there but for its text, of which it may hold the first
+ * piece. */
+static dv_result begin_block(dv_data_stream *stream, uint32_t block)
+{
+    dv_channel *channel = NULL;
+    DV_TRY(dv_stream_channel(stream, DV_CHANNEL_BLOCK_SIGNATURE, block, 0, &channel));
+    if ((channel->told & DV_TOLD_START) != 0) {
+        return DV_ERR_INVALID;
+    }
+    channel->told |= DV_TOLD_START;
+    return DV_OK;
+}
+
 static dv_result read_block(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
                             uint32_t block)
 {
     const dv_json *json = &event->json;
     uint32_t text = dv_json_member(json, object, "text");
     uint32_t thinking = dv_json_member(json, object, "thinking");
+    DV_TRY(begin_block(stream, block));
     if (text != 0 && json->tokens[text].type == DV_JSON_STRING) {
         DV_TRY(dv_stream_delta(stream, event, DV_CHANNEL_BLOCK_TEXT, block, 0, text));
     }
@@ -172,14 +180,18 @@ static void read_usage(dv_data_stream *stream, const dv_json *json, uint32_t obj
 /* An event about one content block: {"index": n, NAME: {...}}. */
 static dv_result read_block_event(dv_data_stream *stream, dv_stream_event *event, dv_slice type)
 {
+    static const char *const start_names[] = {"type", "index", "content_block", NULL};
+    static const char *const delta_names[] = {"type", "index", "delta", NULL};
+    static const char *const stop_names[] = {"type", "index", NULL};
     const dv_json *json = &event->json;
     uint32_t block = 0;
     DV_TRY(dv_stream_index(json, 0, "index", UINT32_MAX, &block));
     if (dv_slice_eq_str(type, "content_block_stop")) {
         dv_stream_finish(stream, block);
-        return DV_OK;
+        return dv_stream_members(stream, event, 0, stop_names);
     }
     bool start = dv_slice_eq_str(type, "content_block_start");
+    DV_TRY(dv_stream_members(stream, event, 0, start ? start_names : delta_names));
     uint32_t object = dv_json_member(json, 0, start ? "content_block" : "delta");
     if (object == 0 || json->tokens[object].type != DV_JSON_OBJECT) {
         return DV_ERR_INVALID;
@@ -188,12 +200,43 @@ static dv_result read_block_event(dv_data_stream *stream, dv_stream_event *event
                  : read_delta(stream, event, object, block);
 }
 
+/* {"message": {...}}, once. */
+static dv_result read_message(dv_data_stream *stream, dv_stream_event *event)
+{
+    static const char *const names[] = {"type", "message", NULL};
+    enum { BEGAN = 1 };
+    const dv_json *json = &event->json;
+    uint32_t message = dv_json_member(json, 0, "message");
+    if (message == 0 || !dv_stream_is(json, message, DV_JSON_OBJECT) ||
+        (stream->tellings & BEGAN) != 0) {
+        return DV_ERR_INVALID;
+    }
+    stream->tellings |= BEGAN;
+    read_usage(stream, json, message);
+    return dv_stream_members(stream, event, 0, names);
+}
+
+static dv_result read_message_delta(dv_data_stream *stream, dv_stream_event *event)
+{
+    static const char *const names[] = {"type", "delta", "usage", "context_management", NULL};
+    static const char *const inner[] = {"stop_reason", "stop_sequence", "container", NULL};
+    uint32_t delta = dv_json_member(&event->json, 0, "delta");
+    dv_stream_finish(stream, DV_STREAM_ALL);
+    read_usage(stream, &event->json, 0);
+    if (delta != 0 && dv_stream_is(&event->json, delta, DV_JSON_OBJECT)) {
+        DV_TRY(dv_stream_members(stream, event, delta, inner));
+    }
+    return dv_stream_members(stream, event, 0, names);
+}
+
 dv_result dv_stream_read_anthropic(dv_data_stream *stream, dv_stream_event *event)
 {
+    static const char *const alone[] = {"type", NULL};
+    static const char *const error[] = {"type", "error", "request_id", NULL};
     const dv_json *json = &event->json;
     uint32_t member = dv_json_member(json, 0, "type");
     dv_slice type = {NULL, 0};
-    if (member == 0 || json->tokens[member].type != DV_JSON_STRING) {
+    if (member == 0 || !dv_stream_is(json, member, DV_JSON_STRING)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_json_string(json, member, stream->pass.temp, &type));
@@ -201,24 +244,21 @@ dv_result dv_stream_read_anthropic(dv_data_stream *stream, dv_stream_event *even
         return read_block_event(stream, event, type);
     }
     if (dv_slice_eq_str(type, "message_start")) {
-        uint32_t message = dv_json_member(json, 0, "message");
-        if (message == 0 || json->tokens[message].type != DV_JSON_OBJECT) {
-            return DV_ERR_INVALID;
-        }
-        read_usage(stream, json, message);
-        return DV_OK;
+        return read_message(stream, event);
     }
     if (dv_slice_eq_str(type, "message_delta")) {
-        dv_stream_finish(stream, DV_STREAM_ALL);
-        read_usage(stream, json, 0);
-        return DV_OK;
+        return read_message_delta(stream, event);
     }
     if (dv_slice_eq_str(type, "message_stop")) {
         dv_stream_finish(stream, DV_STREAM_ALL);
-        return DV_OK;
+        return dv_stream_members(stream, event, 0, alone);
     }
-    bool harmless = dv_slice_eq_str(type, "ping") || dv_slice_eq_str(type, "error");
-    return harmless ? DV_OK : DV_ERR_INVALID;
+    if (dv_slice_eq_str(type, "error")) {
+        stream->over = true;
+        return dv_stream_members(stream, event, 0, error);
+    }
+    return dv_slice_eq_str(type, "ping") ? dv_stream_members(stream, event, 0, alone)
+                                         : DV_ERR_INVALID;
 }
 
 dv_result dv_stream_write_anthropic(const dv_channel *channel, dv_slice escaped, dv_buf *out)

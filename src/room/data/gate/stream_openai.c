@@ -7,34 +7,19 @@
 
 enum { HEAD_MAX = 1024 };
 
-static bool is_one_of(dv_slice name, const char *const names[], size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (dv_slice_eq_str(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_type(const dv_json *json, uint32_t token, dv_json_type type)
-{
-    return json->tokens[token].type == type;
-}
-
 /* {"name": whole, "arguments": piece} */
 static dv_result read_function(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
                                dv_channel_kind kind, uint32_t choice, uint32_t item)
 {
     const dv_json *json = &event->json;
-    if (!is_type(json, object, DV_JSON_OBJECT)) {
+    if (!dv_stream_is(json, object, DV_JSON_OBJECT)) {
         return dv_stream_is_blank(json, object) ? DV_OK : DV_ERR_INVALID;
     }
     for (uint32_t key = object + 1; key < json->tokens[object].next;
          key = json->tokens[key + 1].next) {
         dv_slice name;
         DV_TRY(dv_stream_name(stream, json, key, &name));
-        if (dv_slice_eq_str(name, "arguments") && is_type(json, key + 1, DV_JSON_STRING)) {
+        if (dv_slice_eq_str(name, "arguments") && dv_stream_is(json, key + 1, DV_JSON_STRING)) {
             DV_TRY(dv_stream_delta(stream, event, kind, choice, item, key + 1));
         } else if (!dv_slice_eq_str(name, "name") && !dv_stream_is_blank(json, key + 1)) {
             return DV_ERR_INVALID;
@@ -46,10 +31,10 @@ static dv_result read_function(dv_data_stream *stream, dv_stream_event *event, u
 static dv_result read_tool_call(dv_data_stream *stream, dv_stream_event *event, uint32_t object,
                                 uint32_t choice, uint32_t position)
 {
-    static const char *const whole[] = {"id", "type", "index"};
+    static const char *const whole[] = {"id", "type", "index", NULL};
     const dv_json *json = &event->json;
     uint32_t item = 0;
-    if (!is_type(json, object, DV_JSON_OBJECT)) {
+    if (!dv_stream_is(json, object, DV_JSON_OBJECT)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_stream_index(json, object, "index", position, &item));
@@ -59,8 +44,7 @@ static dv_result read_tool_call(dv_data_stream *stream, dv_stream_event *event, 
         DV_TRY(dv_stream_name(stream, json, key, &name));
         if (dv_slice_eq_str(name, "function")) {
             DV_TRY(read_function(stream, event, key + 1, DV_CHANNEL_TOOL, choice, item));
-        } else if (!is_one_of(name, whole, DV_ARRAY_LEN(whole)) &&
-                   !dv_stream_is_blank(json, key + 1)) {
+        } else if (!dv_stream_names_have(whole, name) && !dv_stream_is_blank(json, key + 1)) {
             return DV_ERR_INVALID;
         }
     }
@@ -72,7 +56,7 @@ static dv_result read_tool_calls(dv_data_stream *stream, dv_stream_event *event,
 {
     const dv_json *json = &event->json;
     uint32_t position = 0;
-    if (!is_type(json, list, DV_JSON_ARRAY)) {
+    if (!dv_stream_is(json, list, DV_JSON_ARRAY)) {
         return dv_stream_is_blank(json, list) ? DV_OK : DV_ERR_INVALID;
     }
     for (uint32_t item = list + 1; item < json->tokens[list].next; item = json->tokens[item].next) {
@@ -95,7 +79,7 @@ static dv_result read_delta_member(dv_data_stream *stream, dv_stream_event *even
     };
     const dv_json *json = &event->json;
     for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
-        if (dv_slice_eq_str(name, texts[i].name) && is_type(json, value, DV_JSON_STRING)) {
+        if (dv_slice_eq_str(name, texts[i].name) && dv_stream_is(json, value, DV_JSON_STRING)) {
             return dv_stream_delta(stream, event, texts[i].kind, choice, 0, value);
         }
     }
@@ -105,7 +89,7 @@ static dv_result read_delta_member(dv_data_stream *stream, dv_stream_event *even
     if (dv_slice_eq_str(name, "function_call")) {
         return read_function(stream, event, value, DV_CHANNEL_FUNCTION, choice, 0);
     }
-    bool whole = dv_slice_eq_str(name, "role") && is_type(json, value, DV_JSON_STRING);
+    bool whole = dv_slice_eq_str(name, "role") && dv_stream_is(json, value, DV_JSON_STRING);
     return whole || dv_stream_is_blank(json, value) ? DV_OK : DV_ERR_INVALID;
 }
 
@@ -113,7 +97,7 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
                             uint32_t choice)
 {
     const dv_json *json = &event->json;
-    if (!is_type(json, object, DV_JSON_OBJECT)) {
+    if (!dv_stream_is(json, object, DV_JSON_OBJECT)) {
         return dv_stream_is_blank(json, object) ? DV_OK : DV_ERR_INVALID;
     }
     for (uint32_t key = object + 1; key < json->tokens[object].next;
@@ -127,11 +111,12 @@ static dv_result read_delta(dv_data_stream *stream, dv_stream_event *event, uint
 
 static dv_result read_choice(dv_data_stream *stream, dv_stream_event *event, uint32_t object)
 {
-    static const char *const whole[] = {"native_finish_reason", "stop_reason", "matched_stop",
-                                        "content_filter_results", "content_filter_offsets"};
+    static const char *const whole[] = {"native_finish_reason",   "stop_reason",
+                                        "matched_stop",           "content_filter_results",
+                                        "content_filter_offsets", NULL};
     const dv_json *json = &event->json;
     uint32_t choice = 0;
-    if (!is_type(json, object, DV_JSON_OBJECT)) {
+    if (!dv_stream_is(json, object, DV_JSON_OBJECT)) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_stream_index(json, object, "index", 0, &choice));
@@ -141,14 +126,13 @@ static dv_result read_choice(dv_data_stream *stream, dv_stream_event *event, uin
         DV_TRY(dv_stream_name(stream, json, key, &name));
         if (dv_slice_eq_str(name, "delta")) {
             DV_TRY(read_delta(stream, event, key + 1, choice));
-        } else if (dv_slice_eq_str(name, "text") && is_type(json, key + 1, DV_JSON_STRING)) {
+        } else if (dv_slice_eq_str(name, "text") && dv_stream_is(json, key + 1, DV_JSON_STRING)) {
             DV_TRY(dv_stream_delta(stream, event, DV_CHANNEL_TEXT, choice, 0, key + 1));
         } else if (dv_slice_eq_str(name, "finish_reason")) {
             if (!dv_stream_is_blank(json, key + 1)) {
                 dv_stream_finish(stream, choice);
             }
-        } else if (!is_one_of(name, whole, DV_ARRAY_LEN(whole)) &&
-                   !dv_stream_is_blank(json, key + 1)) {
+        } else if (!dv_stream_names_have(whole, name) && !dv_stream_is_blank(json, key + 1)) {
             return DV_ERR_INVALID; /* logprobs among them: they tell the text again */
         }
     }
@@ -158,7 +142,7 @@ static dv_result read_choice(dv_data_stream *stream, dv_stream_event *event, uin
 static void read_usage(dv_data_stream *stream, const dv_json *json)
 {
     uint32_t usage = dv_json_member(json, 0, "usage");
-    if (usage != 0 && is_type(json, usage, DV_JSON_OBJECT)) {
+    if (usage != 0 && dv_stream_is(json, usage, DV_JSON_OBJECT)) {
         int64_t input = -1;
         int64_t output = -1;
         dv_stream_count(json, usage, "prompt_tokens", &input);
@@ -168,14 +152,40 @@ static void read_usage(dv_data_stream *stream, const dv_json *json)
     }
 }
 
+/* A chunk without choices that tells the usage alone. */
+static bool tells_usage_alone(const dv_json *json, uint32_t choices)
+{
+    uint32_t usage = dv_json_member(json, 0, "usage");
+    return dv_stream_is_blank(json, choices) && usage != 0 &&
+           dv_stream_is(json, usage, DV_JSON_OBJECT);
+}
+
 dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event)
 {
+    static const char *const known[] = {"id",
+                                        "object",
+                                        "created",
+                                        "model",
+                                        "choices",
+                                        "usage",
+                                        "error",
+                                        "system_fingerprint",
+                                        "service_tier",
+                                        "provider",
+                                        "timings",
+                                        "x_groq",
+                                        "prompt_filter_results",
+                                        NULL};
     const dv_json *json = &event->json;
     uint32_t choices = dv_json_member(json, 0, "choices");
-    if (choices == 0) { /* an error that the model server met on the way is told as it is */
-        return dv_json_member(json, 0, "error") != 0 ? DV_OK : DV_ERR_INVALID;
+    uint32_t error = dv_json_member(json, 0, "error");
+    DV_TRY(dv_stream_members(stream, event, 0, known));
+    /* An error that the model server met on the way is told as it is, and ends the stream. */
+    stream->over = error != 0 && !dv_stream_is_blank(json, error);
+    if (choices == 0) {
+        return stream->over ? DV_OK : DV_ERR_INVALID;
     }
-    if (!is_type(json, choices, DV_JSON_ARRAY)) {
+    if (!dv_stream_is(json, choices, DV_JSON_ARRAY)) {
         return DV_ERR_INVALID;
     }
     for (uint32_t item = choices + 1; item < json->tokens[choices].next;
@@ -183,6 +193,7 @@ dv_result dv_stream_read_openai(dv_data_stream *stream, dv_stream_event *event)
         DV_TRY(read_choice(stream, event, item));
     }
     read_usage(stream, json);
+    event->hidden = stream->hides_usage && tells_usage_alone(json, choices);
     return DV_OK;
 }
 
@@ -196,11 +207,11 @@ static dv_result copy_head(dv_data_stream *stream, const dv_json *json)
     dv_auto(buf) dv_buf head = dv_buf_init(HEAD_MAX);
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
         uint32_t value = dv_json_member(json, 0, names[i]);
-        if (value == 0 ||
-            (!is_type(json, value, DV_JSON_STRING) && !is_type(json, value, DV_JSON_NUMBER))) {
+        if (value == 0 || (!dv_stream_is(json, value, DV_JSON_STRING) &&
+                           !dv_stream_is(json, value, DV_JSON_NUMBER))) {
             continue;
         }
-        const char *quote = is_type(json, value, DV_JSON_STRING) ? "\"" : "";
+        const char *quote = dv_stream_is(json, value, DV_JSON_STRING) ? "\"" : "";
         dv_slice raw = dv_json_raw(json, value);
         if (dv_buf_append_printf(&head, "\"%s\":%s%.*s%s,", names[i], quote, DV_SLICE_ARGS(raw),
                                  quote) != DV_OK) {

@@ -2,198 +2,171 @@
 #include "room/data/gate/window.h"
 
 #include "base/caps.h"
-#include "base/codec.h"
 
 enum {
     CONTEXT = 160, /* more than any detector looks back at */
-    TEXT_MAX = DV_LIMIT_STREAM_EVENT + DV_LIMIT_STREAM_HOLD + CONTEXT,
+    SPARE = 256,   /* bytes that a buffer may keep unused between events */
+    TEXT_MAX = DV_LIMIT_STREAM_EVENT + DV_LIMIT_STREAM_MEMORY + CONTEXT,
 };
 
-/* Where a JSON text's reader stands. */
-enum { OUTSIDE = 0, INSIDE = 1 };
+/* Bytes of the view that stand in raw as they are, one after the other, and what holds for all of
+ * them: how many strings of JSON they stand in, and whether in none at the innermost level. */
+typedef struct stretch {
+    uint32_t view; /* its first byte, counted from `from` */
+    uint32_t raw : 28;
+    uint32_t depth : 3;
+    uint32_t bare : 1;
+} stretch;
+_Static_assert(TEXT_MAX < 1 << 28 && DV_NESTING_LEVELS < 8, "fields of a stretch");
 
-/* An entry of the map: the offset in raw, how many strings within each other the byte stands in,
- * and whether it stands in none at the innermost level of JSON, so that text there needs quotes. */
-#define OFFSET_MASK UINT32_C(0x0FFFFFFF)
-#define DEPTH_SHIFT 28
-#define BARE UINT32_C(0x80000000)
-_Static_assert((uint64_t)TEXT_MAX <= OFFSET_MASK && DV_NESTING_LEVELS + 1 < 8, "map entries");
+typedef struct arguments {
+    dv_nesting nesting;
+    dv_buf raw;
+    dv_buf map; /* of stretch, in order */
+} arguments;
 
-void dv_window_init(dv_window *window, bool json)
+struct dv_window {
+    dv_buf view;
+    size_t from;
+    arguments *json; /* NULL: the view is the text */
+};
+
+dv_window *dv_window_new(bool json)
 {
-    *window = (dv_window){
-        .json = json,
-        .view = dv_buf_init(TEXT_MAX),
-        .raw = dv_buf_init(TEXT_MAX),
-        .map = dv_buf_init((size_t)TEXT_MAX * 4),
-    };
+    dv_window *window = calloc(1, sizeof(*window));
+    if (window == NULL) {
+        return NULL;
+    }
+    window->view = dv_buf_init(TEXT_MAX);
+    if (!json) {
+        return window;
+    }
+    window->json = calloc(1, sizeof(*window->json));
+    if (window->json == NULL) {
+        free(window);
+        return NULL;
+    }
+    dv_nesting_begin(&window->json->nesting);
+    window->json->raw = dv_buf_init(TEXT_MAX);
+    window->json->map = dv_buf_init((size_t)TEXT_MAX * sizeof(stretch));
+    return window;
 }
 
-void dv_window_release(dv_window *window)
+void dv_window_free(dv_window *window)
 {
+    if (window == NULL) {
+        return;
+    }
     dv_buf_release(&window->view);
-    dv_buf_release(&window->raw);
-    dv_buf_release(&window->map);
+    if (window->json != NULL) {
+        dv_buf_release(&window->json->raw);
+        dv_buf_release(&window->json->map);
+        free(window->json);
+    }
+    free(window);
 }
 
 bool dv_window_holds(const dv_window *window)
 {
-    return window->view.len > window->from || window->raw.len > window->decoded;
+    return window->view.len > window->from || (window->json != NULL && window->json->raw.len > 0);
+}
+
+size_t dv_window_memory(const dv_window *window)
+{
+    size_t bytes = sizeof(*window) + window->view.cap;
+    if (window->json != NULL) {
+        bytes += sizeof(*window->json) + window->json->raw.cap + window->json->map.cap;
+    }
+    return bytes;
 }
 
 /* ---- decoding JSON ---- */
-
-/* The byte's marks in the map. */
-static uint32_t marks_of(dv_window *window, uint8_t byte)
-{
-    if (window->state == OUTSIDE) {
-        return BARE;
-    }
-    dv_nesting_feed(&window->nesting, byte);
-    uint32_t depth = dv_nesting_depth(&window->nesting) + 1;
-    return depth << DEPTH_SHIFT | (dv_nesting_bare(&window->nesting) ? BARE : 0);
-}
-
-static dv_result view_bytes(dv_window *window, dv_slice bytes, size_t raw_start)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        uint8_t entry[4];
-        dv_put_u32(entry, (uint32_t)raw_start | marks_of(window, bytes.ptr[i]));
-        DV_TRY(dv_buf_append(&window->map, dv_slice_of(entry, sizeof(entry))));
-    }
-    return dv_buf_append(&window->view, bytes);
-}
-
-static bool read_hex4(dv_slice text, uint32_t *ret_value)
-{
-    uint8_t bytes[2];
-    if (text.len < 6 || text.ptr[0] != '\\' || text.ptr[1] != 'u' ||
-        dv_hex_decode(dv_slice_sub(text, 2, 4), bytes, 2) != DV_OK) {
-        return false;
-    }
-    *ret_value = (uint32_t)bytes[0] << 8 | bytes[1];
-    return true;
-}
-
-/* Length of the \u escape at the front and its code point; 0: not whole yet. */
-static size_t read_unicode(dv_slice text, uint32_t *ret_code_point)
-{
-    uint32_t high = 0;
-    uint32_t low = 0;
-    if (text.len < 6) {
-        return 0;
-    }
-    if (!read_hex4(text, &high)) {
-        *ret_code_point = '\\';
-        return 1; /* malformed: a byte like any other */
-    }
-    *ret_code_point = high;
-    if (high < 0xD800 || high > 0xDBFF) {
-        return 6;
-    }
-    dv_slice rest = dv_slice_sub(text, 6, 6);
-    if (rest.len < 6 && (rest.len == 0 || rest.ptr[0] == '\\') &&
-        (rest.len < 2 || rest.ptr[1] == 'u')) {
-        return 0;
-    }
-    if (read_hex4(rest, &low) && low >= 0xDC00 && low <= 0xDFFF) {
-        *ret_code_point = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-        return 12;
-    }
-    return 6;
-}
-
-/* The escape at raw's `at`; *ret_len 0: not whole yet. */
-static dv_result view_escape(dv_window *window, size_t at, size_t *ret_len)
-{
-    static const char names[] = "bfnrt";
-    static const char values[] = "\b\f\n\r\t";
-    dv_slice text = dv_slice_sub(dv_buf_slice(&window->raw), at, window->raw.len);
-    uint32_t code_point = 0;
-    if (text.len < 2) {
-        *ret_len = 0;
-        return DV_OK;
-    }
-    if (text.ptr[1] == 'u') {
-        *ret_len = read_unicode(text, &code_point);
-    } else {
-        const char *name = strchr(names, text.ptr[1]);
-        code_point =
-            text.ptr[1] != '\0' && name != NULL ? (uint32_t)values[name - names] : text.ptr[1];
-        *ret_len = 2;
-    }
-    if (*ret_len == 0) {
-        return DV_OK;
-    }
-    uint8_t bytes[4];
-    size_t len = dv_utf8_encode(code_point, bytes);
-    dv_slice shown = len > 0 ? dv_slice_of(bytes, len) : DV_LIT("\xEF\xBF\xBD");
-    return view_bytes(window, shown, at);
-}
-
-static dv_result decode(dv_window *window)
-{
-    while (window->decoded < window->raw.len) {
-        size_t at = window->decoded;
-        uint8_t byte = window->raw.ptr[at];
-        size_t len = 1;
-        if (byte == '\\' && window->state == INSIDE) {
-            DV_TRY(view_escape(window, at, &len));
-        } else {
-            uint8_t next = window->state;
-            if (byte == '"') {
-                next = window->state == INSIDE ? OUTSIDE : INSIDE;
-                window->state = OUTSIDE; /* a quotation mark is no part of the string */
-            }
-            DV_TRY(view_bytes(window, dv_slice_of(&byte, 1), at));
-            window->state = next;
-            if (byte == '"' && next == INSIDE) {
-                dv_nesting_begin(&window->nesting);
-            }
-        }
-        if (len == 0) {
-            return DV_OK;
-        }
-        window->decoded = at + len;
-    }
-    return DV_OK;
-}
-
-dv_result dv_window_push(dv_window *window, dv_slice text)
-{
-    if (!window->json) {
-        return dv_buf_append(&window->view, text);
-    }
-    DV_TRY(dv_buf_append(&window->raw, text));
-    return decode(window);
-}
-
-/* ---- from view to raw ---- */
 
 static size_t held_bytes(const dv_window *window)
 {
     return window->view.len - window->from;
 }
 
+static const stretch *stretches(const arguments *json, size_t *ret_count)
+{
+    *ret_count = json->map.len / sizeof(stretch);
+    return (const stretch *)(const void *)json->map.ptr;
+}
+
+/* One more byte of the view; a stretch of its own unless it goes on with the last one. */
+static dv_result show_byte(void *context, uint8_t byte, uint32_t at, uint32_t depth, bool bare)
+{
+    dv_window *window = context;
+    arguments *json = window->json;
+    uint32_t index = (uint32_t)held_bytes(window);
+    size_t count = 0;
+    const stretch *list = stretches(json, &count);
+    const stretch *last = count > 0 ? &list[count - 1] : NULL;
+    if (last == NULL || at != last->raw + (index - last->view) || depth != last->depth ||
+        bare != last->bare) {
+        stretch next = {.view = index, .raw = at & 0x0FFFFFFF, .depth = depth & 7, .bare = bare};
+        DV_TRY(dv_buf_append(&json->map, dv_slice_of(&next, sizeof(next))));
+    }
+    return dv_buf_append_byte(&window->view, byte);
+}
+
+dv_result dv_window_push(dv_window *window, dv_slice text)
+{
+    arguments *json = window->json;
+    if (json == NULL) {
+        return dv_buf_append(&window->view, text);
+    }
+    uint32_t at = (uint32_t)json->raw.len;
+    DV_TRY(dv_buf_append(&json->raw, text));
+    for (size_t i = 0; i < text.len; i++) {
+        DV_TRY(dv_nesting_feed(&json->nesting, text.ptr[i], at++, show_byte, window));
+    }
+    return DV_OK;
+}
+
+/* ---- from view to raw ---- */
+
+/* Raw bytes that the view tells of. */
+static size_t shown_bytes(const arguments *json)
+{
+    uint32_t at = 0;
+    return dv_nesting_waits(&json->nesting, &at) ? at : json->raw.len;
+}
+
+/* The stretch that holds the view's byte, counted from `from`; there is one. */
+static const stretch *find_stretch(const arguments *json, size_t index)
+{
+    size_t count = 0;
+    const stretch *list = stretches(json, &count);
+    size_t low = 0;
+    while (count - low > 1) {
+        size_t middle = low + (count - low) / 2;
+        if (list[middle].view <= index) {
+            low = middle;
+        } else {
+            count = middle;
+        }
+    }
+    return &list[low];
+}
+
 /* Where the view's byte `at` began, in the text that goes out. */
 static size_t source_offset(const dv_window *window, size_t at)
 {
-    if (!window->json) {
+    if (window->json == NULL) {
         return at;
     }
     size_t index = at - window->from;
-    return index < held_bytes(window) ? dv_get_u32(window->map.ptr + index * 4) & OFFSET_MASK
-                                      : window->decoded;
-}
-
-static uint32_t marks_at(const dv_window *window, size_t at)
-{
-    return dv_get_u32(window->map.ptr + (at - window->from) * 4) & ~OFFSET_MASK;
+    if (index >= held_bytes(window)) {
+        return shown_bytes(window->json);
+    }
+    const stretch *s = find_stretch(window->json, index);
+    return s->raw + (index - s->view);
 }
 
 static dv_slice source_text(const dv_window *window)
 {
-    return dv_buf_slice(window->json ? &window->raw : &window->view);
+    return dv_buf_slice(window->json != NULL ? &window->json->raw : &window->view);
 }
 
 /* ---- releasing ---- */
@@ -216,6 +189,25 @@ static dv_result find_hold(const dv_window *window, dv_data_pass *pass, const dv
     return DV_OK;
 }
 
+dv_result dv_window_look(const dv_window *window, dv_data_pass *pass, bool last,
+                         dv_window_found *ret_found)
+{
+    dv_data_hit *hits = NULL;
+    size_t count = 0;
+    size_t hold = window->view.len;
+    if (held_bytes(window) > 0) {
+        DV_TRY(dv_data_pass_search(pass, dv_buf_slice(&window->view), window->from, &hits, &count));
+        if (!last) {
+            DV_TRY(find_hold(window, pass, hits, count, &hold));
+        }
+    }
+    while (count > 0 && hits[count - 1].end > hold) {
+        count--;
+    }
+    *ret_found = (dv_window_found){hits, count, hold};
+    return DV_OK;
+}
+
 static dv_result quote(dv_slice *text, dv_arena *arena)
 {
     dv_slice escaped;
@@ -232,36 +224,38 @@ static dv_result quote(dv_slice *text, dv_arena *arena)
 static dv_result append_instead(const dv_window *window, dv_data_pass *pass, size_t at,
                                 dv_slice text, dv_buf *out)
 {
-    if (!window->json) {
+    if (window->json == NULL) {
         return dv_buf_append(out, text);
     }
-    uint32_t marks = marks_at(window, at);
-    if ((marks & BARE) != 0) {
+    const stretch *s = find_stretch(window->json, at - window->from);
+    if (s->bare) {
         DV_TRY(quote(&text, pass->temp));
     }
-    for (uint32_t depth = (marks & ~BARE) >> DEPTH_SHIFT; depth > 0; depth--) {
+    for (uint32_t depth = s->depth; depth > 0; depth--) {
         DV_TRY(dv_data_escape(text, pass->temp, &text));
     }
     return dv_buf_append(out, text);
 }
 
-static dv_result write_out(const dv_window *window, dv_data_pass *pass, const char *place,
-                           const dv_data_hit *hits, size_t count, size_t hold, dv_buf *out)
+static dv_result write_out(const dv_window *window, dv_data_pass *pass,
+                           const dv_window_found *found, const char *place, dv_buf *out)
 {
     dv_slice source = source_text(window);
     size_t from = source_offset(window, window->from);
-    for (size_t i = 0; i < count && hits[i].end <= hold; i++) {
+    for (size_t i = 0; i < found->count; i++) {
+        const dv_data_hit *hit = &found->hits[i];
         dv_slice instead = {NULL, 0};
-        DV_TRY(dv_data_pass_decide(pass, dv_buf_slice(&window->view), &hits[i], place, &instead));
+        DV_TRY(dv_data_pass_decide(pass, dv_buf_slice(&window->view), hit, place, &instead));
         if (instead.ptr == NULL) {
             continue;
         }
-        size_t start = source_offset(window, hits[i].start);
+        size_t start = source_offset(window, hit->start);
         DV_TRY(dv_buf_append(out, dv_slice_sub(source, from, start - from)));
-        DV_TRY(append_instead(window, pass, hits[i].start, instead, out));
-        from = source_offset(window, hits[i].end);
+        DV_TRY(append_instead(window, pass, hit->start, instead, out));
+        from = source_offset(window, hit->end);
     }
-    return dv_buf_append(out, dv_slice_sub(source, from, source_offset(window, hold) - from));
+    size_t end = source_offset(window, found->hold);
+    return dv_buf_append(out, dv_slice_sub(source, from, end - from));
 }
 
 static void drop_front(dv_buf *buf, size_t len)
@@ -272,49 +266,73 @@ static void drop_front(dv_buf *buf, size_t len)
     }
 }
 
+/* The map without the first `view` bytes, which were the first `raw` ones. */
+static void forget_stretches(arguments *json, size_t view, size_t raw)
+{
+    size_t count = 0;
+    stretch *list = (stretch *)(void *)json->map.ptr;
+    const stretch *first = find_stretch(json, view);
+    size_t gone = (size_t)(first - stretches(json, &count));
+    for (size_t i = gone; i < count; i++) {
+        size_t begin = DV_MAX((size_t)list[i].view, view); /* the first one may be cut */
+        list[i].raw = (uint32_t)(list[i].raw + (begin - list[i].view) - raw) & 0x0FFFFFFF;
+        list[i].view = (uint32_t)(begin - view);
+    }
+    drop_front(&json->map, gone * sizeof(stretch));
+}
+
+static void forget_arguments(dv_window *window, size_t hold)
+{
+    arguments *json = window->json;
+    size_t raw = source_offset(window, hold);
+    if (hold == window->view.len) {
+        json->map.len = 0;
+    } else {
+        forget_stretches(json, hold - window->from, raw);
+    }
+    drop_front(&json->raw, raw);
+    dv_nesting_shift(&json->nesting, (uint32_t)raw);
+}
+
 /* Forgets what went out, but for the context. */
 static void forget(dv_window *window, size_t hold)
 {
-    if (window->json && hold > window->from) {
-        size_t raw = source_offset(window, hold);
-        drop_front(&window->map, (hold - window->from) * 4);
-        for (size_t i = 0; i < window->map.len; i += 4) {
-            uint32_t entry = dv_get_u32(window->map.ptr + i);
-            dv_put_u32(window->map.ptr + i, entry - (uint32_t)raw); /* the marks stay */
-        }
-        drop_front(&window->raw, raw);
-        window->decoded -= raw;
+    if (window->json != NULL && hold > window->from) {
+        forget_arguments(window, hold);
     }
     size_t keep = DV_MIN(hold, (size_t)CONTEXT);
     drop_front(&window->view, hold - keep);
     window->from = keep;
 }
 
+static void give_back(dv_window *window)
+{
+    dv_buf_trim(&window->view, SPARE);
+    if (window->json != NULL) {
+        dv_buf_trim(&window->json->raw, SPARE);
+        dv_buf_trim(&window->json->map, SPARE);
+    }
+}
+
 /* The end of a stream within an escape: it goes as it came. */
 static dv_result take_rest(dv_window *window, dv_buf *out)
 {
-    dv_slice rest = dv_slice_sub(dv_buf_slice(&window->raw), window->decoded, window->raw.len);
-    DV_TRY(dv_buf_append(out, rest));
-    window->raw.len = window->decoded;
+    if (window->json == NULL) {
+        return DV_OK;
+    }
+    size_t shown = shown_bytes(window->json);
+    DV_TRY(dv_buf_append(out, dv_slice_sub(dv_buf_slice(&window->json->raw), shown, SIZE_MAX)));
+    window->json->raw.len = shown;
     return DV_OK;
 }
 
-dv_result dv_window_take(dv_window *window, dv_data_pass *pass, const char *place, bool last,
-                         dv_buf *out)
+dv_result dv_window_take(dv_window *window, dv_data_pass *pass, const dv_window_found *found,
+                         const char *place, bool last, dv_buf *out)
 {
-    dv_data_hit *hits = NULL;
-    size_t count = 0;
-    size_t hold = window->view.len;
     if (held_bytes(window) > 0) {
-        DV_TRY(dv_data_pass_search(pass, dv_buf_slice(&window->view), window->from, &hits, &count));
-        if (!last) {
-            DV_TRY(find_hold(window, pass, hits, count, &hold));
-        }
-        if (window->view.len - hold > DV_LIMIT_STREAM_HOLD) {
-            return DV_ERR_TOO_LARGE;
-        }
-        DV_TRY(write_out(window, pass, place, hits, count, hold, out));
-        forget(window, hold);
+        DV_TRY(write_out(window, pass, found, place, out));
+        forget(window, found->hold);
     }
+    give_back(window);
     return last ? take_rest(window, out) : DV_OK;
 }

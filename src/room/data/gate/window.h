@@ -13,28 +13,34 @@
  *
  * 1. Nothing of `held back` has gone out; all before it has, masked where it had to be.
  * 2. The context is the text as the model told it, not as it went out.
- * 3. At most DV_LIMIT_STREAM_HOLD bytes stay held back. */
-typedef struct dv_window {
-    bool json;          /* pieces of a JSON text: tool-call arguments */
-    uint8_t state;      /* of the JSON text after what was decoded */
-    dv_nesting nesting; /* of the string that the state is in */
-    dv_buf view;
-    size_t from;
-    dv_buf raw;
-    dv_buf map; /* for each held back byte of view, 4 bytes: where it began in raw, and in what */
-    size_t decoded; /* bytes of raw that are in view */
-} dv_window;
+ * 3. Between events no buffer is much larger than what it holds. */
+typedef struct dv_window dv_window;
 
-void dv_window_init(dv_window *window, bool json);
-void dv_window_release(dv_window *window);
+/* json: pieces of a JSON text (tool-call arguments). NULL: memory is out. */
+dv_window *dv_window_new(bool json);
+void dv_window_free(dv_window *window); /* NULL is left alone */
+DV_DEFINE_AUTO_PTR(window, dv_window, dv_window_free)
 
 /* Text is waiting to go out. */
 bool dv_window_holds(const dv_window *window);
+/* Bytes that the window takes up. */
+size_t dv_window_memory(const dv_window *window);
 
 /* Adds a piece of text. Errors: DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_window_push(dv_window *window, dv_slice text);
 
-/* Appends to out what may go now, masked and restored; `last`: all there is. On a block the verdict
- * is denied and out is not to be used. Errors: DV_ERR_TOO_LARGE (too much held back) and others. */
-dv_must dv_result dv_window_take(dv_window *window, dv_data_pass *pass, const char *place,
-                                 bool last, dv_buf *out);
+/* What stands in the text that may go now. */
+typedef struct dv_window_found {
+    const dv_data_hit *hits; /* in pass->temp */
+    size_t count;
+    size_t hold; /* the first byte of the view that has to wait */
+} dv_window_found;
+
+/* Looks at what was added; `last`: nothing has to wait. Errors: those of dv_data_pass_search. */
+dv_must dv_result dv_window_look(const dv_window *window, dv_data_pass *pass, bool last,
+                                 dv_window_found *ret_found);
+/* Appends to out what may go, masked and restored, right after dv_window_look. place: of the text,
+ * for what is noted. On a block the verdict is denied and out is not to be used. */
+dv_must dv_result dv_window_take(dv_window *window, dv_data_pass *pass,
+                                 const dv_window_found *found, const char *place, bool last,
+                                 dv_buf *out);
