@@ -16,6 +16,8 @@ static dv_stream_format format_of(const dv_request *request)
     switch (request->route->protocol->stream) {
     case DV_API_STREAM_OPENAI:
         return DV_STREAM_OPENAI;
+    case DV_API_STREAM_RESPONSES:
+        return DV_STREAM_RESPONSES;
     case DV_API_STREAM_ANTHROPIC:
         return DV_STREAM_ANTHROPIC;
     case DV_API_STREAM_TEXT:

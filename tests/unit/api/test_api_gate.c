@@ -40,7 +40,9 @@ static int setup(void **state)
         "deep", "/api/deep", "prefix", "json",
         "null") "," ROUTE("messages", "/v1/messages", "exact", "anthropic_messages",
                           "null") "," ROUTE("embeddings", "/v1/embeddings", "exact",
-                                            "openai_embeddings", "null")));
+                                            "openai_embeddings",
+                                            "null") "," ROUTE("responses", "/v1/responses", "exact",
+                                                              "openai_responses", "null")));
     if (dv_api_config_parse(text, &f->config, &error) != DV_OK) {
         fail_msg("%s", error.message);
     }
@@ -253,6 +255,21 @@ static void test_good_bodies(void **state)
                          "\"tool_use_id\":\"t\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}]}"
                          "],\"tools\":[{\"name\":\"f\",\"input_schema\":{\"base_url\":1}}]}";
     assert_int_equal(check_body(f, "/v1/messages", claude, &body, &verdict), DV_OK);
+    const char *response =
+        "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":\"x\"},{\"type\":\"message\","
+        "\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"x\"}]},{\"type\":"
+        "\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"},{\"type\":"
+        "\"function_call_output\",\"call_id\":\"c\",\"output\":\"x\"},{\"type\":\"reasoning\","
+        "\"id\":"
+        "\"r\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"x\"}]}],\"instructions\":\"x\","
+        "\"max_output_tokens\":9,\"include\":[\"reasoning.encrypted_content\"],\"stream\":true,"
+        "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"base_url\":1}}]}";
+    assert_int_equal(check_body(f, "/v1/responses", response, &body, &verdict), DV_OK);
+    assert_int_equal(body.max_tokens, 9);
+    assert_true(body.stream);
+    assert_int_equal(
+        check_body(f, "/v1/responses", "{\"model\":\"m\",\"input\":\"x\"}", &body, &verdict),
+        DV_OK);
     assert_int_equal(check_body(f, "/api", "[1,{\"x\":[]}]", &body, &verdict), DV_OK);
     const char *image = "{\"image\":{\"url\":\"https://example.org/cat.png\"}}";
     assert_int_equal(check_body(f, "/api", image, &body, &verdict), DV_OK);
@@ -309,6 +326,28 @@ static void test_bad_bodies(void **state)
         {"/v1/messages", "{\"model\":\"m\"," TURN "}", "/max_tokens"},
         {"/v1/embeddings", "{\"model\":\"m\",\"input\":[1,2]}", "/input/0"},
         {"/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",[1]]}", "/input/1"},
+        {"/v1/responses", "{\"model\":\"m\"}", "/input"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":7}", "/input"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":[\"x\"]}", "/input/0"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\"}]}",
+         "/input/0/type"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":[{\"id\":\"x\"}]}", "/input/0"},
+        {"/v1/responses",
+         "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\"}]}]"
+         "}",
+         "/input/0/content/0/type"},
+        {"/v1/responses",
+         "{\"model\":\"m\",\"input\":[{\"type\":\"function_call_output\",\"output\":[{\"type\":"
+         "\"input_file\"}]}]}",
+         "/input/0/output/0/type"},
+        {"/v1/responses",
+         "{\"model\":\"m\",\"input\":\"x\",\"include\":[\"message.output_text.logprobs\"]}",
+         "/include/0"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":\"x\",\"top_logprobs\":2}", "/top_logprobs"},
+        {"/v1/responses",
+         "{\"model\":\"m\",\"input\":\"x\",\"tools\":[{\"type\":\"mcp\",\"server_url\":"
+         "\"http://10.0.0.1/\"}]}",
+         "/tools/0/server_url"},
         {"/api", "[{\"base_url\":1}]", "/0/base_url"},
         {"/api", "{\"image\":{\"url\":\"http://169.254.169.254/\"}}", "/image/url"},
     };
@@ -423,6 +462,12 @@ static void test_denials(void **state)
     assert_true(dv_slice_starts_with(
         dv_buf_slice(&out), DV_LIT("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
                                    "\"rate_limit_error\",\"message\":")));
+    assert_true(dv_slice_ends_with(dv_buf_slice(&out), DV_LIT(",\"request_id\":\"id\"}\n\n")));
+    dv_buf_clear(&out);
+    assert_int_equal(dv_api_denial_render_event(&denial, DV_SHAPE_RESPONSES, &out), DV_OK);
+    assert_true(dv_slice_starts_with(
+        dv_buf_slice(&out), DV_LIT("event: error\ndata: {\"type\":\"error\",\"code\":\"bad_field\","
+                                   "\"param\":null,\"message\":\"")));
     assert_true(dv_slice_ends_with(dv_buf_slice(&out), DV_LIT(",\"request_id\":\"id\"}\n\n")));
 }
 

@@ -374,6 +374,7 @@ static void test_gateway_reads_the_defaults(void **state)
     } wanted[] = {
         {DV_METHOD_POST, "/v1/chat/completions", "openai-chat"},
         {DV_METHOD_POST, "/v1/completions", "openai-completions"},
+        {DV_METHOD_POST, "/v1/responses", "openai-responses"},
         {DV_METHOD_POST, "/v1/embeddings", "openai-embeddings"},
         {DV_METHOD_GET, "/v1/models", "openai-models"},
         {DV_METHOD_GET, "/v1/models/smollm2", "openai-models"},
@@ -394,7 +395,7 @@ static void test_gateway_reads_the_defaults(void **state)
         assert_non_null(route);
         assert_true(dv_slice_eq_str(route->name, wanted[i].route));
     }
-    assert_null(dv_api_route_find(read, DV_METHOD_POST, DV_LIT("/v1/responses")));
+    assert_null(dv_api_route_find(read, DV_METHOD_GET, DV_LIT("/v1/responses/resp_1")));
     assert_null(dv_api_route_find(read, DV_METHOD_GET, DV_LIT("/v1/chat/completions")));
 }
 

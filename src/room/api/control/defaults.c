@@ -5,6 +5,7 @@ const char dv_api_defaults[] =
     "routes:\n"
     "  - {name: openai-chat, path: /v1/chat/completions, protocol: openai_chat}\n"
     "  - {name: openai-completions, path: /v1/completions, protocol: openai_completions}\n"
+    "  - {name: openai-responses, path: /v1/responses, protocol: openai_responses}\n"
     "  - {name: openai-embeddings, path: /v1/embeddings, protocol: openai_embeddings}\n"
     "  - {name: openai-models, path: /v1/models, match: prefix, protocol: openai_models}\n"
     "  - {name: anthropic-messages, path: /v1/messages, protocol: anthropic_messages}\n"
@@ -60,6 +61,36 @@ static const char *const openai_completions_fields[] = {
     DV_SAMPLING_FIELDS, "prompt", "suffix", "echo", "best_of", "n_predict", NULL,
 };
 
+/* Without those that go on with what lies at the model server (previous_response_id, conversation,
+ * prompt, background): the gate has not seen it, and whoever knows its id could have it. */
+static const char *const openai_responses_fields[] = {
+    "model",
+    "input",
+    "instructions",
+    "stream",
+    "stream_options",
+    "max_output_tokens",
+    "max_tool_calls",
+    "temperature",
+    "top_p",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "text",
+    "reasoning",
+    "include",
+    "truncation",
+    "metadata",
+    "store",
+    "service_tier",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    NULL,
+};
+
 static const char *const openai_embeddings_fields[] = {
     "model", "input", "encoding_format", "dimensions", "user", "truncate_prompt_tokens", NULL,
 };
@@ -78,6 +109,7 @@ static const struct {
 } protocol_fields[] = {
     {"openai_chat", openai_chat_fields},
     {"openai_completions", openai_completions_fields},
+    {"openai_responses", openai_responses_fields},
     {"openai_embeddings", openai_embeddings_fields},
     {"anthropic_messages", anthropic_messages_fields},
 };

@@ -7,6 +7,7 @@ static const char *const route_keys[] = {"name",           "path",          "mat
                                          "request_policy", "answer_policy", NULL};
 static const char *const protocols[] = {"openai_chat",
                                         "openai_completions",
+                                        "openai_responses",
                                         "openai_embeddings",
                                         "openai_models",
                                         "anthropic_messages",

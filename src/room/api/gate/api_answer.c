@@ -81,8 +81,22 @@ dv_result dv_api_denial_render(const dv_api_denial *denial, dv_api_shape shape, 
     return shape == DV_SHAPE_ANTHROPIC ? render_anthropic(denial, out) : render_openai(denial, out);
 }
 
+/* {"type":"error","code","message","param"}: an event of a response is flat. */
+static dv_result render_responses_event(const dv_api_denial *denial, dv_buf *out)
+{
+    DV_TRY(dv_buf_append_printf(out,
+                                "event: error\ndata: {\"type\":\"error\",\"code\":\"%s\","
+                                "\"param\":null,\"message\":",
+                                dv_reason_name(denial->verdict->reason)));
+    DV_TRY(append_message(denial->verdict, out));
+    return dv_buf_append_printf(out, ",\"request_id\":\"%s\"}\n\n", denial->request_id);
+}
+
 dv_result dv_api_denial_render_event(const dv_api_denial *denial, dv_api_shape shape, dv_buf *out)
 {
+    if (shape == DV_SHAPE_RESPONSES) {
+        return render_responses_event(denial, out);
+    }
     DV_TRY(dv_buf_append_str(out, shape == DV_SHAPE_ANTHROPIC ? "event: error\ndata: " : "data: "));
     DV_TRY(dv_api_denial_render(denial, shape, out));
     return dv_buf_append_str(out, "\n\n");

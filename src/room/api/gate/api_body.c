@@ -108,7 +108,7 @@ static bool is_refused(const checker *c, uint32_t key)
 }
 
 /* The schema of a tool's parameters names the caller's own things: /tools/N/function/parameters
- * (OpenAI) and /tools/N/input_schema (Anthropic). */
+ * (OpenAI), /tools/N/parameters (its responses) and /tools/N/input_schema (Anthropic). */
 static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
 {
     if (tools == 0 || key < tools || key >= next_of(c, tools)) {
@@ -116,15 +116,16 @@ static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
     }
     unsigned depth = c->json->tokens[key].depth - c->json->tokens[tools].depth;
     dv_slice name = dv_json_raw(c->json, key);
-    return (depth == 3 && dv_slice_eq_str(name, "parameters")) ||
-           (depth == 2 && dv_slice_eq_str(name, "input_schema"));
+    bool parameters = dv_slice_eq_str(name, "parameters");
+    return depth == 3 ? parameters
+                      : depth == 2 && (parameters || dv_slice_eq_str(name, "input_schema"));
 }
 
 /* A model server fetches what such a member names, from inside the network. */
 static bool is_private_url(const checker *c, uint32_t key)
 {
-    static const char *const names[] = {"url",      "uri",       "image_url",
-                                        "file_url", "video_url", "audio_url"};
+    static const char *const names[] = {"url",       "uri",       "image_url", "file_url",
+                                        "video_url", "audio_url", "server_url"};
     dv_slice name = {0}, value = {0};
     if (type_of(c, key + 1) != DV_JSON_STRING) {
         return false;
@@ -273,6 +274,71 @@ static dv_result check_messages(const checker *c, uint32_t messages)
     return DV_OK;
 }
 
+/* One item of a conversation. Those that stand for what lies at the model server (item_reference)
+ * and pictures of screens can't be inspected. */
+static dv_result check_item(const checker *c, uint32_t item)
+{
+    static const char *const types[] = {
+        "message",          "function_call",           "reasoning",       "function_call_output",
+        "custom_tool_call", "custom_tool_call_output", "web_search_call", "file_search_call"};
+    static const char *const lists[] = {"content", "summary", "output"};
+    if (type_of(c, item) != DV_JSON_OBJECT) {
+        return deny(c, item, "an item must be an object");
+    }
+    uint32_t type = dv_json_member(c->json, item, "type");
+    bool known = type == 0 && dv_json_member(c->json, item, "role") != 0;
+    for (size_t i = 0; type != 0 && i < DV_ARRAY_LEN(types); i++) {
+        known |= type_of(c, type) == DV_JSON_STRING &&
+                 dv_slice_eq_str(dv_json_raw(c->json, type), types[i]);
+    }
+    if (!known) {
+        return deny(c, type != 0 ? type : item, "this kind of item can not be inspected");
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(lists); i++) {
+        uint32_t list = dv_json_member(c->json, item, lists[i]);
+        if (list != 0) {
+            DV_TRY(check_parts(c, list, 0));
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result check_items(const checker *c, uint32_t value)
+{
+    if (type_of(c, value) != DV_JSON_ARRAY || c->route->request_policy < 0) {
+        return DV_OK;
+    }
+    uint32_t end = next_of(c, value);
+    for (uint32_t item = value + 1; item < end; item = next_of(c, item)) {
+        DV_TRY(check_item(c, item));
+    }
+    return DV_OK;
+}
+
+/* More of an answer: what is known to be text, and not the text again in tokens. */
+static dv_result check_include(const checker *c, uint32_t value)
+{
+    static const char *const names[] = {"reasoning.encrypted_content", "file_search_call.results",
+                                        "web_search_call.results", "web_search_call.action.sources",
+                                        "code_interpreter_call.outputs"};
+    bool inspected = c->route->request_policy >= 0 || c->route->answer_policy >= 0;
+    if (type_of(c, value) != DV_JSON_ARRAY || !inspected) {
+        return DV_OK;
+    }
+    uint32_t end = next_of(c, value);
+    for (uint32_t item = value + 1; item < end; item = next_of(c, item)) {
+        bool known = false;
+        for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+            known |= type_of(c, item) == DV_JSON_STRING &&
+                     dv_slice_eq_str(dv_json_raw(c->json, item), names[i]);
+        }
+        if (!known) {
+            return deny(c, item, "what it would add can not be inspected");
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result check_text(const checker *c, uint32_t value)
 {
     if (type_of(c, value) != DV_JSON_ARRAY || c->route->request_policy < 0) {
@@ -342,6 +408,10 @@ static dv_result check_role(const checker *c, uint32_t value, dv_api_role role)
         return c->route->request_policy >= 0 ? check_parts(c, value, 0) : DV_OK;
     case DV_ROLE_TEXT:
         return check_text(c, value);
+    case DV_ROLE_ITEMS:
+        return check_items(c, value);
+    case DV_ROLE_INCLUDE:
+        return check_include(c, value);
     case DV_ROLE_LEAK:
         return check_leak(c, value);
     }

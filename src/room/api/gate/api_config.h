@@ -10,8 +10,8 @@
  *       "path": "/v1/chat/completions",    normalised; a prefix covers whole segments
  *       "match": "exact" | "prefix",
  *       "methods": ["POST"],
- *       "protocol": "openai_chat" | "openai_completions" | "openai_embeddings" | "openai_models" |
- *                   "anthropic_messages" | "json",
+ *       "protocol": "openai_chat" | "openai_completions" | "openai_responses" |
+ *                   "openai_embeddings" | "openai_models" | "anthropic_messages" | "json",
  *       "action": "use_model",             the permission
  *       "upstream": "default",             optional; a group of dv_nginx_upstream
  *       "body_limit": 10485760,            bytes

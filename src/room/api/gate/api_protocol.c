@@ -26,6 +26,7 @@ static const dv_api_member openai_completions_members[] = {
     {"prompt", DV_ROLE_TEXT, STRING_OR_LIST, true},
     {"suffix", DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
     {"stream", DV_ROLE_STREAM, SWITCH, false},
+    {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
     {"max_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
     {"n", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
     {"best_of", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
@@ -45,6 +46,19 @@ static const dv_api_member openai_embeddings_members[] = {
     {NULL},
 };
 
+static const dv_api_member openai_responses_members[] = {
+    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {"input", DV_ROLE_ITEMS, STRING_OR_LIST, true},
+    {"instructions", DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
+    {"stream", DV_ROLE_STREAM, SWITCH, false},
+    {"max_output_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {"tools", DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
+    {"include", DV_ROLE_INCLUDE, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
+    {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
+    {"top_logprobs", DV_ROLE_LEAK, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {NULL},
+};
+
 static const dv_api_member anthropic_messages_members[] = {
     {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
     {"messages", DV_ROLE_MESSAGES, DV_TYPE_ARRAY, true},
@@ -58,6 +72,8 @@ static const dv_api_member anthropic_messages_members[] = {
 static const dv_api_member no_members[] = {{NULL}};
 
 static const char *const openai_parts[] = {"text", "refusal", NULL};
+static const char *const responses_parts[] = {"input_text",   "output_text",    "refusal",
+                                              "summary_text", "reasoning_text", NULL};
 static const char *const anthropic_parts[] = {"text",     "tool_use",          "tool_result",
                                               "thinking", "redacted_thinking", NULL};
 static const char *const no_parts[] = {NULL};
@@ -69,14 +85,23 @@ static const dv_api_protocol protocols[] = {
      .object_body = true,
      .has_model = true,
      .members = openai_chat_members,
-     .parts = openai_parts},
+     .parts = openai_parts,
+     .asks_usage = true},
     {.name = "openai_completions",
      .shape = DV_SHAPE_OPENAI,
      .stream = DV_API_STREAM_OPENAI,
      .object_body = true,
      .has_model = true,
      .members = openai_completions_members,
-     .parts = no_parts},
+     .parts = no_parts,
+     .asks_usage = true},
+    {.name = "openai_responses",
+     .shape = DV_SHAPE_RESPONSES,
+     .stream = DV_API_STREAM_RESPONSES,
+     .object_body = true,
+     .has_model = true,
+     .members = openai_responses_members,
+     .parts = responses_parts},
     {.name = "openai_embeddings",
      .shape = DV_SHAPE_OPENAI,
      .stream = DV_API_STREAM_TEXT,

@@ -6,11 +6,16 @@
 #include "base/slice.h"
 
 /* How a denial looks to this API's clients. */
-typedef enum dv_api_shape { DV_SHAPE_OPENAI, DV_SHAPE_ANTHROPIC } dv_api_shape;
+typedef enum dv_api_shape {
+    DV_SHAPE_OPENAI,
+    DV_SHAPE_RESPONSES, /* as OpenAI's, but for the events of streams */
+    DV_SHAPE_ANTHROPIC,
+} dv_api_shape;
 
 /* How its event streams are read. */
 typedef enum dv_api_stream {
     DV_API_STREAM_OPENAI,
+    DV_API_STREAM_RESPONSES,
     DV_API_STREAM_ANTHROPIC,
     DV_API_STREAM_TEXT
 } dv_api_stream;
@@ -25,6 +30,8 @@ typedef enum dv_api_role {
     DV_ROLE_MESSAGES,   /* turns: objects whose content is text or parts */
     DV_ROLE_PARTS,      /* text or parts */
     DV_ROLE_TEXT,       /* a string or strings; token ids would slip past inspection */
+    DV_ROLE_ITEMS,      /* a string, or items: messages, calls of tools and what they gave */
+    DV_ROLE_INCLUDE,    /* names of more to be told, none of which may leak */
     DV_ROLE_LEAK,       /* gives text back in a form that can't be inspected: must be off */
 } dv_api_role;
 
@@ -53,6 +60,7 @@ typedef struct dv_api_protocol {
     bool has_model;               /* the body names the model, which must be permitted */
     const dv_api_member *members; /* those that the gate looks at; ended by a NULL name */
     const char *const *parts;     /* content parts that are text; NULL-ended */
+    bool asks_usage;              /* streams tell their usage when stream_options ask for it */
 } dv_api_protocol;
 
 /* The row of that name, or NULL. */

@@ -17,8 +17,8 @@ typedef struct dv_data_stream dv_data_stream; /* one answer's SSE stream */
 /* placeholder_key: 32 bytes from which the per-principal placeholder keys are derived. */
 dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
                                    dv_error *error);
-/* A gate for another thread, with the same rules and keys, which it borrows: it must be freed before
- * `gate`. Each may be used by one thread at a time. Errors: DV_ERR_NO_MEMORY. */
+/* A gate for another thread, with the same rules and keys, which it borrows: it must be freed
+ * before `gate`. Each may be used by one thread at a time. Errors: DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate);
 void dv_data_gate_free(dv_data_gate *gate);
 

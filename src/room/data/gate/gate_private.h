@@ -8,15 +8,13 @@
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
 
-enum { DV_DATA_EVENT_ARENA = 64 << 20 }; /* bytes of the work on one event of a stream */
-
 struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
     bool borrows;            /* rules and principal_keys are another gate's */
     dv_known_texts known;
-    dv_arena *events; /* work on one event of any stream */
+    dv_arena *events; /* work on one event of any stream; made with the first */
 };
 
 struct dv_data_policy {

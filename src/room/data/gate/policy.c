@@ -32,10 +32,6 @@ dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret
     if (result == DV_OK) {
         result = dv_detect_scratch_new(gate->rules, &gate->scratch);
     }
-    gate->events = dv_arena_new(DV_DATA_EVENT_ARENA);
-    if (result == DV_OK && gate->events == NULL) {
-        result = DV_ERR_NO_MEMORY;
-    }
     if (result != DV_OK) {
         dv_data_gate_free(gate);
         return result;

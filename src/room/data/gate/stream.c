@@ -11,6 +11,7 @@
  * 3. After a denial only the error event goes out, whatever comes in. */
 
 enum {
+    EVENT_ARENA = 64 << 20,               /* bytes of one event's work */
     TEXT_MAX = DV_LIMIT_STREAM_EVENT * 8, /* what one event's text may become */
     PLACE_MAX = 96,
     CHANNEL_ROOM = (sizeof(dv_channel) + 15) & ~15UL, /* in an arena */
@@ -684,7 +685,10 @@ dv_result dv_data_stream_new(dv_data_gate *gate, const dv_data_policy *policy,
                              dv_data_stream **ret_stream)
 {
     dv_data_stream *stream = dv_arena_alloc(arena, sizeof(*stream));
-    if (stream == NULL) {
+    if (gate->events == NULL) {
+        gate->events = dv_arena_new(EVENT_ARENA);
+    }
+    if (stream == NULL || gate->events == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     *stream = (dv_data_stream){
