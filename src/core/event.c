@@ -758,11 +758,11 @@ typedef struct row_path {
 static size_t path_with(row_path *path, const dv_event_row *row)
 {
     size_t len = path->len[path->depth];
-    if (row->name == NULL) {
+    if (row->name_len == 0) {
         return len;
     }
     int added = snprintf(path->text + len, PATH_ROOM - len, "%s%.*s", len > 0 ? "." : "",
-                         (int)row->name_len - 3, row->name + 1);
+                         (int)row->name_len - 3, row->name + 2);
     return len + (size_t)added;
 }
 

@@ -85,6 +85,19 @@ void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max)
     writer->at += rest.len;
 }
 
+/* A block of constant size is a few instructions; what of it is no name is written over next. */
+static void put_row_name(dv_event_writer *writer, const dv_event_row *row)
+{
+    uint8_t last = writer->at[-1];
+    bool first = last == '{' || last == '[';
+    if (writer->end - writer->at < DV_EVENT_NAME_ROOM) {
+        writer->full = true;
+        return;
+    }
+    memcpy(writer->at, row->name + first, DV_EVENT_NAME_COPY);
+    writer->at += row->name_len + !first;
+}
+
 static const void *field_of(const dv_event_row *row, const void *view)
 {
     return (const uint8_t *)view + row->offset;
@@ -96,7 +109,7 @@ static void write_text(dv_event_writer *writer, const dv_event_row *row, const v
     if (text->len == 0) {
         return;
     }
-    dv_event_put_name(writer, row->name, row->name_len);
+    put_row_name(writer, row);
     if (row->kind == DV_ROW_JSON) {
         dv_event_put(writer, (const char *)text->ptr, text->len);
     } else {
@@ -109,7 +122,7 @@ static void write_int(dv_event_writer *writer, const dv_event_row *row, const vo
 {
     const int64_t *value = field_of(row, view);
     if (*value != DV_EVENT_UNKNOWN) {
-        dv_event_put_name(writer, row->name, row->name_len);
+        put_row_name(writer, row);
         dv_event_put_int(writer, *value);
     }
 }
@@ -117,7 +130,7 @@ static void write_int(dv_event_writer *writer, const dv_event_row *row, const vo
 static void write_flag(dv_event_writer *writer, const dv_event_row *row, const void *view)
 {
     const bool *value = field_of(row, view);
-    dv_event_put_name(writer, row->name, row->name_len);
+    put_row_name(writer, row);
     if (*value) {
         dv_event_put(writer, "true", 4);
     } else {
@@ -138,8 +151,8 @@ typedef struct nesting {
 static void open_row(dv_event_writer *writer, const dv_event_row *row, nesting *open)
 {
     uint8_t *before = writer->at;
-    if (row->name != NULL) {
-        dv_event_put_name(writer, row->name, row->name_len);
+    if (row->name_len > 0) {
+        put_row_name(writer, row);
     } else if (writer->at[-1] == '}') {
         dv_event_put(writer, ",", 1);
     }
@@ -159,7 +172,7 @@ static void close_row(dv_event_writer *writer, const dv_event_row *row, nesting 
 
 static void write_fixed(dv_event_writer *writer, const dv_event_row *row)
 {
-    dv_event_put_name(writer, row->name, row->name_len);
+    put_row_name(writer, row);
     dv_event_put(writer, row->text, row->text_len);
 }
 

@@ -29,11 +29,15 @@ typedef enum dv_event_row_kind {
     DV_ROW_CALL,  /* written by a function, for what is no plain field */
 } dv_event_row_kind;
 
+/* Room for a name; names are copied as blocks of DV_EVENT_NAME_COPY bytes, whatever their length.
+ */
+enum { DV_EVENT_NAME_COPY = 32, DV_EVENT_NAME_ROOM = DV_EVENT_NAME_COPY + 1 };
+
 typedef struct dv_event_row {
     dv_event_row_kind kind;
-    const char *name; /* "\"uid\":" ready to be copied; NULL when nothing is named */
-    size_t name_len;
-    const char *text; /* brackets or fixed value */
+    uint8_t name_len;              /* without the comma; 0: nothing is named */
+    char name[DV_EVENT_NAME_ROOM]; /* ",\"uid\":" ready to be copied */
+    const char *text;              /* brackets or fixed value */
     size_t text_len;
     size_t offset; /* of the field in the struct */
     size_t max;    /* bytes of a text */
@@ -41,7 +45,7 @@ typedef struct dv_event_row {
     void (*call)(dv_event_writer *writer, const void *view);
 } dv_event_row;
 
-#define DV_ROW_NAME(n) .name = "\"" n "\":", .name_len = sizeof("\"" n "\":") - 1
+#define DV_ROW_NAME(n) .name = ",\"" n "\":", .name_len = sizeof("\"" n "\":") - 1
 #define DV_ROW_LITERAL(t) .text = t, .text_len = sizeof(t) - 1
 
 /* Appends the record to out, or leaves out as it was. *ret_cut: a text of the view is longer than

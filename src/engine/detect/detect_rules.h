@@ -37,6 +37,7 @@ typedef struct dv_detect_pattern {
     uint8_t detector;
     uint8_t context; /* dv_detect_context */
     uint8_t score;
+    bool within; /* the trigger ends within the value, which holds no byte that it may not */
 } dv_detect_pattern;
 
 typedef struct dv_detect_rule {

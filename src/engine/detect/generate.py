@@ -40,6 +40,8 @@ OPEN, CLOSE = "⟦", "⟧"
 MAX_DETECTORS = 64
 MAX_LABEL = 24
 MAX_DISTANCE = 96
+# Triggers that are the beginning of a value's own bytes: each value has one that ends within it.
+WITHIN = {"{seven_digits}"}
 MAX_LENGTH = 20000  # more than a stream holds back: such a value ends the stream
 REPEATS = {getattr(sre, name) for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
            if hasattr(sre, name)}
@@ -242,7 +244,8 @@ def c_pattern(index, d, pattern, triggers):
     return (f"    {{{c_string(bounded(expand(pattern['match'])))}, "
             f"{'dv_detect_check_' + check if check else 'NULL'}, {triggers[expand(pattern['find'])]}, "
             f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
-            f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}}},\n")
+            f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}, "
+            f"{str(pattern['find'] in WITHIN).lower()}}},\n")
 
 
 def write(out, detectors):

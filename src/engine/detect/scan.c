@@ -218,6 +218,18 @@ static bool try_window(search *s, size_t index)
     return true;
 }
 
+/* Where a value that goes on until `end` can begin at the earliest: behind the last byte before
+ * `end` that its detector's values never hold. */
+static size_t first_start(const search *s, const dv_detect_pattern *pattern, size_t begin,
+                          size_t end)
+{
+    while (end > begin &&
+           ((s->rules->may_hold[s->text.ptr[end - 1]] >> pattern->detector) & 1) != 0) {
+        end--;
+    }
+    return end;
+}
+
 /* Adds [begin, end) to what the pattern has to try. vectorscan tells of triggers in order, so a
  * window that is left behind is complete. */
 static bool widen(search *s, size_t index, size_t begin, size_t end)
@@ -226,6 +238,9 @@ static bool widen(search *s, size_t index, size_t begin, size_t end)
     if (begin > window->end) {
         if (window->begin < window->end && !try_window(s, index)) {
             return false;
+        }
+        if (dv_detect_patterns[index].within) {
+            begin = first_start(s, &dv_detect_patterns[index], begin, end);
         }
         window->begin = DV_MAX(begin, window->begin);
         window->end = window->begin;
