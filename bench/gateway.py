@@ -177,8 +177,9 @@ def descendants_of_state(state):
     return []
 
 
-def load(port, connections, body, key, seconds):
-    env = dict(os.environ, BENCH_BODY=str(body), BENCH_KEY=key or "")
+def load(port, connections, body, key, seconds, headers=()):
+    env = dict(os.environ, BENCH_BODY=str(body), BENCH_KEY=key or "",
+               BENCH_HEADERS="\n".join(headers))
     out = subprocess.run(
         pinned(CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s",
                ROOT / "bench/wrk_chat.lua", f"http://127.0.0.1:{port}/v1/chat/completions"),
@@ -233,6 +234,22 @@ def rows(bare, dvara, body):
     ]
 
 
+def start_nginx(folder, stops):
+    """The upstream, and bare nginx as a proxy before it. Appends both to what is to be stopped."""
+    answer = chat_answer(2048).replace("'", "\\'")
+    up_port, bare_port = free_port(), free_port()
+    upstream = Nginx(folder, "upstream", CLIENT_CORE, up_port, f"""
+  server {{ listen 127.0.0.1:{up_port}; location / {{ default_type application/json;
+    return 200 '{answer}'; }} }}""")
+    stops.append(upstream)
+    bare = Nginx(folder, "bare", PROXY_CORE, bare_port, f"""
+  upstream model {{ server 127.0.0.1:{up_port}; keepalive 64; }}
+  server {{ listen 127.0.0.1:{bare_port}; location / {{ proxy_pass http://model;
+    proxy_http_version 1.1; proxy_set_header Connection ""; }} }}""")
+    stops.append(bare)
+    return upstream, bare
+
+
 def main():
     for tool in ("wrk", "nginx", "taskset"):
         if shutil.which(tool) is None:
@@ -242,20 +259,10 @@ def main():
         folder.chmod(0o755)
         body = folder / "request.json"
         body.write_text(chat_request(2048))
-        answer = chat_answer(2048).replace("'", "\\'")
-        up_port, bare_port = free_port(), free_port()
         stops = []
         try:
-            upstream = Nginx(folder, "upstream", CLIENT_CORE, up_port, f"""
-  server {{ listen 127.0.0.1:{up_port}; location / {{ default_type application/json;
-    return 200 '{answer}'; }} }}""")
-            stops.append(upstream)
-            bare = Nginx(folder, "bare", PROXY_CORE, bare_port, f"""
-  upstream model {{ server 127.0.0.1:{up_port}; keepalive 64; }}
-  server {{ listen 127.0.0.1:{bare_port}; location / {{ proxy_pass http://model;
-    proxy_http_version 1.1; proxy_set_header Connection ""; }} }}""")
-            stops.append(bare)
-            dvara = Dvara(folder, up_port)
+            upstream, bare = start_nginx(folder, stops)
+            dvara = Dvara(folder, upstream.port)
             stops.append(dvara)
             json.dump(rows(bare, dvara, body), sys.stdout, indent=1)
             print()

@@ -10,6 +10,9 @@ local key = os.getenv("BENCH_KEY")
 if key and key ~= "" then
     wrk.headers["Authorization"] = "Bearer " .. key
 end
+for name, value in string.gmatch(os.getenv("BENCH_HEADERS") or "", "([^:\n]+): ([^\n]+)") do
+    wrk.headers[name] = value
+end
 
 function done(summary, latency, requests)
     local errors = summary.errors

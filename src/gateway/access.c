@@ -68,11 +68,15 @@ static dv_slice raw_path(const ngx_http_request_t *r)
     return mark < 0 ? raw : dv_slice_sub(raw, 0, (size_t)mark);
 }
 
-/* nginx's own reading of the path must be the same one. */
+/* nginx's own reading of the target must be the same one: what it leaves out of both, as it does
+ * with a '#' and all behind, would be sent on unseen (RFC 9112 section 3.2.1: there is none). */
 static bool check_path(dv_request *request)
 {
-    dv_slice path = raw_path(request->r);
-    if (!dv_api_path_is_normal(path) || !dv_slice_eq(path, dv_ngx_slice(request->r->uri))) {
+    const ngx_http_request_t *r = request->r;
+    dv_slice path = raw_path(r);
+    dv_slice query = dv_slice_sub(dv_ngx_slice(r->unparsed_uri), path.len + 1, SIZE_MAX);
+    if (!dv_api_path_is_normal(path) || !dv_slice_eq(path, dv_ngx_slice(r->uri)) ||
+        !dv_slice_eq(query, dv_ngx_slice(r->args))) {
         return deny(request, DV_REASON_BAD_PATH, "");
     }
     return true;

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-bench: ## measure; figures as ratios in BUILD/bench.json, or of BENCH="json gateway" only
+# PEERS=1: other gateways, too (installed into BUILD/peers).
+PEERS ?=
+
+bench: ## measure; figures as ratios in BUILD/bench.json, or of BENCH="json gateway" only; PEERS=1
 	@tools/bootstrap build run bench
 	@$(MAKE) --no-print-directory build
-	@BUILD='$(BUILD)' bench/run $(BENCH)
+	@$(if $(PEERS),BUILD='$(BUILD)' tools/peers)
+	@BUILD='$(BUILD)' PEERS='$(PEERS)' bench/run $(BENCH)

@@ -273,6 +273,12 @@ def test_sensitive_data_in_the_query_is_refused(gate, upstream):
     assert upstream.requests[0]["target"] == CHAT + "?beta=true"
 
 
+def test_a_fragment_is_refused(gate, upstream):
+    for target in ("/v1/models?a=b#api_base=x", "/v1/models#", "/v1/models?#4111111111111111"):
+        refused(gate.send(target, None, gate.alice), 400, "bad_path", upstream)
+    assert gate.send("/v1/models?", None, gate.alice).status == 200
+
+
 def test_sensitive_data_in_the_path_is_refused(gate, upstream):
     refused(gate.send("/v1/models/4111111111111111", None, gate.alice), 400, "sensitive_data",
             upstream)
