@@ -23,6 +23,7 @@ typedef struct decision {
     id_list permits;
     id_list forbids;
     id_list errors;
+    bool conditional;
 } decision;
 
 /* Looks the entity up and numbers it and its ancestors. */
@@ -156,6 +157,7 @@ static dv_result judge(decision *d, const dv_cedar_policy *policy)
     if (!scope_holds(d, policy)) {
         return DV_OK;
     }
+    d->conditional = d->conditional || policy->condition_count > 0;
     dv_result result = conditions_hold(d, policy, &hold);
     if (result == DV_ERR_INVALID) { /* the policy is left out, and said to be */
         d->errors.policies[d->errors.count++] = policy;
@@ -188,7 +190,8 @@ static dv_result answer(const decision *d, dv_cedar_answer *ret_answer)
     const id_list *reasons = allow ? &d->permits : &d->forbids;
     dv_cedar_answer result = {.decision = allow ? DV_ALLOW : DV_DENY,
                               .reason_count = reasons->count,
-                              .error_count = d->errors.count};
+                              .error_count = d->errors.count,
+                              .conditional = d->conditional};
 
     DV_TRY(list_ids(d, reasons, &result.reasons));
     DV_TRY(list_ids(d, &d->errors, &result.errors));

@@ -376,6 +376,67 @@ static void a_forbid_and_an_error_refuse(void **state)
     assert_string_equal(g->verdict.policy, "broken");
 }
 
+static dv_reason ask_about(gate_fixture *g, const char *key, dv_slice resource, dv_slice address)
+{
+    dv_auth_request request = {DV_LIT("use_model"), resource, address, dv_time_now()};
+    memset(&g->verdict, 0, sizeof(g->verdict));
+    dv_auth_gate_check(g->gate, g->f->services.snapshot, dv_slice_str(key), &request, g->arena,
+                       &g->identity, &g->verdict);
+    return g->verdict.reason;
+}
+
+/* Decisions of a caller seen before are kept only where nothing but who, what and where was asked.
+ */
+static void what_was_decided_is_not_stretched(void **state)
+{
+    gate_fixture *g = *state;
+    const dv_slice small = DV_LIT("Model::\"small\""), large = DV_LIT("Model::\"large\"");
+    const dv_slice here = DV_LIT("192.0.2.1"), there = DV_LIT("192.0.2.2");
+    char secret[64];
+    char id[16];
+    uint8_t version[32] = {4};
+    alice(g, secret, id);
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
+        DV_LIT("permit(principal, action, resource == Model::\"small\");"
+               "permit(principal, action, resource == Model::\"large\")"
+               " when { context.address == ip(\"192.0.2.1\") };"));
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_VERSION, dv_slice_of(version, sizeof(version)));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ask_about(g, secret, small, here), DV_REASON_OK);
+        assert_int_equal(ask_about(g, secret, small, there), DV_REASON_OK);
+        assert_int_equal(ask_about(g, secret, large, here), DV_REASON_OK);
+        assert_int_equal(ask_about(g, secret, large, there), DV_REASON_NOT_PERMITTED);
+        assert_int_equal(ask_about(g, secret, DV_LIT("Model::\"x\""), here),
+                         DV_REASON_NOT_PERMITTED);
+    }
+}
+
+/* More keys than callers are kept, each a stranger to the others. */
+static void callers_are_told_apart(void **state)
+{
+    enum { KEYS = 40 };
+    gate_fixture *g = *state;
+    static char secrets[KEYS][64];
+    char id[16], name[64];
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(name, sizeof(name), "{'name':'user%d'}", i);
+        op(g, dv_op_user_create, NULL, name);
+        snprintf(name, sizeof(name), "{'user':'user%d'}", i);
+        if (i % 2 == 0) {
+            op(g, dv_op_role_assign, "{'role':'model_user'}", name);
+        }
+        make_key(g->f, name, secrets[i], id);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < KEYS; i++) {
+            assert_int_equal(may(g, secrets[i], "use_model"),
+                             i % 2 == 0 ? DV_REASON_OK : DV_REASON_NOT_PERMITTED);
+            snprintf(name, sizeof(name), "user%d", i);
+            assert_true(dv_slice_eq_str(g->identity.principal.name, name));
+        }
+    }
+}
+
 static void damaged_records_let_nobody_in(void **state)
 {
     gate_fixture *g = *state;
@@ -431,6 +492,8 @@ int main(void)
         TEST(nothing_passes_an_unready_gate),
         TEST(broken_policies_permit_nothing),
         TEST(a_forbid_and_an_error_refuse),
+        TEST(what_was_decided_is_not_stretched),
+        TEST(callers_are_told_apart),
         TEST(damaged_records_let_nobody_in),
         TEST(last_use_is_recorded_in_batches),
     };

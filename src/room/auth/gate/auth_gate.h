@@ -22,12 +22,13 @@ dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot
 typedef struct dv_identity {
     dv_principal principal;
     dv_credential credential;
-    dv_time expires; /* the credential's */
+    dv_time expires;          /* the credential's */
+    struct dv_caller *caller; /* the room's own: what it knows of a caller seen before, or NULL */
 } dv_identity;
 
 /* Checks a presented API key ("dvk_..."). Junk is refused by its checksum before any look-up; the
  * secret is compared in constant time; expired, revoked, suspended and unknown are all told as
- * BAD_CREDENTIAL. Copies into the arena, so that the snapshot can be released.
+ * BAD_CREDENTIAL. The identity lives as long as the arena; the snapshot can be released.
  * Returns DV_ERR_UNAUTHENTICATED with the verdict denied. */
 dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot,
                                        dv_slice presented, dv_time now, dv_arena *arena,

@@ -5,6 +5,7 @@
 #include "crypto/random.h"
 #include "engine/cedar/cedar.h"
 #include "room/auth/gate/api_key.h"
+#include "room/auth/gate/callers.h"
 #include "room/auth/gate/record.h"
 #include "room/auth/gate/usage.h"
 
@@ -15,7 +16,8 @@
  * 2. The policy set is parsed again only when its version moved; a set that can't be parsed leaves
  *    the gate not ready.
  * 3. Both live secrets of a key are always compared, each in constant time.
- * 4. A verdict is allowed in one place only, dv_auth_gate_authorize, after scopes and Cedar.
+ * 4. A verdict is allowed in one place only, dv_auth_gate_authorize, after scopes and Cedar, or as
+ *    they decided before at the same generation (callers.h).
  */
 
 enum { PEPPER_LEN = DV_HMAC_KEY_LEN };
@@ -28,6 +30,7 @@ struct dv_auth_gate {
     dv_cedar_policy_set *policies;
     uint8_t policies_version[DV_SHA256_LEN];
     dv_usage *usage;
+    dv_callers *callers;
 };
 
 dv_result dv_auth_gate_new(dv_auth_gate **ret_gate)
@@ -35,6 +38,11 @@ dv_result dv_auth_gate_new(dv_auth_gate **ret_gate)
     dv_auth_gate *gate = calloc(1, sizeof(*gate));
     if (gate == NULL) {
         return DV_ERR_NO_MEMORY;
+    }
+    dv_result result = dv_callers_new(&gate->callers);
+    if (result != DV_OK) {
+        free(gate);
+        return result;
     }
     *ret_gate = gate;
     return DV_OK;
@@ -48,6 +56,7 @@ void dv_auth_gate_free(dv_auth_gate *gate)
     dv_hmac_free(gate->hmac);
     dv_cedar_policy_set_free(gate->policies);
     dv_usage_close(gate->usage);
+    dv_callers_free(gate->callers);
     dv_wipe(gate, sizeof(*gate));
     free(gate);
 }
@@ -131,11 +140,12 @@ static bool gate_ready(const dv_auth_gate *gate, dv_snapshot *snapshot)
 /* Both secrets are compared whatever the first says, and also when the record is unknown (zeros),
  * so that time tells nothing (invariant 3). */
 static bool secret_ok(const dv_credential_record *record, const uint8_t mac[DV_SHA256_LEN],
-                      dv_time now)
+                      dv_time now, dv_time *ret_until)
 {
     dv_slice presented = dv_slice_of(mac, DV_SHA256_LEN);
     bool current = dv_equal_constant_time(presented, dv_slice_of(record->secret, DV_SHA256_LEN));
     bool previous = dv_equal_constant_time(presented, dv_slice_of(record->previous, DV_SHA256_LEN));
+    *ret_until = current ? record->expires : DV_MIN(record->expires, record->previous_expires);
     return (current & (record->owner.len > 0)) | (previous & (now < record->previous_expires));
 }
 
@@ -181,25 +191,63 @@ static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record
     return DV_OK;
 }
 
+/* The file has a mark a second of each caller and worker. */
+static void note_use(dv_auth_gate *gate, const dv_identity *identity, dv_time now)
+{
+    if (gate->usage != NULL && dv_caller_use(identity->caller, now)) {
+        dv_usage_mark(gate->usage, identity->credential.id, now);
+    }
+}
+
+/* The identity, and what the next request of this caller is spared. */
+static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
+                             const dv_credential_record *record, dv_slice id, dv_slice presented,
+                             dv_time until, dv_arena *arena, dv_identity *ret_identity)
+{
+    dv_identity identity;
+    dv_caller *caller = dv_caller_new();
+    if (caller == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_result result = identity_make(snapshot, record, id, dv_caller_arena(caller), &identity);
+    if (result == DV_OK) {
+        dv_callers_add(gate->callers, caller, &identity, presented, gate->generation, until);
+        result = dv_caller_lend(caller, arena, ret_identity);
+    }
+    dv_caller_unref(caller);
+    return result;
+}
+
 static dv_result api_key_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
                                dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
     dv_slice id;
     uint8_t mac[DV_SHA256_LEN];
     dv_credential_record record = {0};
+    dv_time until = 0;
     DV_TRY(dv_api_key_parse(presented, &id));
     dv_hmac_sign(gate->hmac, presented, mac);
     dv_result found = credential_read(snapshot, id, &record);
-    bool same = secret_ok(&record, mac, now);
+    bool same = secret_ok(&record, mac, now, &until);
     DV_TRY(found);
     if (!same || now >= record.expires) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    DV_TRY(identity_make(snapshot, &record, id, arena, ret_identity));
-    if (gate->usage != NULL) {
-        dv_usage_mark(gate->usage, id, now);
-    }
+    DV_TRY(caller_make(gate, snapshot, &record, id, presented, until, arena, ret_identity));
+    note_use(gate, ret_identity, now);
     return DV_OK;
+}
+
+/* What a key in steady use costs. */
+static bool caller_is_known(dv_auth_gate *gate, dv_slice presented, dv_time now, dv_arena *arena,
+                            dv_identity *ret_identity)
+{
+    dv_caller *caller = dv_callers_find(gate->callers, presented, gate->generation, now);
+    if (caller == NULL || dv_caller_lend(caller, arena, ret_identity) != DV_OK) {
+        return false;
+    }
+    note_use(gate, ret_identity, now);
+    return true;
 }
 
 dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
@@ -214,7 +262,8 @@ dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot, dv_sli
         dv_verdict_deny(verdict, DV_REASON_NO_CREDENTIAL, NULL);
         return DV_ERR_UNAUTHENTICATED;
     }
-    if (api_key_check(gate, snapshot, presented, now, arena, ret_identity) != DV_OK) {
+    if (!caller_is_known(gate, presented, now, arena, ret_identity) &&
+        api_key_check(gate, snapshot, presented, now, arena, ret_identity) != DV_OK) {
         dv_verdict_deny(verdict, DV_REASON_BAD_CREDENTIAL, NULL);
         return DV_ERR_UNAUTHENTICATED;
     }
@@ -334,8 +383,12 @@ void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_
                             const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict)
 {
     dv_cedar_answer answer = {0};
+    const char *known = NULL;
     if (!gate_ready(gate, snapshot)) {
         dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
+    } else if (identity->caller != NULL &&
+               (known = dv_caller_permit(identity->caller, gate->generation, request)) != NULL) {
+        dv_verdict_allow(verdict, known);
     } else if (!scope_covers(&identity->credential, request->action)) {
         dv_verdict_deny(verdict, DV_REASON_SCOPE, "The key's scopes do not include %.*s.",
                         DV_SLICE_ARGS(request->action));
@@ -343,6 +396,9 @@ void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_
         dv_verdict_deny(verdict, DV_REASON_INTERNAL, "The policies could not be evaluated.");
     } else {
         answer_apply(&answer, request->action, verdict);
+        if (identity->caller != NULL && verdict->decision == DV_ALLOW && !answer.conditional) {
+            dv_caller_permit_add(identity->caller, gate->generation, request, verdict->policy);
+        }
     }
 }
 
