@@ -19,38 +19,53 @@ void dv_event_put_int(dv_event_writer *writer, int64_t value)
 typedef uint8_t lanes __attribute__((vector_size(16)));
 typedef uint64_t halves __attribute__((vector_size(16)));
 
-/* Whether all are ASCII that JSON takes as it is. */
-static bool lanes_are_plain(const uint8_t *bytes)
+/* Nonzero where a byte is not ASCII that JSON takes as it is. */
+static halves not_plain(lanes block)
+{
+    return (halves)((block < 0x20) | (block >= 0x80) | (block == '"') | (block == '\\'));
+}
+
+static lanes load(const uint8_t *from)
 {
     lanes block;
-    memcpy(&block, bytes, sizeof(block));
-    halves bad = (halves)((block < 0x20) | (block >= 0x80) | (block == '"') | (block == '\\'));
+    memcpy(&block, from, sizeof(block));
+    return block;
+}
+
+/* Copies less than sixteen bytes; bytes in the middle are copied twice. */
+static halves copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    uint64_t words[2] = {UINT64_C(0x2020202020202020), UINT64_C(0x2020202020202020)};
+    if (len >= 8) {
+        memcpy(&words[0], from, 8);
+        memcpy(&words[1], from + len - 8, 8);
+        memcpy(to, &words[0], 8);
+        memcpy(to + len - 8, &words[1], 8);
+    } else {
+        for (size_t i = 0; i < len; i++) {
+            ((uint8_t *)words)[i] = from[i];
+            to[i] = from[i];
+        }
+    }
+    return not_plain((lanes)(halves){words[0], words[1]});
+}
+
+/* Copies a text and says whether it is plain, as most are. */
+static bool copy_plain(uint8_t *to, dv_slice text)
+{
+    if (text.len < sizeof(lanes)) {
+        halves bad = copy_short(to, text.ptr, text.len);
+        return (bad[0] | bad[1]) == 0;
+    }
+    lanes last = load(text.ptr + text.len - sizeof(lanes));
+    halves bad = not_plain(last);
+    for (size_t i = 0; i + sizeof(lanes) <= text.len; i += sizeof(lanes)) {
+        lanes block = load(text.ptr + i);
+        bad |= not_plain(block);
+        memcpy(to + i, &block, sizeof(block));
+    }
+    memcpy(to + text.len - sizeof(lanes), &last, sizeof(last));
     return (bad[0] | bad[1]) == 0;
-}
-
-static bool byte_is_plain(uint8_t byte)
-{
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
-
-/* Most texts are plain: those are copied at once. */
-static bool is_plain(dv_slice text)
-{
-    size_t i = 0;
-    for (; i + sizeof(lanes) <= text.len; i += sizeof(lanes)) {
-        if (!lanes_are_plain(text.ptr + i)) {
-            return false;
-        }
-    }
-    if (text.len >= sizeof(lanes)) {
-        return lanes_are_plain(text.ptr + text.len - sizeof(lanes));
-    }
-    for (; i < text.len; i++) {
-        if (!byte_is_plain(text.ptr[i])) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* A cut never falls inside a character. */
@@ -69,10 +84,10 @@ static dv_slice cut_text(dv_slice text, size_t max)
 void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max)
 {
     dv_slice shown = cut_text(text, max);
-    if (is_plain(shown) && (size_t)(writer->end - writer->at) >= shown.len + 2) {
-        *writer->at++ = '"';
-        dv_event_put(writer, (const char *)shown.ptr, shown.len);
-        *writer->at++ = '"';
+    if ((size_t)(writer->end - writer->at) >= shown.len + 2 && copy_plain(writer->at + 1, shown)) {
+        writer->at[0] = '"';
+        writer->at[shown.len + 1] = '"';
+        writer->at += shown.len + 2;
         return;
     }
     /* A buffer over the room that is left: it can't grow, so it never allocates. */

@@ -52,7 +52,7 @@ dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena,
     dv_data_policy policy = {.enabled = DV_DETECT_ALL, .rewrites = true};
     dv_data_outcome outcome = {0};
     dv_verdict verdict = {0};
-    if (text.len == 0) {
+    if (text.len == 0 || dv_known_texts_have(&gate->clean, text, DV_DETECT_ALL)) {
         *ret_text = text;
         return DV_OK;
     }
@@ -63,6 +63,9 @@ dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena,
     DV_TRY(dv_data_gate_text(gate, &policy, NULL, false, text, arena, &outcome, &verdict));
     if (verdict.decision != DV_ALLOW) {
         return DV_ERR_TOO_LARGE;
+    }
+    if (!outcome.changed) {
+        dv_known_texts_add(&gate->clean, text, DV_DETECT_ALL);
     }
     *ret_text = outcome.body;
     return DV_OK;

@@ -23,7 +23,7 @@ bool dv_known_texts_have(const dv_known_texts *known, dv_slice text, uint64_t de
         return false;
     }
     const dv_known_text *entry = &known->list[place_of(text)];
-    return (detectors & ~entry->detectors) == 0 && entry->detectors != 0 &&
+    return detectors != 0 && (detectors & ~entry->detectors) == 0 &&
            dv_slice_eq(dv_slice_of(entry->bytes, entry->len), text);
 }
 
