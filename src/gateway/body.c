@@ -389,8 +389,10 @@ void dv_body_prepare_work(dv_request *request)
     work->config = request->config;
     work->route = request->route;
     work->context = request->context;
+    work->effort = DV_WORK_EFFORT;
     work->outcome = (dv_data_outcome){0};
     work->verdict = (dv_verdict){0};
+    work->result = DV_OK;
 }
 
 static void stop_timer(dv_request *request)
@@ -442,7 +444,16 @@ static void was_computed(dv_request *request)
 /* A caller that goes away meanwhile is noticed. */
 static ngx_int_t compute_in_thread(dv_request *request, void (*compute)(dv_work *work), bool begun)
 {
+    dv_work *work = &request->work;
+    dv_body_prepare_work(request);
+    work->effort = 0;
+    if (work->bytes.len <= DV_WORK_LARGE && dv_work_own(work) != DV_OK) {
+        request->verdict = (dv_verdict){0};
+        (void)deny(request, DV_REASON_INTERNAL, "");
+        return NGX_ERROR;
+    }
     if (!dv_pool_post(request, compute, was_computed, begun)) {
+        request->verdict = (dv_verdict){0};
         (void)deny(request, DV_REASON_OVERLOADED, "");
         return NGX_ERROR;
     }
@@ -454,6 +465,15 @@ static ngx_int_t compute_in_thread(dv_request *request, void (*compute)(dv_work 
 
 /* -- running ----------------------------------------------------------------------------------- */
 
+/* False: a thread must, the body is too large or takes too long. */
+static bool compute_at_once(dv_work *work, void (*compute)(dv_work *work))
+{
+    if (work->bytes.len <= DV_WORK_LARGE) {
+        compute(work);
+    }
+    return work->bytes.len <= DV_WORK_LARGE && work->result != DV_ERR_AGAIN;
+}
+
 /* NGX_AGAIN: a thread computes, and the rest comes later. */
 static ngx_int_t run_steps(dv_request *request)
 {
@@ -462,10 +482,9 @@ static ngx_int_t run_steps(dv_request *request)
         const step *next = &steps[request->step];
         if (next->compute != NULL && !request->computed) {
             dv_body_prepare_work(request);
-            if (request->work.bytes.len > DV_WORK_LARGE) {
+            if (!compute_at_once(&request->work, next->compute)) {
                 return compute_in_thread(request, next->compute, begun);
             }
-            next->compute(&request->work);
         }
         begun = begun || request->computed;
         request->computed = false;

@@ -387,8 +387,12 @@ static ngx_int_t finish_held(dv_request *request)
     work->output_tokens = -1;
     if (work->bytes.len <= DV_WORK_LARGE) {
         dv_work_answer(work);
+    }
+    if (work->bytes.len <= DV_WORK_LARGE && work->result != DV_ERR_AGAIN) {
         return answer_held(request);
     }
+    dv_body_prepare_work(request);
+    work->effort = 0;
     if (!dv_pool_post(request, dv_work_answer, was_inspected, true)) {
         return deny(request, DV_REASON_INTERNAL, 0, "");
     }

@@ -30,6 +30,14 @@ void dv_work_release(dv_work *work)
     }
 }
 
+/* Tokens are offsets, so a scanned body may move. */
+dv_result dv_work_own(dv_work *work)
+{
+    DV_TRY(dv_arena_copy(work->arena, work->bytes, &work->bytes));
+    work->json.text = work->bytes;
+    return DV_OK;
+}
+
 /* -- a request's body -------------------------------------------------------------------------- */
 
 static bool deny(dv_work *work, dv_reason reason, const char *detail)
@@ -101,9 +109,11 @@ void dv_work_inspect(dv_work *work)
     dv_verdict_allow(&work->verdict, "");
     work->result = DV_OK;
     if (policy >= 0 && work->json.count > 0) {
+        dv_data_gate_hurry(work->gate, work->effort);
         work->result =
             dv_data_gate_request(work->gate, work->config->policies[policy], work->context,
                                  &work->json, work->arena, &work->outcome, &work->verdict);
+        dv_data_gate_hurry(work->gate, 0);
     }
 }
 
@@ -152,5 +162,7 @@ static dv_result inspect_answer(dv_work *work, const dv_data_policy *policy)
 void dv_work_answer(dv_work *work)
 {
     dv_verdict_allow(&work->verdict, "");
+    dv_data_gate_hurry(work->gate, work->effort);
     work->result = inspect_answer(work, work->config->policies[work->route->answer_policy]);
+    dv_data_gate_hurry(work->gate, 0);
 }

@@ -10,8 +10,13 @@
 
 #include <sys/types.h>
 
-/* Bytes from which a body is large. Below, handing it over costs more than it saves the others. */
-enum { DV_WORK_LARGE = 32 << 10 };
+enum {
+    /* Bytes from which a body is large. Below, handing it over costs more than it saves others. */
+    DV_WORK_LARGE = 32 << 10,
+    /* Nanoseconds, about, that searching a body on the event loop may take. Text that was made to
+     * be slow takes longer: then a thread begins anew. */
+    DV_WORK_EFFORT = 400 * 1000,
+};
 
 /* A part of a body that lies in a file. */
 typedef struct dv_work_piece {
@@ -29,8 +34,9 @@ typedef struct dv_work {
     dv_slice bytes;              /* the body */
     const dv_work_piece *pieces; /* still to be read from `file`; in the arena */
     size_t piece_count;
-    int file;  /* its descriptor, owned; -1: none */
-    bool text; /* an answer's body is text, not JSON */
+    int file;        /* its descriptor, owned; -1: none */
+    bool text;       /* an answer's body is text, not JSON */
+    uint64_t effort; /* that inspecting may take; 0: as much as it needs */
 
     dv_json json;
     dv_api_body body;
@@ -48,11 +54,15 @@ bool dv_work_reads(const dv_api_route *route);
  * denial the verdict tells it; otherwise it is left unset. */
 void dv_work_check(dv_work *work);
 
-/* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them. */
+/* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them;
+ * DV_ERR_AGAIN: it takes more than `effort`. */
 void dv_work_inspect(dv_work *work);
 
 /* The same for an answer's body; reads its usage, too. */
 void dv_work_answer(dv_work *work);
+
+/* Makes the body's bytes the arena's own. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_work_own(dv_work *work);
 
 /* Closes the file, if it is open. */
 void dv_work_release(dv_work *work);

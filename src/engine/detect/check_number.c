@@ -8,7 +8,7 @@ enum { DIGITS_MAX = 40 };
 /* A candidate's digits (or letters and digits), and where each stands. */
 typedef struct digits {
     char text[DIGITS_MAX + 1];
-    size_t end[DIGITS_MAX]; /* offset after the digit */
+    uint32_t end[DIGITS_MAX]; /* offset after the digit */
     size_t count;
     size_t shortest_group; /* of digits between separators */
 } digits;
@@ -31,7 +31,8 @@ static uint8_t upper(uint8_t byte)
 static void collect(const dv_detect_candidate *c, bool letters, digits *out)
 {
     size_t group = 0;
-    *out = (digits){.shortest_group = SIZE_MAX};
+    out->count = 0;
+    out->shortest_group = SIZE_MAX;
     for (size_t i = c->start; i < c->end && out->count < DIGITS_MAX; i++) {
         uint8_t byte = c->text.ptr[i];
         if (!is_digit(byte) && !(letters && is_letter(byte))) {
@@ -41,10 +42,11 @@ static void collect(const dv_detect_candidate *c, bool letters, digits *out)
             continue;
         }
         group++;
-        out->end[out->count] = i + 1;
+        out->end[out->count] = (uint32_t)(i + 1);
         out->text[out->count++] = (char)upper(byte);
     }
     out->shortest_group = DV_MIN(out->shortest_group, group);
+    memset(out->text + out->count, 0, sizeof(out->text) - out->count);
 }
 
 /* True when no digit (or letter) follows the count-th one directly. */
@@ -120,17 +122,20 @@ static const network networks[] = {
     {66, 69, 2, 0, 0xFF000},                               /* Maestro */
 };
 
-static bool network_issues(const digits *d, size_t count, bool context)
+/* The lengths (bits) of numbers that a network issues with these leading digits. */
+static uint32_t issued_lengths(const digits *d, bool context)
 {
+    static const unsigned scale[] = {0, 1000, 100, 10, 1};
+    unsigned four = leading(d, 4);
+    uint32_t lengths = 0;
     for (size_t i = 0; i < DV_ARRAY_LEN(networks); i++) {
         const network *n = &networks[i];
-        unsigned value = leading(d, n->prefix);
-        uint32_t lengths = n->lengths | (context ? n->rare : 0);
-        if (value >= n->first && value <= n->last && (lengths & BIT(count)) != 0) {
-            return true;
+        unsigned value = four / scale[n->prefix];
+        if (value >= n->first && value <= n->last) {
+            lengths |= n->lengths | (context ? n->rare : 0);
         }
     }
-    return false;
+    return lengths;
 }
 
 static bool all_same(const digits *d, size_t count)
@@ -146,9 +151,10 @@ bool dv_detect_check_card(dv_detect_candidate *c)
     if (d.shortest_group < 2 && !c->context) {
         return false; /* a list of digits, most often */
     }
+    uint32_t lengths = issued_lengths(&d, c->context);
     for (size_t count = DV_MIN(d.count, (size_t)19); count >= 12; count--) {
-        if (ends_after(c, &d, count, false) && network_issues(&d, count, c->context) &&
-            luhn(d.text, count) && !all_same(&d, count)) {
+        if ((lengths & BIT(count)) != 0 && ends_after(c, &d, count, false) && luhn(d.text, count) &&
+            !all_same(&d, count)) {
             c->end = d.end[count - 1];
             return true;
         }

@@ -52,6 +52,11 @@ dv_must dv_result dv_detect_scratch_new(const dv_detect_rules *rules,
 void dv_detect_scratch_free(dv_detect_scratch *scratch);
 DV_DEFINE_AUTO_PTR(detect_scratch, dv_detect_scratch, dv_detect_scratch_free)
 
+/* How long the next searches may take, all together: about so many nanoseconds, counted in steps
+ * and not by a clock. Once that is used up dv_detect_scan answers DV_ERR_AGAIN. 0: as long as they
+ * need, as it is at first. */
+void dv_detect_scratch_hurry(dv_detect_scratch *scratch, uint64_t effort);
+
 /* Which detectors take part: bit = detector index. At most DV_DETECT_MAX detectors exist. */
 enum { DV_DETECT_MAX = 64 };
 #define DV_DETECT_ALL UINT64_MAX
@@ -63,7 +68,7 @@ enum { DV_DETECT_MAX = 64 };
  * Findings are sorted by start and do not overlap: values that do are one finding over all their
  * bytes, named after the surest, then longest, with the set of all their detectors. They lie in the
  * arena. Errors: DV_ERR_TOO_LARGE beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY:
- * treat as blocked. */
+ * treat as blocked; DV_ERR_AGAIN: see dv_detect_scratch_hurry. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
                                  dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,
                                  const dv_finding **ret_findings, size_t *ret_count);

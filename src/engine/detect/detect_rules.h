@@ -27,6 +27,9 @@ typedef struct dv_detect_candidate {
 
 typedef bool (*dv_detect_check)(dv_detect_candidate *candidate);
 
+/* A detector whose values have no greatest length (MAX_LENGTH in generate.py). */
+enum { DV_DETECT_UNBOUNDED = 20000 };
+
 typedef struct dv_detect_pattern {
     const char *match; /* PCRE2, finds the exact value */
     dv_detect_check check;
@@ -62,7 +65,8 @@ struct dv_detect_rules {
     pcre2_code **contexts;   /* beside dv_detect_rule_table; NULL where there is none */
     pcre2_code **exceptions; /* the same for `unless` */
     uint16_t *first_pattern; /* of each trigger; one more at the end */
-    uint64_t may_hold[256];  /* which detectors' values may hold this byte */
+    uint16_t *reach; /* of each trigger: ends no farther apart open one window in each pattern */
+    uint64_t may_hold[256]; /* which detectors' values may hold this byte */
 };
 
 /* Starts that a pattern has still to try: [begin, end); all before were tried. */
@@ -71,6 +75,26 @@ typedef struct dv_detect_window {
     size_t end;
 } dv_detect_window;
 
+/* Ends of a trigger that are near each other: [first, last]. first 0: none yet. */
+typedef struct dv_detect_run {
+    size_t first;
+    size_t last;
+} dv_detect_run;
+
+/* The context words that a pattern met on its way through the text. All that begin before
+ * `searched` are known: `last` ended before what was asked about, `next` did not yet. end 0: none.
+ */
+typedef struct dv_detect_word {
+    size_t start;
+    size_t end;
+} dv_detect_word;
+
+typedef struct dv_detect_words {
+    size_t searched;
+    dv_detect_word last;
+    dv_detect_word next;
+} dv_detect_words;
+
 struct dv_detect_scratch {
     hs_scratch_t *hs;
     pcre2_match_data *data;
@@ -78,6 +102,10 @@ struct dv_detect_scratch {
     pcre2_match_context *words;
     pcre2_jit_stack *stack;
     dv_detect_window *windows; /* of each pattern */
+    dv_detect_words *met;      /* the same */
+    dv_detect_run *runs;       /* of each trigger */
+    bool hurried;
+    uint64_t effort; /* what is left, when hurried */
 };
 
 /* Bits of entropy a byte (Shannon), in hundredths. */

@@ -42,7 +42,8 @@ MAX_LABEL = 24
 MAX_DISTANCE = 96
 # Triggers that are the beginning of a value's own bytes: each value has one that ends within it.
 WITHIN = {"{seven_digits}"}
-MAX_LENGTH = 20000  # more than a stream holds back: such a value ends the stream
+MAX_WORD = 20  # characters; scan.c's WORD_MAX holds their bytes and the gaps between
+MAX_LENGTH = 20000  # DV_DETECT_UNBOUNDED; more than a stream holds back: such a value ends the stream
 REPEATS = {getattr(sre, name) for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
            if hasattr(sre, name)}
 CATEGORIES_OF_BYTES = {sre.CATEGORY_SPACE: set(b" \t\n\r\v\f"),
@@ -134,7 +135,7 @@ def words_regex(words):
     """Words as a pattern: spaces match any short gap, a trailing * leaves the end open."""
     parts = []
     for word in words:
-        need(isinstance(word, str) and word, "a context word is no text")
+        need(isinstance(word, str) and 0 < len(word) <= MAX_WORD, f"a context word is a text of at most {MAX_WORD}")
         open_end = word.endswith("*")
         body = r"[\s_-]{0,2}".join(re.escape(p) for p in word.rstrip("*").split())
         parts.append(body + ("" if open_end else "(?![A-Za-z])"))

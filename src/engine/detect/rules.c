@@ -108,6 +108,18 @@ static void index_patterns(dv_detect_rules *rules)
     rules->first_pattern[dv_detect_trigger_count] = (uint16_t)next;
 }
 
+static void index_reaches(dv_detect_rules *rules)
+{
+    for (size_t trigger = 0; trigger < dv_detect_trigger_count; trigger++) {
+        rules->reach[trigger] = UINT16_MAX;
+    }
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        uint16_t *reach = &rules->reach[pattern->trigger];
+        *reach = (uint16_t)DV_MIN(*reach, pattern->back + pattern->ahead);
+    }
+}
+
 static void index_bytes(dv_detect_rules *rules)
 {
     for (size_t byte = 0; byte < 256; byte++) {
@@ -128,11 +140,13 @@ dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
     rules->contexts = calloc(dv_detect_info_count, sizeof(pcre2_code *));
     rules->exceptions = calloc(dv_detect_info_count, sizeof(pcre2_code *));
     rules->first_pattern = calloc(dv_detect_trigger_count + 1, sizeof(uint16_t));
+    rules->reach = calloc(dv_detect_trigger_count, sizeof(uint16_t));
     if (rules->patterns == NULL || rules->contexts == NULL || rules->exceptions == NULL ||
-        rules->first_pattern == NULL) {
+        rules->first_pattern == NULL || rules->reach == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     index_patterns(rules);
+    index_reaches(rules);
     index_bytes(rules);
     DV_TRY(compile_triggers(rules, error));
     DV_TRY(compile_patterns(rules, error));
@@ -158,6 +172,7 @@ void dv_detect_rules_free(dv_detect_rules *rules)
     free_codes(rules->contexts, dv_detect_info_count);
     free_codes(rules->exceptions, dv_detect_info_count);
     free(rules->first_pattern);
+    free(rules->reach);
     (void)hs_free_database(rules->database);
     free(rules);
 }
@@ -171,8 +186,11 @@ static bool make_contexts(dv_detect_scratch *scratch)
     scratch->words = pcre2_match_context_create(NULL);
     scratch->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, NULL);
     scratch->windows = calloc(dv_detect_pattern_count, sizeof(*scratch->windows));
+    scratch->met = calloc(dv_detect_pattern_count, sizeof(*scratch->met));
+    scratch->runs = calloc(dv_detect_trigger_count, sizeof(*scratch->runs));
     if (scratch->data == NULL || scratch->match == NULL || scratch->words == NULL ||
-        scratch->stack == NULL || scratch->windows == NULL) {
+        scratch->stack == NULL || scratch->windows == NULL || scratch->met == NULL ||
+        scratch->runs == NULL) {
         return false;
     }
     pcre2_jit_stack_assign(scratch->match, NULL, scratch->stack);
@@ -193,6 +211,12 @@ dv_result dv_detect_scratch_new(const dv_detect_rules *rules, dv_detect_scratch 
     return DV_OK;
 }
 
+void dv_detect_scratch_hurry(dv_detect_scratch *scratch, uint64_t effort)
+{
+    scratch->hurried = effort > 0;
+    scratch->effort = effort;
+}
+
 void dv_detect_scratch_free(dv_detect_scratch *scratch)
 {
     if (scratch == NULL) {
@@ -204,5 +228,7 @@ void dv_detect_scratch_free(dv_detect_scratch *scratch)
     pcre2_jit_stack_free(scratch->stack);
     (void)hs_free_scratch(scratch->hs);
     free(scratch->windows);
+    free(scratch->met);
+    free(scratch->runs);
     free(scratch);
 }

@@ -16,6 +16,16 @@
 enum {
     SCORE_CONTEXT = 5,      /* words around make a finding surer */
     TRIGGER_LOOKBACK = 112, /* bytes before `from` in which a trigger may end or begin */
+    WORDS_AHEAD = 256,      /* bytes that are searched for context words at once */
+    WORD_MAX = 64,          /* of a context word, with what may follow it */
+    AFTER_VALUE = 8,        /* bytes behind a value that its pattern may look at */
+};
+
+/* What a step costs, in about nanoseconds. */
+enum {
+    EFFORT_TRIGGER = 40,
+    EFFORT_MATCH = 250,
+    EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
 };
 
 typedef struct search {
@@ -29,8 +39,24 @@ typedef struct search {
     dv_finding *found;
     size_t count;
     size_t room;
+    bool met_words; /* scratch->met holds what this search met */
     dv_result result;
 } search;
+
+/* False when a hurried search has no time left. */
+static bool spend(search *s, uint64_t effort)
+{
+    dv_detect_scratch *scratch = s->scratch;
+    if (!scratch->hurried) {
+        return true;
+    }
+    if (scratch->effort < effort) {
+        s->result = DV_ERR_AGAIN;
+        return false;
+    }
+    scratch->effort -= effort;
+    return true;
+}
 
 /* ---- escapes in text that holds JSON ---- */
 
@@ -78,7 +104,8 @@ static bool words_before(search *s, pcre2_code *words, size_t distance, size_t s
 {
     size_t begin = start > distance ? start - distance : 0;
     pcre2_set_offset_limit(s->scratch->words, start);
-    int rc = pcre2_match(words, s->text.ptr, start, begin, 0, s->scratch->data, s->scratch->words);
+    int rc =
+        pcre2_jit_match(words, s->text.ptr, start, begin, 0, s->scratch->data, s->scratch->words);
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
         s->result = DV_ERR_TOO_LARGE;
         return false;
@@ -87,16 +114,66 @@ static bool words_before(search *s, pcre2_code *words, size_t distance, size_t s
     return true;
 }
 
+/* Goes on to the next word that begins at `from` or after it, up to WORDS_AHEAD after `start`. */
+static bool meet_word(search *s, pcre2_code *words, dv_detect_words *met, size_t from, size_t start)
+{
+    size_t limit = DV_MIN(start + WORDS_AHEAD, s->text.len);
+    size_t end = DV_MIN(limit + WORD_MAX, s->text.len);
+    pcre2_set_offset_limit(s->scratch->words, limit - 1);
+    int rc = pcre2_jit_match(words, s->text.ptr, end, from, 0, s->scratch->data, s->scratch->words);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+        s->result = DV_ERR_TOO_LARGE;
+        return false;
+    }
+    met->searched = limit;
+    if (rc >= 0) {
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
+        met->next = (dv_detect_word){span[0], span[1]};
+        met->searched = span[0] + 1;
+    }
+    return true;
+}
+
+/* The same as words_before for starts that go forwards: a pattern reads each byte once, however
+ * many of its values ask for the words before them. */
+static bool context_before(search *s, size_t index, size_t start, bool *ret_found)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
+    size_t begin = start > distance ? start - distance : 0;
+    dv_detect_words *met = &s->scratch->met[index];
+    if (!s->met_words) {
+        memset(s->scratch->met, 0, dv_detect_pattern_count * sizeof(*s->scratch->met));
+        s->met_words = true;
+    }
+    if (met->searched < begin && met->next.start < begin) {
+        *met = (dv_detect_words){.searched = begin};
+    }
+    while (met->next.end > 0 ? met->next.end <= start : met->searched < start) {
+        if (met->next.end > 0) {
+            met->last = met->next;
+            met->next.end = 0;
+        } else if (!meet_word(s, s->rules->contexts[pattern->detector], met, met->searched,
+                              start)) {
+            return false;
+        }
+    }
+    *ret_found = met->last.end > 0 && met->last.start >= begin && met->last.end <= start;
+    return true;
+}
+
 /* Whether the words before `start` let the pattern find something there. */
-static bool surroundings_allow(search *s, const dv_detect_pattern *pattern, size_t start,
+static bool surroundings_allow(search *s, size_t index, bool forwards, size_t start,
                                bool *ret_allow, bool *ret_context)
 {
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
     bool context = false;
     bool exception = false;
     if (pattern->context != DV_CONTEXT_NONE &&
-        !words_before(s, s->rules->contexts[pattern->detector], rule->context_distance, start,
-                      &context)) {
+        !(forwards ? context_before(s, index, start, &context)
+                   : words_before(s, s->rules->contexts[pattern->detector], rule->context_distance,
+                                  start, &context))) {
         return false;
     }
     if (rule->unless != NULL && !words_before(s, s->rules->exceptions[pattern->detector],
@@ -115,6 +192,9 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
     size_t end = 0;
     if (s->count == DV_LIMIT_FINDINGS) {
         return DV_ERR_TOO_LARGE;
+    }
+    if (!spend(s, EFFORT_FINDING)) {
+        return DV_ERR_AGAIN;
     }
     if (!escape_around(s->text, start, &start, &end) || start < s->from) {
         start = candidate->start; /* otherwise it takes the escape's backslash in */
@@ -143,13 +223,13 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
 }
 
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
-static bool judge_value(search *s, const dv_detect_pattern *pattern, size_t start, size_t end,
-                        size_t *ret_next)
+static bool judge_value(search *s, size_t index, size_t start, size_t end, size_t *ret_next)
 {
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     dv_detect_candidate candidate = {s->text, start, end, false, pattern->score};
     bool allow = false;
     *ret_next = start + 1;
-    if (!surroundings_allow(s, pattern, start, &allow, &candidate.context)) {
+    if (!surroundings_allow(s, index, true, start, &allow, &candidate.context)) {
         return false;
     }
     if (!allow || (pattern->check != NULL && !pattern->check(&candidate))) {
@@ -164,31 +244,40 @@ static bool judge_value(search *s, const dv_detect_pattern *pattern, size_t star
     return s->result == DV_OK;
 }
 
+/* Where the text may end for a pattern that begins at `start` at the latest: PCRE2 looks far ahead
+ * for a byte that must come, even where no value is so long. */
+static size_t subject_end(const search *s, size_t index, size_t start)
+{
+    size_t longest = dv_detect_infos[dv_detect_patterns[index].detector].max_length;
+    return longest >= DV_DETECT_UNBOUNDED ? s->text.len
+                                          : DV_MIN(s->text.len, start + longest + AFTER_VALUE);
+}
+
 /* The same, but a value that would begin within an escape begins after it where it can: the "n" of
  * "\\nbob@..." is no part of the address. */
 static bool judge(search *s, size_t index, size_t start, size_t end, size_t *ret_next)
 {
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     size_t escape = 0;
     size_t after = 0;
     if (escape_around(s->text, start, &escape, &after)) {
         pcre2_set_offset_limit(s->scratch->match, after);
-        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, after, 0,
-                             s->scratch->data, s->scratch->match);
+        int rc =
+            pcre2_jit_match(s->rules->patterns[index], s->text.ptr, subject_end(s, index, after),
+                            after, 0, s->scratch->data, s->scratch->match);
         if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
             s->result = DV_ERR_TOO_LARGE;
             return false;
         }
         size_t count = s->count;
-        if (rc >= 0 && !judge_value(s, pattern, after,
-                                    pcre2_get_ovector_pointer(s->scratch->data)[1], ret_next)) {
+        if (rc >= 0 && !judge_value(s, index, after, pcre2_get_ovector_pointer(s->scratch->data)[1],
+                                    ret_next)) {
             return false;
         }
         if (s->count > count) {
             return true;
         }
     }
-    return judge_value(s, pattern, start, end, ret_next);
+    return judge_value(s, index, start, end, ret_next);
 }
 
 /* Tries the starts of the pattern's window. */
@@ -197,10 +286,14 @@ static bool try_window(search *s, size_t index)
     dv_detect_scratch *scratch = s->scratch;
     dv_detect_window *window = &scratch->windows[index];
     size_t begin = window->begin;
+    size_t end = subject_end(s, index, window->end);
     while (begin < window->end) {
+        if (!spend(s, EFFORT_MATCH)) {
+            return false;
+        }
         pcre2_set_offset_limit(scratch->match, window->end - 1);
-        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin, 0,
-                             scratch->data, scratch->match);
+        int rc = pcre2_jit_match(s->rules->patterns[index], s->text.ptr, end, begin, 0,
+                                 scratch->data, scratch->match);
         if (rc == PCRE2_ERROR_NOMATCH) {
             break;
         }
@@ -239,13 +332,30 @@ static bool widen(search *s, size_t index, size_t begin, size_t end)
         if (window->begin < window->end && !try_window(s, index)) {
             return false;
         }
-        if (dv_detect_patterns[index].within) {
-            begin = first_start(s, &dv_detect_patterns[index], begin, end);
-        }
         window->begin = DV_MAX(begin, window->begin);
         window->end = window->begin;
     }
     window->end = DV_MAX(end, window->end);
+    return true;
+}
+
+/* Opens the windows of the trigger's patterns for the run that ended. */
+static bool end_run(search *s, unsigned id)
+{
+    dv_detect_run run = s->scratch->runs[id];
+    s->scratch->runs[id] = (dv_detect_run){0, 0};
+    for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        size_t begin = run.first > pattern->back ? run.first - pattern->back : 0;
+        size_t limit = DV_MIN(run.last + pattern->ahead, s->text.len);
+        if (pattern->within) {
+            begin = first_start(s, pattern, begin, run.first);
+        }
+        if (((s->enabled >> pattern->detector) & 1) != 0 && limit > s->from &&
+            !widen(s, i, DV_MAX(begin, s->from), limit)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -254,21 +364,26 @@ static int on_trigger(unsigned id, unsigned long long from, unsigned long long t
                       void *data)
 {
     search *s = data;
+    dv_detect_run *run = &s->scratch->runs[id];
     size_t end = s->scanned_from + (size_t)to;
-    for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
-        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
-        size_t begin = end > pattern->back ? end - pattern->back : 0;
-        size_t limit = DV_MIN(end + pattern->ahead, s->text.len);
-        if (((s->enabled >> pattern->detector) & 1) != 0 && limit > s->from &&
-            !widen(s, i, DV_MAX(begin, s->from), limit)) {
-            return 1;
-        }
+    if (!spend(s, EFFORT_TRIGGER)) {
+        return 1;
     }
+    if (run->first > 0 && end - run->last > s->rules->reach[id] && !end_run(s, id)) {
+        return 1;
+    }
+    run->first = run->first > 0 ? run->first : end;
+    run->last = end;
     return 0;
 }
 
 static bool try_rest(search *s)
 {
+    for (unsigned id = 0; id < dv_detect_trigger_count; id++) {
+        if (s->scratch->runs[id].first > 0 && !end_run(s, id)) {
+            return false;
+        }
+    }
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         const dv_detect_window *window = &s->scratch->windows[i];
         if (window->begin < window->end && !try_window(s, i)) {
@@ -283,6 +398,7 @@ static dv_result run(search *s)
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         s->scratch->windows[i] = (dv_detect_window){s->from, s->from};
     }
+    memset(s->scratch->runs, 0, dv_detect_trigger_count * sizeof(*s->scratch->runs));
     hs_error_t rc =
         hs_scan(s->rules->database, (const char *)s->text.ptr + s->scanned_from,
                 (unsigned)(s->text.len - s->scanned_from), 0, s->scratch->hs, on_trigger, s);
@@ -365,11 +481,10 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
 /* Moves *hold to the first start from which the pattern could go on past the text's end. */
 static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
 {
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     pcre2_set_offset_limit(s->scratch->match, PCRE2_UNSET);
     while (begin < *hold) {
-        int rc = pcre2_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin,
-                             PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
+        int rc = pcre2_jit_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin,
+                                 PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
         if (rc == PCRE2_ERROR_NOMATCH) {
             return true;
         }
@@ -380,7 +495,7 @@ static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
         size_t start = pcre2_get_ovector_pointer(s->scratch->data)[0];
         bool allow = false;
         bool context = false;
-        if (!surroundings_allow(s, pattern, start, &allow, &context)) {
+        if (!surroundings_allow(s, index, false, start, &allow, &context)) {
             return false;
         }
         if (rc == PCRE2_ERROR_PARTIAL && allow) {

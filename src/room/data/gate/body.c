@@ -513,6 +513,9 @@ static dv_result finish(dv_data_pass *pass, dv_result result, dv_data_edits *edi
         outcome = (dv_data_outcome){.body = text};
         result = DV_OK;
     }
+    if (result == DV_ERR_AGAIN) {
+        return result;
+    }
     if (result != DV_OK) {
         dv_verdict_deny(pass->verdict, DV_REASON_INTERNAL, "the content was not inspected");
         return result;

@@ -20,6 +20,10 @@ dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_ga
 /* A gate for another thread, with the same rules and keys, which it borrows: it must be freed
  * before `gate`. Each may be used by one thread at a time. Errors: DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate);
+/* How long each inspection may take from now on: about so many nanoseconds (counted, not measured);
+ * 0: as long as it needs, as it is at first. One that needs longer answers DV_ERR_AGAIN, leaves the
+ * verdict alone, and can be made again. Not for streams. */
+void dv_data_gate_hurry(dv_data_gate *gate, uint64_t effort);
 void dv_data_gate_free(dv_data_gate *gate);
 
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are

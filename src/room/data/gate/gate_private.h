@@ -13,6 +13,7 @@ struct dv_data_gate {
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
     bool borrows;            /* rules and principal_keys are another gate's */
+    uint64_t effort;         /* see dv_data_gate_hurry */
     dv_known_texts known;    /* to the detectors */
     dv_known_texts clean;    /* also valid, and without our own keys */
     dv_arena *events;        /* work on one event of any stream; made with the first */

@@ -210,8 +210,11 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
     dv_data_hit *hits = NULL;
     size_t count = 0;
     size_t room = 0;
-    DV_TRY(dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from, pass->policy->enabled,
-                          pass->temp, &findings, &finding_count));
+    dv_detect_scratch_hurry(pass->gate->scratch, pass->gate->effort);
+    dv_result result = dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from,
+                                      pass->policy->enabled, pass->temp, &findings, &finding_count);
+    dv_detect_scratch_hurry(pass->gate->scratch, 0);
+    DV_TRY(result);
     dv_data_place place = {0};
     bool more = pass->answer && dv_data_placeholder_find(pass->context, text, from, &place);
     for (size_t i = 0; i < finding_count || more;) {

@@ -58,6 +58,11 @@ dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate)
     return DV_OK;
 }
 
+void dv_data_gate_hurry(dv_data_gate *gate, uint64_t effort)
+{
+    gate->effort = effort;
+}
+
 void dv_data_gate_free(dv_data_gate *gate)
 {
     if (gate == NULL) {
