@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a request's four limits cost: prints nanoseconds for one charge of all four. */
+/* What a request's limits cost: prints nanoseconds for one charge of four rates, and for a
+ * reservation of two budgets and a token rate with its settlement. */
 #include "engine/limit/limit.h"
 #include "row.h"
 
@@ -39,6 +40,34 @@ static int run(dv_counters *counters)
     return admitted == ROUNDS ? 0 : 1;
 }
 
+static int run_reservations(dv_counters *counters)
+{
+    const uint64_t settled[3] = {[DV_LIMIT_TOKENS] = 300, [DV_LIMIT_COST] = 900};
+    dv_limit_charge charges[3] = {
+        {DV_LIT("user/alice"), {1u << 31, DV_SECOND, 0}, 1000, false, .unit = DV_LIMIT_TOKENS},
+        {DV_LIT("user/alice"), .cost = 1000, .kind = DV_LIMIT_BUDGET, .unit = DV_LIMIT_TOKENS,
+         .max = DV_LIMIT_BUDGET_MAX},
+        {DV_LIT("group/ml"), .cost = 3000, .kind = DV_LIMIT_BUDGET, .unit = DV_LIMIT_COST,
+         .period = DV_LIMIT_MONTH, .max = DV_LIMIT_BUDGET_MAX},
+    };
+    dv_limit_state state;
+    uint64_t admitted = 0;
+    dv_time started = dv_time_monotonic();
+
+    for (int i = 0; i < ROUNDS; i++) {
+        dv_time now = dv_time_now();
+        if (dv_limit_charge_all(counters, charges, 3, now, &state) != DV_OK ||
+            dv_limit_settle_all(counters, charges, 3, settled, now, dv_time_now(), NULL, NULL,
+                                NULL) != DV_OK) {
+            return 1;
+        }
+        admitted += state.admitted;
+    }
+    dv_time took = dv_time_monotonic() - started;
+    bench_row("limit/reserve_and_settle_3", (double)took / ROUNDS, "ns", 0);
+    return admitted == ROUNDS ? 0 : 1;
+}
+
 int main(void)
 {
     char folder[] = "/tmp/dvara-bench-XXXXXX";
@@ -52,7 +81,7 @@ int main(void)
     snprintf(path, sizeof(path), "%s/counters", folder);
     int failed = dv_counters_open(path, 100000, &counters, &replaced, NULL) != DV_OK;
     if (!failed) {
-        failed = run(counters);
+        failed = run(counters) || run_reservations(counters);
         dv_counters_close(counters);
     }
     unlink(path);

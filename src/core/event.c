@@ -388,6 +388,22 @@ static void put_sightings(dv_event_writer *writer, const void *data)
     PUT(writer, "]");
 }
 
+static void put_reservation(dv_event_writer *writer, const dv_event_limit *limit)
+{
+    PUT(writer, ",\"reserved_ns\":");
+    dv_event_put_int(writer, limit->reserved_at);
+    PUT(writer, ",\"reserved_tokens\":");
+    dv_event_put_int(writer, (int64_t)limit->reserved_tokens);
+    PUT(writer, ",\"reserved_cost\":");
+    dv_event_put_int(writer, (int64_t)limit->reserved_cost);
+    if (limit->settled) {
+        PUT(writer, ",\"settled_tokens\":");
+        dv_event_put_int(writer, (int64_t)limit->settled_tokens);
+        PUT(writer, ",\"settled_cost\":");
+        dv_event_put_int(writer, (int64_t)limit->settled_cost);
+    }
+}
+
 static void put_limit(dv_event_writer *writer, const void *data)
 {
     const dv_event_limit *limit = ((const event_view *)data)->limit;
@@ -405,6 +421,11 @@ static void put_limit(dv_event_writer *writer, const void *data)
     dv_event_put_int(writer, limit->now);
     PUT(writer, ",\"tat_ns\":");
     dv_event_put_int(writer, limit->tat);
+    PUT(writer, ",\"called_ns\":");
+    dv_event_put_int(writer, limit->called_at);
+    if (limit->reserved_at != 0) {
+        put_reservation(writer, limit);
+    }
     dv_event_put(writer, limit->admitted ? ",\"admitted\":true}" : ",\"admitted\":false}",
                  limit->admitted ? 17 : 18);
 }

@@ -27,40 +27,6 @@ bool dv_access_enter(dv_request *request)
     return deny(request, DV_REASON_NOT_READY, "");
 }
 
-static bool charge(dv_request *request, dv_api_charges *charges)
-{
-    if (charges->count == 0) {
-        return true;
-    }
-    dv_result result = dv_limit_charge_all(request->main->worker.counters, charges->charges,
-                                           charges->count, dv_time_now(), &request->limit);
-    request->charges = *charges;
-    request->limited = result == DV_OK;
-    if (result != DV_OK || request->limit.full) {
-        return deny(request, DV_REASON_LIMITS_FULL, "");
-    }
-    if (!request->limit.admitted) {
-        dv_api_limit_kind kind = charges->kinds[request->limit.decided_by];
-        return deny(request, DV_REASON_RATE_LIMIT, dv_api_limit_kind_name(kind));
-    }
-    return true;
-}
-
-static bool limit_address(dv_request *request)
-{
-    char text[DV_LIMIT_ADDRESS_KEY_MAX];
-    dv_slice key = {0};
-    dv_slice copy = {0};
-    dv_api_charges charges = {.count = 0};
-    if (dv_limit_address_key(dv_ngx_slice(request->r->connection->addr_text), text, &key) !=
-            DV_OK ||
-        dv_arena_copy(request->arena, key, &copy) != DV_OK ||
-        dv_api_charges_add(request->config->api, DV_API_LIMIT_ADDRESS, copy, &charges) != DV_OK) {
-        return deny(request, DV_REASON_INTERNAL, "");
-    }
-    return charge(request, &charges);
-}
-
 static dv_slice raw_path(const ngx_http_request_t *r)
 {
     dv_slice raw = dv_ngx_slice(r->unparsed_uri);
@@ -166,21 +132,11 @@ bool dv_access_authorize(dv_request *request)
     return deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
-static bool limit_caller(dv_request *request)
-{
-    dv_api_charges charges = {.count = 0};
-    if (dv_api_charges_caller(request->config->api, &request->identity.principal,
-                              &request->identity.credential, request->arena, &charges) != DV_OK) {
-        return deny(request, DV_REASON_LIMITS_FULL, "too many limits apply to this caller");
-    }
-    return charge(request, &charges);
-}
-
 static bool decide_head(dv_request *request)
 {
     static const step steps[] = {
-        limit_address, check_path,          find_route,   check_headers,
-        authenticate,  dv_access_authorize, limit_caller,
+        dv_limits_address, check_path,          find_route,       check_headers,
+        authenticate,      dv_access_authorize, dv_limits_caller,
     };
     if (!dv_access_enter(request)) {
         return false;

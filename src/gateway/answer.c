@@ -20,32 +20,6 @@ ngx_int_t dv_answer_header(ngx_http_request_t *r, const char *name, dv_slice val
     return NGX_OK;
 }
 
-static ngx_int_t add_limits(dv_request *request)
-{
-    ngx_http_request_t *r = request->r;
-    dv_auto(buf) dv_buf text = dv_buf_init(2048);
-    if (!request->limited || request->limit.limit == 0) {
-        return NGX_OK;
-    }
-    if (dv_api_ratelimit_policy_render(&request->charges, &text) != DV_OK ||
-        dv_answer_header(r, "RateLimit-Policy", dv_buf_slice(&text)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    dv_buf_clear(&text);
-    if (dv_api_ratelimit_render(&request->charges, &request->limit, &text) != DV_OK ||
-        dv_answer_header(r, "RateLimit", dv_buf_slice(&text)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    if (request->limit.admitted) {
-        return NGX_OK;
-    }
-    dv_buf_clear(&text);
-    if (dv_buf_append_u64(&text, dv_api_retry_after(&request->limit)) != DV_OK) {
-        return NGX_ERROR;
-    }
-    return dv_answer_header(r, "Retry-After", dv_buf_slice(&text));
-}
-
 ngx_int_t dv_answer_headers(dv_request *request)
 {
     /* A Server header that is set, but not in the list, keeps nginx from adding its own. */
@@ -60,7 +34,7 @@ ngx_int_t dv_answer_headers(dv_request *request)
         dv_answer_header(request->r, "request-id", id) != NGX_OK) {
         return NGX_ERROR;
     }
-    return add_limits(request);
+    return dv_limits_headers(request);
 }
 
 static const dv_verdict *denial_of(const dv_request *request)

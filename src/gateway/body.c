@@ -205,7 +205,8 @@ static bool permit(dv_request *request)
     }
     bool permitted =
         renew(request) &&
-        (request->route->protocol->has_model ? permit_model(request) : permit_route(request));
+        (request->route->protocol->has_model ? permit_model(request) : permit_route(request)) &&
+        dv_limits_reserve(request);
     dv_worker_leave(&request->main->worker);
     return permitted;
 }

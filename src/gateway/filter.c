@@ -357,6 +357,7 @@ static ngx_int_t answer_held(dv_request *request)
     request->answer = work->outcome;
     request->input_tokens = work->input_tokens;
     request->output_tokens = work->output_tokens;
+    request->text_bytes = work->text_bytes;
     if (work->verdict.decision != DV_ALLOW) {
         return deny(request, DV_REASON_ANSWER_BLOCKED, 0, work->verdict.detail);
     }

@@ -99,6 +99,10 @@ static void request_end(void *data)
                           "dvara: the close record of %s can not be written", request->id);
         }
     }
+    if (request->arena != NULL) {
+        dv_limits_settle(request, true);
+        dv_limits_release(request);
+    }
     dv_buf_release(&request->held);
     dv_gate_config_unref(request->config);
     if (request->arena != NULL) {
@@ -122,7 +126,7 @@ dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode)
     request->upstream_head = -1;
     request->input_tokens = -1;
     request->output_tokens = -1;
-    request->body = (dv_api_body){.max_tokens = -1, .choices = 1};
+    request->body = (dv_api_body){.max_tokens = -1, .choices = 1, .prompts = 1};
     request->work.file = -1;
     request->held = dv_buf_init(DV_LIMIT_ANSWER_DEFAULT);
     request->arena = dv_worker_arena_get(&request->main->worker);

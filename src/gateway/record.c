@@ -19,22 +19,6 @@ static dv_slice version_of(const ngx_http_request_t *r)
     }
 }
 
-static bool limit_of(const dv_request *request, dv_event_limit *limit)
-{
-    if (!request->limited || request->limit.decided_by >= request->charges.count) {
-        return false;
-    }
-    *limit = (dv_event_limit){
-        .key = request->charges.charges[request->limit.decided_by].key,
-        .limit = request->limit.limit,
-        .remaining = request->limit.remaining,
-        .now = request->limit.now,
-        .tat = request->limit.tat,
-        .admitted = request->limit.admitted,
-    };
-    return true;
-}
-
 /* What can not be searched is not recorded. */
 static dv_slice show(dv_request *request, dv_slice text)
 {
@@ -120,7 +104,7 @@ static dv_event_request event_of(dv_request *request, dv_event_limit *limit, dv_
         .verdict = verdict,
         .sightings = request->seen.sightings,
         .sighting_count = request->seen.sighting_count,
-        .limit = limit_of(request, limit) ? limit : NULL,
+        .limit = dv_limits_event(request, limit) ? limit : NULL,
         .body_bytes = request->body_bytes,
     };
 }
@@ -207,6 +191,7 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     const dv_verdict *verdict = answered ? &request->answer_verdict : &request->verdict;
     dv_event_limit limit;
     dv_verdict decided;
+    dv_limits_settle(request, aborted);
     dv_event_request event = event_of(request, &limit, &decided);
     dv_verdict shown = show_verdict(request, verdict);
     dv_event_outcome outcome = {

@@ -17,6 +17,7 @@
  */
 
 #include "base/uuid.h"
+#include "core/event.h"
 #include "gateway/ngx.h"
 #include "gateway/pool.h"
 #include "room/api/gate/api_answer.h"
@@ -57,6 +58,21 @@ typedef struct dv_loc_conf {
     ngx_uint_t mode; /* dv_mode */
 } dv_loc_conf;
 
+/* What the limits said of a request, and what it holds of them (limits.c). */
+typedef struct dv_request_limits {
+    dv_api_charges address;        /* and networks; at once */
+    dv_api_charges caller;         /* key, user, groups, route; at once */
+    dv_api_charges body;           /* what is known with the body: the model, tokens, cost */
+    dv_limit_state state;          /* of the last decision */
+    const dv_api_charges *decided; /* what it is about; NULL: no limit applied */
+    dv_time called_at;             /* `now` of address and caller */
+    dv_time reserved_at;           /* `now` of body; 0: nothing was reserved */
+    dv_api_amount reserved;
+    dv_api_amount settled;
+    bool is_settled;
+    bool told[3]; /* address, caller, body were charged: headers tell of them */
+} dv_request_limits;
+
 typedef struct dv_request {
     ngx_http_request_t *r;
     dv_main_conf *main;
@@ -79,9 +95,7 @@ typedef struct dv_request {
     dv_verdict verdict;        /* on the request */
     dv_verdict answer_verdict; /* on the answer */
     dv_slice param;            /* member at fault */
-    dv_api_charges charges;
-    dv_limit_state limit;
-    bool limited; /* limit is filled */
+    dv_request_limits limits;
 
     size_t body_bytes; /* as the caller sent them */
     unsigned step;
@@ -114,6 +128,7 @@ typedef struct dv_request {
     int64_t input_tokens;
     int64_t output_tokens;
     uint64_t answer_bytes;
+    uint64_t text_bytes; /* of the texts of a whole answer */
 } dv_request;
 
 /* module.c */
@@ -129,6 +144,20 @@ ngx_int_t dv_access_deny(dv_request *request);
 bool dv_access_enter(dv_request *request);
 /* Decides about the route, within dv_access_enter and dv_worker_leave; false: denied. */
 bool dv_access_authorize(dv_request *request);
+
+/* limits.c: each denies where a limit refuses. The first two within dv_access_enter and
+ * dv_worker_leave, before the body is read; the third there, too, when it was permitted. */
+bool dv_limits_address(dv_request *request);
+bool dv_limits_caller(dv_request *request);
+bool dv_limits_reserve(dv_request *request);
+/* Settles what was reserved, once; before the close record. */
+void dv_limits_settle(dv_request *request, bool aborted);
+/* Gives back what only a running request holds. */
+void dv_limits_release(dv_request *request);
+/* Adds the limits' headers to r->headers_out. */
+ngx_int_t dv_limits_headers(dv_request *request);
+/* What the records tell; false: no limit applied. */
+bool dv_limits_event(const dv_request *request, dv_event_limit *limit);
 
 /* body.c: reads, inspects and replaces the body, then lets the phases go on. */
 ngx_int_t dv_body_read(dv_request *request);

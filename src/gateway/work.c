@@ -146,15 +146,54 @@ static void read_usage(dv_work *work, const dv_json *json)
     work->output_tokens = output >= 0 ? output : usage_of(json, usage, "output_tokens");
 }
 
+static bool is_generated(dv_slice name)
+{
+    static const char *const names[] = {"content",   "text",     "arguments", "reasoning_content",
+                                        "reasoning", "thinking", "refusal"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        if (dv_slice_eq_str(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Bytes of a string when its escapes are undone, or a little less. */
+static uint64_t decoded_length(dv_slice raw)
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < raw.len; length++) {
+        bool escape = raw.ptr[i] == '\\' && i + 1 < raw.len;
+        i += !escape ? 1 : raw.ptr[i + 1] == 'u' ? 6 : 2;
+    }
+    return length;
+}
+
+static uint64_t count_text(const dv_json *json)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i + 1 < json->count; i++) {
+        if (json->tokens[i].type == DV_JSON_KEY && json->tokens[i + 1].type == DV_JSON_STRING &&
+            is_generated(dv_json_raw(json, i))) {
+            bytes += decoded_length(dv_json_raw(json, i + 1));
+        }
+    }
+    return bytes;
+}
+
 static dv_result inspect_answer(dv_work *work, const dv_data_policy *policy)
 {
     dv_json json = {0};
     if (work->text) {
+        work->text_bytes = work->bytes.len;
         return dv_data_gate_text(work->gate, policy, work->context, true, work->bytes, work->arena,
                                  &work->outcome, &work->verdict);
     }
     DV_TRY(dv_json_scan(work->bytes, &answer_limits, work->arena, &json, NULL));
     read_usage(work, &json);
+    if (work->count_text) {
+        work->text_bytes = count_text(&json);
+    }
     return dv_data_gate_answer(work->gate, policy, work->context, &json, work->arena,
                                &work->outcome, &work->verdict);
 }

@@ -37,12 +37,14 @@ typedef struct dv_work {
     int file;        /* its descriptor, owned; -1: none */
     bool text;       /* an answer's body is text, not JSON */
     uint64_t effort; /* that inspecting may take; 0: as much as it needs */
+    bool count_text; /* text_bytes is asked for */
 
     dv_json json;
     dv_api_body body;
     dv_data_outcome outcome;
     int64_t input_tokens; /* of an answer's usage; -1: not told */
     int64_t output_tokens;
+    uint64_t text_bytes; /* of what an answer generated, decoded */
     dv_result result;
     dv_verdict verdict;
 } dv_work;

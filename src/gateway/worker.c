@@ -86,8 +86,11 @@ static dv_result open_snapshot(dv_worker *worker, dv_error *error)
 static dv_result open_counters(dv_worker *worker, dv_error *error)
 {
     bool replaced = false;
-    return dv_counters_open(worker->paths.counters, COUNTER_SLOTS, &worker->counters, &replaced,
-                            error);
+    DV_TRY(dv_counters_open(worker->paths.counters, COUNTER_SLOTS, &worker->counters, &replaced,
+                            error));
+    /* Without a seat only limits of what runs at once refuse. */
+    dv_result result = dv_counters_sit(worker->counters);
+    return result == DV_ERR_UNAVAILABLE ? DV_OK : result;
 }
 
 static dv_result open_missing(dv_worker *worker, dv_error *error)
@@ -176,6 +179,25 @@ static dv_result load_config(dv_worker *worker, dv_error *error)
     return DV_OK;
 }
 
+static dv_result find_record(dv_worker *worker, dv_slice key, dv_slice *ret_value)
+{
+    dv_result result = dv_snapshot_get(worker->snapshot, DV_TABLE_ROUTES, key, ret_value);
+    if (result == DV_ERR_NOT_FOUND) {
+        *ret_value = (dv_slice){0};
+        return DV_OK;
+    }
+    return result;
+}
+
+static dv_result load_named(dv_worker *worker)
+{
+    dv_slice kinds = {0};
+    dv_slice networks = {0};
+    DV_TRY(find_record(worker, DV_LIT(DV_API_NAMED_KINDS_KEY), &kinds));
+    DV_TRY(find_record(worker, DV_LIT(DV_API_NAMED_NETWORKS_KEY), &networks));
+    return dv_api_named_parse(kinds, networks, &worker->named);
+}
+
 /* What of the snapshot changed; a configuration that can't be read leaves none in force. */
 static dv_result take_over(dv_worker *worker, dv_error *error)
 {
@@ -189,6 +211,7 @@ static dv_result take_over(dv_worker *worker, dv_error *error)
         DV_TRY(open_data(worker, error));
     }
     DV_TRY(load_config(worker, error));
+    DV_TRY(load_named(worker));
     if (!worker->notes_usage) {
         note_usage(worker);
     }

@@ -49,6 +49,7 @@ typedef struct dv_worker {
     dv_data_gate *data;
     dv_gate_config *config;
     dv_buf config_text; /* what config was made from */
+    dv_api_named named; /* who has limits of its own */
     bool notes_usage;
     bool loaded; /* config is that of `generation` */
     uint64_t generation;

@@ -15,13 +15,26 @@
 
 #include <errno.h>
 
+#include <fcntl.h>
+
 enum { WINDOW = 64, LOCK_WAIT_SECONDS = 1 };
 static const dv_time settled = DV_SECOND;
 enum { HASH_NEVER_USED = 0, HASH_IN_CHANGE = 1, HASH_FIRST = 2 };
 
-dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, bool address)
+/* Where a table's shards begin among the locks, and how many it has. */
+static uint32_t shard_base(const dv_counters_header *header, dv_counters_table table)
 {
-    dv_counter_key key = {.address = address};
+    return (uint32_t)table * header->shards;
+}
+
+static uint32_t shard_count(const dv_counters_header *header, dv_counters_table table)
+{
+    return table == DV_COUNTERS_LEASES ? DV_COUNTERS_LEASE_SHARDS : header->shards;
+}
+
+dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, dv_counters_table table)
+{
+    dv_counter_key key = {.table = table};
     const dv_counters_header *header = counters->header;
     uint8_t hash[DV_SHORT_HASH_LEN];
 
@@ -30,25 +43,20 @@ dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, bool 
     if (key.hash[0] < HASH_FIRST) {
         key.hash[0] += HASH_FIRST;
     }
-    key.shard = (uint32_t)(key.hash[1] & (header->shards - 1)) + (address ? header->shards : 0);
+    key.shard = (uint32_t)(key.hash[1] & (shard_count(header, table) - 1));
     return key;
 }
 
-/* Inserts the shard into the sorted list, unless it is there. */
-static void add_shard(dv_counters_session *session, uint32_t shard)
+void dv_counters_prepare(dv_counters *counters, dv_counters_session *session)
 {
-    size_t at = session->shard_count;
+    session->counters = counters;
+    session->claimed_count = 0;
+    memset(session->shards, 0, sizeof(session->shards));
+}
 
-    while (at > 0 && session->shards[at - 1] > shard) {
-        at--;
-    }
-    if (at > 0 && session->shards[at - 1] == shard) {
-        return;
-    }
-    memmove(&session->shards[at + 1], &session->shards[at],
-            (session->shard_count - at) * sizeof(session->shards[0]));
-    session->shards[at] = shard;
-    session->shard_count++;
+void dv_counters_want(dv_counters_session *session, const dv_counter_key *key)
+{
+    session->shards[key->table] |= UINT64_C(1) << key->shard;
 }
 
 /* Waits only where another process holds the lock, and not for ever: its owner may be stopped. */
@@ -69,47 +77,51 @@ static dv_result lock_shard(pthread_mutex_t *mutex)
     return failed == 0 ? DV_OK : DV_ERR_UNAVAILABLE;
 }
 
-static void unlock_shards(dv_counters *counters, const uint32_t *shards, size_t count)
+static pthread_mutex_t *mutex_of(const dv_counters *counters, size_t table, int shard)
 {
-    while (count > 0) {
-        count--;
-        pthread_mutex_unlock(&counters->shards[shards[count]].mutex);
+    uint32_t base = shard_base(counters->header, (dv_counters_table)table);
+
+    return &counters->shards[base + (uint32_t)shard].mutex;
+}
+
+/* Unlocks those of the table whose bits are set. */
+static void unlock_shards(const dv_counters *counters, size_t table, uint64_t bits)
+{
+    for (; bits != 0; bits &= bits - 1) {
+        pthread_mutex_unlock(mutex_of(counters, table, __builtin_ctzll(bits)));
     }
 }
 
-dv_result dv_counters_begin(dv_counters *counters, const dv_counter_key *keys, size_t count,
-                            dv_counters_session *ret_session)
+dv_result dv_counters_lock(dv_counters_session *session)
 {
-    dv_counters_session session = {.counters = counters};
+    uint64_t locked[DV_COUNTERS_TABLES] = {0};
 
-    if (count > DV_COUNTERS_SESSION_MAX) {
-        return DV_ERR_TOO_LARGE;
-    }
-    for (size_t i = 0; i < count; i++) {
-        add_shard(&session, keys[i].shard);
-    }
-    for (size_t i = 0; i < session.shard_count; i++) {
-        dv_result result = lock_shard(&counters->shards[session.shards[i]].mutex);
-        if (result != DV_OK) {
-            unlock_shards(counters, session.shards, i);
-            return result;
+    for (size_t table = 0; table < DV_COUNTERS_TABLES; table++) {
+        for (uint64_t bits = session->shards[table]; bits != 0; bits &= bits - 1) {
+            if (lock_shard(mutex_of(session->counters, table, __builtin_ctzll(bits))) != DV_OK) {
+                memcpy(session->shards, locked, sizeof(locked));
+                dv_counters_end(session);
+                return DV_ERR_UNAVAILABLE;
+            }
+            locked[table] |= bits & -bits;
         }
     }
-    *ret_session = session;
     return DV_OK;
 }
 
 void dv_counters_end(dv_counters_session *session)
 {
-    unlock_shards(session->counters, session->shards, session->shard_count);
-    session->shard_count = 0;
+    for (size_t table = DV_COUNTERS_TABLES; table > 0; table--) {
+        unlock_shards(session->counters, table - 1, session->shards[table - 1]);
+        session->shards[table - 1] = 0;
+    }
     session->claimed_count = 0;
 }
 
-static bool is_claimed(const dv_counters_session *session, const dv_counter *counter)
+static bool is_claimed(const dv_counters_session *session, const void *entry)
 {
     for (size_t i = 0; i < session->claimed_count; i++) {
-        if (session->claimed[i] == counter) {
+        if (session->claimed[i] == entry) {
             return true;
         }
     }
@@ -139,12 +151,19 @@ static void place_key(dv_counter *counter, const dv_counter_key *key)
     put_u64(&counter->hash[0], key->hash[0]);
 }
 
+static dv_counter *shard_of(const dv_counters *counters, const dv_counter_key *key)
+{
+    uint64_t shard = shard_base(counters->header, key->table) + key->shard;
+
+    return counters->entries + shard * counters->header->entries_per_shard;
+}
+
 /* Looks the window through: the key's entry, or else the first that gives way, or else NULL. */
 static dv_counter *find_place(const dv_counters_session *session, const dv_counter_key *key,
                               dv_time now, bool *ret_found, dv_time *room_at)
 {
     uint64_t mask = session->counters->header->entries_per_shard - 1;
-    dv_counter *shard = session->counters->entries + key->shard * (mask + 1);
+    dv_counter *shard = shard_of(session->counters, key);
     dv_counter *place = NULL;
 
     for (uint64_t i = 0; i < WINDOW; i++) {
@@ -188,6 +207,23 @@ dv_result dv_counters_claim(dv_counters_session *session, const dv_counter_key *
     return DV_OK;
 }
 
+dv_counter *dv_counters_find(const dv_counters_session *session, const dv_counter_key *key)
+{
+    uint64_t mask = session->counters->header->entries_per_shard - 1;
+    dv_counter *shard = shard_of(session->counters, key);
+
+    for (uint64_t i = 0; i < WINDOW; i++) {
+        dv_counter *counter = &shard[(key->hash[0] + i) & mask];
+        if (counter->hash[0] == key->hash[0] && counter->hash[1] == key->hash[1]) {
+            return counter;
+        }
+        if (counter->hash[0] == HASH_NEVER_USED) {
+            break;
+        }
+    }
+    return NULL;
+}
+
 dv_counter_time dv_counter_get(const dv_counter *counter)
 {
     return (dv_counter_time){counter->ns, counter->part};
@@ -199,4 +235,15 @@ void dv_counter_set(dv_counter *counter, dv_counter_time time)
     __atomic_store_n(&counter->ns, time.ns + 1, __ATOMIC_RELEASE);
     put_u64(&counter->part, time.part);
     __atomic_store_n(&counter->ns, time.ns, __ATOMIC_RELEASE);
+}
+
+uint64_t dv_counter_word(const dv_counter *counter)
+{
+    return counter->part;
+}
+
+void dv_counter_set_word(dv_counter *counter, uint64_t word, dv_time keep)
+{
+    __atomic_store_n(&counter->ns, keep, __ATOMIC_RELEASE);
+    put_u64(&counter->part, word);
 }

@@ -10,16 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Two locks of the open file description, on its bytes 0 and 1, order the processes:
- * - opening: exclusive, while one process looks at the file or makes it;
+/* Locks of the open file description order the processes:
+ * - opening: exclusive, while one process looks at the file, makes it or takes a seat;
  * - in use: shared, as long as it is mapped. Whoever gets it exclusively is alone, and only then
  *   are the mutexes made anew (the last users may have died with a crash of the machine, whose
- *   thread ids mean nothing now) or is the file replaced. */
-enum { LOCK_OPENING = 0, LOCK_IN_USE = 1 };
+ *   thread ids mean nothing now) or is the file replaced;
+ * - one for each seat: exclusive, as long as the process lives that sits there. */
 
 static const uint64_t magic = UINT64_C(0x31726574635f7664); /* "dv_cter1" where little-endian */
 
-static int lock_byte(int fd, short type, int byte, bool wait)
+int dv_counters_lock_byte(int fd, short type, int byte, bool wait)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     int done;
@@ -33,6 +33,17 @@ static int lock_byte(int fd, short type, int byte, bool wait)
 static uint32_t header_checksum(const dv_counters_header *header)
 {
     return dv_crc32c(0, dv_slice_of(header, offsetof(dv_counters_header, checksum)));
+}
+
+static uint64_t leases_for(uint32_t slots)
+{
+    uint64_t wanted = DV_MAX((uint64_t)slots / DV_COUNTERS_LEASES_OF, DV_COUNTERS_LEASES_MIN);
+    uint64_t each = 1;
+
+    while (each * DV_COUNTERS_LEASE_SHARDS < wanted) {
+        each *= 2;
+    }
+    return each;
 }
 
 /* Twice the slots in entries, rounded up, so that a place is near for each key. */
@@ -49,6 +60,9 @@ static dv_counters_header header_for(uint32_t slots)
     header.slots = slots;
     header.shards = 1;
     header.entries_per_shard = DV_COUNTERS_SHARD_ENTRIES;
+    header.leases_per_shard = leases_for(slots);
+    header.lease_size = sizeof(dv_lease);
+    header.seats = DV_COUNTERS_SEATS;
     while (header.shards * header.entries_per_shard < 2 * (uint64_t)slots) {
         if (header.shards < DV_COUNTERS_SHARDS_MAX) {
             header.shards *= 2;
@@ -59,18 +73,29 @@ static dv_counters_header header_for(uint32_t slots)
     return header;
 }
 
+static size_t shard_count(const dv_counters_header *header)
+{
+    return (size_t)2 * header->shards + DV_COUNTERS_LEASE_SHARDS;
+}
+
 static size_t shards_size(const dv_counters_header *header)
 {
-    size_t size = (size_t)2 * header->shards * sizeof(dv_counters_shard);
+    size_t size = shard_count(header) * sizeof(dv_counters_shard);
 
     return (size + DV_COUNTERS_PAGE - 1) / DV_COUNTERS_PAGE * DV_COUNTERS_PAGE;
 }
 
+static size_t entries_size(const dv_counters_header *header)
+{
+    return (size_t)2 * header->shards * header->entries_per_shard * sizeof(dv_counter);
+}
+
 static size_t file_size(const dv_counters_header *header)
 {
-    size_t entries = (size_t)2 * header->shards * header->entries_per_shard;
+    size_t leases = DV_COUNTERS_LEASE_SHARDS * header->leases_per_shard;
 
-    return DV_COUNTERS_PAGE + shards_size(header) + entries * sizeof(dv_counter);
+    return DV_COUNTERS_PAGE + shards_size(header) + entries_size(header) +
+           leases * sizeof(dv_lease);
 }
 
 /* True when the header is whole and is what header_for() makes for its slots. */
@@ -113,6 +138,7 @@ static dv_result format_file(int fd, uint32_t slots, dv_counters_header *ret_hea
     dv_counters_header header = header_for(slots);
 
     dv_random(header.seed, sizeof(header.seed));
+    header.created = dv_time_now();
     header.checksum = header_checksum(&header);
     if (ftruncate(fd, 0) < 0) {
         return DV_ERR_IO;
@@ -154,7 +180,9 @@ static dv_result map_file(dv_counters *counters, const dv_counters_header *heade
     counters->size = size;
     counters->header = (dv_counters_header *)(void *)base;
     counters->shards = (dv_counters_shard *)(void *)(base + DV_COUNTERS_PAGE);
-    counters->entries = (dv_counter *)(void *)(base + DV_COUNTERS_PAGE + shards_size(header));
+    uint8_t *entries = base + DV_COUNTERS_PAGE + shards_size(header);
+    counters->entries = (dv_counter *)(void *)entries;
+    counters->leases = (dv_lease *)(void *)(entries + entries_size(header));
     return DV_OK;
 }
 
@@ -165,7 +193,7 @@ static dv_result adopt_file(dv_counters *counters, uint32_t slots, bool *ret_rep
     dv_counters_header header;
     off_t size = 0;
     bool valid = false;
-    bool alone = lock_byte(counters->fd, F_WRLCK, LOCK_IN_USE, false) == 0;
+    bool alone = dv_counters_lock_byte(counters->fd, F_WRLCK, DV_COUNTERS_LOCK_IN_USE, false) == 0;
 
     DV_TRY(read_header(counters->fd, &header, &size, &valid));
     if (!alone && !valid) {
@@ -178,9 +206,11 @@ static dv_result adopt_file(dv_counters *counters, uint32_t slots, bool *ret_rep
     }
     DV_TRY(map_file(counters, &header));
     if (alone) {
-        DV_TRY(make_mutexes(counters->shards, 2 * (size_t)header.shards));
+        DV_TRY(make_mutexes(counters->shards, shard_count(&header)));
     }
-    return lock_byte(counters->fd, F_RDLCK, LOCK_IN_USE, true) == 0 ? DV_OK : DV_ERR_IO;
+    return dv_counters_lock_byte(counters->fd, F_RDLCK, DV_COUNTERS_LOCK_IN_USE, true) == 0
+               ? DV_OK
+               : DV_ERR_IO;
 }
 
 dv_result dv_counters_open(const char *path, uint32_t slots, dv_counters **ret_counters,
@@ -194,15 +224,17 @@ dv_result dv_counters_open(const char *path, uint32_t slots, dv_counters **ret_c
     if (counters == NULL) {
         return dv_error_set(error, DV_ERR_NO_MEMORY, "out of memory");
     }
+    counters->seat = -1;
     counters->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
-    if (counters->fd < 0 || lock_byte(counters->fd, F_WRLCK, LOCK_OPENING, true) < 0) {
+    if (counters->fd < 0 ||
+        dv_counters_lock_byte(counters->fd, F_WRLCK, DV_COUNTERS_LOCK_OPENING, true) < 0) {
         return dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
     }
     bool replaced = false;
     dv_error why = {0};
     dv_result result = adopt_file(counters, slots, &replaced, &why);
     int failed_with = errno;
-    (void)lock_byte(counters->fd, F_UNLCK, LOCK_OPENING, false);
+    (void)dv_counters_lock_byte(counters->fd, F_UNLCK, DV_COUNTERS_LOCK_OPENING, false);
     if (result != DV_OK) {
         return dv_error_set(error, result, "%s: %s", path,
                             why.message[0] != '\0'     ? why.message
@@ -225,4 +257,14 @@ void dv_counters_close(dv_counters *counters)
     }
     dv_fd_close(&counters->fd);
     free(counters);
+}
+
+dv_time dv_counters_created(const dv_counters *counters)
+{
+    return counters->header->created;
+}
+
+dv_result dv_counters_sync(const dv_counters *counters)
+{
+    return msync(counters->header, counters->size, MS_SYNC) == 0 ? DV_OK : DV_ERR_IO;
 }

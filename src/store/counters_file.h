@@ -3,7 +3,7 @@
 
 /* The layout of the counters' file; private to store/counters*.c.
  *
- *   header (one page) | shards: their locks | entries of keys | entries of addresses
+ *   header (one page) | shards: their locks | entries of keys | of addresses | leases
  *
  * A shard owns a run of entries in each table. */
 
@@ -12,11 +12,14 @@
 #include <pthread.h>
 
 enum {
-    DV_COUNTERS_VERSION = 1,
+    DV_COUNTERS_VERSION = 2,
     DV_COUNTERS_PAGE = 4096,
     DV_COUNTERS_SHARDS_MAX = 64,     /* of each table */
     DV_COUNTERS_SHARD_ENTRIES = 512, /* at least, or the last entries of a shard would be unequal */
     DV_COUNTERS_SLOTS_MAX = 1 << 26,
+    DV_COUNTERS_LEASE_SHARDS = 16,
+    DV_COUNTERS_LEASES_MIN = 512, /* entries */
+    DV_COUNTERS_LEASES_OF = 16,   /* one for so many slots */
 };
 
 /* Integers are in the machine's order: the file never leaves the machine, and the magic tells. */
@@ -29,8 +32,12 @@ typedef struct dv_counters_header {
     uint32_t slots;             /* asked for */
     uint32_t shards;            /* of each table, a power of two */
     uint64_t entries_per_shard; /* a power of two */
-    uint8_t seed[16];           /* of the key hash */
-    uint32_t checksum;          /* CRC-32C of all before it */
+    uint64_t leases_per_shard;  /* a power of two */
+    uint32_t lease_size;
+    uint32_t seats;
+    uint8_t seed[16]; /* of the key hash */
+    dv_time created;
+    uint32_t checksum; /* CRC-32C of all before it */
 } dv_counters_header;
 
 typedef struct dv_counters_shard {
@@ -44,10 +51,23 @@ struct dv_counter {
     uint64_t part;
 };
 
+struct dv_lease {
+    uint64_t hash[2];
+    uint16_t held[DV_COUNTERS_SEATS]; /* by seat */
+};
+
+/* Locks of the open file description, by byte; they end with the process, however it ends. */
+enum { DV_COUNTERS_LOCK_OPENING = 0, DV_COUNTERS_LOCK_IN_USE = 1, DV_COUNTERS_LOCK_SEATS = 16 };
+
+/* type: F_WRLCK, F_RDLCK, F_UNLCK. Returns 0, or -1 with errno. */
+int dv_counters_lock_byte(int fd, short type, int byte, bool wait);
+
 struct dv_counters {
     int fd; /* holds the lock that says "in use" */
     dv_counters_header *header;
-    dv_counters_shard *shards; /* keys' first, then addresses' */
+    dv_counters_shard *shards; /* keys' first, then addresses', then leases' */
     dv_counter *entries;       /* of shard i: from i * entries_per_shard */
+    dv_lease *leases;          /* of shard i: from i * leases_per_shard */
+    int seat;                  /* of this process; -1: none */
     size_t size;               /* of the mapping */
 };

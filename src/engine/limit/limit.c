@@ -1,301 +1,395 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtual scheduling algorithm, in whole numbers. A counter holds its theoretical arrival time
- * (TAT). Everything is computed as lag = TAT - now, in units of 1/count nanosecond, so that a
- * permit is exactly `period` units and the whole burst `burst * period`. Products of 64-bit numbers
- * fit 127 bits, and a sum of two of them 128. */
+/* Charging and settling several limits at once. Every counter is found or made before any is
+ * changed, and all locks are held meanwhile. */
 #include "engine/limit/limit.h"
 
 #include "base/codec.h"
+#include "engine/limit/rule.h"
 
-typedef unsigned __int128 wide;
+/* The last time at which the longest refill still fits 63 bits. */
+static const dv_time now_max = DV_TIME_NEVER - (dv_time)(100 * 365 + 2) * 86400 * DV_SECOND;
 
-/* A clock that seems this much behind is a worker that looked at it earlier; more is a step back.
- */
-static const dv_time skew_max = 10 * DV_SECOND;
-
-/* So that a TAT fits 63 bits until the year 2162. */
-static const dv_time refill_max = (dv_time)100 * 365 * 86400 * DV_SECOND;
-
-/* One charge on its way: the permits and the lags in its units. */
-typedef struct charge_state {
-    dv_limit_rate rate; /* burst filled in */
-    dv_counter_key key;
-    dv_counter *counter;
-    uint32_t index; /* in the caller's list */
-    wide cost;
-    wide lag; /* before the request; when admitted, after it */
-    wide lag_after;
-} charge_state;
-
-static uint64_t burst_of(const dv_limit_rate *rate)
+static const dv_limit_rule *rule_of(const dv_limit_charge *charge)
 {
-    return rate->burst != 0 ? rate->burst : rate->count;
+    static const dv_limit_rule *const rules[] = {
+        [DV_LIMIT_RATE] = &dv_limit_rule_rate,
+        [DV_LIMIT_BUDGET] = &dv_limit_rule_budget,
+        [DV_LIMIT_CONCURRENT] = &dv_limit_rule_concurrent,
+    };
+    return rules[charge->kind];
 }
 
-static wide burst_units(const dv_limit_rate *rate)
+/* A rate that counts nothing. */
+static bool is_void(const dv_limit_charge *charge)
 {
-    return (wide)burst_of(rate) * (wide)rate->period;
+    return charge->kind == DV_LIMIT_RATE && charge->rate.count == 0;
 }
 
-dv_result dv_limit_rate_check(const dv_limit_rate *rate, dv_error *error)
+/* Leases have one table for all. */
+static dv_counters_table table_of(const dv_limit_charge *charge)
 {
-    if (rate->count == 0) {
-        return DV_OK;
-    }
-    if (rate->period <= 0) {
-        return dv_error_set(error, DV_ERR_INVALID, "a rate needs a period longer than nothing");
-    }
-    if (burst_units(rate) > (wide)refill_max * rate->count) {
-        return dv_error_set(error, DV_ERR_INVALID,
-                            "the burst of a rate must refill within a hundred years");
-    }
-    return DV_OK;
+    dv_counters_table table = rule_of(charge)->table;
+
+    return table == DV_COUNTERS_KEYS && charge->address ? DV_COUNTERS_ADDRESSES : table;
 }
 
-/* Nanoseconds that so many units take, rounded up. */
-static dv_time units_to_time(wide units, uint64_t count)
+/* The counter's name: kind and unit, what the kind adds, and the key. */
+static dv_result make_key(const dv_counters *counters, dv_limit_charge *charge)
 {
-    return (dv_time)((units + count - 1) / count);
-}
-
-/* The counter's name: its rate, so that a counter is only ever read in its own units, and its key.
- */
-static dv_result key_of(const dv_counters *counters, const dv_limit_charge *charge,
-                        charge_state *state)
-{
-    uint8_t name[24 + DV_LIMIT_KEY_MAX];
+    uint8_t name[DV_LIMIT_NAME_HEAD + DV_LIMIT_KEY_MAX];
 
     if (charge->key.len > DV_LIMIT_KEY_MAX) {
         return DV_ERR_TOO_LARGE;
     }
-    dv_put_u64(name, state->rate.count);
-    dv_put_u64(name + 8, (uint64_t)state->rate.period);
-    dv_put_u64(name + 16, state->rate.burst);
+    memset(name, 0, DV_LIMIT_NAME_HEAD);
+    name[0] = (uint8_t)charge->kind;
+    name[1] = (uint8_t)charge->unit;
+    rule_of(charge)->name(charge, name);
     if (charge->key.len > 0) {
-        memcpy(name + 24, charge->key.ptr, charge->key.len);
+        memcpy(name + DV_LIMIT_NAME_HEAD, charge->key.ptr, charge->key.len);
     }
-    state->key =
-        dv_counters_key(counters, dv_slice_of(name, 24 + charge->key.len), charge->address);
+    dv_slice bytes = dv_slice_of(name, DV_LIMIT_NAME_HEAD + charge->key.len);
+    charge->own.key = dv_counters_key(counters, bytes, table_of(charge));
     return DV_OK;
 }
 
-/* Takes over the charges that have a limit. */
-static dv_result prepare(const dv_counters *counters, const dv_limit_charge *charges, size_t count,
-                         dv_time now, charge_state *states, size_t *ret_count)
+static dv_result prepare(dv_counters_session *session, dv_limit_charge *charge)
 {
-    size_t used = 0;
+    charge->own.claimed = false;
+    charge->own.charged = false;
+    if ((unsigned)charge->kind > DV_LIMIT_CONCURRENT) {
+        return DV_ERR_INVALID;
+    }
+    if (is_void(charge)) {
+        return DV_OK;
+    }
+    DV_TRY(rule_of(charge)->check(charge));
+    DV_TRY(make_key(session->counters, charge));
+    dv_counters_want(session, &charge->own.key);
+    charge->own.claimed = true;
+    return DV_OK;
+}
 
+dv_result dv_limit_claim_counter(dv_counters_session *session, dv_limit_charge *charge, dv_time now,
+                                 dv_time *ret_room_at)
+{
+    dv_counter *counter = NULL;
+    dv_result result = dv_counters_claim(session, &charge->own.key, now, &counter, ret_room_at);
+
+    charge->own.entry = counter;
+    return result;
+}
+
+static uint64_t limit_of(const dv_limit_charge *charge)
+{
+    if (charge->kind != DV_LIMIT_RATE) {
+        return charge->max;
+    }
+    return charge->rate.burst != 0 ? charge->rate.burst : charge->rate.count;
+}
+
+/* What is told of one limit at that level. */
+static void describe(dv_limit_charge *charge, dv_wide level, dv_time now)
+{
+    charge->remaining = rule_of(charge)->remaining(charge, level);
+    charge->reset_after = rule_of(charge)->reset_after(charge, level, now);
+}
+
+static void tell(const dv_limit_charge *charge, size_t index, dv_limit_state *out)
+{
+    out->decided_by = (uint32_t)index;
+    out->limit = limit_of(charge);
+    out->remaining = charge->remaining;
+    out->reset_after = charge->reset_after;
+    out->tat = out->now + charge->reset_after;
+}
+
+/* Finds or makes every counter, and reads its level. */
+static dv_result claim_all(dv_counters_session *session, dv_limit_charge *charges, size_t count,
+                           dv_limit_state *out)
+{
     for (size_t i = 0; i < count; i++) {
-        if (charges[i].rate.count == 0) {
+        dv_limit_charge *charge = &charges[i];
+        dv_time room_at = 0;
+        if (!charge->own.claimed) {
             continue;
         }
-        DV_TRY(dv_limit_rate_check(&charges[i].rate, NULL));
-        if (now > DV_TIME_NEVER - refill_max - 2 * DV_SECOND) {
-            return DV_ERR_INVALID;
-        }
-        charge_state *state = &states[used++];
-        *state = (charge_state){.rate = charges[i].rate, .index = (uint32_t)i};
-        state->rate.burst = burst_of(&charges[i].rate);
-        state->cost = (wide)charges[i].cost * (wide)charges[i].rate.period;
-        DV_TRY(key_of(counters, &charges[i], state));
-    }
-    *ret_count = used;
-    return DV_OK;
-}
-
-/* How far the TAT lies ahead of now. */
-static wide lag_of(const charge_state *state, dv_time now)
-{
-    dv_counter_time tat = dv_counter_get(state->counter);
-
-    return tat.ns < now ? 0 : (wide)(tat.ns - now) * state->rate.count + tat.part;
-}
-
-static dv_counter_time tat_of(const charge_state *state, wide lag, dv_time now)
-{
-    return (dv_counter_time){now + (dv_time)(lag / state->rate.count),
-                             (uint64_t)(lag % state->rate.count)};
-}
-
-/* No clock that goes forward finds a TAT further ahead than the burst; one that was set back does,
- * and then the burst counts as used up at the new time. */
-static void follow_clock_back(const charge_state *state, dv_time now)
-{
-    wide lag = lag_of(state, now);
-    wide burst = burst_units(&state->rate);
-
-    if (lag > burst && lag - burst > (wide)skew_max * state->rate.count) {
-        dv_counter_set(state->counter, tat_of(state, burst, now));
-    }
-}
-
-/* The lag that an earlier charge of this request on the same counter leaves. */
-static wide lag_within(const charge_state *states, size_t i, dv_time now)
-{
-    for (size_t j = i; j > 0; j--) {
-        if (states[j - 1].counter == states[i].counter) {
-            return states[j - 1].lag_after;
-        }
-    }
-    return lag_of(&states[i], now);
-}
-
-static bool fits(const charge_state *state)
-{
-    wide burst = burst_units(&state->rate);
-
-    return state->cost == 0 || (state->lag_after >= state->cost && state->lag_after <= burst);
-}
-
-/* Until this charge (with those before it on the same counter) would be admitted. */
-static dv_time wait_of(const charge_state *state, dv_time now)
-{
-    wide burst = burst_units(&state->rate);
-    wide lag = lag_of(state, now);
-    wide asked = state->lag_after - lag;
-
-    if (state->lag_after < state->cost ||
-        asked > burst) { /* overflow, or more than a whole burst */
-        return DV_TIME_NEVER;
-    }
-    return units_to_time(state->lag_after - burst, state->rate.count);
-}
-
-static uint64_t remaining_of(const charge_state *state, wide lag)
-{
-    wide burst = burst_units(&state->rate);
-
-    return lag >= burst ? 0 : (uint64_t)((burst - lag) / (wide)state->rate.period);
-}
-
-static void describe(const charge_state *state, wide lag, dv_time now, dv_limit_state *out)
-{
-    out->decided_by = state->index;
-    out->limit = state->rate.burst;
-    out->remaining = remaining_of(state, lag);
-    out->reset_after = units_to_time(lag, state->rate.count);
-    out->tat = now + out->reset_after;
-}
-
-/* Finds or makes every counter before any is changed. */
-static dv_result claim_all(dv_counters_session *session, charge_state *states, size_t count,
-                           dv_time now, dv_limit_state *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        dv_time room_at = 0;
-        dv_result result =
-            dv_counters_claim(session, &states[i].key, now, &states[i].counter, &room_at);
+        dv_result result = rule_of(charge)->claim(session, charge, out->now, &room_at);
         if (result == DV_ERR_NOT_FOUND) {
-            describe(&states[i], 0, now, out);
+            charge->remaining = 0;
+            charge->reset_after = 0;
+            tell(charge, i, out);
             out->full = true;
-            out->remaining = 0;
-            out->retry_after = room_at == DV_TIME_NEVER ? DV_SECOND : room_at - now;
+            out->retry_after = room_at == DV_TIME_NEVER ? DV_SECOND : room_at - out->now;
             return DV_ERR_LIMITED;
         }
         DV_TRY(result);
-        follow_clock_back(&states[i], now);
+        charge->own.level = rule_of(charge)->level(charge, out->now);
     }
     return DV_OK;
 }
 
-/* The refusing charge that holds longest, or none. */
-static const charge_state *find_refusal(charge_state *states, size_t count, dv_time now,
-                                        dv_time *ret_wait)
+/* The level that an earlier charge of this request on the same counter leaves. */
+static void stack_on_earlier(dv_limit_charge *charges, size_t i)
 {
-    const charge_state *refusal = NULL;
+    for (size_t j = i; j > 0; j--) {
+        const dv_limit_charge *earlier = &charges[j - 1];
+        if (earlier->own.claimed && earlier->own.entry == charges[i].own.entry) {
+            charges[i].own.level = earlier->own.level_after;
+            return;
+        }
+    }
+}
+
+static bool fits(const dv_limit_charge *charge)
+{
+    return charge->own.cost == 0 || (charge->own.level_after >= charge->own.cost &&
+                                     charge->own.level_after <= rule_of(charge)->ceiling(charge));
+}
+
+/* The refusing charge that holds longest, or `count`. */
+static size_t find_refusal(dv_limit_charge *charges, size_t count, dv_time now, dv_time *ret_wait)
+{
+    size_t refusal = count;
 
     for (size_t i = 0; i < count; i++) {
-        charge_state *state = &states[i];
-        state->lag = lag_within(states, i, now);
-        state->lag_after = state->lag + state->cost;
-        if (fits(state)) {
+        dv_limit_charge *charge = &charges[i];
+        if (!charge->own.claimed) {
             continue;
         }
-        dv_time wait = wait_of(state, now);
-        if (refusal == NULL || wait > *ret_wait) {
-            refusal = state;
+        stack_on_earlier(charges, i);
+        charge->own.level_after = charge->own.level + charge->own.cost;
+        if (fits(charge)) {
+            continue;
+        }
+        dv_time wait = rule_of(charge)->wait(charge, now);
+        if (refusal == count || wait > *ret_wait) {
+            refusal = i;
             *ret_wait = wait;
         }
     }
     return refusal;
 }
 
-static void write_all(charge_state *states, size_t count, dv_time now)
-{
-    for (size_t i = 0; i < count; i++) {
-        const charge_state *state = &states[i];
-        if (state->cost != 0) {
-            dv_counter_set(state->counter, tat_of(state, state->lag_after, now));
-        }
-    }
-}
-
 /* Fewest permits left; of equals the one that takes longer to be whole again. Of several on one
  * counter that is the last, which holds what they leave behind. */
-static void describe_nearest(const charge_state *states, size_t count, dv_time now,
-                             dv_limit_state *out)
+static bool is_nearer(const dv_limit_charge *charge, const dv_limit_state *than)
 {
-    describe(&states[0], states[0].lag_after, now, out);
-    for (size_t i = 1; i < count; i++) {
-        dv_limit_state other = {.now = now, .admitted = out->admitted};
-        describe(&states[i], states[i].lag_after, now, &other);
-        if (other.remaining < out->remaining ||
-            (other.remaining == out->remaining && other.reset_after > out->reset_after)) {
-            *out = other;
-        }
-    }
+    return charge->remaining < than->remaining ||
+           (charge->remaining == than->remaining && charge->reset_after > than->reset_after);
 }
 
-static void decide(charge_state *states, size_t count, dv_time now, dv_limit_state *out)
+static void admit(dv_counters *counters, dv_limit_charge *charges, size_t count,
+                  dv_limit_state *out)
 {
-    dv_time wait = 0;
-    const charge_state *refusal = find_refusal(states, count, now, &wait);
+    bool first = true;
 
-    if (refusal != NULL) {
-        describe(refusal, lag_of(refusal, now), now, out);
-        out->retry_after = wait;
-        return;
+    for (size_t i = 0; i < count; i++) {
+        dv_limit_charge *charge = &charges[i];
+        if (!charge->own.claimed) {
+            continue;
+        }
+        if (charge->own.cost != 0) {
+            rule_of(charge)->write(counters, charge, out->now);
+        }
+        charge->own.charged = true;
+        describe(charge, charge->own.level_after, out->now);
+        if (first || is_nearer(charge, out)) {
+            tell(charge, i, out);
+            first = false;
+        }
     }
-    write_all(states, count, now);
-    describe_nearest(states, count, now, out);
     out->admitted = true;
 }
 
-static dv_result charge_under_locks(dv_counters *counters, charge_state *states, size_t count,
-                                    dv_time now, dv_limit_state *out)
+/* Told as it was before this request. */
+static void refuse(dv_limit_charge *charges, size_t count, size_t refusal, dv_time wait,
+                   dv_limit_state *out)
 {
-    dv_counter_key keys[DV_LIMIT_CHARGES_MAX];
-    dv_counters_session session;
-
     for (size_t i = 0; i < count; i++) {
-        keys[i] = states[i].key;
+        if (charges[i].own.claimed) {
+            describe(&charges[i], rule_of(&charges[i])->level(&charges[i], out->now), out->now);
+        }
     }
-    DV_TRY(dv_counters_begin(counters, keys, count, &session));
-    dv_result result = claim_all(&session, states, count, now, out);
-    if (result == DV_OK) {
-        decide(states, count, now, out);
-    }
-    dv_counters_end(&session);
-    return result == DV_ERR_LIMITED ? DV_OK : result;
+    tell(&charges[refusal], refusal, out);
+    out->retry_after = wait;
 }
 
-dv_result dv_limit_charge_all(dv_counters *counters, const dv_limit_charge *charges, size_t count,
+static void decide(dv_counters *counters, dv_limit_charge *charges, size_t count,
+                   dv_limit_state *out)
+{
+    dv_time wait = 0;
+    size_t refusal = find_refusal(charges, count, out->now, &wait);
+
+    if (refusal < count) {
+        refuse(charges, count, refusal, wait, out);
+    } else {
+        admit(counters, charges, count, out);
+    }
+}
+
+static dv_result prepare_all(dv_counters_session *session, dv_limit_charge *charges, size_t count,
+                             size_t *ret_used)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        DV_TRY(prepare(session, &charges[i]));
+        used += charges[i].own.claimed;
+    }
+    *ret_used = used;
+    return DV_OK;
+}
+
+dv_result dv_limit_charge_all(dv_counters *counters, dv_limit_charge *charges, size_t count,
                               dv_time now, dv_limit_state *ret_state)
 {
-    charge_state states[DV_LIMIT_CHARGES_MAX];
+    dv_counters_session session;
     size_t used = 0;
 
     *ret_state = (dv_limit_state){.now = now};
     if (count > DV_LIMIT_CHARGES_MAX) {
         return DV_ERR_TOO_LARGE;
     }
-    if (now < 0) {
+    if (now < 0 || now > now_max) {
         return DV_ERR_INVALID;
     }
-    DV_TRY(prepare(counters, charges, count, now, states, &used));
+    dv_counters_prepare(counters, &session);
+    DV_TRY(prepare_all(&session, charges, count, &used));
     if (used == 0) {
         ret_state->admitted = true;
         return DV_OK;
     }
-    return charge_under_locks(counters, states, used, now, ret_state);
+    DV_TRY(dv_counters_lock(&session));
+    dv_result result = claim_all(&session, charges, count, ret_state);
+    if (result == DV_OK) {
+        decide(counters, charges, count, ret_state);
+    }
+    dv_counters_end(&session);
+    return result == DV_ERR_LIMITED ? DV_OK : result;
+}
+
+/* -- settling ---------------------------------------------------------------------------------- */
+
+/* Requests' own rates are never settled: they were made. */
+static bool is_settled_later(const dv_limit_charge *charge)
+{
+    return charge->own.charged &&
+           (charge->kind == DV_LIMIT_CONCURRENT || charge->unit != DV_LIMIT_REQUESTS);
+}
+
+static void *find_entry(const dv_counters_session *session, const dv_limit_charge *charge)
+{
+    return charge->kind == DV_LIMIT_CONCURRENT
+               ? (void *)dv_leases_find(session, &charge->own.key)
+               : (void *)dv_counters_find(session, &charge->own.key);
+}
+
+static void settle_one(dv_counters_session *session, dv_limit_charge *charge, uint64_t settled,
+                       dv_time reserved_at, dv_time now, const dv_limit_thresholds *thresholds,
+                       uint32_t *ret_percent)
+{
+    charge->own.entry = find_entry(session, charge);
+    charge->own.charged = false;
+    if (charge->own.entry != NULL) { /* it may have been forgotten since: then it was whole */
+        *ret_percent = rule_of(charge)->settle(session->counters, charge, settled, reserved_at, now,
+                                               thresholds);
+    }
+}
+
+static bool takes_part(const dv_limit_charge *charge, const uint64_t settled[3])
+{
+    return is_settled_later(charge) && (settled != NULL || charge->kind == DV_LIMIT_CONCURRENT);
+}
+
+dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, size_t count,
+                              const uint64_t settled[3], dv_time reserved_at, dv_time now,
+                              const dv_limit_thresholds *thresholds, dv_limit_warning *ret_warnings,
+                              size_t *ret_warning_count)
+{
+    dv_counters_session session;
+    bool any = false;
+    size_t warnings = 0;
+
+    dv_counters_prepare(counters, &session);
+    for (size_t i = 0; i < count; i++) {
+        if (takes_part(&charges[i], settled)) {
+            dv_counters_want(&session, &charges[i].own.key);
+            any = true;
+        }
+    }
+    if (any) {
+        DV_TRY(dv_counters_lock(&session));
+    }
+    for (size_t i = 0; any && i < count; i++) {
+        uint32_t percent = 0;
+        if (takes_part(&charges[i], settled)) {
+            settle_one(&session, &charges[i], settled != NULL ? settled[charges[i].unit] : 0,
+                       reserved_at, now, ret_warnings != NULL ? thresholds : NULL, &percent);
+        }
+        if (percent > 0 && ret_warnings != NULL) {
+            ret_warnings[warnings++] = (dv_limit_warning){(uint32_t)i, percent};
+        }
+    }
+    dv_counters_end(&session);
+    if (ret_warning_count != NULL) {
+        *ret_warning_count = warnings;
+    }
+    return DV_OK;
+}
+
+/* -- looking and resetting --------------------------------------------------------------------- */
+
+static dv_result visit(dv_counters *counters, const dv_limit_charge *charge, dv_time now,
+                       void (*with)(dv_limit_charge *charge, dv_time now, void *data), void *data)
+{
+    dv_counters_session session;
+    dv_limit_charge copy = *charge;
+
+    dv_counters_prepare(counters, &session);
+    DV_TRY(prepare(&session, &copy));
+    if (!copy.own.claimed) {
+        return DV_OK;
+    }
+    DV_TRY(dv_counters_lock(&session));
+    copy.own.entry = find_entry(&session, &copy);
+    if (copy.own.entry != NULL) {
+        with(&copy, now, data);
+    }
+    dv_counters_end(&session);
+    return DV_OK;
+}
+
+static void read_usage(dv_limit_charge *charge, dv_time now, void *data)
+{
+    dv_limit_usage *usage = data;
+    dv_wide level = rule_of(charge)->level(charge, now);
+    uint64_t remaining = rule_of(charge)->remaining(charge, level);
+
+    usage->used = charge->kind == DV_LIMIT_RATE ? limit_of(charge) - remaining : (uint64_t)level;
+    usage->reset_after = rule_of(charge)->reset_after(charge, level, now);
+}
+
+dv_result dv_limit_read(dv_counters *counters, const dv_limit_charge *charge, dv_time now,
+                        dv_limit_usage *ret_usage)
+{
+    dv_limit_usage usage = {0};
+
+    if (charge->kind == DV_LIMIT_BUDGET) {
+        usage.reset_after =
+            dv_limit_label_end(charge->period, dv_limit_label(charge->period, now)) - now;
+    }
+    DV_TRY(visit(counters, charge, now, read_usage, &usage));
+    *ret_usage = usage;
+    return DV_OK;
+}
+
+static void reset_one(dv_limit_charge *charge, dv_time now, void *data)
+{
+    rule_of(charge)->reset(charge, now);
+}
+
+dv_result dv_limit_reset(dv_counters *counters, const dv_limit_charge *charge, dv_time now)
+{
+    return visit(counters, charge, now, reset_one, NULL);
 }

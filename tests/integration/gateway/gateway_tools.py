@@ -318,9 +318,13 @@ class Gate:
         return self.send("/v1/chat/completions", {
             "model": "m", "messages": [{"role": "user", "content": text}], **more}, key)
 
-    def records(self):
+    def all_records(self):
         lines = self.fixture("records", self.runtime, self.spool).splitlines()
         return [json.loads(line) for line in lines]
+
+    def records(self):
+        """Those of requests."""
+        return [record for record in self.all_records() if record["class_uid"] == 6003]
 
     def record_of(self, request_id):
         """The open and the close record of a request."""

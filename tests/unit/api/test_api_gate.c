@@ -409,38 +409,51 @@ static void test_media_types(void **state)
     assert_true(dv_api_type_is(DV_LIT("text/event-stream; x=y"), "text/event-stream"));
 }
 
+static void add_charges(const fixture *f, dv_api_limit_kind kind, const char *type,
+                        const char *name, dv_api_charges *charges)
+{
+    const char *subject = dv_api_subject(f->arena, type, dv_slice_str(name));
+    assert_non_null(subject);
+    assert_int_equal(dv_api_charges_add(charges, kind, dv_api_subject_key(subject),
+                                        &f->config->limits[kind], NULL, DV_API_AT_ONCE, NULL),
+                     DV_OK);
+}
+
 static void test_charges(void **state)
 {
     const fixture *f = *state;
-    dv_slice groups[DV_LIMIT_CHARGES_MAX];
-    for (size_t i = 0; i < DV_ARRAY_LEN(groups); i++) {
-        groups[i] = DV_LIT("ml");
-    }
-    dv_principal who = {
-        .type = DV_PRINCIPAL_USER, .name = DV_LIT("alice"), .groups = groups, .group_count = 1};
-    dv_credential credential = {.id = DV_LIT("Ab3dEf9h")};
-    dv_api_charges charges = {0};
-    assert_int_equal(dv_api_charges_caller(f->config, &who, &credential, f->arena, &charges),
-                     DV_OK);
+    dv_api_charges charges = {.arena = f->arena};
+    dv_api_told told = {{&charges, NULL}};
+    add_charges(f, DV_API_LIMIT_KEY, "key", "Ab3dEf9h", &charges);
+    add_charges(f, DV_API_LIMIT_USER, "user", "alice", &charges);
+    add_charges(f, DV_API_LIMIT_GROUP, "group", "ml", &charges);
     assert_int_equal(charges.count, 3);
     assert_true(dv_slice_eq_str(charges.charges[0].key, "key/Ab3dEf9h"));
     assert_true(dv_slice_eq_str(charges.charges[2].key, "group/ml"));
     assert_int_equal(charges.charges[0].cost, 1);
     dv_auto(buf) dv_buf out = dv_buf_init(4096);
-    assert_int_equal(dv_api_ratelimit_policy_render(&charges, &out), DV_OK);
+    assert_int_equal(dv_api_ratelimit_policy_render(&told, &out), DV_OK);
     assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key\";q=60;w=60, \"key-2\";q=1000;w=3600, "
                                                     "\"group\";q=5;w=1"));
     dv_buf_clear(&out);
-    dv_limit_state limit = {.decided_by = 1, .remaining = 3, .reset_after = DV_SECOND + 1};
-    assert_int_equal(dv_api_ratelimit_render(&charges, &limit, &out), DV_OK);
+    charges.charges[0].remaining = 7;
+    charges.charges[1].remaining = 3;
+    charges.charges[1].reset_after = DV_SECOND + 1;
+    charges.charges[2].remaining = 4;
+    assert_int_equal(dv_api_ratelimit_render(&told, &out), DV_OK);
     assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key-2\";r=3;t=2"));
+    dv_limit_state limit = {.retry_after = 0};
     assert_int_equal(dv_api_retry_after(&limit), 1);
     limit.retry_after = 2 * DV_SECOND + 1;
     assert_int_equal(dv_api_retry_after(&limit), 3);
-    limit.decided_by = 3;
-    assert_int_equal(dv_api_ratelimit_render(&charges, &limit, &out), DV_ERR_INVALID);
-    who.group_count = DV_ARRAY_LEN(groups);
-    assert_int_equal(dv_api_charges_caller(f->config, &who, &credential, f->arena, &charges),
+    limit.retry_after = DV_TIME_NEVER;
+    assert_int_equal(dv_api_retry_after(&limit), 0);
+    while (charges.count < DV_LIMIT_CHARGES_MAX) {
+        add_charges(f, DV_API_LIMIT_GROUP, "group", "ml", &charges);
+    }
+    assert_int_equal(dv_api_charges_add(&charges, DV_API_LIMIT_GROUP, DV_LIT("group/ml"),
+                                        &f->config->limits[DV_API_LIMIT_GROUP], NULL,
+                                        DV_API_AT_ONCE, NULL),
                      DV_ERR_TOO_LARGE);
 }
 

@@ -281,8 +281,29 @@ static void test_route_errors(void **state)
         {"limits: {key: [{count: 1, per: soon}]}\n", 1, "per"},
         {"limits: {key: [{count: 1, per: 1m, brust: 2}]}\n", 1, "burst"},
         {"limits:\n  key:\n    - {count: 1, per: 1m}\n    - {count: 1, per: 2m}\n    - {count: 1, "
-         "per: 3m}\n    - {count: 1, per: 4m}\n    - {count: 1, per: 5m}\n",
-         7, "more than 4"},
+         "per: 3m}\n    - {count: 1, per: 4m}\n    - {count: 1, per: 5m}\n    - {tokens: 1, per: "
+         "day}\n"
+         "    - {cost: 1, per: day}\n    - {concurrent: 1}\n    - {tokens: 1, per: month}\n",
+         11, "more than 8"},
+        {"limits: {key: [{count: 1, per: day}]}\n", 1, "per"},
+        {"limits: {key: [{tokens: 1}]}\n", 1, "per"},
+        {"limits: {key: [{tokens: 1, cost: 1, per: day}]}\n", 1, "beside"},
+        {"limits: {key: [{per: 1m}]}\n", 1, "count"},
+        {"limits: {key: [{cost: 1.0000001, per: day}]}\n", 1, "six places"},
+        {"limits: {key: [{cost: 0, per: day}]}\n", 1, "more than 0"},
+        {"limits: {key: [{cost: 1, per: 1m}]}\n", 1, "day or month"},
+        {"limits: {key: [{tokens: 10000000000001, per: day}]}\n", 1, "tokens"},
+        {"limits: {key: [{tokens: 1, per: day, burst: 1}]}\n", 1, "burst"},
+        {"limits: {key: [{concurrent: 60001}]}\n", 1, "60000"},
+        {"limits: {key: [{concurrent: 1, per: 1m}]}\n", 1, "per"},
+        {"limits: {warn: [100, 80]}\n", 1, "must be a number"},
+        {"limits: {warn: [10, 20, 30, 40, 50]}\n", 1, "more than 4"},
+        {"limits: {network: []}\n", 1, "network"},
+        {"prices: []\n", 1, "prices"},
+        {"prices: {m: {input: 1}}\n", 1, "lacks 'output'"},
+        {"prices: {m: {input: 1, output: cheap}}\n", 1, "output"},
+        {"prices: {m: 3}\n", 1, "looks like"},
+        {"routes:\n  - {name: a, path: /a, max_tokens: 0}\n", 2, "max_tokens"},
         {"refused_fields: api_base\n", 1, "list"},
         {"refused_fields: [\"a b\"]\n", 1, "no name"},
     };
@@ -359,7 +380,7 @@ static void test_gateway_reads_it(void **state)
     assert_true(any->any_field);
     assert_int_equal(any->answer_policy, -1);
     assert_true(any->request_policy >= 0);
-    assert_int_equal(read->limits[DV_API_LIMIT_KEY].rates[0].burst, 2);
+    assert_int_equal(read->limits[DV_API_LIMIT_KEY].items[0].rate.burst, 2);
     assert_int_equal(read->limits[DV_API_LIMIT_USER].count, 0);
     assert_int_equal(read->limits[DV_API_LIMIT_ADDRESS].count, 1);
     assert_true(dv_api_names_have(&read->refused_fields, DV_LIT("api_base")));

@@ -87,7 +87,7 @@ static void file_of_another_size_is_replaced(void **unused)
     scratch_open(&s, 100000);
     assert_true(s.replaced);
     assert_int_equal(stat(s.path, &large), 0);
-    assert_true(large.st_size > 2 * 2 * 100000 * 24 && small.st_size < 64 << 10);
+    assert_true(large.st_size > 2 * 2 * 100000 * 24 && small.st_size < 512 << 10);
     assert_true(large.st_blocks * 512 >= large.st_size); /* the space is taken */
     dv_counters_close(s.counters);
     assert_int_equal(truncate(s.path, large.st_size - 1), 0);
@@ -224,22 +224,28 @@ static void large_table_holds_as_many_as_promised(void **unused)
  * session: sixteen new keys get sixteen places. */
 static void session_keeps_its_places_apart(void **unused)
 {
+    enum { KEYS = 16 };
     scratch s = scratch_new(250);
-    dv_counter_key keys[DV_COUNTERS_SESSION_MAX];
-    dv_counter *claimed[DV_COUNTERS_SESSION_MAX];
+    dv_counter_key keys[KEYS];
+    dv_counter *claimed[KEYS];
     dv_counters_session session;
     dv_time room_at = 0;
 
-    for (uint8_t i = 0; i < DV_COUNTERS_SESSION_MAX; i++) {
-        keys[i] = dv_counters_key(s.counters, dv_slice_of(&i, 1), i % 2 == 0);
+    dv_counters_prepare(s.counters, &session);
+    for (uint8_t i = 0; i < KEYS; i++) {
+        keys[i] = dv_counters_key(s.counters, dv_slice_of(&i, 1), (dv_counters_table)(i % 2));
         keys[i].hash[0] = 1000 * 4096 + (uint64_t)i * 4096; /* all want the same place */
+        dv_counters_want(&session, &keys[i]);
     }
-    assert_int_equal(dv_counters_begin(s.counters, keys, DV_COUNTERS_SESSION_MAX, &session), DV_OK);
-    for (size_t i = 0; i < DV_COUNTERS_SESSION_MAX; i++) {
+    assert_int_equal(dv_counters_lock(&session), DV_OK);
+    for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(dv_counters_claim(&session, &keys[i], now, &claimed[i], &room_at), DV_OK);
         for (size_t j = 0; j < i; j++) {
             assert_ptr_not_equal(claimed[i], claimed[j]);
         }
+    }
+    for (size_t i = KEYS; i < DV_COUNTERS_SESSION_MAX; i++) {
+        assert_int_equal(dv_counters_claim(&session, &keys[0], now, &claimed[0], &room_at), DV_OK);
     }
     assert_int_equal(dv_counters_claim(&session, &keys[0], now, &claimed[0], &room_at),
                      DV_ERR_TOO_LARGE);
@@ -256,10 +262,11 @@ static pid_t hold_lock_in_child(scratch *s, bool die)
     pid_t child = fork();
 
     if (child == 0) {
-        dv_counter_key key = dv_counters_key(s->counters, DV_LIT("any"), false);
+        dv_counter_key key = dv_counters_key(s->counters, DV_LIT("any"), DV_COUNTERS_KEYS);
         dv_counters_session session;
-        if (dv_counters_begin(s->counters, &key, 1, &session) != DV_OK ||
-            write(ready[1], "x", 1) != 1) {
+        dv_counters_prepare(s->counters, &session);
+        dv_counters_want(&session, &key);
+        if (dv_counters_lock(&session) != DV_OK || write(ready[1], "x", 1) != 1) {
             _exit(1);
         }
         if (die) {

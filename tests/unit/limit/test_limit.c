@@ -279,7 +279,7 @@ static void refuses_bad_requests(void **unused)
     dv_limit_state state = {.admitted = true};
 
     for (size_t i = 0; i < DV_ARRAY_LEN(many); i++) {
-        many[i] = charge_of("k", 1000, DV_SECOND, 0, 1);
+        many[i] = charge_of("k", 10000, DV_SECOND, 0, 1);
     }
     assert_int_equal(dv_limit_charge_all(s.counters, many, DV_LIMIT_CHARGES_MAX, start, &state),
                      DV_OK);

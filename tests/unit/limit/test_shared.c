@@ -32,7 +32,7 @@ typedef struct plan {
     bool shared_mapping; /* inherited over fork, otherwise opened by each child */
 } plan;
 
-static void child_run(scratch *s, const plan *p, diary *d, int me)
+static void child_run(scratch *s, plan *p, diary *d, int me)
 {
     dv_limit_state state;
     scratch own = *s;
@@ -70,7 +70,7 @@ static void wait_for_admissions(const diary *d, int child, uint32_t wanted)
 }
 
 /* Runs the children and kills the first `kills` of them on their way. */
-static void run(scratch *s, const plan *p, diary *d, int kills)
+static void run(scratch *s, plan *p, diary *d, int kills)
 {
     pid_t children[PROCESSES];
     int status = 0;

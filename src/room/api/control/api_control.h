@@ -17,9 +17,15 @@
 extern const dv_config_section dv_api_config_routes;
 
 /* limits:
- *   key: [{count: 600, per: 1m, burst: 100}]   # also user, group, address; [] is no limit
+ *   key: [{count: 600, per: 1m, burst: 100}, {tokens: 1000000, per: day}, {concurrent: 8}]
+ *   group: [{cost: 250.00, per: month}]        # also user, address, model, route; [] is no limit
+ *   warn: [80, 100]                            # percent of a budget
  * What is not named keeps its default. */
 extern const dv_config_section dv_api_config_limits;
+
+/* prices:
+ *   gpt-4o: {input: 2.50, output: 10}          # of a million tokens; "*" for any other model */
+extern const dv_config_section dv_api_config_prices;
 
 /* refused_fields: [api_base, base_url]   # anywhere in a request; replaces the built-in list */
 extern const dv_config_section dv_api_config_refused_fields;

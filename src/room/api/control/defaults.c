@@ -16,6 +16,9 @@ const char dv_api_defaults[] =
     "  user: [{count: 1200, per: 1m}]\n"
     "  group: []\n"
     "  address: [{count: 3000, per: 1m}]\n"
+    "  model: []\n"
+    "  route: []\n"
+    "  warn: [80, 100]\n"
     /* With one of these a caller would choose where the request, or its credential, goes. */
     "refused_fields: [api_base, base_url, api_base_url, api_key, api_version, endpoint_url,\n"
     "  custom_llm_provider, model_list, fallbacks, callbacks, success_callback,\n"

@@ -80,6 +80,8 @@ static dv_result own_json(const dv_yaml *root, const dv_yaml *defaults, json_t *
     DV_TRY(dv_api_routes_json(section(root, defaults, "routes"), config, error));
     const dv_yaml *limits = root == NULL ? NULL : dv_yaml_get(root, "limits");
     DV_TRY(dv_api_limits_json(limits, dv_yaml_get(defaults, "limits"), config, error));
+    const dv_yaml *prices = root == NULL ? NULL : dv_yaml_get(root, "prices");
+    DV_TRY(dv_api_prices_json(prices, config, error));
     json_t *refused = NULL;
     DV_TRY(dv_api_names_json(section(root, defaults, "refused_fields"), "refused_fields", &refused,
                              error));
@@ -177,6 +179,14 @@ static dv_result check_limits(const dv_yaml *node, dv_error *error)
     return result;
 }
 
+static dv_result check_prices(const dv_yaml *node, dv_error *error)
+{
+    json_t *config = json_object();
+    dv_result result = config == NULL ? DV_ERR_NO_MEMORY : dv_api_prices_json(node, config, error);
+    json_decref(config);
+    return result;
+}
+
 static dv_result check_refused(const dv_yaml *node, dv_error *error)
 {
     json_t *names = NULL;
@@ -188,4 +198,5 @@ static dv_result check_refused(const dv_yaml *node, dv_error *error)
 /* None has an apply of its own: they go into force together, by dv_api_publish. */
 const dv_config_section dv_api_config_routes = {"routes", check_routes, NULL};
 const dv_config_section dv_api_config_limits = {"limits", check_limits, NULL};
+const dv_config_section dv_api_config_prices = {"prices", check_prices, NULL};
 const dv_config_section dv_api_config_refused_fields = {"refused_fields", check_refused, NULL};

@@ -17,6 +17,8 @@ dv_must dv_result dv_api_routes_json(const dv_yaml *routes, json_t *config, dv_e
 dv_must dv_result dv_api_limits_json(const dv_yaml *limits, const dv_yaml *defaults, json_t *config,
                                      dv_error *error);
 
+dv_must dv_result dv_api_prices_json(const dv_yaml *prices, json_t *config, dv_error *error);
+
 /* The values of a list of distinct names that match [A-Za-z0-9_.-]+, as a new JSON array. */
 dv_must dv_result dv_api_names_json(const dv_yaml *list, const char *what, json_t **ret_array,
                                     dv_error *error);

@@ -4,7 +4,7 @@
 
 static const char *const route_keys[] = {"name",           "path",          "match",      "methods",
                                          "protocol",       "action",        "body_limit", "fields",
-                                         "request_policy", "answer_policy", NULL};
+                                         "request_policy", "answer_policy", "max_tokens", NULL};
 static const char *const protocols[] = {"openai_chat",
                                         "openai_completions",
                                         "openai_responses",
@@ -184,6 +184,18 @@ static dv_result body_limit(const dv_yaml *route, uint64_t *ret_bytes, dv_error 
     return DV_OK;
 }
 
+static dv_result set_max_tokens(const dv_yaml *route, json_t *object, dv_error *error)
+{
+    int64_t max = 0;
+    const dv_yaml *node = dv_yaml_get(route, "max_tokens");
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_int(node, 1, DV_API_TOKENS_MAX, &max, error));
+    return json_object_set_new(object, "max_tokens", json_integer(max)) == 0 ? DV_OK
+                                                                             : DV_ERR_NO_MEMORY;
+}
+
 static int set_policy(json_t *object, const char *key, const char *policy)
 {
     bool none = strcmp(policy, "none") == 0;
@@ -224,6 +236,7 @@ static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *erro
     DV_TRY(read_words(route, &words, error));
     uint64_t limit = 0;
     DV_TRY(body_limit(route, &limit, error));
+    DV_TRY(set_max_tokens(route, object, error));
     json_t *list = NULL;
     DV_TRY(methods_json(route, words.protocol, &list, error));
     int failed = json_object_set_new(object, "methods", list);

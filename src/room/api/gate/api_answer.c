@@ -116,16 +116,60 @@ static dv_result append_numbers(dv_buf *out, const char *first, uint64_t a, cons
     return dv_buf_append_u64(out, b);
 }
 
-/* A second rate of the same kind needs a name of its own: "key-2". */
-static dv_result append_name(const dv_api_charges *charges, size_t index, dv_buf *out)
+/* -- limits ------------------------------------------------------------------------------------ */
+
+/* A place in what is told. */
+typedef struct place {
+    const dv_api_charges *charges;
+    size_t index;
+} place;
+
+static bool next_place(const dv_api_told *told, place *at)
 {
-    size_t same = 1;
-    for (size_t i = 0; i < index; i++) {
-        same += charges->kinds[i] == charges->kinds[index];
+    size_t list = 0;
+    size_t index = 0;
+    if (at->charges != NULL) {
+        list = at->charges == told->charges[0] ? 0 : 1;
+        index = at->index + 1;
     }
-    const char *kind = dv_api_limit_kind_name(charges->kinds[index]);
+    for (; list < DV_ARRAY_LEN(told->charges); list++, index = 0) {
+        if (told->charges[list] != NULL && index < told->charges[list]->count) {
+            *at = (place){told->charges[list], index};
+            return true;
+        }
+    }
+    return false;
+}
+
+static const dv_limit_charge *charge_at(const place *at)
+{
+    return &at->charges->charges[at->index];
+}
+
+static bool same_name(const place *a, const place *b)
+{
+    const dv_limit_charge *one = charge_at(a);
+    const dv_limit_charge *other = charge_at(b);
+    return a->charges->kinds[a->index] == b->charges->kinds[b->index] && one->kind == other->kind &&
+           one->unit == other->unit &&
+           (one->kind != DV_LIMIT_BUDGET || one->period == other->period);
+}
+
+/* A second limit of the same name needs one of its own: "key-2". */
+static dv_result append_name(const dv_api_told *told, const place *at, dv_buf *out)
+{
+    char text[DV_API_LIMIT_TEXT_MAX];
+    size_t same = 0;
+    place other = {0};
+    while (next_place(told, &other)) {
+        same += same_name(&other, at);
+        if (other.charges == at->charges && other.index == at->index) {
+            break;
+        }
+    }
+    dv_api_limit_text((dv_api_limit_kind)at->charges->kinds[at->index], charge_at(at), text);
     DV_TRY(dv_buf_append_byte(out, '"'));
-    DV_TRY(dv_buf_append_str(out, kind));
+    DV_TRY(dv_buf_append_str(out, text));
     if (same > 1) {
         DV_TRY(dv_buf_append_byte(out, '-'));
         DV_TRY(dv_buf_append_u64(out, same));
@@ -133,28 +177,163 @@ static dv_result append_name(const dv_api_charges *charges, size_t index, dv_buf
     return dv_buf_append_byte(out, '"');
 }
 
-dv_result dv_api_ratelimit_render(const dv_api_charges *charges, const dv_limit_state *state,
-                                  dv_buf *out)
+static bool is_told(const place *at)
 {
-    if (state->decided_by >= charges->count) {
-        return DV_ERR_INVALID;
-    }
-    DV_TRY(append_name(charges, state->decided_by, out));
-    return append_numbers(out, ";r=", state->remaining, ";t=", seconds_up(state->reset_after));
+    return charge_at(at)->unit != DV_LIMIT_COST && charge_at(at)->kind != DV_LIMIT_CONCURRENT;
 }
 
-dv_result dv_api_ratelimit_policy_render(const dv_api_charges *charges, dv_buf *out)
+/* The limit of that unit with the fewest permits left; of equals the one that takes longer. */
+static bool find_nearest(const dv_api_told *told, dv_limit_unit unit, place *ret_place)
 {
-    for (size_t i = 0; i < charges->count; i++) {
-        const dv_limit_rate *rate = &charges->charges[i].rate;
-        DV_TRY(dv_buf_append_str(out, i > 0 ? ", " : ""));
-        DV_TRY(append_name(charges, i, out));
-        DV_TRY(append_numbers(out, ";q=", rate->count, ";w=", seconds_up(rate->period)));
+    bool found = false;
+    place at = {0};
+    while (next_place(told, &at)) {
+        const dv_limit_charge *charge = charge_at(&at);
+        if (charge->unit != unit || !is_told(&at)) {
+            continue;
+        }
+        const dv_limit_charge *best = found ? charge_at(ret_place) : NULL;
+        if (best == NULL || charge->remaining < best->remaining ||
+            (charge->remaining == best->remaining && charge->reset_after > best->reset_after)) {
+            *ret_place = at;
+            found = true;
+        }
+    }
+    return found;
+}
+
+dv_result dv_api_ratelimit_render(const dv_api_told *told, dv_buf *out)
+{
+    const char *between = "";
+    for (unsigned unit = DV_LIMIT_REQUESTS; unit <= DV_LIMIT_TOKENS; unit++) {
+        place at = {0};
+        if (!find_nearest(told, (dv_limit_unit)unit, &at)) {
+            continue;
+        }
+        DV_TRY(dv_buf_append_str(out, between));
+        DV_TRY(append_name(told, &at, out));
+        DV_TRY(append_numbers(out, ";r=", charge_at(&at)->remaining,
+                              ";t=", seconds_up(charge_at(&at)->reset_after)));
+        between = ", ";
+    }
+    return DV_OK;
+}
+
+static uint64_t quota_of(const dv_limit_charge *charge)
+{
+    return charge->kind == DV_LIMIT_RATE ? charge->rate.count : charge->max;
+}
+
+/* A month's window is that of this month. */
+static dv_time window_of(const dv_limit_charge *charge)
+{
+    if (charge->kind == DV_LIMIT_RATE) {
+        return charge->rate.period;
+    }
+    return dv_limit_label_end(charge->period, charge->label) -
+           (charge->label > 0 ? dv_limit_label_end(charge->period, charge->label - 1) : 0);
+}
+
+dv_result dv_api_ratelimit_policy_render(const dv_api_told *told, dv_buf *out)
+{
+    const char *between = "";
+    place at = {0};
+    while (next_place(told, &at)) {
+        const dv_limit_charge *charge = charge_at(&at);
+        if (!is_told(&at)) {
+            continue;
+        }
+        DV_TRY(dv_buf_append_str(out, between));
+        DV_TRY(append_name(told, &at, out));
+        DV_TRY(append_numbers(out, ";q=", quota_of(charge), ";w=", seconds_up(window_of(charge))));
+        DV_TRY(dv_buf_append_str(out, charge->unit == DV_LIMIT_TOKENS ? ";qu=\"tokens\"" : ""));
+        between = ", ";
     }
     return DV_OK;
 }
 
 uint64_t dv_api_retry_after(const dv_limit_state *state)
 {
-    return DV_MAX(seconds_up(state->retry_after), (uint64_t)1);
+    return state->retry_after == DV_TIME_NEVER
+               ? 0
+               : DV_MAX(seconds_up(state->retry_after), (uint64_t)1);
+}
+
+/* As OpenAI writes durations: "1s", "6m0s", "12ms". */
+static dv_result append_duration(dv_time duration, dv_buf *out)
+{
+    uint64_t ms = duration <= 0 ? 0 : (uint64_t)((duration - 1) / DV_MILLISECOND + 1);
+    if (ms < 1000) {
+        DV_TRY(dv_buf_append_u64(out, ms));
+        return dv_buf_append_str(out, "ms");
+    }
+    uint64_t seconds = (ms + 999) / 1000;
+    if (seconds >= 3600) {
+        DV_TRY(dv_buf_append_u64(out, seconds / 3600));
+        DV_TRY(dv_buf_append_byte(out, 'h'));
+    }
+    if (seconds >= 60) {
+        DV_TRY(dv_buf_append_u64(out, seconds % 3600 / 60));
+        DV_TRY(dv_buf_append_byte(out, 'm'));
+    }
+    DV_TRY(dv_buf_append_u64(out, seconds % 60));
+    return dv_buf_append_byte(out, 's');
+}
+
+static uint64_t limit_of(const dv_limit_charge *charge)
+{
+    bool bursts = charge->kind == DV_LIMIT_RATE && charge->rate.burst != 0;
+    return bursts ? charge->rate.burst : quota_of(charge);
+}
+
+/* "NAME-WHAT" or "NAME-UNIT-WHAT": which of the two, the API says. */
+static dv_result begin_line(const char *prefix, const char *first, const char *second, dv_buf *out)
+{
+    DV_TRY(dv_buf_append_str(out, prefix));
+    DV_TRY(dv_buf_append_str(out, first));
+    DV_TRY(dv_buf_append_byte(out, '-'));
+    DV_TRY(dv_buf_append_str(out, second));
+    return dv_buf_append_str(out, ": ");
+}
+
+static dv_result render_for_openai(const dv_limit_charge *charge, const char *unit, dv_buf *out)
+{
+    DV_TRY(begin_line("x-ratelimit-", "limit", unit, out));
+    DV_TRY(dv_buf_append_u64(out, limit_of(charge)));
+    DV_TRY(begin_line("\nx-ratelimit-", "remaining", unit, out));
+    DV_TRY(dv_buf_append_u64(out, charge->remaining));
+    DV_TRY(begin_line("\nx-ratelimit-", "reset", unit, out));
+    DV_TRY(append_duration(charge->reset_after, out));
+    return dv_buf_append_byte(out, '\n');
+}
+
+static dv_result render_for_anthropic(const dv_limit_charge *charge, const char *unit, dv_time now,
+                                      dv_buf *out)
+{
+    char text[DV_TIME_TEXT_MAX];
+    dv_time reset = now + charge->reset_after;
+    dv_time_format((reset + DV_SECOND - 1) / DV_SECOND * DV_SECOND, text);
+    DV_TRY(begin_line("anthropic-ratelimit-", unit, "limit", out));
+    DV_TRY(dv_buf_append_u64(out, limit_of(charge)));
+    DV_TRY(begin_line("\nanthropic-ratelimit-", unit, "remaining", out));
+    DV_TRY(dv_buf_append_u64(out, charge->remaining));
+    DV_TRY(begin_line("\nanthropic-ratelimit-", unit, "reset", out));
+    DV_TRY(dv_buf_append(out, dv_slice_of(text, 19)));
+    return dv_buf_append_str(out, "Z\n");
+}
+
+dv_result dv_api_ratelimit_client_render(const dv_api_told *told, dv_api_shape shape, dv_time now,
+                                         dv_buf *out)
+{
+    static const char *const units[] = {"requests", "tokens"};
+    for (unsigned unit = DV_LIMIT_REQUESTS; unit <= DV_LIMIT_TOKENS; unit++) {
+        place at = {0};
+        if (!find_nearest(told, (dv_limit_unit)unit, &at)) {
+            continue;
+        }
+        DV_TRY(shape == DV_SHAPE_ANTHROPIC
+                   ? render_for_anthropic(charge_at(&at), units[unit], now, out)
+                   : render_for_openai(charge_at(&at), units[unit], out));
+    }
+    return DV_OK;
 }

@@ -339,8 +339,22 @@ static dv_result check_include(const checker *c, uint32_t value)
     return DV_OK;
 }
 
+/* Each text of a list is answered apart; a list of token ids is one text. */
+static void count_prompts(const checker *c, uint32_t value)
+{
+    uint32_t end = next_of(c, value);
+    if (type_of(c, value) != DV_JSON_ARRAY) {
+        return;
+    }
+    for (uint32_t item = value + 1; item < end; item = next_of(c, item)) {
+        c->body->prompts += type_of(c, item) != DV_JSON_NUMBER;
+    }
+    c->body->prompts -= c->body->prompts > 1;
+}
+
 static dv_result check_text(const checker *c, uint32_t value)
 {
+    count_prompts(c, value);
     if (type_of(c, value) != DV_JSON_ARRAY || c->route->request_policy < 0) {
         return DV_OK;
     }
@@ -379,6 +393,9 @@ static dv_result read_number(const checker *c, uint32_t value, dv_api_role role)
     }
     DV_TRY(dv_json_int(c->json, value, &number));
     if (role == DV_ROLE_MAX_TOKENS) {
+        if (c->route->max_tokens > 0 && (uint64_t)number > c->route->max_tokens) {
+            return deny(c, value, "is more than the route allows");
+        }
         c->body->max_tokens = DV_MAX(c->body->max_tokens, number);
         return DV_OK;
     }
@@ -434,7 +451,7 @@ dv_result dv_api_body_check(const dv_api_config *config, const dv_api_route *rou
                             const dv_json *json, dv_arena *arena, dv_api_body *ret_body,
                             dv_verdict *verdict)
 {
-    dv_api_body body = {.max_tokens = -1, .choices = 1};
+    dv_api_body body = {.max_tokens = -1, .choices = 1, .prompts = 1};
     checker c = {config, route, json, arena, ret_body, verdict};
     *ret_body = body;
     if (type_of(&c, 0) != DV_JSON_OBJECT) {

@@ -269,7 +269,8 @@ static dv_result read_route(const reader *r, const dv_api_config *config, uint32
 {
     static const char *const known[] = {"name",     "path",           "match",         "methods",
                                         "protocol", "action",         "upstream",      "body_limit",
-                                        "fields",   "request_policy", "answer_policy", NULL};
+                                        "fields",   "request_policy", "answer_policy", "max_tokens",
+                                        NULL};
     if (type_of(r, object) != DV_JSON_OBJECT) {
         return wrong(r, "", "an object");
     }
@@ -282,6 +283,10 @@ static dv_result read_route(const reader *r, const dv_api_config *config, uint32
     int64_t limit = 0;
     DV_TRY(read_count(r, object, "body_limit", 0, DV_API_BODY_LIMIT_MAX, &limit));
     route->body_limit = (uint64_t)limit;
+    if (dv_json_member(&r->json, object, "max_tokens") != 0) {
+        DV_TRY(read_count(r, object, "max_tokens", 1, DV_API_TOKENS_MAX, &limit));
+        route->max_tokens = (uint64_t)limit;
+    }
     DV_TRY(read_policy(r, config, object, "request_policy", &route->request_policy));
     return read_policy(r, config, object, "answer_policy", &route->answer_policy);
 }
@@ -334,65 +339,196 @@ static dv_result read_policies(reader *r, dv_api_config *config)
     return DV_OK;
 }
 
-static dv_result read_rate(const reader *r, uint32_t object, dv_limit_rate *ret_rate)
+static dv_result read_unit(const reader *r, uint32_t object, dv_limit_unit *ret_unit)
 {
-    static const char *const known[] = {"count", "period_ns", "burst", NULL};
+    static const char *const units[] = {"requests", "tokens", "cost"};
+    uint32_t token = dv_json_member(&r->json, object, "unit");
+    *ret_unit = DV_LIMIT_REQUESTS;
+    if (token == 0) {
+        return DV_OK;
+    }
+    for (unsigned i = 0; i < DV_ARRAY_LEN(units); i++) {
+        if (dv_slice_eq_str(dv_json_raw(&r->json, token), units[i])) {
+            *ret_unit = (dv_limit_unit)i;
+            return DV_OK;
+        }
+    }
+    return wrong(r, "unit", "requests, tokens or cost");
+}
+
+static dv_result read_rate(const reader *r, uint32_t object, dv_api_limit *limit)
+{
+    static const char *const known[] = {"count", "period_ns", "burst", "unit", NULL};
     int64_t count = 0;
     int64_t period = 0;
     int64_t burst = 0;
-    if (type_of(r, object) != DV_JSON_OBJECT) {
-        return wrong(r, "", "a list of objects");
-    }
     DV_TRY(check_members(r, object, known));
     DV_TRY(read_count(r, object, "count", 1, INT32_MAX, &count));
     DV_TRY(read_count(r, object, "period_ns", 1, INT64_MAX / 4, &period));
     DV_TRY(read_count(r, object, "burst", 0, INT32_MAX, &burst));
-    *ret_rate = (dv_limit_rate){(uint64_t)count, period, (uint64_t)burst};
+    limit->rate = (dv_limit_rate){(uint64_t)count, period, (uint64_t)burst};
+    return dv_limit_rate_check(&limit->rate, r->error);
+}
+
+static dv_result read_max(const reader *r, uint32_t object, dv_api_limit *limit)
+{
+    static const char *const known[] = {"max", "period", "unit", NULL};
+    uint32_t token = 0;
+    int64_t max = 0;
+    DV_TRY(check_members(r, object, known));
+    DV_TRY(member(r, object, "period", DV_JSON_STRING, "day, month or at_once", &token));
+    dv_slice period = dv_json_raw(&r->json, token);
+    bool at_once = dv_slice_eq_str(period, "at_once");
+    limit->kind = at_once ? DV_LIMIT_CONCURRENT : DV_LIMIT_BUDGET;
+    limit->period = dv_slice_eq_str(period, "month") ? DV_LIMIT_MONTH : DV_LIMIT_DAY;
+    if (!at_once && limit->period == DV_LIMIT_DAY && !dv_slice_eq_str(period, "day")) {
+        return wrong(r, "period", "day, month or at_once");
+    }
+    if (at_once != (limit->unit == DV_LIMIT_REQUESTS)) {
+        return wrong(r, "unit", "tokens or cost for a budget, none for what runs at once");
+    }
+    int64_t most = at_once ? DV_LIMIT_CONCURRENT_MAX : (int64_t)DV_LIMIT_BUDGET_MAX;
+    DV_TRY(read_count(r, object, "max", 1, most, &max));
+    limit->max = (uint64_t)max;
     return DV_OK;
 }
 
-static const char *const limit_kinds[DV_API_LIMIT_KINDS + 1] = {"key", "user", "group", "address",
-                                                                NULL};
-
-const char *dv_api_limit_kind_name(dv_api_limit_kind kind)
+static dv_result read_limit(const reader *r, uint32_t object, dv_api_limit *ret_limit)
 {
-    return limit_kinds[kind];
+    dv_api_limit limit = {0};
+    if (type_of(r, object) != DV_JSON_OBJECT) {
+        return wrong(r, "", "a list of objects");
+    }
+    DV_TRY(read_unit(r, object, &limit.unit));
+    DV_TRY(dv_json_member(&r->json, object, "max") != 0 ? read_max(r, object, &limit)
+                                                        : read_rate(r, object, &limit));
+    *ret_limit = limit;
+    return DV_OK;
 }
 
-static dv_result read_rates(reader *r, uint32_t limits, dv_api_limit_kind kind, dv_api_rates *rates)
+static dv_result read_limits_of(reader *r, uint32_t limits, dv_api_limit_kind kind,
+                                dv_api_limits *out)
 {
-    uint32_t array = dv_json_member(&r->json, limits, limit_kinds[kind]);
-    (void)snprintf(r->where, sizeof(r->where), "limits/%s", limit_kinds[kind]);
+    const char *name = dv_api_limit_kind_name(kind);
+    uint32_t array = dv_json_member(&r->json, limits, name);
+    (void)snprintf(r->where, sizeof(r->where), "limits/%s", name);
     if (array == 0) {
         return DV_OK;
     }
-    if (type_of(r, array) != DV_JSON_ARRAY || children(r, array) > DV_API_RATES_MAX) {
-        return wrong(r, "", "a list of at most 4 rates");
+    if (kind == DV_API_LIMIT_NETWORK || type_of(r, array) != DV_JSON_ARRAY ||
+        children(r, array) > DV_API_LIMITS_MAX) {
+        return wrong(r, "", "a list of at most 8 limits");
     }
     uint32_t end = r->json.tokens[array].next;
-    for (uint32_t rate = array + 1; rate < end; rate = r->json.tokens[rate].next) {
-        DV_TRY(read_rate(r, rate, &rates->rates[rates->count]));
-        rates->count++;
+    for (uint32_t limit = array + 1; limit < end; limit = r->json.tokens[limit].next) {
+        DV_TRY(read_limit(r, limit, &out->items[out->count]));
+        out->count++;
     }
     return DV_OK;
 }
 
 static dv_result read_limits(reader *r, dv_api_config *config)
 {
+    static const char *const known[] = {"key",     "user",  "group", "address",
+                                        "network", "model", "route", NULL};
     uint32_t limits = 0;
     DV_TRY(member(r, 0, "limits", DV_JSON_OBJECT, "an object", &limits));
-    DV_TRY(check_members(r, limits, limit_kinds));
+    DV_TRY(check_members(r, limits, known));
     for (unsigned kind = 0; kind < DV_API_LIMIT_KINDS; kind++) {
-        DV_TRY(read_rates(r, limits, (dv_api_limit_kind)kind, &config->limits[kind]));
+        DV_TRY(read_limits_of(r, limits, (dv_api_limit_kind)kind, &config->limits[kind]));
     }
     r->where[0] = '\0';
+    return DV_OK;
+}
+
+static int compare_prices(const void *a, const void *b)
+{
+    return dv_slice_cmp(((const dv_api_price *)a)->model, ((const dv_api_price *)b)->model);
+}
+
+static dv_result read_price(reader *r, uint32_t key, dv_api_price *price)
+{
+    static const char *const known[] = {"input", "output", NULL};
+    int64_t input = 0;
+    int64_t output = 0;
+    DV_TRY(dv_json_string(&r->json, key, r->arena, &price->model));
+    if (type_of(r, key + 1) != DV_JSON_OBJECT || price->model.len > DV_LIMIT_NAME) {
+        return wrong(r, "prices", "objects by model");
+    }
+    DV_TRY(check_members(r, key + 1, known));
+    DV_TRY(read_count(r, key + 1, "input", 0, INT64_C(1) << 40, &input));
+    DV_TRY(read_count(r, key + 1, "output", 0, INT64_C(1) << 40, &output));
+    price->input = (uint64_t)input;
+    price->output = (uint64_t)output;
+    return DV_OK;
+}
+
+static dv_result read_prices(reader *r, dv_api_config *config)
+{
+    uint32_t object = dv_json_member(&r->json, 0, "prices");
+    if (object == 0) {
+        return DV_OK;
+    }
+    if (type_of(r, object) != DV_JSON_OBJECT || children(r, object) > DV_API_PRICES_MAX) {
+        return wrong(r, "prices", "an object of at most 1024 models");
+    }
+    uint32_t count = children(r, object);
+    dv_api_price *prices = dv_arena_alloc(r->arena, (count + 1) * sizeof(*prices));
+    if (prices == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    uint32_t key = object + 1;
+    for (uint32_t i = 0; i < count; i++, key = r->json.tokens[key].next) {
+        DV_TRY(read_price(r, key, &prices[i]));
+    }
+    qsort(prices, count, sizeof(*prices), compare_prices);
+    config->prices = prices;
+    config->price_count = count;
+    return DV_OK;
+}
+
+static const dv_api_price *price_of(const dv_api_config *config, dv_slice model)
+{
+    dv_api_price key = {.model = model};
+    return config->price_count == 0
+               ? NULL
+               : bsearch(&key, config->prices, config->price_count, sizeof(key), compare_prices);
+}
+
+const dv_api_price *dv_api_price_find(const dv_api_config *config, dv_slice model)
+{
+    const dv_api_price *price = price_of(config, model);
+    return price != NULL ? price : price_of(config, DV_LIT("*"));
+}
+
+static dv_result read_warn(reader *r, dv_api_config *config)
+{
+    uint32_t array = dv_json_member(&r->json, 0, "warn");
+    int64_t before = 0;
+    if (array == 0) {
+        config->warn = (dv_limit_thresholds){{80, 100}};
+        return DV_OK;
+    }
+    if (type_of(r, array) != DV_JSON_ARRAY || children(r, array) > DV_LIMIT_THRESHOLDS_MAX) {
+        return wrong(r, "warn", "a list of at most 4 percentages");
+    }
+    uint32_t item = array + 1;
+    for (uint32_t i = 0; i < children(r, array); i++, item = r->json.tokens[item].next) {
+        int64_t percent = 0;
+        if (type_of(r, item) != DV_JSON_NUMBER || dv_json_int(&r->json, item, &percent) != DV_OK ||
+            percent <= before || percent > 100) {
+            return wrong(r, "warn", "ascending percentages");
+        }
+        config->warn.percent[i] = (uint8_t)percent;
+        before = percent;
+    }
     return DV_OK;
 }
 
 static dv_result read_all(reader *r, dv_api_config *config)
 {
     static const char *const known[] = {"routes", "data_policies", "limits", "refused_fields",
-                                        NULL};
+                                        "prices", "warn",          NULL};
     if (type_of(r, 0) != DV_JSON_OBJECT) {
         return dv_error_set(r->error, DV_ERR_INVALID, "gateway configuration: must be an object");
     }
@@ -400,6 +536,8 @@ static dv_result read_all(reader *r, dv_api_config *config)
     DV_TRY(read_policies(r, config));
     DV_TRY(read_routes(r, config));
     DV_TRY(read_limits(r, config));
+    DV_TRY(read_prices(r, config));
+    DV_TRY(read_warn(r, config));
     uint32_t array = 0;
     DV_TRY(member(r, 0, "refused_fields", DV_JSON_ARRAY, "a list of names", &array));
     return read_names(r, array, "refused_fields", &config->refused_fields);

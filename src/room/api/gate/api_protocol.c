@@ -28,6 +28,7 @@ static const dv_api_member openai_completions_members[] = {
     {"stream", DV_ROLE_STREAM, SWITCH, false},
     {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
     {"max_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {"n_predict", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
     {"n", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
     {"best_of", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
     {"logprobs", DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},

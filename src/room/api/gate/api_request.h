@@ -43,6 +43,7 @@ typedef struct dv_api_body {
     bool stream;
     int64_t max_tokens; /* for each choice; -1: not said */
     int64_t choices;    /* 1 unless said */
+    uint64_t prompts;   /* texts that are each answered apart; 1 unless there are more */
     dv_slice param;     /* on a denial: JSON pointer (RFC 6901) of the member, or empty */
 } dv_api_body;
 
@@ -66,19 +67,3 @@ bool dv_api_type_is(dv_slice content_type, const char *media_type);
 /* Model::"gpt-4o" in the arena. The name has 1 to DV_LIMIT_NAME printable ASCII bytes other than
  * '"' and '\'. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_api_model_entity(dv_slice model, dv_arena *arena, dv_slice *ret_entity);
-
-/* The limits that a request meets, in the arena, with the kind of each. */
-typedef struct dv_api_charges {
-    dv_limit_charge charges[DV_LIMIT_CHARGES_MAX];
-    dv_api_limit_kind kinds[DV_LIMIT_CHARGES_MAX];
-    size_t count;
-} dv_api_charges;
-
-/* Adds every rate of that kind under a key that lives as long as the charges; addresses come as
- * dv_limit_address_key writes them. Errors: DV_ERR_TOO_LARGE (more than DV_LIMIT_CHARGES_MAX). */
-dv_must dv_result dv_api_charges_add(const dv_api_config *config, dv_api_limit_kind kind,
-                                     dv_slice key, dv_api_charges *charges);
-/* Key, user and every group. Errors: DV_ERR_TOO_LARGE (more than DV_LIMIT_CHARGES_MAX). */
-dv_must dv_result dv_api_charges_caller(const dv_api_config *config, const dv_principal *principal,
-                                        const dv_credential *credential, dv_arena *arena,
-                                        dv_api_charges *ret_charges);

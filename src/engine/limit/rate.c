@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtual scheduling algorithm, in whole numbers. A counter holds its theoretical arrival time
+ * (TAT). Everything is computed as lag = TAT - now, in units of 1/count nanosecond, so that a
+ * permit is exactly `period` units and the whole burst `burst * period`. Products of 64-bit numbers
+ * fit 127 bits, and a sum of two of them 128. */
+#include "engine/limit/rule.h"
+
+#include "base/codec.h"
+
+/* A clock that seems this much behind is a worker that looked at it earlier; more is a step back.
+ */
+static const dv_time skew_max = 10 * DV_SECOND;
+
+/* So that a TAT fits 63 bits until the year 2162. */
+static const dv_time refill_max = (dv_time)100 * 365 * 86400 * DV_SECOND;
+
+static uint64_t burst_of(const dv_limit_rate *rate)
+{
+    return rate->burst != 0 ? rate->burst : rate->count;
+}
+
+static dv_wide burst_units(const dv_limit_rate *rate)
+{
+    return (dv_wide)burst_of(rate) * (dv_wide)rate->period;
+}
+
+dv_result dv_limit_rate_check(const dv_limit_rate *rate, dv_error *error)
+{
+    if (rate->count == 0) {
+        return DV_OK;
+    }
+    if (rate->period <= 0) {
+        return dv_error_set(error, DV_ERR_INVALID, "a rate needs a period longer than nothing");
+    }
+    if (burst_units(rate) > (dv_wide)refill_max * rate->count) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "the burst of a rate must refill within a hundred years");
+    }
+    return DV_OK;
+}
+
+static dv_result check(dv_limit_charge *charge)
+{
+    DV_TRY(dv_limit_rate_check(&charge->rate, NULL));
+    charge->own.cost = (dv_wide)charge->cost * (dv_wide)charge->rate.period;
+    return DV_OK;
+}
+
+/* Its rate, so that a counter is only ever read in its own units. */
+static void name(const dv_limit_charge *charge, uint8_t head[DV_LIMIT_NAME_HEAD])
+{
+    dv_put_u64(head + 8, charge->rate.count);
+    dv_put_u64(head + 16, (uint64_t)charge->rate.period);
+    dv_put_u64(head + 24, burst_of(&charge->rate));
+}
+
+/* Nanoseconds that so many units take, rounded up. Most fit 64 bits, where a division is cheap. */
+static dv_time units_to_time(dv_wide units, uint64_t count)
+{
+    if (units <= UINT64_MAX - count) {
+        return (dv_time)(((uint64_t)units + count - 1) / count);
+    }
+    return (dv_time)((units + count - 1) / count);
+}
+
+/* How far the TAT lies ahead of now. */
+static dv_wide lag_of(const dv_limit_charge *charge, dv_time now)
+{
+    dv_counter_time tat = dv_counter_get(charge->own.entry);
+
+    return tat.ns < now ? 0 : (dv_wide)(tat.ns - now) * charge->rate.count + tat.part;
+}
+
+static void set_lag(const dv_limit_charge *charge, dv_wide lag, dv_time now)
+{
+    dv_counter_time tat = {now + (dv_time)(lag / charge->rate.count),
+                           (uint64_t)(lag % charge->rate.count)};
+
+    dv_counter_set(charge->own.entry, tat);
+}
+
+/* No clock that goes forward finds a TAT further ahead than the burst; one that was set back does,
+ * and then the burst counts as used up at the new time. */
+static dv_wide level(dv_limit_charge *charge, dv_time now)
+{
+    dv_wide lag = lag_of(charge, now);
+    dv_wide burst = burst_units(&charge->rate);
+
+    if (lag > burst && lag - burst > (dv_wide)skew_max * charge->rate.count) {
+        set_lag(charge, burst, now);
+        return burst;
+    }
+    return lag;
+}
+
+static dv_wide ceiling(const dv_limit_charge *charge)
+{
+    return burst_units(&charge->rate);
+}
+
+static void write_level(dv_counters *counters, dv_limit_charge *charge, dv_time now)
+{
+    set_lag(charge, charge->own.level_after, now);
+}
+
+/* The charges before it on the same counter count. */
+static dv_time wait_for(const dv_limit_charge *charge, dv_time now)
+{
+    dv_wide burst = burst_units(&charge->rate);
+    dv_wide asked = charge->own.level_after - lag_of(charge, now);
+
+    if (charge->own.level_after < charge->own.cost || asked > burst) {
+        return DV_TIME_NEVER; /* overflow, or more than a whole burst */
+    }
+    return units_to_time(charge->own.level_after - burst, charge->rate.count);
+}
+
+static uint64_t remaining(const dv_limit_charge *charge, dv_wide lag)
+{
+    dv_wide burst = burst_units(&charge->rate);
+    dv_wide left = lag >= burst ? 0 : burst - lag;
+
+    return left <= UINT64_MAX ? (uint64_t)left / (uint64_t)charge->rate.period
+                              : (uint64_t)(left / (dv_wide)charge->rate.period);
+}
+
+static dv_time reset_after(const dv_limit_charge *charge, dv_wide lag, dv_time now)
+{
+    return units_to_time(lag, charge->rate.count);
+}
+
+/* Were all of it given back, a bucket that ran empty in between would have drained more than it
+ * held: what would have drained since counts as used. What came on top is charged, even over the
+ * burst: those who come later wait for it. */
+static uint32_t settle(dv_counters *counters, dv_limit_charge *charge, uint64_t settled,
+                       dv_time reserved_at, dv_time now, const dv_limit_thresholds *thresholds)
+{
+    dv_wide took = (dv_wide)settled * (dv_wide)charge->rate.period;
+    dv_wide lag = lag_of(charge, now);
+
+    if (charge->unit == DV_LIMIT_REQUESTS || took == charge->own.cost) {
+        return 0;
+    }
+    if (took > charge->own.cost) {
+        dv_wide most = burst_units(&charge->rate);
+        dv_wide more = lag + (took - charge->own.cost);
+        set_lag(charge, more > most ? DV_MAX(lag, most) : more, now);
+        return 0;
+    }
+    dv_wide back = charge->own.cost - took;
+    dv_wide drained =
+        now > reserved_at ? (dv_wide)(now - reserved_at) * charge->rate.count : (dv_wide)0;
+    back = back > drained ? back - drained : 0;
+    if (back > 0 && lag > 0) {
+        set_lag(charge, lag > back ? lag - back : 0, now);
+    }
+    return 0;
+}
+
+static void reset(dv_limit_charge *charge, dv_time now)
+{
+    set_lag(charge, 0, now);
+}
+
+const dv_limit_rule dv_limit_rule_rate = {
+    .table = DV_COUNTERS_KEYS,
+    .check = check,
+    .name = name,
+    .claim = dv_limit_claim_counter,
+    .level = level,
+    .ceiling = ceiling,
+    .write = write_level,
+    .wait = wait_for,
+    .remaining = remaining,
+    .reset_after = reset_after,
+    .settle = settle,
+    .reset = reset,
+};

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The limits of a request: charged in up to three acquisitions (address before anything else,
+ * caller when it is known, tokens and cost when the body is), settled before its close record. */
+#include "gateway/request.h"
+
+static bool deny(dv_request *request, dv_reason reason, const char *detail)
+{
+    dv_verdict_deny(&request->verdict, reason, "%s", detail);
+    return false;
+}
+
+/* -- gathering --------------------------------------------------------------------------------- */
+
+/* One acquisition on its way. */
+typedef struct gathering {
+    dv_request *request;
+    dv_api_charges *charges;
+    dv_api_when when;
+    const dv_api_amount *amount;
+} gathering;
+
+/* The subject's own limits; NULL: it has none. */
+static dv_result find_own(const gathering *g, const char *subject, dv_api_limits *room,
+                          const dv_api_limits **ret_own)
+{
+    dv_slice record = {0};
+    dv_result result = dv_snapshot_get(g->request->main->worker.snapshot, DV_TABLE_ROUTES,
+                                       dv_slice_str(subject), &record);
+    *ret_own = NULL;
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    DV_TRY(dv_api_limits_decode(record, room));
+    *ret_own = room;
+    return DV_OK;
+}
+
+/* type: how the key begins; services are users of another type. */
+static dv_result add(const gathering *g, dv_api_limit_kind kind, const char *type, dv_slice name)
+{
+    const dv_api_limits *of_kind = &g->request->config->api->limits[kind];
+    bool named = g->request->main->worker.named.kinds[kind];
+    dv_api_limits room;
+    const dv_api_limits *own = NULL;
+    if (!named && !dv_api_limits_apply(of_kind, g->when)) {
+        return DV_OK;
+    }
+    const char *subject = dv_api_subject(g->request->arena, type, name);
+    if (subject == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (named) {
+        DV_TRY(find_own(g, subject, &room, &own));
+    }
+    return dv_api_charges_add(g->charges, kind, dv_api_subject_key(subject), of_kind, own, g->when,
+                              g->amount);
+}
+
+static dv_result add_networks(const gathering *g)
+{
+    const dv_api_named *named = &g->request->main->worker.named;
+    dv_address address;
+    if (named->network_count == 0) {
+        return DV_OK;
+    }
+    DV_TRY(dv_address_parse(dv_ngx_slice(g->request->r->connection->addr_text), &address));
+    for (size_t i = 0; i < named->network_count; i++) {
+        if (dv_api_network_has(&named->networks[i], &address)) {
+            DV_TRY(add(g, DV_API_LIMIT_NETWORK, "network", named->networks[i].text));
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result add_address(const gathering *g)
+{
+    char text[DV_LIMIT_ADDRESS_KEY_MAX];
+    dv_slice key = {0};
+    DV_TRY(dv_limit_address_key(dv_ngx_slice(g->request->r->connection->addr_text), text, &key));
+    DV_TRY(add(g, DV_API_LIMIT_ADDRESS, "address",
+               dv_slice_sub(key, sizeof("address/") - 1, key.len)));
+    return add_networks(g);
+}
+
+static dv_result add_caller(const gathering *g)
+{
+    const dv_identity *identity = &g->request->identity;
+    const dv_principal *principal = &identity->principal;
+    const char *who = principal->type == DV_PRINCIPAL_SERVICE ? "service" : "user";
+    DV_TRY(add(g, DV_API_LIMIT_KEY, "key", identity->credential.id));
+    DV_TRY(add(g, DV_API_LIMIT_USER, who, principal->name));
+    for (size_t i = 0; i < principal->group_count; i++) {
+        DV_TRY(add(g, DV_API_LIMIT_GROUP, "group", principal->groups[i]));
+    }
+    return add(g, DV_API_LIMIT_ROUTE, "route", g->request->route->name);
+}
+
+static dv_result add_model(const gathering *g)
+{
+    dv_slice model = g->request->body.model;
+    return model.len > 0 ? add(g, DV_API_LIMIT_MODEL, "model", model) : DV_OK;
+}
+
+/* The model's own requests, then tokens and cost of all. */
+static dv_result add_body(const gathering *at_once, const gathering *reserved)
+{
+    DV_TRY(add_model(at_once));
+    DV_TRY(add_address(reserved));
+    DV_TRY(add_caller(reserved));
+    return add_model(reserved);
+}
+
+/* -- charging ---------------------------------------------------------------------------------- */
+
+static bool refuse(dv_request *request, const dv_api_charges *charges)
+{
+    const dv_limit_state *state = &request->limits.state;
+    const dv_limit_charge *charge = &charges->charges[state->decided_by];
+    char text[DV_API_LIMIT_TEXT_MAX];
+    char detail[DV_API_LIMIT_TEXT_MAX + 64];
+    if (state->full) {
+        return deny(request, DV_REASON_LIMITS_FULL, "");
+    }
+    dv_api_limit_text((dv_api_limit_kind)charges->kinds[state->decided_by], charge, text);
+    (void)snprintf(detail, sizeof(detail), "%s%s", text,
+                   state->retry_after == DV_TIME_NEVER ? ": it never holds so much" : "");
+    bool rate = charge->kind != DV_LIMIT_BUDGET;
+    return deny(request, rate ? DV_REASON_RATE_LIMIT : DV_REASON_BUDGET, detail);
+}
+
+/* A permission may stand in the verdict already. */
+static bool charge(dv_request *request, dv_api_charges *charges, dv_result gathered, dv_time now)
+{
+    dv_request_limits *limits = &request->limits;
+    if (gathered == DV_ERR_NOT_FOUND) {
+        request->verdict = (dv_verdict){0};
+        return deny(request, DV_REASON_BUDGET, "the model has no price");
+    }
+    if (gathered == DV_OK && charges->count == 0) {
+        return true;
+    }
+    dv_limit_state state = {0};
+    dv_result result = gathered;
+    if (result == DV_OK) {
+        result = dv_limit_charge_all(request->main->worker.counters, charges->charges,
+                                     charges->count, now, &state);
+    }
+    if (result == DV_OK) {
+        limits->state = state;
+        limits->decided = charges;
+    }
+    if (result == DV_OK && state.admitted) {
+        return true;
+    }
+    request->verdict = (dv_verdict){0};
+    return result == DV_OK ? refuse(request, charges) : deny(request, DV_REASON_LIMITS_FULL, "");
+}
+
+bool dv_limits_address(dv_request *request)
+{
+    dv_api_charges *charges = &request->limits.address;
+    charges->arena = request->arena;
+    request->limits.called_at = dv_time_now();
+    dv_result result = add_address(&(gathering){request, charges, DV_API_AT_ONCE, NULL});
+    return charge(request, charges, result, request->limits.called_at);
+}
+
+bool dv_limits_caller(dv_request *request)
+{
+    dv_api_charges *charges = &request->limits.caller;
+    charges->arena = request->arena;
+    dv_result result = add_caller(&(gathering){request, charges, DV_API_AT_ONCE, NULL});
+    return charge(request, charges, result, request->limits.called_at);
+}
+
+bool dv_limits_reserve(dv_request *request)
+{
+    dv_request_limits *limits = &request->limits;
+    dv_api_charges *charges = &limits->body;
+    charges->arena = request->arena;
+    limits->reserved =
+        dv_api_reserve(request->config->api, request->route, &request->body, request->body_bytes);
+    dv_result result = add_body(&(gathering){request, charges, DV_API_AT_ONCE, NULL},
+                                &(gathering){request, charges, DV_API_RESERVED, &limits->reserved});
+    dv_time now = charges->count > 0 ? dv_time_now() : 0;
+    if (!charge(request, charges, result, now)) {
+        return false;
+    }
+    limits->reserved_at = now;
+    request->work.count_text = now != 0;
+    return true;
+}
+
+/* -- settling ---------------------------------------------------------------------------------- */
+
+static bool was_sent(const ngx_http_request_t *r)
+{
+    if (r->upstream != NULL && r->upstream->request_sent) {
+        return true;
+    }
+    const ngx_http_upstream_state_t *states =
+        r->upstream_states != NULL ? r->upstream_states->elts : NULL;
+    for (ngx_uint_t i = 0; states != NULL && i < r->upstream_states->nelts; i++) {
+        if (states[i].bytes_sent > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_api_spent spent_of(dv_request *request, bool aborted)
+{
+    bool stream = request->stream != NULL;
+    if (stream && aborted) { /* nobody has asked it yet */
+        dv_data_stream_outcome(request->stream, &request->answer, &request->input_tokens,
+                               &request->output_tokens);
+    }
+    bool held = !stream && request->route->answer_policy >= 0;
+    return (dv_api_spent){
+        .sent = request->forwarded != 0 && was_sent(request->r),
+        .whole = !aborted && request->answer_verdict.reason == DV_REASON_UNSET,
+        .left = aborted,
+        .streamed = stream || request->body.stream,
+        .status = request->upstream_status,
+        .input = request->input_tokens,
+        .output = request->output_tokens,
+        .text_bytes = stream ? request->answer.text_bytes
+                      : held ? request->text_bytes
+                             : request->answer_bytes,
+        .text_known = held || stream,
+    };
+}
+
+static void warn(dv_request *request, const dv_limit_warning *warning)
+{
+    dv_worker *worker = &request->main->worker;
+    const dv_limit_charge *charge = &request->limits.body.charges[warning->charge];
+    char label[DV_LIMIT_LABEL_TEXT_MAX];
+    char title[256];
+    dv_event_actor actor = {.request_id = dv_slice_of(request->id, DV_UUID_TEXT_LEN),
+                            .time = dv_time_now(),
+                            .entity = DV_LIT("System::\"gateway\""),
+                            .via = DV_LIT("gate"),
+                            .result = DV_OK};
+    dv_limit_label_text(charge->period, charge->label, label);
+    (void)snprintf(title, sizeof(title), "%.*s used %u %% of its %s of %s",
+                   DV_SLICE_ARGS(charge->key), warning->percent,
+                   charge->unit == DV_LIMIT_COST ? "cost budget" : "token budget", label);
+    dv_buf_clear(&worker->record);
+    if (dv_event_alarm(&worker->record, &actor, DV_LIT("limit.budget"), dv_slice_str(title)) !=
+            DV_OK ||
+        dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false) != DV_OK) {
+        ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0,
+                      "dvara: the warning of a budget can not be written");
+    }
+}
+
+void dv_limits_settle(dv_request *request, bool aborted)
+{
+    dv_request_limits *limits = &request->limits;
+    dv_limit_warning warnings[DV_LIMIT_CHARGES_MAX];
+    size_t count = 0;
+    if (limits->reserved_at == 0 || limits->is_settled) {
+        return;
+    }
+    dv_api_spent spent = spent_of(request, aborted);
+    dv_api_amount amount = dv_api_settle(&limits->reserved, &spent);
+    const uint64_t units[3] = {
+        [DV_LIMIT_TOKENS] = amount.input + amount.output, [DV_LIMIT_COST] = amount.cost};
+    limits->settled = limits->reserved;
+    limits->is_settled = true;
+    if (dv_limit_settle_all(request->main->worker.counters, limits->body.charges,
+                            limits->body.count, units, limits->reserved_at, dv_time_now(),
+                            &request->config->api->warn, warnings, &count) == DV_OK) {
+        limits->settled = amount;
+    }
+    for (size_t i = 0; i < count && request->main->worker.spool != NULL; i++) {
+        warn(request, &warnings[i]);
+    }
+}
+
+static void release(dv_request *request, dv_api_charges *charges)
+{
+    if (charges->count > 0 &&
+        dv_limit_settle_all(request->main->worker.counters, charges->charges, charges->count, NULL,
+                            0, 0, NULL, NULL, NULL) != DV_OK) {
+        ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0,
+                      "dvara: what a request held of its limits can not be given back");
+    }
+}
+
+void dv_limits_release(dv_request *request)
+{
+    release(request, &request->limits.address);
+    release(request, &request->limits.caller);
+    release(request, &request->limits.body);
+}
+
+/* -- telling ----------------------------------------------------------------------------------- */
+
+/* The server's own counts would contradict ours. */
+static void drop_foreign(ngx_http_request_t *r)
+{
+    static const char *const prefixes[] = {"x-ratelimit-", "anthropic-ratelimit-", "ratelimit"};
+    ngx_list_part_t *part = &r->headers_out.headers.part;
+    for (; part != NULL; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            dv_slice name = dv_ngx_slice(headers[i].key);
+            for (size_t j = 0; j < DV_ARRAY_LEN(prefixes); j++) {
+                dv_slice prefix = dv_slice_str(prefixes[j]);
+                if (dv_slice_eq_nocase(dv_slice_sub(name, 0, prefix.len), prefix)) {
+                    headers[i].hash = 0;
+                }
+            }
+        }
+    }
+}
+
+static ngx_int_t add_client_headers(dv_request *request, const dv_api_told *told, dv_buf *text)
+{
+    dv_slice line = {0};
+    dv_buf_clear(text);
+    if (dv_api_ratelimit_client_render(told, dv_request_shape(request), request->limits.state.now,
+                                       text) != DV_OK) {
+        return NGX_ERROR;
+    }
+    dv_slice rest = {0};
+    if (dv_arena_copy(request->arena, dv_buf_slice(text), &rest) != DV_OK) {
+        return NGX_ERROR;
+    }
+    while (rest.len > 0 && dv_slice_split(&rest, '\n', &line) && line.len > 0) {
+        size_t colon = (size_t)dv_slice_find_byte(line, ':');
+        char *name = (char *)line.ptr;
+        name[colon] = '\0';
+        if (dv_answer_header(request->r, name, dv_slice_sub(line, colon + 2, line.len)) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
+}
+
+static ngx_int_t add_retry_after(dv_request *request, dv_buf *text)
+{
+    uint64_t seconds = dv_api_retry_after(&request->limits.state);
+    if (request->limits.state.admitted || seconds == 0) {
+        return NGX_OK;
+    }
+    dv_buf_clear(text);
+    if (dv_buf_append_u64(text, seconds) != DV_OK) {
+        return NGX_ERROR;
+    }
+    return dv_answer_header(request->r, "Retry-After", dv_buf_slice(text));
+}
+
+/* Empty where nothing is told of any limit. */
+static ngx_int_t add_header(dv_request *request, const char *name, const dv_buf *text)
+{
+    dv_slice value = dv_buf_slice(text);
+    return value.len > 0 ? dv_answer_header(request->r, name, value) : NGX_OK;
+}
+
+ngx_int_t dv_limits_headers(dv_request *request)
+{
+    dv_request_limits *limits = &request->limits;
+    dv_auto(buf) dv_buf text = dv_buf_init(64 << 10);
+    if (limits->decided == NULL) {
+        return NGX_OK;
+    }
+    const dv_api_charges *first = limits->caller.count > 0 ? &limits->caller : &limits->address;
+    dv_api_told told = {{first, &limits->body}};
+    drop_foreign(request->r);
+    if (dv_api_ratelimit_policy_render(&told, &text) != DV_OK ||
+        add_header(request, "RateLimit-Policy", &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    dv_buf_clear(&text);
+    if (dv_api_ratelimit_render(&told, &text) != DV_OK ||
+        add_header(request, "RateLimit", &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return add_client_headers(request, &told, &text) == NGX_OK ? add_retry_after(request, &text)
+                                                               : NGX_ERROR;
+}
+
+bool dv_limits_event(const dv_request *request, dv_event_limit *limit)
+{
+    const dv_request_limits *limits = &request->limits;
+    if (limits->decided == NULL) {
+        return false;
+    }
+    *limit = (dv_event_limit){
+        .key = limits->decided->charges[limits->state.decided_by].key,
+        .limit = limits->state.limit,
+        .remaining = limits->state.remaining,
+        .now = limits->state.now,
+        .tat = limits->state.tat,
+        .called_at = limits->called_at,
+        .admitted = limits->state.admitted,
+        .reserved_at = limits->reserved_at,
+        .reserved_tokens = limits->reserved.input + limits->reserved.output,
+        .reserved_cost = limits->reserved.cost,
+        .settled = limits->is_settled,
+        .settled_tokens = limits->settled.input + limits->settled.output,
+        .settled_cost = limits->settled.cost,
+    };
+    return true;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Which limits a request meets, what it reserves, and what of that it took after all. */
+
+#include "room/api/gate/api_request.h"
+
+/* When a limit is charged: requests and what runs at once as soon as it is known whom they are
+ * about, tokens and cost when the body is read. */
+typedef enum dv_api_when { DV_API_AT_ONCE = 0, DV_API_RESERVED } dv_api_when;
+
+/* Tokens of a request, and what they cost in millionths. */
+typedef struct dv_api_amount {
+    uint64_t input;
+    uint64_t output;
+    uint64_t cost;
+    const dv_api_price *price; /* NULL: costs nothing */
+} dv_api_amount;
+
+/* What a request reserves: a token a byte of its body, and max_tokens (else the route's, else
+ * DV_API_TOKENS_DEFAULT) for each choice of each prompt, where its API generates text. */
+dv_api_amount dv_api_reserve(const dv_api_config *config, const dv_api_route *route,
+                             const dv_api_body *body, uint64_t body_bytes);
+
+/* What became of the request, as far as the gate saw it. */
+typedef struct dv_api_spent {
+    bool sent;           /* a byte of it went to a model server */
+    bool whole;          /* its answer came to its end, and was passed on */
+    bool left;           /* the caller went away before */
+    bool streamed;       /* the answer is seen as it comes */
+    int status;          /* of the model server; 0: no answer */
+    int64_t input;       /* what its answer said; -1: nothing that could be */
+    int64_t output;      /* the same */
+    uint64_t text_bytes; /* of text that it emitted, decoded */
+    bool text_known;     /* text_bytes was counted; otherwise it is the answer's whole length */
+} dv_api_spent;
+
+enum { DV_API_TOKEN_BYTES_MAX = 8 }; /* a token of text has no more on the average */
+
+/* What it took, by these rules:
+ *
+ *   not sent, or refused by the model server without a count   nothing
+ *   input tokens told                                          as told, what was reserved at most
+ *   output tokens told                                         as told, what was reserved at most
+ *   not told, or a stream cut off                              all of the input, unless told; a
+ *                                                              token a byte of text, what was
+ *                                                              reserved at most
+ *   left before an answer came that is only seen whole         all of it
+ *   no answer                                                  all of the input
+ *
+ * Text that was emitted counts a token for every DV_API_TOKEN_BYTES_MAX bytes at least, whatever
+ * was told and reserved. */
+dv_api_amount dv_api_settle(const dv_api_amount *reserved, const dv_api_spent *spent);
+
+/* The charges of one acquisition, with the kind of each; they grow in the arena. */
+typedef struct dv_api_charges {
+    dv_arena *arena;
+    dv_limit_charge *charges;
+    uint8_t *kinds; /* of dv_api_limit_kind */
+    size_t count;
+    size_t room;
+} dv_api_charges;
+
+/* The text under which a subject's own limits lie: "limit/group/ml"; what follows
+ * DV_API_NAMED_PREFIX names its counters. NULL when memory is out. */
+const char *dv_api_subject(dv_arena *arena, const char *kind, dv_slice name);
+dv_slice dv_api_subject_key(const char *subject);
+
+/* True when a subject of that kind has limits to be charged then, or may have of its own. */
+bool dv_api_limits_apply(const dv_api_limits *limits, dv_api_when when);
+
+/* Adds a subject's limits: its own, and those of its kind that they leave in place. own may be
+ * NULL, amount is needed for DV_API_RESERVED. Errors: DV_ERR_TOO_LARGE (more than
+ * DV_LIMIT_CHARGES_MAX), DV_ERR_NO_MEMORY, DV_ERR_NOT_FOUND (a limit of cost, but the model has no
+ * price). */
+dv_must dv_result dv_api_charges_add(dv_api_charges *charges, dv_api_limit_kind kind, dv_slice key,
+                                     const dv_api_limits *of_kind, const dv_api_limits *own,
+                                     dv_api_when when, const dv_api_amount *amount);
+
+/* What a limit is called where one is told: "key", "key-tokens", "group-cost-month". */
+enum { DV_API_LIMIT_TEXT_MAX = 48 };
+void dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
+                       char out[DV_API_LIMIT_TEXT_MAX]);
