@@ -232,6 +232,8 @@ def measure(target, connections, body):
     result = gateway.load(target.port, connections, body, getattr(target, "key", None),
                           gateway.SECONDS, getattr(target, "headers", ()))
     used = all_cpu_seconds(pids_of(target)) - before
+    if result["requests"] == 0:
+        raise SystemExit(f"{type(target).__name__} answered nothing in {gateway.SECONDS} s")
     return {"cpu": used * 1e6 / result["requests"],
             "rate": result["requests"] * 1e6 / result["microseconds"],
             "p50": result["p50"], "p99": result["p99"]}

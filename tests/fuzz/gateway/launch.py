@@ -111,7 +111,7 @@ class State:
                            DVARA_FUZZ_KEY=self.key, DVARA_FUZZ_WEAK_KEY=self.weak_key)
         if self.options.preload:
             environment["LD_PRELOAD"] = " ".join(map(os.path.realpath, self.options.preload))
-            environment["ASAN_OPTIONS"] = "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")
+            environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=1"
         return environment
 
     def run(self):

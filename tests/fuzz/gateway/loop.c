@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { ARGUMENTS_MAX = 64 };
@@ -145,19 +146,20 @@ static ngx_int_t take_over(ngx_cycle_t *cycle)
         gate_fail("the gate is not ready");
     }
     reset_signals();
+    (void)prctl(PR_SET_DUMPABLE, 1); /* or leaks could not be looked for */
     watch_log(cycle);
     ledger_open();
     free_connections = cycle->free_connection_n;
     exit(gate_run(gate.argc, gate.argv));
 }
 
-static char *setting(const char *name)
+static const char *setting(const char *name)
 {
     const char *value = getenv(name);
     if (value == NULL) {
         gate_fail("%s is not set: start this with launch.py", name);
     }
-    return strdup(value);
+    return value;
 }
 
 static int number(const char *name)
@@ -169,14 +171,14 @@ static int number(const char *name)
 __attribute__((constructor)) static void hook(void)
 {
     static char *arguments[ARGUMENTS_MAX + 1];
-    char *rest = setting("DVARA_FUZZ_ARGS");
-    gate.address = setting("DVARA_FUZZ_ADDRESS");
+    char *rest = strdup(setting("DVARA_FUZZ_ARGS"));
+    gate.address = strdup(setting("DVARA_FUZZ_ADDRESS"));
     gate.port = number("DVARA_FUZZ_PORT");
     gate.upstream_fd = number("DVARA_FUZZ_UPSTREAM_FD");
-    gate.runtime = setting("DVARA_FUZZ_RUNTIME");
-    gate.spool = setting("DVARA_FUZZ_SPOOL");
-    gate.key = setting("DVARA_FUZZ_KEY");
-    gate.weak_key = setting("DVARA_FUZZ_WEAK_KEY");
+    gate.runtime = strdup(setting("DVARA_FUZZ_RUNTIME"));
+    gate.spool = strdup(setting("DVARA_FUZZ_SPOOL"));
+    gate.key = strdup(setting("DVARA_FUZZ_KEY"));
+    gate.weak_key = strdup(setting("DVARA_FUZZ_WEAK_KEY"));
     for (char *word = strsep(&rest, "\n"); word != NULL && gate.argc < ARGUMENTS_MAX;
          word = strsep(&rest, "\n")) {
         arguments[gate.argc++] = word;
