@@ -4,7 +4,6 @@
 #include "base/caps.h"
 
 enum {
-    COUNTER_SLOTS = 1 << 17,
     SEGMENT_MAX = 64 << 20, /* bytes of one spool segment */
     PATH_LEN = 1024 + 64,
 };
@@ -86,7 +85,7 @@ static dv_result open_snapshot(dv_worker *worker, dv_error *error)
 static dv_result open_counters(dv_worker *worker, dv_error *error)
 {
     bool replaced = false;
-    DV_TRY(dv_counters_open(worker->paths.counters, COUNTER_SLOTS, &worker->counters, &replaced,
+    DV_TRY(dv_counters_open(worker->paths.counters, DV_COUNTERS_SLOTS, &worker->counters, &replaced,
                             error));
     /* Without a seat only limits of what runs at once refuse. */
     dv_result result = dv_counters_sit(worker->counters);

@@ -11,6 +11,9 @@
 
 typedef struct dv_counters dv_counters;
 
+/* How many keys the product's file holds. */
+enum { DV_COUNTERS_SLOTS = 1 << 17 };
+
 /* Opens or makes the file (mode 0660, cut by the umask). slots: how many keys fit at least, 1 to
  * 2^26; addresses get a table of the same size. A file of another layout or with a bad header is
  * replaced (counting starts anew, and *ret_replaced says so). While another process has the file

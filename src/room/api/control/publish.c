@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "room/api/control/api_control.h"
+#include "room/api/control/limit_store.h"
 #include "room/api/gate/api_config.h"
 #include "store/snapshot.h"
 
@@ -19,9 +20,12 @@ static dv_result put_placeholder_key(dv_services *services)
     return result;
 }
 
-static dv_result put(dv_slice gateway_json, dv_services *services, uint64_t sequence)
+static dv_result put(dv_slice gateway_json, dv_services *services, uint64_t sequence,
+                     dv_error *error)
 {
+    DV_TRY(dv_snapshot_clear(services->snapshot, DV_TABLE_ROUTES));
     DV_TRY(put_placeholder_key(services));
+    DV_TRY(dv_limit_store_publish(services, NULL, error));
     DV_TRY(dv_snapshot_put(services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY),
                            gateway_json));
     return dv_snapshot_commit(services->snapshot, sequence);
@@ -32,7 +36,7 @@ dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error 
     uint64_t sequence = 0;
     DV_TRY(dv_snapshot_change_sequence(services->snapshot, &sequence));
     DV_TRY(dv_snapshot_write_begin(services->snapshot, error));
-    dv_result result = put(gateway_json, services, sequence);
+    dv_result result = put(gateway_json, services, sequence, error);
     if (result != DV_OK) {
         dv_snapshot_abort(services->snapshot);
         return dv_error_set(error, result, "the gateway's configuration can not be published: %s",
