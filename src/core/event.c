@@ -30,6 +30,7 @@ typedef struct event_view {
     dv_slice target_name, target_uid, object, entity_type, entity_id, entity_owner, entity_change;
     int64_t target_type;
     dv_slice auth_method, what, digest, process, rule, title, via;
+    int64_t count, start_ms, end_ms;
 } event_view;
 
 enum { /* bytes of the free texts */
@@ -191,6 +192,20 @@ static const dv_event_row close_rows[] = {
     ROWS_UNMAPPED_END,
 };
 
+static const dv_event_row refusals_rows[] = {
+    ROWS_HEAD("[\"security_control\"]"),
+    INT("count", count, PUBLIC),
+    INT("start_time", start_ms, PUBLIC),
+    INT("end_time", end_ms, PUBLIC),
+    ROWS_DECISION,
+    ROWS_ACTOR,
+    ROWS_SOURCE,
+    ROWS_API,
+    ROWS_UNMAPPED,
+    ROWS_DETAIL,
+    ROWS_UNMAPPED_END,
+};
+
 static const dv_event_row operation_rows[] = {
     ROWS_HEAD(PROFILES_CONTROL),
     ROWS_ACTOR,
@@ -307,6 +322,7 @@ typedef struct event_table {
 enum table_id {
     OPEN_TABLE,
     CLOSE_TABLE,
+    REFUSALS_TABLE,
     OPERATION_TABLE,
     ACCOUNT_TABLE,
     ENTITY_TABLE,
@@ -317,9 +333,9 @@ enum table_id {
     TABLE_COUNT
 };
 static const event_table tables[TABLE_COUNT] = {
-    TABLE(open_rows),    TABLE(close_rows),     TABLE(operation_rows),
-    TABLE(account_rows), TABLE(entity_rows),    TABLE(authentication_rows),
-    TABLE(config_rows),  TABLE(lifecycle_rows), TABLE(alarm_rows),
+    TABLE(open_rows),      TABLE(close_rows),  TABLE(refusals_rows),       TABLE(operation_rows),
+    TABLE(account_rows),   TABLE(entity_rows), TABLE(authentication_rows), TABLE(config_rows),
+    TABLE(lifecycle_rows), TABLE(alarm_rows),
 };
 
 static void put_truncated(dv_event_writer *writer, const void *data)
@@ -464,6 +480,9 @@ static event_view view_of(int64_t class_uid, int64_t activity, dv_time time)
         .body_bytes = DV_EVENT_UNKNOWN,
         .status = DV_EVENT_UNKNOWN,
         .sighting_count = DV_EVENT_UNKNOWN,
+        .count = DV_EVENT_UNKNOWN,
+        .start_ms = DV_EVENT_UNKNOWN,
+        .end_ms = DV_EVENT_UNKNOWN,
     };
 }
 
@@ -659,6 +678,25 @@ dv_result dv_event_request_close(dv_buf *out, const dv_event_request *request,
     view.service = request->upstream.len > 0 ? request->upstream : DV_LIT("unknown");
     view.aborted = outcome->aborted;
     return write_event(out, CLOSE_TABLE, &view);
+}
+
+dv_result dv_event_refusals(dv_buf *out, const dv_event_refused *refused)
+{
+    enum { ACTIVITY_OTHER = 99 };
+    const dv_verdict verdict = {.decision = DV_DENY, .reason = refused->reason};
+    const dv_event_request request = {
+        .time = refused->until, .address = refused->address, .verdict = &verdict};
+    event_view view = view_request(&request, refused->until);
+    view.activity_id = ACTIVITY_OTHER;
+    view.event_code = DV_LIT("refusals");
+    view.message = DV_LIT("Refusals that were counted, not recorded each.");
+    view.operation = DV_LIT("any");
+    view.count = (int64_t)refused->count;
+    view.start_ms = refused->since / DV_MILLISECOND;
+    view.end_ms = refused->until / DV_MILLISECOND;
+    view_decision(&view, &verdict, NULL, 0);
+    view.sighting_count = DV_EVENT_UNKNOWN;
+    return write_event(out, REFUSALS_TABLE, &view);
 }
 
 /* -- the control plane ------------------------------------------------------------------------- */

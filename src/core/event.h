@@ -92,6 +92,18 @@ dv_must dv_result dv_event_request_open(dv_buf *out, const dv_event_request *req
 dv_must dv_result dv_event_request_close(dv_buf *out, const dv_event_request *request,
                                          const dv_event_outcome *outcome);
 
+/* Refusals of one address for one reason that were counted, not recorded each. */
+typedef struct dv_event_refused {
+    dv_slice address; /* empty: of several */
+    dv_reason reason;
+    uint64_t count;
+    dv_time since;
+    dv_time until;
+} dv_event_refused;
+
+/* API Activity (6003) with OCSF's count, start_time and end_time. */
+dv_must dv_result dv_event_refusals(dv_buf *out, const dv_event_refused *refused);
+
 /* Who did something in the control plane, and whether it went well. */
 typedef struct dv_event_actor {
     dv_slice request_id; /* UUIDv7 text, or empty */

@@ -9,8 +9,8 @@
 enum { DV_CONFIG_ARENA = 64 << 20 };
 
 /* The rest is read here, into the settings. */
-static const char *const own_keys[] = {"listen", "admin_listen", "upstream",       "workers",
-                                       "tls",    "encryption",   "firewall_rules", "networks"};
+static const char *const own_keys[] = {"listen",     "admin_listen",   "upstream", "workers", "tls",
+                                       "encryption", "firewall_rules", "networks", "overload"};
 
 bool dv_config_one_of(const char *text, const char *const *list)
 {
@@ -94,6 +94,8 @@ static dv_result read_own(dv_config *config, dv_error *error)
     if (tls != NULL) {
         DV_TRY(dv_config_read_tls(tls, config->arena, &config->settings, error));
     }
+    DV_TRY(dv_config_read_overload(dv_yaml_get(config->root, "overload"),
+                                   &config->settings.overload, error));
     if (encryption != NULL) {
         DV_TRY(dv_config_check_encryption(encryption, error));
         if (dv_yaml_get(encryption, "key_rotation") != NULL) {

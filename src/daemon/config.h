@@ -8,6 +8,7 @@
 #include "base/yaml.h"
 #include "core/config.h"
 #include "core/services.h"
+#include "gateway/nginx_conf.h"
 
 typedef struct dv_config dv_config;
 
@@ -23,7 +24,8 @@ typedef struct dv_config_settings {
     const char *const *cipher_suites; /* TLS 1.3 names, NULL-ended */
     const char *certificate;          /* PEM, absolute paths: both or neither */
     const char *certificate_key;
-    uint64_t body_max; /* bytes, the largest body that a route takes */
+    dv_nginx_overload overload; /* the defaults where the file says nothing */
+    uint64_t body_max;          /* bytes, the largest body that a route takes */
 } dv_config_settings;
 
 /* Who may connect to one of Dvara's own ports, by `firewall_rules:`. The first entry that holds the

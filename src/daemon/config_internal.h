@@ -40,6 +40,11 @@ dv_must dv_result dv_config_read_upstream(const dv_yaml *node, dv_config_setting
 dv_must dv_result dv_config_read_tls(const dv_yaml *node, dv_arena *arena,
                                      dv_config_settings *settings, dv_error *error);
 
+/* overload: {connections_per_address, new_connections_per_address, header_timeout, body_timeout,
+ * recorded_refusals}; node NULL: all defaults. */
+dv_must dv_result dv_config_read_overload(const dv_yaml *node, dv_nginx_overload *ret_overload,
+                                          dv_error *error);
+
 /* encryption: {algorithm, key_rotation, key_storage}. */
 dv_must dv_result dv_config_check_encryption(const dv_yaml *node, dv_error *error);
 

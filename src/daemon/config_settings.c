@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/caps.h"
 #include "daemon/config_internal.h"
 #include "gateway/nginx_conf.h"
 
 static const char *const upstream_keys[] = {"url", "ca", "timeout", NULL};
+static const char *const overload_keys[] = {
+    "connections_per_address", "new_connections_per_address",
+    "header_timeout",          "body_timeout",
+    "recorded_refusals",       NULL};
 static const char *const tls_keys[] = {"version", "cipher_suites", "certificate", "certificate_key",
                                        NULL};
 /* RFC 8446 appendix B.4, without the CCM suites that no browser and few libraries offer. */
@@ -139,6 +144,62 @@ dv_result dv_config_read_tls(const dv_yaml *node, dv_arena *arena, dv_config_set
     }
     DV_TRY(dv_config_path(certificate, &settings->certificate, error));
     return dv_config_path(key, &settings->certificate_key, error);
+}
+
+/* A whole number, or a word for "any number". */
+static dv_result read_number(const dv_yaml *node, const char *any, unsigned *ret_number,
+                             dv_error *error)
+{
+    enum { NUMBER_MAX = 1000000 };
+    int64_t number = 0;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    if (node->type != DV_YAML_SCALAR || strcmp(node->text, any) != 0) {
+        DV_TRY(dv_yaml_int(node, 1, NUMBER_MAX, &number, error));
+    }
+    *ret_number = (unsigned)number;
+    return DV_OK;
+}
+
+static dv_result read_seconds(const dv_yaml *node, unsigned *ret_seconds, dv_error *error)
+{
+    int64_t time = 0;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_duration(node, &time, error));
+    if (time < DV_SECOND || time > 3600 * DV_SECOND) {
+        return dv_config_error(node, error, "'%s' must be between 1s and 1h", node->key);
+    }
+    *ret_seconds = (unsigned)(time / DV_SECOND);
+    return DV_OK;
+}
+
+dv_result dv_config_read_overload(const dv_yaml *node, dv_nginx_overload *ret_overload,
+                                  dv_error *error)
+{
+    dv_nginx_overload overload = {.connections = 1024,
+                                  .new_connections = 500,
+                                  .header_seconds = 15,
+                                  .body_seconds = DV_LIMIT_BODY_SECONDS,
+                                  .recorded_refusals = 20};
+    if (node != NULL) {
+        if (node->type != DV_YAML_MAP) {
+            return dv_config_error(node, error, "'overload' wants %s and others", overload_keys[0]);
+        }
+        DV_TRY(dv_yaml_check_keys(node, overload_keys, error));
+        DV_TRY(read_number(dv_yaml_get(node, "connections_per_address"), "any",
+                           &overload.connections, error));
+        DV_TRY(read_number(dv_yaml_get(node, "new_connections_per_address"), "any",
+                           &overload.new_connections, error));
+        DV_TRY(read_seconds(dv_yaml_get(node, "header_timeout"), &overload.header_seconds, error));
+        DV_TRY(read_seconds(dv_yaml_get(node, "body_timeout"), &overload.body_seconds, error));
+        DV_TRY(read_number(dv_yaml_get(node, "recorded_refusals"), "all",
+                           &overload.recorded_refusals, error));
+    }
+    *ret_overload = overload;
+    return DV_OK;
 }
 
 static dv_result check_rotation(const dv_yaml *node, dv_error *error)

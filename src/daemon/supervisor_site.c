@@ -362,6 +362,7 @@ static dv_result render(const dv_layout *layout, const dv_up_options *options, d
         .temp_dir = paths.temp_dir,
         .spool_dir = paths.spool,
         .counters = paths.counters,
+        .overload = settings->overload,
         .body_max = settings->body_max,
     };
     return dv_nginx_conf_render(&conf, out, error);

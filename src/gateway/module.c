@@ -30,6 +30,21 @@ static char *set_upstream(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     return NGX_CONF_OK;
 }
 
+/* dvara_connections AT_ONCE A_SECOND; */
+static char *set_connections(ngx_conf_t *cf, ngx_command_t *command, void *conf)
+{
+    dv_main_conf *main = conf;
+    ngx_str_t *value = cf->args->elts;
+    ngx_int_t at_once = ngx_atoi(value[1].data, value[1].len);
+    ngx_int_t a_second = ngx_atoi(value[2].data, value[2].len);
+    if (at_once < 0 || a_second < 0) {
+        return "wants two numbers";
+    }
+    main->connections = (ngx_uint_t)at_once;
+    main->new_connections = (ngx_uint_t)a_second;
+    return NGX_CONF_OK;
+}
+
 static ngx_command_t commands[] = {
     {ngx_string("dvara"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, ngx_conf_set_enum_slot,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(dv_loc_conf, mode), modes},
@@ -41,6 +56,11 @@ static ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, counters), NULL},
     {ngx_string("dvara_body_timeout"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, body_timeout), NULL},
+    {ngx_string("dvara_connections"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_connections,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("dvara_recorded_refusals"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_conf_set_num_slot, NGX_HTTP_MAIN_CONF_OFFSET, offsetof(dv_main_conf, recorded_refusals),
+     NULL},
     {ngx_string("dvara_upstream"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, set_upstream,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     ngx_null_command,
@@ -51,6 +71,7 @@ static void *create_main_conf(ngx_conf_t *cf)
     dv_main_conf *conf = ngx_pcalloc(cf->pool, sizeof(dv_main_conf));
     if (conf != NULL) {
         conf->body_timeout = NGX_CONF_UNSET_MSEC;
+        conf->recorded_refusals = NGX_CONF_UNSET_UINT;
     }
     return conf;
 }
@@ -58,6 +79,7 @@ static void *create_main_conf(ngx_conf_t *cf)
 static char *init_main_conf(ngx_conf_t *cf, void *data)
 {
     dv_main_conf *conf = data;
+    ngx_conf_init_uint_value(conf->recorded_refusals, 0);
     ngx_conf_init_msec_value(conf->body_timeout, DV_LIMIT_BODY_SECONDS * 1000);
     return NGX_CONF_OK;
 }
@@ -263,9 +285,8 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
     (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
-    if (dv_worker_init(&main->worker, &paths) != DV_OK) {
-        return NGX_ERROR;
-    }
+    dv_worker_init(&main->worker, &paths);
+    dv_overload_init(main, cycle);
     if (dv_pool_init(&main->pool, cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "dvara: there is no `thread_pool dvara`");
         return NGX_ERROR;
@@ -293,6 +314,7 @@ static void exit_process(ngx_cycle_t *cycle)
                           "dvara: the close record of %s can not be written", request->id);
         }
     }
+    dv_overload_release(main);
     dv_pool_release(&main->pool, &main->worker);
     dv_worker_release(&main->worker);
 }

@@ -76,6 +76,26 @@ static dv_result put_main(const dv_nginx_conf *conf, dv_buf *out)
                                   "events { worker_connections 4096; }\n");
 }
 
+/* nginx's own wait for a body is longer than the module's for all of it, so that it is the module
+ * that ends it, with a record. */
+static dv_result put_overload(const dv_nginx_overload *overload, dv_buf *out)
+{
+    unsigned head = overload->header_seconds != 0 ? overload->header_seconds : 15;
+    unsigned body = overload->body_seconds != 0 ? overload->body_seconds : DV_LIMIT_BODY_SECONDS;
+    DV_TRY(dv_buf_append_printf(out,
+                                "    client_header_timeout %us;\n"
+                                "    client_body_timeout %us;\n",
+                                head, body + 15));
+    if (overload->body_seconds != 0) {
+        DV_TRY(dv_buf_append_printf(out, "    dvara_body_timeout %us;\n", body));
+    }
+    return dv_buf_append_printf(out,
+                                "    dvara_connections %u %u;\n"
+                                "    dvara_recorded_refusals %u;\n",
+                                overload->connections, overload->new_connections,
+                                overload->recorded_refusals);
+}
+
 static uint64_t body_max(const dv_nginx_conf *conf)
 {
     return conf->body_max != 0 ? conf->body_max : DV_LIMIT_BODY_DEFAULT;
@@ -96,14 +116,13 @@ static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
                                   "    reset_timedout_connection on;\n"
                                   "    client_header_buffer_size 4k;\n"
                                   "    large_client_header_buffers 4 16k;\n"
-                                  "    client_header_timeout 15s;\n"
-                                  "    client_body_timeout 75s;\n" /* the module's is shorter */
                                   "    client_body_buffer_size 64k;\n"
                                   "    send_timeout 60s;\n"
                                   "    keepalive_timeout 75s;\n"
                                   "    keepalive_requests 100000;\n"
                                   "    lingering_timeout 5s;\n"
                                   "    http2_max_concurrent_streams 128;\n"));
+    DV_TRY(put_overload(&conf->overload, out));
     DV_TRY(dv_buf_append_printf(out, "    client_max_body_size %llu;\n",
                                 (unsigned long long)body_max(conf)));
     static const char *const temps[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};

@@ -51,6 +51,16 @@ typedef struct dv_nginx_access {
     const char *source; /* "10.0.0.0/8", "2001:db8::/32" or "all" */
 } dv_nginx_access;
 
+/* What floods are held back with. */
+typedef struct dv_nginx_overload {
+    unsigned connections;       /* open at once from one address, in each worker; 0: any number */
+    unsigned new_connections;   /* a second, from one address, in each worker; 0: any number */
+    unsigned header_seconds;    /* for a request's head to come; 0: 15 */
+    unsigned body_seconds;      /* for its body to come whole; 0: DV_LIMIT_BODY_SECONDS */
+    unsigned recorded_refusals; /* a second, each by itself, of one address and reason in each
+                                   worker; the others are counted; 0: each is recorded */
+} dv_nginx_overload;
+
 /* What nginx.conf is made from. Every path is absolute, of printable ASCII without quotes, `\`,
  * `$`, `;`, `{`, `}`; all strings are borrowed for the call. */
 typedef struct dv_nginx_conf {
@@ -78,6 +88,8 @@ typedef struct dv_nginx_conf {
     const char *spool_dir;   /* survives a reboot */
     const char *counters;    /* the limit table's file; survives a reboot */
     const char *error_log;   /* path; NULL: stderr */
+
+    dv_nginx_overload overload;
 
     uint64_t body_max; /* bytes, the largest body_limit of any route; 0: the default */
 } dv_nginx_conf;

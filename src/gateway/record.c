@@ -240,7 +240,8 @@ void dv_record_denial(dv_request *request, int status)
         }
         return;
     }
-    if (request->main->worker.spool == NULL || request->mode != DV_MODE_GATE) {
+    if (request->main->worker.spool == NULL || request->mode != DV_MODE_GATE ||
+        !dv_overload_records(request)) {
         return;
     }
     if (append_open(request, false) != DV_OK || append_close(request, status, false) != DV_OK) {

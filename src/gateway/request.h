@@ -18,9 +18,17 @@
 
 #include "base/uuid.h"
 #include "core/event.h"
+#include "engine/limit/flood.h"
 #include "gateway/ngx.h"
 #include "gateway/pool.h"
 #include "room/api/gate/api_answer.h"
+
+/* What comes too often, in this worker; either may be NULL. */
+typedef struct dv_overload {
+    dv_flood *connections;
+    dv_flood *refusals;
+    ngx_event_t telling; /* of what was only counted */
+} dv_overload;
 
 typedef enum dv_mode { DV_MODE_OFF = 0, DV_MODE_GATE, DV_MODE_ADMIN } dv_mode;
 
@@ -51,6 +59,10 @@ typedef struct dv_main_conf {
     ngx_array_t *targets;    /* of dv_target */
     dv_worker worker;
     dv_pool pool;
+    ngx_uint_t connections;       /* open at once from one address; 0: any number */
+    ngx_uint_t new_connections;   /* a second from one address; 0: any number */
+    ngx_uint_t recorded_refusals; /* a second of one address and reason; 0: each */
+    dv_overload overload;
     ngx_queue_t requests; /* of dv_request.link: those whose close record is owed */
 } dv_main_conf;
 
@@ -184,6 +196,14 @@ ngx_int_t dv_answer_header(ngx_http_request_t *r, const char *name, dv_slice val
 ngx_int_t dv_filter_init(ngx_conf_t *cf);
 ngx_int_t dv_filter_next_header(ngx_http_request_t *r);
 ngx_int_t dv_filter_next_body(ngx_http_request_t *r, ngx_chain_t *chain);
+
+/* overload.c */
+/* Takes the listeners over and begins to count. What memory does not allow is not counted. */
+void dv_overload_init(struct dv_main_conf *main, ngx_cycle_t *cycle);
+/* Tells what was counted, when the worker ends. */
+void dv_overload_release(struct dv_main_conf *main);
+/* Whether this refusal gets records of its own; otherwise it was counted. */
+bool dv_overload_records(dv_request *request);
 
 /* stream.c: the body filter of event streams. */
 ngx_int_t dv_stream_begin(dv_request *request);

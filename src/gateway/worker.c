@@ -8,14 +8,13 @@ enum {
     PATH_LEN = 1024 + 64,
 };
 
-dv_result dv_worker_init(dv_worker *worker, const dv_worker_paths *paths)
+void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths)
 {
     *worker = (dv_worker){
         .paths = *paths,
         .config_text = dv_buf_init(16 << 20),
         .record = dv_buf_init(DV_LIMIT_RECORD),
     };
-    return dv_buf_reserve(&worker->record, DV_LIMIT_RECORD);
 }
 
 static void close_parts(dv_worker *worker)
@@ -94,6 +93,8 @@ static dv_result open_counters(dv_worker *worker, dv_error *error)
 
 static dv_result open_missing(dv_worker *worker, dv_error *error)
 {
+    dv_buf_clear(&worker->record); /* holds nothing between two records */
+    DV_TRY(dv_buf_reserve(&worker->record, DV_LIMIT_RECORD));
     if (worker->snapshot == NULL) {
         DV_TRY(open_snapshot(worker, error));
     }

@@ -59,8 +59,9 @@ typedef struct dv_worker {
     dv_buf record; /* room for one audit record */
 } dv_worker;
 
-/* Prepares a worker; opens nothing yet. paths are borrowed. Errors: DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_worker_init(dv_worker *worker, const dv_worker_paths *paths);
+/* Prepares a worker; opens nothing yet. paths are borrowed. Can't fail: nginx never starts a worker
+ * again that failed to begin. */
+void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths);
 /* Marks the spool's segment as finished and closes all. */
 void dv_worker_release(dv_worker *worker);
 

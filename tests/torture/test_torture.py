@@ -18,7 +18,8 @@ from torture import FROM, ONCE, SHORT, WRITE, ALL, Torture
 from supervisor_tools import BUILD, wait_until
 
 RATE = "{count: 10000000, per: 1s}"
-LIMITS = f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
+LIMITS = (f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
+          "overload: {new_connections_per_address: any}\n")
 EXPECTED = {"chat": 200, "stream": 200, "large": 200, "denied": 401, "broken": 400}
 REFUSED = {0, 400, 401, 403, 429, 500, 502, 503}
 fresh = itertools.count()

@@ -79,8 +79,8 @@ class Load:
         assert self.process.wait(30) == 0
         rows = []
         for line in self.path.read_text().splitlines():
-            mark, kind, status, request_id, milliseconds = line.split()
-            rows.append((mark, kind, int(status), request_id, int(milliseconds)))
+            mark, kind, status, request_id, microseconds = line.split()
+            rows.append((mark, kind, int(status), request_id, int(microseconds) / 1000))
         return rows
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A caller that keeps a ledger: sends requests over keep-alive connections until it is told to end,
- * and prints one line for each: "MARK KIND STATUS REQUEST-ID MILLISECONDS". STATUS is 0 when no
+ * and prints one line for each: "MARK KIND STATUS REQUEST-ID MICROSECONDS". STATUS is 0 when no
  * whole answer came; then nothing was acknowledged.
  *
  *   fault_load PORT KEY CONNECTIONS REQUESTS-A-SECOND PREFIX */
@@ -55,7 +55,7 @@ static void on_signal(int number)
 static void settle(caller *c, int status, const char *id)
 {
     printf("%s %s %d %s %lld\n", c->mark, kind_names[c->kind], status, id,
-           (long long)((dv_time_monotonic() - c->began) / DV_MILLISECOND));
+           (long long)((dv_time_monotonic() - c->began) / 1000));
     c->busy = false;
     c->len = 0;
 }

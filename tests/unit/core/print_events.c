@@ -105,6 +105,11 @@ static void print_refusals(dv_buf *out)
         show(dv_event_request_open(out, &request), out);
         show(dv_event_request_close(out, &request, &outcome), out);
     }
+    dv_event_refused many = {DV_LIT("192.0.2.7"), DV_REASON_BAD_CREDENTIAL, 4711,
+                             1790000000123456789, 1790000001123456789};
+    dv_event_refused several = {.reason = DV_REASON_CONNECTIONS, .count = 1};
+    show(dv_event_refusals(out, &many), out);
+    show(dv_event_refusals(out, &several), out);
     dv_event_request nothing = {.verdict = NULL};
     show(dv_event_request_open(out, &nothing), out);
 }

@@ -429,10 +429,39 @@ static void test_a_file_that_is_not_there(void **state)
     assert_non_null(strstr(error.message, "/no/such/dvara.yaml"));
 }
 
+static void test_overload(void **state)
+{
+    dv_auto(config) dv_config *none = good("");
+    dv_auto(config) dv_config *some =
+        good("overload: {connections_per_address: any, new_connections_per_address: 7, "
+             "header_timeout: 2s, body_timeout: 1h, recorded_refusals: all}");
+    const dv_nginx_overload *defaults = &dv_config_get_settings(none)->overload;
+    const dv_nginx_overload *said = &dv_config_get_settings(some)->overload;
+    assert_int_equal(defaults->connections, 1024);
+    assert_int_equal(defaults->new_connections, 500);
+    assert_int_equal(defaults->recorded_refusals, 20);
+    assert_int_equal(said->connections, 0);
+    assert_int_equal(said->new_connections, 7);
+    assert_int_equal(said->header_seconds, 2);
+    assert_int_equal(said->body_seconds, 3600);
+    assert_int_equal(said->recorded_refusals, 0);
+    const bad cases[] = {
+        {"overload: 7", 1, "connections_per_address"},
+        {"overload:\n  connections: 7", 2, "connections"},
+        {"overload: {connections_per_address: 0}", 1, "connections_per_address"},
+        {"overload: {new_connections_per_address: 1000001}", 1, "new_connections_per_address"},
+        {"overload: {header_timeout: 0s}", 1, "header_timeout"},
+        {"overload: {body_timeout: 61m}", 1, "between 1s and 1h"},
+        {"overload: {recorded_refusals: any}", 1, "recorded_refusals"},
+    };
+    all_refused(cases, DV_ARRAY_LEN(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_all_defaults),
+        cmocka_unit_test(test_overload),
         cmocka_unit_test(test_known_sections_are_taken),
         cmocka_unit_test(test_own_settings),
         cmocka_unit_test(test_top_level_errors),

@@ -113,6 +113,13 @@ static void what_alarm(const json_t *event, char out[TEXT_MAX])
     snprintf(out, TEXT_MAX, "%.400s", dv_event_text(event, "finding_info.title"));
 }
 
+static void what_refusals(const json_t *event, char out[TEXT_MAX])
+{
+    const char *address = dv_event_text(event, "src_endpoint.ip");
+    snprintf(out, TEXT_MAX, "%" PRId64 " more refusals of %.64s", dv_event_int(event, "count"),
+             address[0] != '\0' ? address : "several addresses");
+}
+
 static void what_authentication(const json_t *event, char out[TEXT_MAX])
 {
     snprintf(out, TEXT_MAX, "%s as %.128s",
@@ -127,6 +134,7 @@ static const struct {
 } kinds[] = {
     {"request.open", what_request},
     {"request.close", what_request},
+    {"refusals", what_refusals},
     {"control.call", what_call},
     {"account.change", what_account},
     {"entity.change", what_entity},

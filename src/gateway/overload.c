@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes too often from one address, in this worker: connections are closed before anything is
+ * read from them or a handshake is computed, refusals are counted instead of recorded each. What
+ * was counted is told to the log once a second.
+ *
+ * A worker counts for itself, because what a flood eats (its table of connections, its processor)
+ * is the worker's own. */
+#include "gateway/request.h"
+
+#include "core/event.h"
+
+enum {
+    SLOTS = 4096, /* addresses that are told apart */
+    BURST_SECONDS = 2,
+    REFUSALS_BURST = 5, /* seconds' worth of refusals that are recorded each before some are not */
+    TELL_MS = 1000,
+};
+
+static dv_main_conf *counting; /* of this worker; nginx hands no data to a listener's handler */
+static ngx_connection_handler_pt accept_next;
+
+/* -- telling ----------------------------------------------------------------------------------- */
+
+/* "address/2001:db8::/64" as an address. */
+static dv_slice address_of(dv_slice key)
+{
+    ptrdiff_t begin = dv_slice_find_byte(key, '/');
+    dv_slice rest = begin < 0 ? key : dv_slice_sub(key, (size_t)begin + 1, key.len);
+    ptrdiff_t end = dv_slice_find_byte(rest, '/');
+    return end < 0 ? rest : dv_slice_sub(rest, 0, (size_t)end);
+}
+
+static dv_result tell(dv_main_conf *main, const dv_flood_excess *excess, dv_reason reason)
+{
+    dv_worker *worker = &main->worker;
+    dv_time now = dv_time_now();
+    const dv_event_refused refused = {.address = address_of(excess->name),
+                                      .reason = reason,
+                                      .count = excess->count,
+                                      .since = now - (dv_time_monotonic() - excess->since),
+                                      .until = now};
+    if (worker->spool == NULL) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    dv_buf_clear(&worker->record);
+    DV_TRY(dv_event_refusals(&worker->record, &refused));
+    return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false);
+}
+
+static dv_result tell_refusals(void *data, const dv_flood_excess *excess)
+{
+    return tell(data, excess, (dv_reason)excess->kind);
+}
+
+static dv_result tell_connections(void *data, const dv_flood_excess *excess)
+{
+    return tell(data, excess, DV_REASON_CONNECTIONS);
+}
+
+static size_t tell_all(dv_main_conf *main, dv_time before)
+{
+    const dv_overload *overload = &main->overload;
+    size_t left = 0;
+    if (overload->connections != NULL) {
+        dv_flood_tell(overload->connections, before, tell_connections, main);
+        left += dv_flood_pending(overload->connections);
+    }
+    if (overload->refusals != NULL) {
+        dv_flood_tell(overload->refusals, before, tell_refusals, main);
+        left += dv_flood_pending(overload->refusals);
+    }
+    return left;
+}
+
+static void tell_later(dv_main_conf *main)
+{
+    if (!main->overload.telling.timer_set) {
+        ngx_add_timer(&main->overload.telling, TELL_MS);
+    }
+}
+
+static void on_timer(ngx_event_t *event)
+{
+    dv_main_conf *main = event->data;
+    dv_time half_a_period_ago = dv_time_monotonic() - TELL_MS * DV_MILLISECOND / 2;
+    if (tell_all(main, half_a_period_ago) > 0) {
+        tell_later(main);
+    }
+}
+
+/* -- connections ------------------------------------------------------------------------------- */
+
+static void connection_gone(void *data)
+{
+    dv_flood_release(data);
+}
+
+static bool hold(ngx_connection_t *connection)
+{
+    char text[DV_LIMIT_ADDRESS_KEY_MAX];
+    dv_slice address = {0};
+    if (dv_limit_address_key(dv_ngx_slice(connection->addr_text), text, &address) != DV_OK) {
+        return true; /* no address: a unix socket */
+    }
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(connection->pool, 0);
+    if (cleanup == NULL) {
+        return false;
+    }
+    cleanup->data = dv_flood_hold(counting->overload.connections, address, 0, dv_time_monotonic());
+    if (cleanup->data == NULL) {
+        tell_later(counting);
+        return false;
+    }
+    cleanup->handler = connection_gone;
+    return true;
+}
+
+static void on_accept(ngx_connection_t *connection)
+{
+    if (hold(connection)) {
+        accept_next(connection);
+    } else {
+        ngx_http_close_connection(connection);
+    }
+}
+
+static void take_listeners(ngx_cycle_t *cycle)
+{
+    ngx_listening_t *listeners = cycle->listening.elts;
+    for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
+        if (listeners[i].handler == ngx_http_init_connection) {
+            accept_next = listeners[i].handler;
+            listeners[i].handler = on_accept;
+        }
+    }
+}
+
+/* -- refusals ---------------------------------------------------------------------------------- */
+
+bool dv_overload_records(dv_request *request)
+{
+    char text[DV_LIMIT_ADDRESS_KEY_MAX];
+    dv_slice address = DV_LIT("");
+    dv_overload *overload = &request->main->overload;
+    const dv_verdict *verdict = request->answer_verdict.reason != DV_REASON_UNSET
+                                    ? &request->answer_verdict
+                                    : &request->verdict;
+    if (overload->refusals == NULL) {
+        return true;
+    }
+    if (dv_limit_address_key(dv_ngx_slice(request->r->connection->addr_text), text, &address) !=
+        DV_OK) {
+        return true;
+    }
+    if (dv_flood_take(overload->refusals, address, verdict->reason, dv_time_monotonic()) != NULL) {
+        return true;
+    }
+    tell_later(request->main);
+    return false;
+}
+
+/* -- the worker's life ------------------------------------------------------------------------- */
+
+void dv_overload_init(dv_main_conf *main, ngx_cycle_t *cycle)
+{
+    dv_overload *overload = &main->overload;
+    const dv_flood_limits connections = {
+        .per_second = (uint32_t)main->new_connections,
+        .burst = (uint32_t)DV_MAX(main->new_connections * BURST_SECONDS, (ngx_uint_t)1),
+        .held = (uint32_t)main->connections,
+    };
+    const dv_flood_limits refusals = {
+        .per_second = (uint32_t)main->recorded_refusals,
+        .burst = (uint32_t)(main->recorded_refusals * REFUSALS_BURST),
+    };
+    overload->telling =
+        (ngx_event_t){.handler = on_timer, .data = main, .log = cycle->log, .cancelable = 1};
+    counting = main;
+    if ((main->connections != 0 || main->new_connections != 0) &&
+        dv_flood_new(SLOTS, &connections, &overload->connections) == DV_OK) {
+        take_listeners(cycle);
+    }
+    if (main->recorded_refusals != 0 &&
+        dv_flood_new(SLOTS, &refusals, &overload->refusals) != DV_OK) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "dvara: every refusal is recorded by itself");
+    }
+}
+
+void dv_overload_release(dv_main_conf *main)
+{
+    (void)tell_all(main, DV_TIME_NEVER);
+    dv_flood_free(main->overload.refusals);
+    main->overload.refusals = NULL;
+    /* The other stays: connections that are still open point into it until the process ends. */
+}
