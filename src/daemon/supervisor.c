@@ -226,7 +226,7 @@ static void clean_up(supervisor *s)
     json_decref(s->notes);
     dv_config_free(s->config);
     dv_buf_release(&s->text);
-    dv_fd_close(&s->lock); /* releases it */
+    /* The lock stays until this process is gone: who waits for it then finds none of ours. */
 }
 
 int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void *data)

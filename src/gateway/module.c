@@ -261,11 +261,16 @@ static bool serves_requests(void)
     return ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE;
 }
 
-/* A worker ends with its master, also when that ended before the signal was asked for. */
+/* A worker ends with its master. */
 static bool follow_master(void)
 {
-    return ngx_process != NGX_PROCESS_WORKER ||
-           (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == ngx_parent);
+    return ngx_process != NGX_PROCESS_WORKER || prctl(PR_SET_PDEATHSIG, SIGTERM) == 0;
+}
+
+/* The master ended before the signal was asked for. */
+static bool is_orphan(void)
+{
+    return ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent;
 }
 
 static ngx_int_t init_process(ngx_cycle_t *cycle)
@@ -282,6 +287,10 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     if (dv_process_undumpable() != DV_OK || !follow_master()) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                       "dvara: the worker can not be sealed off");
+        return NGX_ERROR;
+    }
+    if (is_orphan()) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "dvara: the worker's master is gone");
         return NGX_ERROR;
     }
     (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
