@@ -141,8 +141,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     dv_slice rest = dv_slice_of(data + 2, size - 2);
     size_t step = (size_t)data[1] + 1;
-    if (data[0] % 4 < 3) {
-        check_chunks((dv_stream_format)(data[0] % 4), step, rest);
+    static const dv_stream_format formats[] = {DV_STREAM_OPENAI, DV_STREAM_ANTHROPIC,
+                                               DV_STREAM_TEXT, DV_STREAM_RESPONSES};
+    size_t choice = data[0] % 8;
+    if (choice != 3 && choice < 5) {
+        check_chunks(formats[choice == 4 ? 3 : choice], step, rest);
     } else if (is_ascii(rest) && rest.len < 8192) {
         check_text(step, rest);
     }
