@@ -334,26 +334,46 @@ static bool take_inspected(dv_request *request)
     return judged(request, work->result, &work->verdict);
 }
 
+/* Appends a part of the body for the upstream, if it has bytes. */
+static ngx_int_t add_part(ngx_pool_t *pool, dv_slice text, ngx_chain_t ***last)
+{
+    if (text.len == 0) {
+        return NGX_OK;
+    }
+    ngx_buf_t *buffer = ngx_calloc_buf(pool);
+    ngx_chain_t *chain = ngx_alloc_chain_link(pool);
+    if (buffer == NULL || chain == NULL) {
+        return NGX_ERROR;
+    }
+    buffer->start = buffer->pos = (u_char *)text.ptr;
+    buffer->end = buffer->last = buffer->pos + text.len;
+    buffer->memory = 1;
+    *chain = (ngx_chain_t){buffer, NULL};
+    **last = chain;
+    *last = &chain->next;
+    return NGX_OK;
+}
+
 /* The upstream gets the inspected text, and its length. */
 static bool replace(dv_request *request)
 {
     ngx_http_request_t *r = request->r;
-    if (request->seen.body.len == 0) {
+    dv_slice body = request->seen.body;
+    dv_api_insert ask = request->work.ask;
+    ngx_chain_t *chain = NULL;
+    ngx_chain_t **last = &chain;
+    if (body.len == 0) {
         return true;
     }
-    ngx_buf_t *buffer = ngx_calloc_buf(r->pool);
-    ngx_chain_t *chain = ngx_alloc_chain_link(r->pool);
-    if (buffer == NULL || chain == NULL) {
+    if (add_part(r->pool, dv_slice_sub(body, 0, ask.at), &last) != NGX_OK ||
+        add_part(r->pool, ask.text, &last) != NGX_OK ||
+        add_part(r->pool, dv_slice_sub(body, ask.at + ask.len, body.len), &last) != NGX_OK) {
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    buffer->start = buffer->pos = (u_char *)request->seen.body.ptr;
-    buffer->end = buffer->last = buffer->pos + request->seen.body.len;
-    buffer->memory = 1;
-    *chain = (ngx_chain_t){buffer, NULL};
     r->request_body->bufs = chain;
     r->request_body->buf = NULL;
-    r->headers_in.content_length_n = (off_t)request->seen.body.len;
+    r->headers_in.content_length_n = (off_t)(body.len - ask.len + ask.text.len);
     r->headers_in.chunked = 0;
     return true;
 }

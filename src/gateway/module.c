@@ -112,6 +112,7 @@ static void request_end(void *data)
     if (request->timer.timer_set) {
         ngx_del_timer(&request->timer);
     }
+    dv_stream_unwatch(request);
     dv_pool_abandon(request);
     dv_work_release(&request->work);
     if (request->arena != NULL && request->opened && !request->closed) {
@@ -280,6 +281,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
     ngx_queue_init(&main->requests);
+    dv_stream_watch_init(main);
     dv_worker_paths paths = {(const char *)main->runtime.data, (const char *)main->spool.data,
                              (const char *)main->counters.data};
     /* No core dump or debugger may see keys and prompts; no worker outlives its master, whose port

@@ -222,6 +222,7 @@ dv_result dv_record_close(dv_request *request, int status, bool aborted)
         return DV_OK;
     }
     request->closed = true;
+    dv_stream_take_outcome(request);
     ngx_queue_remove(&request->link);
     dv_result result = append_close(request, status, aborted);
     if (result != DV_OK && request->reserved) {

@@ -64,6 +64,12 @@ typedef struct dv_main_conf {
     ngx_uint_t recorded_refusals; /* a second of one address and reason; 0: each */
     dv_overload overload;
     ngx_queue_t requests; /* of dv_request.link: those whose close record is owed */
+    ngx_queue_t streams;  /* of dv_request.stream_link: those whose answer is a stream */
+    ngx_event_t watch;    /* looks whether their keys are still good */
+    size_t stream_count;
+    size_t unchecked; /* streams, from the front, that the running look has still to ask */
+    uint64_t watched_generation; /* that all streams were last held against */
+    dv_time watched_until;       /* when the first of their keys ends */
 } dv_main_conf;
 
 typedef struct dv_loc_conf {
@@ -128,7 +134,9 @@ typedef struct dv_request {
     bool closed;
     ngx_queue_t link;
 
-    dv_buf held; /* HELD: the answer so far */
+    dv_buf held;  /* HELD: the answer so far */
+    bool watched; /* stream_link is in a queue */
+    ngx_queue_t stream_link;
     dv_data_stream *stream;
     uint64_t generation; /* of the snapshot that the identity was last checked at */
     ngx_chain_t *in;     /* STREAM: not yet inspected */
@@ -207,4 +215,9 @@ bool dv_overload_records(dv_request *request);
 
 /* stream.c: the body filter of event streams. */
 ngx_int_t dv_stream_begin(dv_request *request);
+/* Takes over what the stream has seen so far, also when it is cut off. */
+void dv_stream_take_outcome(dv_request *request);
+/* Streams whose key ends are cut off though nothing comes. */
+void dv_stream_watch_init(dv_main_conf *main);
+void dv_stream_unwatch(dv_request *request);
 ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in);

@@ -6,6 +6,9 @@
 
 enum {
     STREAM_OUT_MAX = 1 << 20, /* released by one buffer at most */
+    STREAM_BUFFER = 4096,     /* bytes of ours that a stream keeps for what it sends */
+    WATCH_INTERVAL = 500,     /* milliseconds */
+    WATCH_TURN = 64,          /* streams that one turn of the event loop asks about */
     STREAM_BUFFERED = 0x40,   /* a bit of connection->buffered that nginx does not use */
 };
 
@@ -26,34 +29,7 @@ static dv_stream_format format_of(const dv_request *request)
     return DV_STREAM_TEXT;
 }
 
-ngx_int_t dv_stream_begin(dv_request *request)
-{
-    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
-    if (dv_data_stream_new(request->main->worker.data, policy, request->context, format_of(request),
-                           request->arena, &request->stream) != DV_OK) {
-        dv_verdict_deny(&request->answer_verdict, DV_REASON_INTERNAL, "%s", "");
-        return dv_answer_denial(request, 0);
-    }
-    request->stage = DV_STAGE_STREAM;
-    return dv_filter_next_header(request->r);
-}
-
-/* A stream outlives decisions: a key revoked or expired since it began ends it. */
-static bool is_still_good(dv_request *request)
-{
-    dv_worker *worker = &request->main->worker;
-    if (dv_worker_enter(worker, NULL) != DV_OK) {
-        return false;
-    }
-    dv_result result = DV_OK;
-    dv_time now = dv_time_now();
-    if (worker->generation != request->generation || now >= request->identity.expires) {
-        result = dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now);
-        request->generation = worker->generation;
-    }
-    dv_worker_leave(worker);
-    return result == DV_OK;
-}
+/* ---- sending ---- */
 
 /* A buffer of ours that holds the text: a sent one if it is large enough. */
 static ngx_chain_t *make_link(dv_request *request, dv_slice text)
@@ -66,11 +42,11 @@ static ngx_chain_t *make_link(dv_request *request, dv_slice text)
     ngx_buf_t *buffer = link->buf;
     size_t room = buffer->start != NULL ? (size_t)(buffer->end - buffer->start) : 0;
     u_char *start = buffer->start;
-    if (room < text.len) {
+    if (room < text.len || (room > STREAM_BUFFER && text.len <= STREAM_BUFFER)) {
         if (start != NULL) {
             (void)ngx_pfree(pool, start);
         }
-        room = DV_MAX(text.len, (size_t)4096);
+        room = DV_MAX(text.len, (size_t)STREAM_BUFFER);
         start = ngx_palloc(pool, room);
         if (start == NULL) {
             return NULL;
@@ -101,15 +77,16 @@ static ngx_int_t release(dv_request *request, dv_slice text, bool last)
     return rc;
 }
 
-static void take_outcome(dv_request *request)
+void dv_stream_take_outcome(dv_request *request)
 {
-    dv_data_stream_outcome(request->stream, &request->answer, &request->input_tokens,
-                           &request->output_tokens);
+    if (request->stream != NULL) {
+        dv_data_stream_outcome(request->stream, &request->answer, &request->input_tokens,
+                               &request->output_tokens);
+    }
 }
 
 static ngx_int_t end(dv_request *request, dv_slice text)
 {
-    take_outcome(request);
     request->answer_bytes += text.len;
     dv_result result = dv_record_close(request, (int)request->r->headers_out.status, false);
     request->answer_bytes -= text.len;
@@ -138,12 +115,161 @@ static ngx_int_t deny(dv_request *request, dv_reason reason, const char *detail)
     return break_off(request, &verdict, dv_buf_slice(&text));
 }
 
+static ngx_int_t deny_withdrawn(dv_request *request)
+{
+    return deny(request, DV_REASON_BAD_CREDENTIAL, "it was withdrawn while the answer ran");
+}
+
+/* ---- keys that end ---- */
+
+/* A stream outlives decisions: a key revoked or expired since it began ends it. Within
+ * dv_worker_enter and dv_worker_leave. */
+static bool is_still_good(dv_request *request, dv_time now)
+{
+    dv_worker *worker = &request->main->worker;
+    if (worker->generation == request->generation && now < request->identity.expires) {
+        return true;
+    }
+    request->generation = worker->generation;
+    return dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now) == DV_OK;
+}
+
+static bool may_go_on(dv_request *request)
+{
+    dv_worker *worker = &request->main->worker;
+    if (dv_worker_enter(worker, NULL) != DV_OK) {
+        return false;
+    }
+    bool good = is_still_good(request, dv_time_now());
+    dv_worker_leave(worker);
+    return good;
+}
+
+/* One timer for all streams: it looks at the snapshot's generation and the clock, and at the
+ * streams only when one of them moved past what they were last held against. */
+
+static void begin_watch(dv_request *request)
+{
+    dv_main_conf *main = request->main;
+    ngx_queue_insert_tail(&main->streams, &request->stream_link);
+    request->watched = true;
+    main->stream_count++;
+    main->watched_until = DV_MIN(main->watched_until, request->identity.expires);
+    if (!main->watch.timer_set) {
+        main->watch.log = ngx_cycle->log;
+        main->watched_generation = main->worker.generation;
+        ngx_add_timer(&main->watch, WATCH_INTERVAL);
+    }
+}
+
+void dv_stream_unwatch(dv_request *request)
+{
+    if (request->watched) {
+        ngx_queue_remove(&request->stream_link);
+        request->watched = false;
+        request->main->stream_count--;
+    }
+}
+
+static void withdraw(dv_request *request)
+{
+    ngx_connection_t *connection = request->r->connection;
+    (void)deny_withdrawn(request);
+    ngx_http_finalize_request(request->r, NGX_ERROR);
+    ngx_http_run_posted_requests(connection);
+}
+
+/* Asks about the stream at the front, which then stands at the back. */
+static void check_front(dv_main_conf *main, dv_time now)
+{
+    ngx_queue_t *link = ngx_queue_head(&main->streams);
+    dv_request *request = ngx_queue_data(link, dv_request, stream_link);
+    ngx_queue_remove(link);
+    ngx_queue_insert_tail(&main->streams, link);
+    if (request->stage != DV_STAGE_STREAM) {
+        return;
+    }
+    if (dv_worker_enter(&main->worker, NULL) != DV_OK) {
+        main->watched_generation = 0; /* nothing can be asked now: look again */
+        return;
+    }
+    bool good = is_still_good(request, now);
+    dv_worker_leave(&main->worker);
+    if (good) {
+        main->watched_until = DV_MIN(main->watched_until, request->identity.expires);
+    } else {
+        withdraw(request);
+    }
+}
+
+/* Begins a look at all streams when one is due. */
+static void begin_look(dv_main_conf *main, dv_time now)
+{
+    if (main->unchecked > 0 || dv_worker_enter(&main->worker, NULL) != DV_OK) {
+        return;
+    }
+    dv_worker_leave(&main->worker);
+    if (main->worker.generation != main->watched_generation || now >= main->watched_until) {
+        main->watched_generation = main->worker.generation;
+        main->watched_until = DV_TIME_NEVER;
+        main->unchecked = main->stream_count;
+    }
+}
+
+static void on_watch(ngx_event_t *event)
+{
+    dv_main_conf *main = event->data;
+    dv_time now = dv_time_now();
+    begin_look(main, now);
+    for (size_t i = 0; i < WATCH_TURN && main->unchecked > 0; i++) {
+        main->unchecked = DV_MIN(main->unchecked, main->stream_count);
+        if (main->unchecked > 0) {
+            main->unchecked--;
+            check_front(main, now);
+        }
+    }
+    if (main->stream_count > 0) {
+        ngx_add_timer(event, main->unchecked > 0 ? 1 : WATCH_INTERVAL);
+    }
+}
+
+void dv_stream_watch_init(dv_main_conf *main)
+{
+    ngx_queue_init(&main->streams);
+    main->watched_until = DV_TIME_NEVER;
+    main->watch.handler = on_watch;
+    main->watch.data = main;
+    main->watch.cancelable = 1; /* keeps no worker from ending */
+}
+
+/* ---- the filter ---- */
+
+ngx_int_t dv_stream_begin(dv_request *request)
+{
+    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
+    if (dv_data_stream_new(request->main->worker.data, policy, request->context, format_of(request),
+                           request->arena, &request->stream) != DV_OK) {
+        dv_verdict_deny(&request->answer_verdict, DV_REASON_INTERNAL, "%s", "");
+        return dv_answer_denial(request, 0);
+    }
+    if (request->work.asks_usage) {
+        dv_data_stream_hide_usage(request->stream);
+    }
+    if (!may_go_on(request)) {
+        dv_verdict_deny(&request->answer_verdict, DV_REASON_BAD_CREDENTIAL, "%s", "");
+        return dv_answer_denial(request, 0);
+    }
+    request->stage = DV_STAGE_STREAM;
+    begin_watch(request);
+    return dv_filter_next_header(request->r);
+}
+
 static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
 {
     dv_auto(buf) dv_buf out = dv_buf_init(STREAM_OUT_MAX);
     dv_verdict verdict = {0};
-    if (!is_still_good(request)) {
-        return deny(request, DV_REASON_BAD_CREDENTIAL, "it was withdrawn while the answer ran");
+    if (!may_go_on(request)) {
+        return deny_withdrawn(request);
     }
     dv_verdict_allow(&verdict, "");
     dv_result result = dv_data_stream_feed(request->stream, bytes, last, &out, &verdict);
@@ -152,6 +278,11 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
     }
     if (result != DV_OK) {
         return deny(request, DV_REASON_ANSWER_UNREADABLE, "the stream could not be inspected");
+    }
+    if (!last && dv_data_stream_is_over(request->stream)) {
+        /* Clients stop reading here, so here it is recorded; what may follow is swallowed. */
+        request->stage = DV_STAGE_DONE;
+        last = true;
     }
     return last ? end(request, dv_buf_slice(&out)) : release(request, dv_buf_slice(&out), false);
 }
@@ -172,6 +303,17 @@ static ngx_int_t feed_buffer(dv_request *request, ngx_buf_t *buffer)
     return rc;
 }
 
+/* What came behind the end. */
+static void drop_rest(dv_request *request)
+{
+    while (request->in != NULL) {
+        ngx_chain_t *link = request->in;
+        request->in = link->next;
+        link->buf->pos = link->buf->last;
+        ngx_free_chain(request->r->pool, link);
+    }
+}
+
 ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in)
 {
     ngx_http_request_t *r = request->r;
@@ -182,11 +324,15 @@ ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in)
     if (request->busy != NULL || request->in == NULL) {
         rc = release(request, DV_LIT(""), false);
     }
-    while (rc != NGX_ERROR && request->busy == NULL && request->in != NULL) {
+    while (rc != NGX_ERROR && request->stage == DV_STAGE_STREAM && request->busy == NULL &&
+           request->in != NULL) {
         ngx_chain_t *link = request->in;
         request->in = link->next;
         rc = feed_buffer(request, link->buf);
         ngx_free_chain(r->pool, link);
+    }
+    if (request->stage == DV_STAGE_DONE) {
+        drop_rest(request);
     }
     if (request->in != NULL) {
         r->connection->buffered |= STREAM_BUFFERED;

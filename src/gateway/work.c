@@ -103,6 +103,24 @@ void dv_work_check(dv_work *work)
     }
 }
 
+/* What a stream used is told at its end when that is asked for. */
+static dv_result find_ask(dv_work *work)
+{
+    const dv_api_route *route = work->route;
+    const dv_json *json = &work->json;
+    dv_json rewritten = {0};
+    if (!route->ask_usage || !route->protocol->asks_usage || route->answer_policy < 0 ||
+        !work->body.stream || json->count == 0) {
+        return DV_OK;
+    }
+    if (work->outcome.changed && dv_json_member(json, 0, "stream_options") != 0) {
+        DV_TRY(dv_json_scan(work->outcome.body, &request_limits, work->arena, &rewritten, NULL));
+        json = &rewritten;
+    }
+    work->asks_usage = dv_api_usage_ask(json, &work->ask);
+    return DV_OK;
+}
+
 void dv_work_inspect(dv_work *work)
 {
     int policy = work->route->request_policy;
@@ -114,6 +132,9 @@ void dv_work_inspect(dv_work *work)
             dv_data_gate_request(work->gate, work->config->policies[policy], work->context,
                                  &work->json, work->arena, &work->outcome, &work->verdict);
         dv_data_gate_hurry(work->gate, 0);
+    }
+    if (work->result == DV_OK && work->verdict.decision == DV_ALLOW) {
+        work->result = find_ask(work);
     }
 }
 

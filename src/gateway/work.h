@@ -42,6 +42,8 @@ typedef struct dv_work {
     dv_json json;
     dv_api_body body;
     dv_data_outcome outcome;
+    dv_api_insert ask;    /* for the usage of the stream, in the text that the outcome has */
+    bool asks_usage;      /* the caller did not */
     int64_t input_tokens; /* of an answer's usage; -1: not told */
     int64_t output_tokens;
     uint64_t text_bytes; /* of what an answer generated, decoded */
@@ -56,8 +58,8 @@ bool dv_work_reads(const dv_api_route *route);
  * denial the verdict tells it; otherwise it is left unset. */
 void dv_work_check(dv_work *work);
 
-/* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them;
- * DV_ERR_AGAIN: it takes more than `effort`. */
+/* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them, and
+ * finds where it has to ask for the stream's usage; DV_ERR_AGAIN: it takes more than `effort`. */
 void dv_work_inspect(dv_work *work);
 
 /* The same for an answer's body; reads its usage, too. */

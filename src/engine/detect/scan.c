@@ -478,6 +478,22 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     return DV_OK;
 }
 
+/* Where the escape begins that the text ends in and that is not whole yet; text.len when there is
+ * none. A value that begins within it would take it in. */
+static size_t unfinished_escape(dv_slice text, size_t from)
+{
+    for (size_t back = 1; back <= DV_MIN(text.len - from, (size_t)5); back++) {
+        size_t at = text.len - back;
+        if (text.ptr[at] == '\\' && (back == 1 || text.ptr[at + 1] == 'u')) {
+            return at;
+        }
+        if (!isxdigit(text.ptr[at]) && text.ptr[at] != 'u') {
+            break;
+        }
+    }
+    return text.len;
+}
+
 /* Moves *hold to the first start from which the pattern could go on past the text's end. */
 static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
 {
@@ -527,10 +543,7 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
             run[__builtin_ctzll(ended)] = at;
         }
     }
-    size_t hold = text.len; /* a value may take a backslash in that it follows */
-    if (text.len > from && enabled != 0 && text.ptr[text.len - 1] == '\\') {
-        hold--;
-    }
+    size_t hold = enabled != 0 ? unfinished_escape(text, from) : text.len;
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         size_t longest = dv_detect_infos[pattern->detector].max_length;

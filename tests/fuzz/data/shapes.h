@@ -113,11 +113,16 @@ static inline void tell(telling *t, unsigned lane, dv_slice piece)
     must(dv_buf_append(&t->texts[lane], piece));
 }
 
-/* In pieces of `step` bytes. */
+/* In pieces of `step` bytes, or some more where a character would be split. */
 static inline void tell_in_pieces(telling *t, unsigned lane, dv_slice text, size_t step)
 {
-    for (size_t at = 0; at < text.len; at += step) {
-        tell(t, lane, dv_slice_sub(text, at, step));
+    for (size_t at = 0; at < text.len;) {
+        size_t end = at + DV_MIN(step, text.len - at);
+        while (end < text.len && (text.ptr[end] & 0xC0) == 0x80) {
+            end++;
+        }
+        tell(t, lane, dv_slice_sub(text, at, end - at));
+        at = end;
     }
 }
 

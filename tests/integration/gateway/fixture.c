@@ -192,6 +192,27 @@ static void revoke_key(char **argv)
     commit(snapshot);
 }
 
+/* Another secret takes the key over; the one before is good for some nanoseconds more. */
+static void rotate_key(char **argv)
+{
+    dv_slice bytes = {0};
+    dv_credential_record credential = {0};
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_RECORD_MAX);
+    dv_snapshot *snapshot = open_snapshot(argv[0]);
+    check(dv_snapshot_begin(snapshot), NULL, "begin");
+    check(dv_snapshot_get(snapshot, DV_TABLE_CREDENTIALS, dv_slice_str(argv[1]), &bytes), NULL,
+          "key");
+    check(dv_credential_decode(bytes, &credential), NULL, "record");
+    memcpy(credential.previous, credential.secret, sizeof(credential.previous));
+    dv_random(credential.secret, sizeof(credential.secret));
+    credential.previous_expires = dv_time_now() + strtoll(argv[2], NULL, 10);
+    check(dv_credential_encode(&credential, NULL, &record), NULL, "credential");
+    dv_snapshot_end(snapshot);
+    check(dv_snapshot_write_begin(snapshot, NULL), NULL, "begin to write");
+    put(snapshot, DV_TABLE_CREDENTIALS, dv_slice_str(argv[1]), dv_buf_slice(&record));
+    commit(snapshot);
+}
+
 static void print_segment(const char *path, const dv_log_keys *keys)
 {
     dv_auto(segment) dv_segment *segment = NULL;
@@ -278,6 +299,8 @@ int main(int argc, char **argv)
         set_user(argc, argv, false);
     } else if (dv_slice_eq_str(verb, "revoke") && argc == 2) {
         revoke_key(argv);
+    } else if (dv_slice_eq_str(verb, "rotate") && argc == 3) {
+        rotate_key(argv);
     } else if (dv_slice_eq_str(verb, "records") && argc == 2) {
         records(argv);
     } else if (dv_slice_eq_str(verb, "conf") && argc >= 7) {

@@ -41,6 +41,9 @@ CONFIG = {
     "routes": [
         route("chat", "/v1/chat/completions", "openai_chat", fields=CHAT_FIELDS),
         route("embeddings", "/v1/embeddings", "openai_embeddings"),
+        route("completions", "/v1/completions", "openai_completions"),
+        route("responses", "/v1/responses", "openai_responses"),
+        route("unasked", "/unasked", "openai_chat", ask_usage=False),
         route("messages", "/v1/messages", "anthropic_messages"),
         route("models", "/v1/models", "openai_models", methods=["GET", "HEAD"], match="prefix",
               body_limit=0),

@@ -278,6 +278,43 @@ static void test_good_bodies(void **state)
     assert_int_equal(verdict.reason, DV_REASON_UNSET);
 }
 
+static void expect_asked(const fixture *f, const char *text, const char *wanted)
+{
+    static const dv_json_limits limits = {.depth = 8, .tokens = 100};
+    dv_json json = {0};
+    dv_api_insert ask = {0};
+    dv_slice body = dv_slice_str(text);
+    assert_int_equal(dv_json_scan(body, &limits, f->arena, &json, NULL), DV_OK);
+    assert_int_equal(dv_api_usage_ask(&json, &ask), wanted != NULL);
+    if (wanted != NULL) {
+        dv_slice rest = dv_slice_sub(body, ask.at + ask.len, body.len);
+        assert_string_equal(dv_arena_printf(f->arena, "%.*s%.*s%.*s", (int)ask.at, text,
+                                            DV_SLICE_ARGS(ask.text), DV_SLICE_ARGS(rest)),
+                            wanted);
+    }
+}
+
+static void test_streams_are_asked_for_usage(void **state)
+{
+    const fixture *f = *state;
+    expect_asked(f, " { \"model\" : 1.0 }",
+                 " {\"stream_options\":{\"include_usage\":true}, \"model\" : 1.0 }");
+    expect_asked(f, "{}", "{\"stream_options\":{\"include_usage\":true}}");
+    expect_asked(f, "{\"stream_options\":null,\"x\":1}",
+                 "{\"stream_options\":{\"include_usage\":true},\"x\":1}");
+    expect_asked(f, "{\"a\":[{}],\"stream_options\":{ }}",
+                 "{\"a\":[{}],\"stream_options\":{\"include_usage\":true }}");
+    expect_asked(f, "{\"stream_options\":{\"include_obfuscation\":false}}",
+                 "{\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}}");
+    expect_asked(f, "{\"stream_options\":{\"include_usage\":false}}",
+                 "{\"stream_options\":{\"include_usage\":true}}");
+    expect_asked(f, "{\"stream_options\":{\"include_usage\":null}}",
+                 "{\"stream_options\":{\"include_usage\":true}}");
+    expect_asked(f, "{\"stream_options\":{\"include_usage\":true}}", NULL);
+    expect_asked(f, "{\"stream_options\":{\"include_usage\":1}}", NULL);
+    expect_asked(f, "[]", NULL);
+}
+
 #define TURN "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
 
 static void test_bad_bodies(void **state)
@@ -493,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_a_credential_header_twice),
         cmocka_unit_test_setup_teardown(test_queries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_streams_are_asked_for_usage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_good_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_names_do_not_overflow, setup, teardown),

@@ -278,6 +278,36 @@ static void streams_are_rechecked(void **state)
     dv_snapshot_end(snapshot);
 }
 
+/* A stream that began with a secret that was replaced since ends when the overlap does. */
+static void a_rotated_secret_ends_with_the_overlap(void **state)
+{
+    gate_fixture *g = *state;
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    char secret[64];
+    char id[16];
+    char params[64];
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    dv_time before = g->identity.expires;
+    snprintf(params, sizeof(params), "{'id':'%s'}", id);
+    json_decref(ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'1h'}"));
+    dv_time now = dv_time_now();
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now), DV_OK);
+    assert_true(g->identity.expires < before);
+    assert_in_range(g->identity.expires, now + 3500 * DV_SECOND, now + 3600 * DV_SECOND);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now + 3600 * DV_SECOND),
+                     DV_ERR_UNAUTHENTICATED);
+    dv_snapshot_end(snapshot);
+    json_decref(ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'0s'}"));
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
+    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now),
+                     DV_ERR_UNAUTHENTICATED);
+    dv_snapshot_end(snapshot);
+}
+
 static void an_identity_is_renewed_as_it_is_now(void **state)
 {
     gate_fixture *g = *state;
@@ -488,6 +518,7 @@ int main(void)
         TEST(scopes_confine),
         TEST(service_accounts_call_too),
         TEST(streams_are_rechecked),
+        TEST(a_rotated_secret_ends_with_the_overlap),
         TEST(an_identity_is_renewed_as_it_is_now),
         TEST(nothing_passes_an_unready_gate),
         TEST(broken_policies_permit_nothing),

@@ -2,9 +2,9 @@
 #include "base/caps.h"
 #include "room/api/control/internal.h"
 
-static const char *const route_keys[] = {"name",           "path",          "match",      "methods",
-                                         "protocol",       "action",        "body_limit", "fields",
-                                         "request_policy", "answer_policy", "max_tokens", NULL};
+static const char *const route_keys[] = {
+    "name",   "path",           "match",         "methods",    "protocol",  "action", "body_limit",
+    "fields", "request_policy", "answer_policy", "max_tokens", "ask_usage", NULL};
 static const char *const protocols[] = {"openai_chat",
                                         "openai_completions",
                                         "openai_responses",
@@ -224,6 +224,12 @@ static dv_result read_words(const dv_yaml *route, route_words *words, dv_error *
     return read_choice(route, "answer_policy", policies, "answer", &words->answer_policy, error);
 }
 
+static dv_result read_ask_usage(const dv_yaml *route, bool *ret_ask, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(route, "ask_usage");
+    return node != NULL ? dv_yaml_bool(node, ret_ask, error) : DV_OK;
+}
+
 static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *error)
 {
     if (route->type != DV_YAML_MAP) {
@@ -240,6 +246,9 @@ static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *erro
     json_t *list = NULL;
     DV_TRY(methods_json(route, words.protocol, &list, error));
     int failed = json_object_set_new(object, "methods", list);
+    bool ask_usage = true;
+    DV_TRY(read_ask_usage(route, &ask_usage, error));
+    failed |= json_object_set_new(object, "ask_usage", json_boolean(ask_usage));
     DV_TRY(fields_json(route, words.protocol, &list, error));
     failed |= json_object_set_new(object, "fields", list);
     failed |= json_object_set_new(object, "name", json_string(words.name));

@@ -236,6 +236,16 @@ static dv_result read_fields(const reader *r, uint32_t object, dv_api_route *rou
     return read_names(r, token, "fields", &route->fields);
 }
 
+static dv_result read_ask_usage(const reader *r, uint32_t object, dv_api_route *route)
+{
+    uint32_t token = dv_json_member(&r->json, object, "ask_usage");
+    if (token != 0 && type_of(r, token) != DV_JSON_TRUE && type_of(r, token) != DV_JSON_FALSE) {
+        return wrong(r, "ask_usage", "true or false");
+    }
+    route->ask_usage = token == 0 || type_of(r, token) == DV_JSON_TRUE;
+    return DV_OK;
+}
+
 static dv_result read_protocol(const reader *r, uint32_t object, dv_api_route *route)
 {
     uint32_t token = 0;
@@ -244,8 +254,8 @@ static dv_result read_protocol(const reader *r, uint32_t object, dv_api_route *r
     return route->protocol != NULL
                ? DV_OK
                : wrong(r, "protocol",
-                       "openai_chat, openai_completions, openai_embeddings, openai_models, "
-                       "anthropic_messages or json");
+                       "openai_chat, openai_completions, openai_responses, openai_embeddings, "
+                       "openai_models, anthropic_messages or json");
 }
 
 static dv_result read_names_of_route(const reader *r, uint32_t object, dv_api_route *route)
@@ -267,10 +277,10 @@ static dv_result read_names_of_route(const reader *r, uint32_t object, dv_api_ro
 static dv_result read_route(const reader *r, const dv_api_config *config, uint32_t object,
                             dv_api_route *route)
 {
-    static const char *const known[] = {"name",     "path",           "match",         "methods",
-                                        "protocol", "action",         "upstream",      "body_limit",
-                                        "fields",   "request_policy", "answer_policy", "max_tokens",
-                                        NULL};
+    static const char *const known[] = {
+        "name",          "path",       "match",      "methods", "protocol",
+        "action",        "upstream",   "body_limit", "fields",  "request_policy",
+        "answer_policy", "max_tokens", "ask_usage",  NULL};
     if (type_of(r, object) != DV_JSON_OBJECT) {
         return wrong(r, "", "an object");
     }
@@ -280,6 +290,7 @@ static dv_result read_route(const reader *r, const dv_api_config *config, uint32
     DV_TRY(read_methods(r, object, route));
     DV_TRY(read_protocol(r, object, route));
     DV_TRY(read_fields(r, object, route));
+    DV_TRY(read_ask_usage(r, object, route));
     int64_t limit = 0;
     DV_TRY(read_count(r, object, "body_limit", 0, DV_API_BODY_LIMIT_MAX, &limit));
     route->body_limit = (uint64_t)limit;

@@ -17,6 +17,7 @@
  *       "body_limit": 10485760,            bytes
  *       "max_tokens": 4096,                optional: the most that an answer may be asked to have
  *       "fields": ["model", ...] | null,   the members that a body may have; null: any
+ *       "ask_usage": true | false,         optional, true; see dv_api_usage_ask
  *       "request_policy": "request" | null,  a name in data_policies; null: not inspected
  *       "answer_policy": "answer" | null}],
  *    "data_policies": {"request": {...}, "answer": {...}},     read by room/data/gate
@@ -90,6 +91,7 @@ typedef struct dv_api_route {
     uint64_t body_limit;
     uint64_t max_tokens; /* 0: not said */
     bool any_field;
+    bool ask_usage;
     dv_api_names fields;
     int request_policy; /* index into data_policies; -1: not inspected */
     int answer_policy;

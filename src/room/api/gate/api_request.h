@@ -55,6 +55,17 @@ dv_must dv_result dv_api_body_check(const dv_api_config *config, const dv_api_ro
                                     const dv_json *json, dv_arena *arena, dv_api_body *ret_body,
                                     dv_verdict *verdict);
 
+/* Bytes of a text that give way to others. */
+typedef struct dv_api_insert {
+    size_t at;
+    size_t len;
+    dv_slice text; /* lives as long as the program */
+} dv_api_insert;
+
+/* Where a body that asks for a stream would ask for the usage, too (OpenAI's `stream_options`); no
+ * other byte changes. False: it does already. */
+bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert);
+
 /* True for "application/json" and "application/SOMETHING+json", parameters aside; a charset other
  * than utf-8 makes it false (RFC 8259 section 8.1). */
 bool dv_api_type_is_json(dv_slice content_type);

@@ -22,7 +22,8 @@ dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot
 typedef struct dv_identity {
     dv_principal principal;
     dv_credential credential;
-    dv_time expires;          /* the credential's */
+    dv_time expires;          /* of the credential, or of the secret presented, if sooner */
+    uint8_t secret[32];       /* HMAC of what was presented, as the snapshot has it */
     struct dv_caller *caller; /* the room's own: what it knows of a caller seen before, or NULL */
 } dv_identity;
 
@@ -34,15 +35,16 @@ dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot
                                        dv_slice presented, dv_time now, dv_arena *arena,
                                        dv_identity *ret_identity, dv_verdict *verdict);
 
-/* For what lasts longer than a request (open streams): whether the credential and its principal
- * are still good, told by their ids alone. Call within dv_snapshot_begin/end when the generation
- * has moved or identity.expires is past. Errors: DV_ERR_UNAUTHENTICATED; any error means: stop. */
+/* For what lasts longer than a request (open streams): whether the credential, the secret that was
+ * presented of it and its principal are still good; identity->expires is brought up to date. Call
+ * within dv_snapshot_begin/end when the generation has moved or identity->expires is past. Errors:
+ * DV_ERR_UNAUTHENTICATED; any error means: stop. */
 dv_must dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
-                                       const dv_identity *identity, dv_time now);
+                                       dv_identity *identity, dv_time now);
 
 /* The identity as it is now, for a decision that comes later than the one that accepted its
- * credential: the credential and its principal are still good, and scopes, roles and groups are
- * read again into the arena. identity and ret_identity may be the same. Call within
+ * credential: the credential, its secret and its principal are still good, and scopes, roles and
+ * groups are read again into the arena. identity and ret_identity may be the same. Call within
  * dv_snapshot_begin/end. Errors: DV_ERR_UNAUTHENTICATED, DV_ERR_UNAVAILABLE; any error means: stop.
  */
 dv_must dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot,

@@ -177,12 +177,16 @@ static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, d
     return DV_OK;
 }
 
+/* until: how long the credential is good as it was presented: a secret that a rotation replaced
+ * ends with the overlap. */
 static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record *record,
-                               dv_slice id, dv_arena *arena, dv_identity *ret_identity)
+                               dv_slice id, const uint8_t mac[DV_SHA256_LEN], dv_time until,
+                               dv_arena *arena, dv_identity *ret_identity)
 {
     dv_identity identity = {0};
     DV_TRY(principal_read(snapshot, record->owner_type, record->owner, arena, &identity.principal));
-    identity.expires = record->expires;
+    identity.expires = until;
+    memcpy(identity.secret, mac, DV_SHA256_LEN);
     identity.credential.kind = DV_LIT("api_key");
     identity.credential.scope_count = record->scope_count;
     DV_TRY(dv_arena_copy(arena, id, &identity.credential.id));
@@ -201,15 +205,17 @@ static void note_use(dv_auth_gate *gate, const dv_identity *identity, dv_time no
 
 /* The identity, and what the next request of this caller is spared. */
 static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
-                             const dv_credential_record *record, dv_slice id, dv_slice presented,
-                             dv_time until, dv_arena *arena, dv_identity *ret_identity)
+                             const dv_credential_record *record, dv_slice id,
+                             const uint8_t mac[DV_SHA256_LEN], dv_slice presented, dv_time until,
+                             dv_arena *arena, dv_identity *ret_identity)
 {
     dv_identity identity;
     dv_caller *caller = dv_caller_new();
     if (caller == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result = identity_make(snapshot, record, id, dv_caller_arena(caller), &identity);
+    dv_result result =
+        identity_make(snapshot, record, id, mac, until, dv_caller_arena(caller), &identity);
     if (result == DV_OK) {
         dv_callers_add(gate->callers, caller, &identity, presented, gate->generation, until);
         result = dv_caller_lend(caller, arena, ret_identity);
@@ -233,7 +239,7 @@ static dv_result api_key_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_sli
     if (!same || now >= record.expires) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    DV_TRY(caller_make(gate, snapshot, &record, id, presented, until, arena, ret_identity));
+    DV_TRY(caller_make(gate, snapshot, &record, id, mac, presented, until, arena, ret_identity));
     note_use(gate, ret_identity, now);
     return DV_OK;
 }
@@ -274,26 +280,36 @@ dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot, const dv
                              dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
     dv_credential_record record = {0};
+    dv_time until = 0;
     if (!gate_ready(gate, snapshot)) {
         return DV_ERR_UNAVAILABLE;
     }
     if (credential_read(snapshot, identity->credential.id, &record) != DV_OK ||
-        now >= record.expires || record.owner_type != identity->principal.type ||
+        !secret_ok(&record, identity->secret, now, &until) || now >= record.expires ||
+        record.owner_type != identity->principal.type ||
         !dv_slice_eq(record.owner, identity->principal.name)) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    return identity_make(snapshot, &record, identity->credential.id, arena, ret_identity) == DV_OK
-               ? DV_OK
-               : DV_ERR_UNAUTHENTICATED;
+    dv_identity made;
+    if (identity_make(snapshot, &record, identity->credential.id, identity->secret, until, arena,
+                      &made) != DV_OK) {
+        return DV_ERR_UNAUTHENTICATED;
+    }
+    *ret_identity = made;
+    return DV_OK;
 }
 
-dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
-                               const dv_identity *identity, dv_time now)
+dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot, dv_identity *identity,
+                               dv_time now)
 {
     dv_identity renewed;
     dv_auto(arena) dv_arena *arena = dv_arena_new((size_t)4 * DV_RECORD_MAX);
-    return arena != NULL ? dv_auth_gate_renew(gate, snapshot, identity, now, arena, &renewed)
-                         : DV_ERR_NO_MEMORY;
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_auth_gate_renew(gate, snapshot, identity, now, arena, &renewed));
+    identity->expires = renewed.expires;
+    return DV_OK;
 }
 
 /* --- may he ---------------------------------------------------------------------------------- */

@@ -105,5 +105,7 @@ void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_o
 /* The caller did not ask for usage, the gate did: of OpenAI chunks, the one that tells only it is
  * kept back. */
 void dv_data_stream_hide_usage(dv_data_stream *stream);
+/* The event that clients take for the stream's end went out. */
+bool dv_data_stream_is_over(const dv_data_stream *stream);
 /* Bytes that the stream keeps from one event to the next. */
 size_t dv_data_stream_memory(const dv_data_stream *stream);

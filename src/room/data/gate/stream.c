@@ -457,6 +457,8 @@ static dv_result on_api_event(dv_data_stream *stream, dv_slice name, dv_slice da
         return DV_ERR_INVALID;
     }
     DV_TRY(read_event(stream, &event));
+    /* Chunks end with [DONE]. */
+    stream->last = stream->over && stream->format != DV_STREAM_OPENAI;
     return pass_event(stream, &event);
 }
 
@@ -552,6 +554,7 @@ static dv_result judge_event(dv_data_stream *stream, dv_slice name, dv_slice dat
 {
     if (dv_slice_eq_str(data, "[DONE]") && stream->format != DV_STREAM_ANTHROPIC) {
         DV_TRY(flush_all(stream));
+        stream->last = true;
         return denied(stream) ? DV_OK : dv_sse_write(stream->out, name, data);
     }
     return stream->format == DV_STREAM_TEXT ? on_plain_event(stream, name, data)
@@ -725,6 +728,11 @@ void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_o
                                      .changed = stream->changed};
     *ret_input_tokens = stream->input_tokens;
     *ret_output_tokens = stream->output_tokens;
+}
+
+bool dv_data_stream_is_over(const dv_data_stream *stream)
+{
+    return stream->last;
 }
 
 void dv_data_stream_hide_usage(dv_data_stream *stream)

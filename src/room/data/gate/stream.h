@@ -91,6 +91,7 @@ struct dv_data_stream {
     bool hides_usage;
     bool changed;
     bool over;   /* the API's last event came: only [DONE] may follow */
+    bool last;   /* what clients take for the end went out */
     bool ended;  /* denied or over: nothing more goes out */
     dv_buf *out; /* during a feed */
 };

@@ -251,6 +251,7 @@ dv_result dv_stream_read_anthropic(dv_data_stream *stream, dv_stream_event *even
     }
     if (dv_slice_eq_str(type, "message_stop")) {
         dv_stream_finish(stream, DV_STREAM_ALL);
+        stream->over = true;
         return dv_stream_members(stream, event, 0, alone);
     }
     if (dv_slice_eq_str(type, "error")) {

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking a stream for its usage, which OpenAI's chat and completions tell only when they are asked.
+ */
+#include "room/api/gate/api_request.h"
+
+#define ASK "\"include_usage\":true"
+
+static dv_json_type type_of(const dv_json *json, uint32_t token)
+{
+    return (dv_json_type)json->tokens[token].type;
+}
+
+/* Puts the member at the object's front. */
+static dv_api_insert put_in(const dv_json *json, uint32_t object, dv_slice member,
+                            dv_slice member_and_comma)
+{
+    bool empty = json->tokens[object].next == object + 1;
+    return (dv_api_insert){.at = (size_t)json->tokens[object].start + 1,
+                           .text = empty ? member : member_and_comma};
+}
+
+static dv_api_insert replace(const dv_json *json, uint32_t token, dv_slice text)
+{
+    return (dv_api_insert){json->tokens[token].start, json->tokens[token].len, text};
+}
+
+bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert)
+{
+    if (json->count == 0 || type_of(json, 0) != DV_JSON_OBJECT) {
+        return false;
+    }
+    uint32_t options = dv_json_member(json, 0, "stream_options");
+    if (options == 0) {
+        *ret_insert = put_in(json, 0, DV_LIT("\"stream_options\":{" ASK "}"),
+                             DV_LIT("\"stream_options\":{" ASK "},"));
+        return true;
+    }
+    if (type_of(json, options) == DV_JSON_NULL) {
+        *ret_insert = replace(json, options, DV_LIT("{" ASK "}"));
+        return true;
+    }
+    if (type_of(json, options) != DV_JSON_OBJECT) {
+        return false;
+    }
+    uint32_t asked = dv_json_member(json, options, "include_usage");
+    if (asked == 0) {
+        *ret_insert = put_in(json, options, DV_LIT(ASK), DV_LIT(ASK ","));
+        return true;
+    }
+    bool off = type_of(json, asked) == DV_JSON_FALSE || type_of(json, asked) == DV_JSON_NULL;
+    if (off) {
+        *ret_insert = replace(json, asked, DV_LIT("true"));
+    }
+    return off;
+}
