@@ -91,6 +91,7 @@ typedef struct dv_detect_word {
 
 typedef struct dv_detect_words {
     size_t searched;
+    size_t ahead; /* how far behind the next candidate words are looked for */
     dv_detect_word last;
     dv_detect_word next;
 } dv_detect_words;

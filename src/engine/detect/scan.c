@@ -16,7 +16,7 @@
 enum {
     SCORE_CONTEXT = 5,      /* words around make a finding surer */
     TRIGGER_LOOKBACK = 112, /* bytes before `from` in which a trigger may end or begin */
-    WORDS_AHEAD = 256,      /* bytes that are searched for context words at once */
+    WORDS_AHEAD = 256,      /* bytes behind a candidate that are searched for words at most */
     WORD_MAX = 64,          /* of a context word, with what may follow it */
     AFTER_VALUE = 8,        /* bytes behind a value that its pattern may look at */
 };
@@ -114,10 +114,11 @@ static bool words_before(search *s, pcre2_code *words, size_t distance, size_t s
     return true;
 }
 
-/* Goes on to the next word that begins at `from` or after it, up to WORDS_AHEAD after `start`. */
+/* Goes on to the next word that begins at `from` or after it, before `start` or soon behind it: the
+ * more candidates there were, the further, since most texts have but one. */
 static bool meet_word(search *s, pcre2_code *words, dv_detect_words *met, size_t from, size_t start)
 {
-    size_t limit = DV_MIN(start + WORDS_AHEAD, s->text.len);
+    size_t limit = DV_MIN(start + met->ahead, s->text.len);
     size_t end = DV_MIN(limit + WORD_MAX, s->text.len);
     pcre2_set_offset_limit(s->scratch->words, limit - 1);
     int rc = pcre2_jit_match(words, s->text.ptr, end, from, 0, s->scratch->data, s->scratch->words);
@@ -126,6 +127,7 @@ static bool meet_word(search *s, pcre2_code *words, dv_detect_words *met, size_t
         return false;
     }
     met->searched = limit;
+    met->ahead = DV_MIN(2 * met->ahead + 16, (size_t)WORDS_AHEAD);
     if (rc >= 0) {
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
         met->next = (dv_detect_word){span[0], span[1]};
