@@ -282,7 +282,9 @@ static bool inspect_header(dv_request *request, const dv_data_policy *policy,
     if (!is_forwarded(name)) {
         return true;
     }
-    (void)snprintf(where, sizeof(where), "in the header %.*s", DV_SLICE_ARGS(name));
+    static const char before[] = "in the header ";
+    memcpy(where, before, sizeof(before) - 1);
+    dv_slice_copy(name, where + sizeof(before) - 1, sizeof(where) - sizeof(before) + 1);
     if (!dv_utf8_valid(value) || dv_slice_find(value, DV_LIT("dvk_")) >= 0) {
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_BAD_REQUEST, where);

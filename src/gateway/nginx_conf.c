@@ -114,6 +114,7 @@ static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
                                   "    underscores_in_headers off;\n"
                                   "    ignore_invalid_headers on;\n"
                                   "    reset_timedout_connection on;\n"
+                                  "    request_pool_size 8k;\n"
                                   "    client_header_buffer_size 4k;\n"
                                   "    large_client_header_buffers 4 16k;\n"
                                   "    client_body_buffer_size 64k;\n"

@@ -1,16 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/limit/limit.h"
 
+#include "base/codec.h"
+
 #include <arpa/inet.h>
 
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+/* As inet_ntop writes it, which calls printf. */
+static void write_ipv4(const uint8_t bytes[4], char out[INET6_ADDRSTRLEN])
+{
+    char room[DV_DECIMAL_MAX];
+    for (size_t i = 0; i < 4; i++) {
+        dv_slice digits = dv_decimal_write(bytes[i], room);
+        memcpy(out, digits.ptr, digits.len);
+        out += digits.len;
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
 
 static dv_result write_key(int family, const void *bytes, const char *suffix,
                            char out[DV_LIMIT_ADDRESS_KEY_MAX], dv_slice *ret_key)
 {
     char text[INET6_ADDRSTRLEN];
 
-    if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
+    if (family == AF_INET) {
+        write_ipv4(bytes, text);
+    } else if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
         return DV_ERR_INTERNAL;
     }
     static const char prefix[] = "address/";

@@ -309,5 +309,10 @@ void dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
     static const char *const periods[] = {"-day", "-month"};
     const char *what = charge->kind == DV_LIMIT_CONCURRENT ? "-concurrent" : units[charge->unit];
     const char *period = charge->kind == DV_LIMIT_BUDGET ? periods[charge->period] : "";
-    (void)snprintf(out, DV_API_LIMIT_TEXT_MAX, "%s%s%s", kind_names[kind], what, period);
+    const char *const parts[] = {kind_names[kind], what, period};
+    size_t at = 0;
+    for (size_t i = 0; i < DV_ARRAY_LEN(parts); i++) {
+        dv_slice_copy(dv_slice_str(parts[i]), out + at, DV_API_LIMIT_TEXT_MAX - at);
+        at += strlen(out + at);
+    }
 }
