@@ -256,8 +256,16 @@ static bool inspect_query(dv_request *request, const dv_data_policy *policy)
 /* A prefix leaves room for the caller's own words; check_path made sure that nothing is escaped. */
 static bool inspect_path(dv_request *request, const dv_data_policy *policy)
 {
-    return !request->route->prefix ||
-           inspect_line(request, policy, dv_ngx_slice(request->r->uri), "in the path");
+    static const char where[] = "in the path";
+    dv_slice path = dv_ngx_slice(request->r->uri);
+    if (!request->route->prefix) {
+        return true;
+    }
+    if (dv_slice_find(path, DV_LIT("dvk_")) >= 0) {
+        request->verdict = (dv_verdict){0};
+        return deny(request, DV_REASON_BAD_REQUEST, where);
+    }
+    return inspect_line(request, policy, path, where);
 }
 
 static bool is_forwarded(dv_slice name)

@@ -11,7 +11,8 @@
  * 2. On an inspected route it never gets GATE_ASKED whole, and a caller never gets GATE_TOLD whole.
  * 3. Every open record has exactly one close record when all is quiet.
  * 4. nginx comes to rest, and then has every connection, request and arena back.
- * 5. nginx logs no alert and nothing critical. */
+ * 5. After that a good request goes through: nothing of a limit was left taken.
+ * 6. nginx logs no alert and nothing critical. */
 
 #include "base/buf.h"
 
@@ -61,6 +62,7 @@ void oracle_reset(void);
 void oracle_note_asked(dv_slice bytes); /* of callers, all connections */
 void oracle_check_request(dv_slice head, dv_slice body);
 void oracle_check_answer(dv_slice bytes);
+size_t oracle_requests(void); /* that reached the model server since the reset */
 
 /* ---- peers.c: callers and the model server ---- */
 typedef enum reply_kind {
@@ -94,11 +96,16 @@ void peers_pump_briefly(void);
 void peers_fill(dv_slice bytes, dv_buf *out);
 
 /* ---- plays.c: what the targets' languages share ---- */
-/* Expands the bytes 0x11 (good key), 0x12 (GATE_ASKED), 0x13 (GATE_TOLD), 0x14 (weak key). */
-void play_expand(dv_slice bytes, dv_buf *out);
+/* Plays an input by a target's own language and checks what must hold; now and then it plays the
+ * good request, too. */
+typedef struct play_language {
+    void (*play)(dv_slice input);
+    void (*check)(dv_slice received); /* what a caller got */
+    dv_slice good;                    /* an input that reaches the model server */
+} play_language;
+void play_input(const play_language *language, dv_slice input);
 /* The next operation: a letter behind 0xFF, and what stands before the next 0xFF. */
 bool play_next(dv_slice *rest, uint8_t *ret_letter, dv_slice *ret_bytes);
-void play_begin(void);
 /* Operations that all targets know; false: not one of them. */
 bool play_common(uint8_t letter, dv_slice bytes);
 /* Behind each operation. */

@@ -29,11 +29,13 @@ def route(name, path, protocol, **more):
             "request_policy": "request", "answer_policy": "answer", **more}
 
 
+RATE = {"count": 1000000000, "period_ns": 1000000, "burst": 1000000000}
 CONFIG = {
     "routes": [
         route("chat", "/v1/chat/completions", "openai_chat"),
         route("completions", "/v1/completions", "openai_completions"),
         route("messages", "/v1/messages", "anthropic_messages"),
+        route("responses", "/v1/responses", "openai_responses"),
         route("models", "/v1/models", "openai_models", methods=["GET", "HEAD"], match="prefix",
               body_limit=0),
         route("json", "/json", "json", methods=["GET", "POST", "PUT", "DELETE"], body_limit=4096),
@@ -42,7 +44,14 @@ CONFIG = {
     ],
     "data_policies": {"request": {"default": "placeholder", "detectors": {"private_key": "block"}},
                       "answer": {"default": "mask", "detectors": {"private_key": "block"}}},
-    "limits": {"key": [{"count": 1000000, "period_ns": 1000000, "burst": 1000000}]},
+    # What is counted is never reached, but few may run at once: who leaves gives its place back.
+    "limits": {
+        "key": [RATE, {**RATE, "burst": 0, "unit": "tokens"}, {"max": 8, "period": "at_once"}],
+        "user": [{"max": 10**13, "period": "day", "unit": "tokens"},
+                 {"max": 10**13, "period": "month", "unit": "cost"}],
+        "model": [RATE, {"max": 8, "period": "at_once"}],
+        "route": [{"max": 8, "period": "at_once"}]},
+    "prices": {"m": {"input": 2, "output": 3}, "*": {"input": 1, "output": 1}},
     "refused_fields": ["api_base"],
 }
 

@@ -8,6 +8,7 @@
 enum { ASKED_MAX = 1 << 20, TEXT_MAX = 8 << 20 };
 
 static dv_buf asked = {.max = ASKED_MAX}; /* what callers sent */
+static size_t requests;
 static dv_buf plain = {.max = TEXT_MAX};
 
 static void must(dv_result result)
@@ -92,6 +93,12 @@ static bool passes(dv_slice text, const char *token, escape_reader read)
 void oracle_reset(void)
 {
     dv_buf_clear(&asked);
+    requests = 0;
+}
+
+size_t oracle_requests(void)
+{
+    return requests;
 }
 
 void oracle_note_asked(dv_slice bytes)
@@ -120,6 +127,7 @@ static bool is_inspected(dv_slice head)
 
 void oracle_check_request(dv_slice head, dv_slice body)
 {
+    requests++;
     if (dv_slice_find(dv_buf_slice(&asked), dv_slice_str(gate.key)) < 0) {
         gate_fail("a request without the key reached the model server");
     }

@@ -3,6 +3,8 @@
  * the next one. What stands before the first 0xFF is skipped. */
 #include "fuzz/gateway/gate.h"
 
+enum { EXPANDED_MAX = 8 << 20, INPUTS_A_PROBE = 64 };
+
 static void must(dv_result result)
 {
     if (result != DV_OK) {
@@ -10,7 +12,8 @@ static void must(dv_result result)
     }
 }
 
-void play_expand(dv_slice bytes, dv_buf *out)
+/* 0x11: the good key, 0x12: GATE_ASKED, 0x13: GATE_TOLD, 0x14: the weak key. */
+static void expand(dv_slice bytes, dv_buf *out)
 {
     const char *words[] = {gate.key, GATE_ASKED, GATE_TOLD, gate.weak_key};
     for (size_t i = 0; i < bytes.len; i++) {
@@ -63,11 +66,6 @@ static bool reply(uint8_t letter, dv_slice bytes)
     return false;
 }
 
-void play_begin(void)
-{
-    hasty = false;
-}
-
 bool play_common(uint8_t letter, dv_slice bytes)
 {
     switch (letter) {
@@ -98,5 +96,33 @@ bool play_common(uint8_t letter, dv_slice bytes)
         return true;
     default:
         return reply(letter, bytes);
+    }
+}
+
+static void play_one(const play_language *language, dv_slice input)
+{
+    static dv_buf expanded = {.max = EXPANDED_MAX}; /* replies point into it */
+    dv_buf_clear(&expanded);
+    expand(input, &expanded);
+    hasty = false;
+    peers_begin();
+    language->play(dv_buf_slice(&expanded));
+    for (size_t i = 0; i < callers_known(); i++) {
+        language->check(caller_received(i));
+    }
+    peers_end();
+    ledger_check();
+    gate_check_rest();
+}
+
+void play_input(const play_language *language, dv_slice input)
+{
+    static unsigned count;
+    play_one(language, input);
+    if (++count % INPUTS_A_PROBE == 0) {
+        play_one(language, language->good);
+        if (oracle_requests() != 1) {
+            gate_fail("the good request does not go through any more");
+        }
     }
 }

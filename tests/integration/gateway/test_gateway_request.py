@@ -286,6 +286,9 @@ def test_sensitive_data_in_the_path_is_refused(gate, upstream):
             upstream)
     assert gate.send("/v1/models/org/model-3.1-8b", None, gate.alice).status == 200
     assert gate.send("/raw/4111111111111111", None, gate.alice).status == 200
+    upstream.requests.clear()
+    for path in ("/v1/models/", "/raw/"):
+        refused(gate.send(path + gate.alice, None, gate.alice), 400, "bad_request", upstream)
 
 
 @pytest.mark.parametrize("header", [
