@@ -108,9 +108,11 @@ class Stand:
 
     # -- the sweep ---------------------------------------------------------------------------------
 
-    def numbers(self, calls, few):
-        """Which calls fail: all of them, or a choice that is the same in every run."""
-        if FULL or calls <= few:
+    def numbers(self, calls, few, most=None):
+        """Which calls fail: all of them (most: no more than that), or a choice that is the same in
+        every run."""
+        few = (most or calls) if FULL else few
+        if calls <= few:
             return range(1, calls + 1)
         return sorted(random.Random(SEED).sample(range(1, calls + 1), few))
 
@@ -119,7 +121,8 @@ class Stand:
         action()
         return self.torture.disarm(program).calls
 
-    def sweep(self, name, program, action, heal, few=8, modes=(ONCE, FROM, SHORT), leaks=True):
+    def sweep(self, name, program, action, heal, few=8, modes=(ONCE, FROM, SHORT), leaks=True,
+              most=None):
         """Fails each call of the program during the action in turn; the action's result is its own
         to judge. heal must succeed again by itself once nothing fails any more."""
         heal()
@@ -128,7 +131,7 @@ class Stand:
         tried = fired = 0
         for mode in modes:
             few = few if mode == ONCE else max(few // 2, 2)
-            for number in self.numbers(min(calls, 12) if mode == SHORT else calls, few):
+            for number in self.numbers(min(calls, 12) if mode == SHORT else calls, few, most):
                 hit = self.fail_one(program, action, heal, mode, number, leaks)
                 tried += 1
                 fired += hit.count > 0

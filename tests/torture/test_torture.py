@@ -74,6 +74,7 @@ def test_a_request_after_a_change(stand):
 
 def test_a_worker_starts(stand):
     def action():
+        """Answered or cut off, but the gate may also be busy with its start."""
         os.kill(stand.worker(), signal.SIGKILL)
         stand.ask("chat")
 
@@ -155,7 +156,7 @@ def test_the_log_is_sequenced(stand):
         stand.heals(lambda: stand.ask("chat") == 200, "chat is answered")
         last = stand.rows[-1][3]
         stand.heals(lambda: stand.call("GET", f"/v1/audit/why/{last}")[0] == 200, "it is in the log")
-    stand.sweep("sequencing and checkpoint", "dvara-logd", action, heal, few=3, modes=(ONCE, FROM))
+    stand.sweep("sequencing and checkpoint", "dvara-logd", action, heal, few=3, modes=(ONCE, FROM), most=40)
 
 
 def test_segments_end(stand):
@@ -252,6 +253,21 @@ def test_a_daemon_starts(stand, program, tmp_path):
         alone.end()
     stand.report.append((f"start of {program}", program, calls, len(numbers), len(numbers)))
     assert not faults, "\n".join(sorted(faults))
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24 * 400, -24 * 400])
+def test_clocks_jump(stand, hours):
+    """Of all, and of the gate alone; back again. Keys stay what they are, nothing is lost."""
+    stand.torture.watch("nginx", 0)
+    programs = ["nginx", "dvarad", "dvara-logd"]
+    for off in (["nginx"], programs):
+        for program in off:
+            stand.torture.set_clock(program, hours * 3600)
+        stand.heals(lambda: stand.ask("chat") == 200, "the gate serves at another time", 20)
+        assert stand.ask("denied") == 401 and stand.call("GET", "/v1/users")[0] == 200
+        for program in off:
+            stand.torture.set_clock(program, 0)
+        stand.heals(lambda: stand.ask("chat") == 200, "the gate serves when the clock is right", 20)
 
 
 COMMANDS = [["user", "list"], ["status"], ["audit", "verify"], ["config", "check", "CONFIG"]]

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -360,6 +361,17 @@ WRITER(send, (int fd, const void *bytes, size_t len, int flags), (fd, bytes, len
 WRITER(sendto, (int fd, const void *bytes, size_t len, int flags, const void *to, socklen_t to_len),
        (fd, bytes, len, flags, to, to_len), (fd, bytes, len / 2, flags, to, to_len))
 
+/* The wall clock may be off, as after somebody set it. */
+static int (*REAL(clock_gettime))(clockid_t clock, struct timespec *out);
+static int wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+    int status = REAL(clock_gettime)(clock, out);
+    if (status == 0 && slot != NULL && clock == CLOCK_REALTIME) {
+        out->tv_sec += slot->clock;
+    }
+    return status;
+}
+
 /* -- whose calls ------------------------------------------------------------------------------- */
 
 #define ROW(name)                                                                                  \
@@ -371,6 +383,7 @@ static const struct row {
     void *wrapper;
     void **real;
 } rows[] = {
+    ROW(clock_gettime),
     ROW(malloc),
     ROW(calloc),
     ROW(realloc),

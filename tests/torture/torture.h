@@ -35,6 +35,7 @@ typedef struct torture_slot {
     _Atomic uint64_t live;    /* allocations of our code in process `pid` that are not freed */
     _Atomic uint32_t dump;    /* 1: the next counted call writes live-PID beside the library */
     char function[28];        /* that failed last */
+    _Atomic int64_t clock;    /* seconds by which the program's wall clock is off */
 } torture_slot;
 
-_Static_assert(sizeof(torture_slot) == 80, "torture.py knows the layout");
+_Static_assert(sizeof(torture_slot) == 88, "torture.py knows the layout");

@@ -17,7 +17,7 @@ from supervisor_tools import BUILD  # noqa: E402
 PROGRAMS = {"nginx": 0, "dvarad": 1, "dvara-logd": 2, "dvara": 3}
 OBJECTS = {"nginx": BUILD / "ngx_http_dvara_module.so", "dvarad": BUILD / "dvarad",
            "dvara-logd": BUILD / "dvara-logd", "dvara": BUILD / "dvara"}
-SLOT = 80
+SLOT = 88
 OFF, ONCE, FROM, SHORT = range(4)
 MODES = {ONCE: "once", FROM: "from then on", SHORT: "short"}
 MEMORY, WRITE, SYNC, NAME, SPACE, OPEN, SOCKET, READ, DATABASE = (1 << bit for bit in range(9))
@@ -86,6 +86,10 @@ class Torture:
         function = bytes(self.map[begin:begin + 28]).split(b"\0")[0].decode()
         return Fired(program, self.get(program, 24, "=Q"), self.get(program, 12, "=I"),
                      self.get(program, 32, "=Q"), function)
+
+    def set_clock(self, program, seconds):
+        """How far the wall clock of all the program's processes is off."""
+        self.put(program, 80, "=q", seconds)
 
     def live(self, program):
         return self.get(program, 40, "=Q")

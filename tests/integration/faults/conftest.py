@@ -7,7 +7,8 @@ import tempfile
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "supervisor"))
+for neighbour in ("supervisor", "gateway"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / neighbour))
 
 from ledger import ModelServer  # noqa: E402
 from supervisor_tools import Instance  # noqa: E402
