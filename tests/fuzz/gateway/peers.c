@@ -17,7 +17,7 @@ enum {
     IN_MAX = 4 << 20,
     TURNS_MAX = 20000,
     BRIEF_TURNS = 100,
-    THREAD_MS = 8000,
+    THREAD_MS = 20000,
     RECEIVE_BUFFER = 8 << 10, /* small, so that a caller that reads nothing is felt */
 };
 
@@ -368,7 +368,11 @@ static bool turn(int patience)
         watch(fds, &count, upstreams[i].fd);
     }
     bool posted = gate_has_posted();
-    if (poll(fds, count, posted ? 0 : patience) <= 0 && !posted) {
+    int ready = poll(fds, count, posted ? 0 : patience);
+    if (ready < 0) {
+        return errno == EINTR; /* libFuzzer's alarm */
+    }
+    if (ready == 0 && !posted) {
         return false;
     }
     if (fds[0].revents != 0 || posted) {
