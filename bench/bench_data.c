@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What inspecting costs: CPU time of one chat body both ways, and of one event of a stream. */
+/* What inspecting costs: CPU time of one chat body both ways. */
 
 #include "base/caps.h"
 #include "base/clock.h"
@@ -7,7 +7,7 @@
 
 #include "row.h"
 
-enum { ROUNDS = 20000, EVENTS = 200, PROSE = 1700 };
+enum { ROUNDS = 20000, PROSE = 1700 };
 
 static const char prose[] =
     "Sure, here is how the two approaches compare. First, the old scheduler kept one queue for "
@@ -72,30 +72,6 @@ static void measure_body(const char *name, const char *value, bool answer)
     bench_row(name, (cpu_time() - start) / ROUNDS / 1e3, "us", 0);
 }
 
-static void measure_stream(void)
-{
-    dv_auto(arena) dv_arena *arena = dv_arena_new(DV_LIMIT_REQUEST_ARENA);
-    dv_auto(buf) dv_buf out = dv_buf_init(16 << 20);
-    dv_data_context *context = NULL;
-    dv_data_stream *stream = NULL;
-    dv_verdict verdict = {0};
-    size_t at = 0;
-    must(dv_data_context_new(gate, DV_LIT("User::\"bench\""), arena, &context));
-    must(dv_data_stream_new(gate, masks, context, DV_STREAM_OPENAI, arena, &stream));
-    double start = cpu_time();
-    for (size_t i = 0; i < EVENTS; i++) {
-        char event[512];
-        int len = snprintf(event, sizeof(event),
-                           "data: {\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\","
-                           "\"created\":1700000000,\"model\":\"m\",\"choices\":[{\"index\":0,"
-                           "\"delta\":{\"content\":\"%.*s\"},\"finish_reason\":null}]}\n\n",
-                           5, prose + at);
-        at = (at + 5) % (sizeof(prose) - 6);
-        must(dv_data_stream_feed(stream, dv_slice_of(event, (size_t)len), false, &out, &verdict));
-    }
-    bench_row("data/stream, one event", (cpu_time() - start) / EVENTS / 1e3, "us", 0);
-}
-
 int main(void)
 {
     static const uint8_t key[32] = {1};
@@ -105,7 +81,6 @@ int main(void)
     measure_body("data/request, 1.7 KB", "", false);
     measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111", false);
     measure_body("data/answer, 1.7 KB", "", true);
-    measure_stream();
     dv_data_policy_free(masks);
     dv_data_policy_free(placeholders);
     dv_data_gate_free(gate);
