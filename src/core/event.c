@@ -429,6 +429,8 @@ static void put_limit(dv_event_writer *writer, const void *data)
     PUT_NAME(writer, "limit");
     PUT(writer, "{\"key\":");
     dv_event_put_text(writer, limit->key, MEDIUM);
+    PUT(writer, ",\"unit\":");
+    dv_event_put_text(writer, dv_slice_str(limit->unit), SHORT);
     PUT(writer, ",\"limit\":");
     dv_event_put_int(writer, (int64_t)limit->limit);
     PUT(writer, ",\"remaining\":");

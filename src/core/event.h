@@ -32,17 +32,18 @@ dv_sensitivity dv_event_sensitivity(dv_slice path);
 
 /* What the limits said of a request, so that an oracle can recheck it. */
 typedef struct dv_event_limit {
-    dv_slice key; /* "key/Ab3dEf9h": of the limit that decided, or is nearest to its end */
+    dv_slice key;     /* "key/Ab3dEf9h": of the limit that decided, or is nearest to its end */
+    const char *unit; /* of that one: "requests", "tokens", "cost", "concurrent" */
     uint64_t limit;
     uint64_t remaining;
     dv_time now;       /* what the decision used */
     dv_time tat;       /* the theoretical arrival time after it; a budget's end */
     dv_time called_at; /* `now` of the limits of address and caller */
     bool admitted;
-    dv_time reserved_at; /* `now` of the limits of tokens and cost; 0: nothing below holds */
-    uint64_t reserved_tokens;
-    uint64_t reserved_cost; /* millionths */
-    bool settled;           /* otherwise the two below are not known yet */
+    dv_time reserved_at;      /* `now` of the limits of tokens and cost; 0: nothing below holds */
+    uint64_t reserved_tokens; /* or asked for, where those did not admit it */
+    uint64_t reserved_cost;   /* millionths */
+    bool settled;             /* otherwise the two below are not known yet */
     uint64_t settled_tokens;
     uint64_t settled_cost;
 } dv_event_limit;

@@ -154,7 +154,11 @@ static bool charge(dv_request *request, dv_api_charges *charges, dv_result gathe
         return true;
     }
     request->verdict = (dv_verdict){0};
-    return result == DV_OK ? refuse(request, charges) : deny(request, DV_REASON_LIMITS_FULL, "");
+    if (result == DV_OK) {
+        return refuse(request, charges);
+    }
+    return deny(request, DV_REASON_LIMITS_FULL,
+                result == DV_ERR_TOO_LARGE ? "too many limits apply to this caller" : "");
 }
 
 bool dv_limits_address(dv_request *request)
@@ -390,15 +394,19 @@ bool dv_limits_event(const dv_request *request, dv_event_limit *limit)
     if (limits->decided == NULL) {
         return false;
     }
+    static const char *const units[] = {"requests", "tokens", "cost"};
+    const dv_limit_charge *charge = &limits->decided->charges[limits->state.decided_by];
+    bool at_body = limits->decided == &limits->body;
     *limit = (dv_event_limit){
-        .key = limits->decided->charges[limits->state.decided_by].key,
+        .key = charge->key,
+        .unit = charge->kind == DV_LIMIT_CONCURRENT ? "concurrent" : units[charge->unit],
         .limit = limits->state.limit,
         .remaining = limits->state.remaining,
         .now = limits->state.now,
         .tat = limits->state.tat,
         .called_at = limits->called_at,
         .admitted = limits->state.admitted,
-        .reserved_at = limits->reserved_at,
+        .reserved_at = at_body ? limits->state.now : 0,
         .reserved_tokens = limits->reserved.input + limits->reserved.output,
         .reserved_cost = limits->reserved.cost,
         .settled = limits->is_settled,

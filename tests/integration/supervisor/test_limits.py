@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from conftest import BODY, wait_until
+from supervisor_tools import BODY, wait_until
 
 
 def limits(dvara, *words):

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "supervisor"), str(HERE.parent / "faults")]
+
+from model import ModelServer  # noqa: E402
+from supervisor_tools import Instance  # noqa: E402
+
+
+@pytest.fixture
+def model_server():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-model-"))
+    folder.chmod(0o755)
+    server = ModelServer(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make(model_server):
+    with contextlib.ExitStack() as stack:
+        def instance(config):
+            folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-oracle-"))
+            folder.chmod(0o755)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            made = Instance(folder, model_server.url)
+            made.configure(config)
+            stack.callback(made.end)
+            return made
+        yield instance
