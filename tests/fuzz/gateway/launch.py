@@ -8,6 +8,7 @@ the target, before a state made for it. What stands behind `--` goes to libFuzze
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ GATE_PORT, ADMIN_PORT = 8080, 8081
 POLICIES = 'permit(principal in Role::"model_user", action == Action::"use_model", resource);\n' \
            'forbid(principal, action, resource == Model::"forbidden");\n'
 # Without room to spare, so that what overruns is seen.
-HTTP = "http {\n    request_pool_size 256;\n    connection_pool_size 256;\n"
+POOLS = {"request_pool_size": "256", "connection_pool_size": "256"}
 
 
 def route(name, path, protocol, **more):
@@ -103,9 +104,11 @@ class State:
                             f"http://{self.address}:{ADMIN_PORT}",
                             f"http://127.0.0.1:{upstream_port}", self.options.target, self.runtime,
                             self.spool, self.folder / "counters")
-        for old, new in (("daemon off;", "daemon off;\nmaster_process off;"), ("http {", HTTP)):
-            assert text.count(old) == 1, f"nginx.conf has no '{old}'"
-            text = text.replace(old, new)
+        assert text.count("daemon off;") == 1 and text.count("http {") == 1
+        text = text.replace("daemon off;", "daemon off;\nmaster_process off;")
+        for name, size in POOLS.items():
+            text = re.sub(rf"\n *{name} [^;]*;", "", text)
+            text = text.replace("http {", f"http {{\n    {name} {size};")
         # A small buffer, so that a caller that reads nothing is felt.
         http2 = " http2" if self.options.http2 else ""
         return text.replace(" default_server;", f" default_server sndbuf=8k{http2};")
