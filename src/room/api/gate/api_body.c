@@ -99,12 +99,7 @@ static bool is_refused(const checker *c, uint32_t key)
     if (dv_json_string(c->json, key, c->arena, &name) != DV_OK) {
         return true;
     }
-    for (size_t i = 0; i < c->config->refused_fields.count; i++) {
-        if (dv_slice_eq_nocase(c->config->refused_fields.items[i], name)) {
-            return true;
-        }
-    }
-    return false;
+    return dv_api_names_have_nocase(&c->config->refused_fields, name);
 }
 
 /* The schema of a tool's parameters names the caller's own things: /tools/N/function/parameters
@@ -130,13 +125,13 @@ static bool is_private_url(const checker *c, uint32_t key)
     if (type_of(c, key + 1) != DV_JSON_STRING) {
         return false;
     }
-    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK ||
-        dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK) {
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK) {
         return true;
     }
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
         if (dv_slice_eq_nocase(name, dv_slice_str(names[i]))) {
-            return dv_api_url_is_private(value);
+            return dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK ||
+                   dv_api_url_is_private(value);
         }
     }
     return false;

@@ -108,6 +108,11 @@ static dv_result read_count(const reader *r, uint32_t object, const char *key, i
     return DV_OK;
 }
 
+static uint64_t length_bit(dv_slice name)
+{
+    return UINT64_C(1) << DV_MIN(name.len, (size_t)63);
+}
+
 static dv_result read_names(const reader *r, uint32_t array, const char *key,
                             dv_api_names *ret_names)
 {
@@ -120,6 +125,7 @@ static dv_result read_names(const reader *r, uint32_t array, const char *key,
         return DV_ERR_NO_MEMORY;
     }
     uint32_t token = array + 1;
+    uint64_t lengths = 0;
     for (uint32_t i = 0; i < count; i++, token = r->json.tokens[token].next) {
         if (type_of(r, token) != DV_JSON_STRING) {
             return wrong(r, key, "a list of strings");
@@ -128,8 +134,9 @@ static dv_result read_names(const reader *r, uint32_t array, const char *key,
         if (items[i].len == 0 || items[i].len > DV_LIMIT_NAME) {
             return wrong(r, key, "a list of names of 1 to 128 bytes");
         }
+        lengths |= length_bit(items[i]);
     }
-    *ret_names = (dv_api_names){items, count};
+    *ret_names = (dv_api_names){items, count, lengths};
     return DV_OK;
 }
 
@@ -152,8 +159,24 @@ unsigned dv_api_method_bit(dv_slice name)
     return 0;
 }
 
+bool dv_api_names_have_nocase(const dv_api_names *names, dv_slice name)
+{
+    if ((names->lengths & length_bit(name)) == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < names->count; i++) {
+        if (dv_slice_eq_nocase(names->items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool dv_api_names_have(const dv_api_names *names, dv_slice name)
 {
+    if ((names->lengths & length_bit(name)) == 0) {
+        return false;
+    }
     for (size_t i = 0; i < names->count; i++) {
         if (dv_slice_eq(names->items[i], name)) {
             return true;

@@ -75,9 +75,12 @@ unsigned dv_api_method_bit(dv_slice name);
 typedef struct dv_api_names {
     const dv_slice *items;
     size_t count;
+    uint64_t lengths; /* a bit for each length that a name has, longer ones in the last */
 } dv_api_names;
 
 bool dv_api_names_have(const dv_api_names *names, dv_slice name);
+/* The same, whatever the letters' case. */
+bool dv_api_names_have_nocase(const dv_api_names *names, dv_slice name);
 
 typedef struct dv_api_route {
     dv_slice name;

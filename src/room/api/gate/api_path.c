@@ -79,22 +79,13 @@ static bool decode_query(dv_slice query, uint8_t *out, size_t *ret_len)
     return true;
 }
 
-static bool is_refused(const dv_api_config *config, dv_slice name)
-{
-    for (size_t i = 0; i < config->refused_fields.count; i++) {
-        if (dv_slice_eq_nocase(config->refused_fields.items[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_refused_name(const dv_api_config *config, dv_slice text)
 {
     dv_slice line = {0};
     while (dv_slice_split(&text, '\n', &line)) {
         ptrdiff_t equals = dv_slice_find_byte(line, '=');
-        if (is_refused(config, equals < 0 ? line : dv_slice_sub(line, 0, (size_t)equals))) {
+        if (dv_api_names_have_nocase(&config->refused_fields,
+                                     equals < 0 ? line : dv_slice_sub(line, 0, (size_t)equals))) {
             return true;
         }
     }
