@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -218,17 +219,43 @@ static void a_hundred_thousand_keys_are_noted(void **state)
     char id[16];
     seen s = {0};
     temp_dir_make(&dir);
-    dv_auto(usage) dv_usage *usage = NULL;
-    assert_int_equal(dv_usage_open(temp_path(&dir, "usage", path), true, &usage, NULL), DV_OK);
+    dv_auto(usage) dv_usage *owner = NULL;
+    dv_auto(usage) dv_usage *worker = NULL;
+    assert_int_equal(dv_usage_open(temp_path(&dir, "usage", path), true, &owner, NULL), DV_OK);
+    assert_int_equal(dv_usage_open(path, false, &worker, NULL), DV_OK);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 100000; i++) {
             snprintf(id, sizeof(id), "%08d", i + round * 400000);
-            dv_usage_mark(usage, dv_slice_str(id), 1 + i);
+            dv_usage_mark(worker, dv_slice_str(id), 1 + i);
         }
         s.count = 0;
-        dv_usage_drain(usage, see, &s);
+        dv_usage_drain(owner, see, &s);
         assert_int_equal(s.count, 100000);
     }
+    temp_dir_remove(&dir);
+}
+
+/* What a worker that was taken over can do. */
+static void a_shortened_file_ends_nobody(void **state)
+{
+    temp_dir dir;
+    char path[PATH_MAX];
+    seen s = {0};
+    temp_dir_make(&dir);
+    dv_auto(usage) dv_usage *owner = NULL;
+    dv_auto(usage) dv_usage *again = NULL;
+    dv_auto(usage) dv_usage *worker = NULL;
+    assert_int_equal(dv_usage_open(temp_path(&dir, "usage", path), true, &owner, NULL), DV_OK);
+    for (off_t len = 5000; len >= 0; len -= 5000) {
+        assert_int_equal(truncate(path, len), 0);
+        dv_usage_drain(owner, see, &s);
+        assert_int_equal(s.count, 0);
+    }
+    assert_int_equal(dv_usage_open(path, true, &again, NULL), DV_OK);
+    assert_int_equal(dv_usage_open(path, false, &worker, NULL), DV_OK);
+    dv_usage_mark(worker, dv_slice_str(ID), 5);
+    dv_usage_drain(owner, see, &s);
+    assert_int_equal(s.count, 1);
     temp_dir_remove(&dir);
 }
 
@@ -266,6 +293,7 @@ int main(void)
         cmocka_unit_test(ancestors_have_a_limit),
         cmocka_unit_test(marks_are_read_once),
         cmocka_unit_test(a_hundred_thousand_keys_are_noted),
+        cmocka_unit_test(a_shortened_file_ends_nobody),
         cmocka_unit_test(foreign_usage_files_are_made_anew),
     };
     return cmocka_run_group_tests_name("auth-record", tests, NULL, NULL);

@@ -12,16 +12,17 @@
 
 typedef struct dv_usage dv_usage;
 
-/* Maps the file; make: makes it (0660, group of its folder) when it is missing or of another
- * layout. Errors: DV_ERR_NOT_FOUND, DV_ERR_CORRUPT, DV_ERR_IO. */
+/* make: for its owner, who makes it (0660, group of its folder) when it is missing or of another
+ * layout, and drains it without mapping it, because workers can shorten it. Otherwise for a worker,
+ * who maps and marks it. Errors: DV_ERR_NOT_FOUND, DV_ERR_CORRUPT, DV_ERR_IO, DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_usage_open(const char *path, bool make, dv_usage **ret_usage, dv_error *error);
 void dv_usage_close(dv_usage *usage);
 DV_DEFINE_AUTO_PTR(usage, dv_usage, dv_usage_close)
 
-/* Notes a use now. id: DV_API_KEY_ID_LEN digits. */
+/* A worker notes a use now. id: DV_API_KEY_ID_LEN digits. */
 void dv_usage_mark(dv_usage *usage, dv_slice id, dv_time now);
 
-/* Calls each(data, id, time) once for every key marked since the last time and forgets the marks.
+/* For the owner: calls each(data, id, time) once for every key marked since the last time and forgets the marks.
  * An id is checked to be one; times are as the workers wrote them. */
 void dv_usage_drain(dv_usage *usage, void (*each)(void *data, dv_slice id, dv_time time),
                     void *data);
