@@ -107,3 +107,18 @@ def test_what_can_not_be_is_refused_with_a_sentence(dvara):
     # 0 lifts the limit of the kind.
     dvara.good("limit", "set", "--user", "a", "--count", "0", "--per", "1m")
     assert sorted(limit["max"] for limit in limits(dvara, "--user", "a"))[0] == 0
+
+
+def test_lost_counters_raise_an_alarm(dvara):
+    def alarms():
+        return dvara.good("audit", "tail", "--output", "jsonl").count("counters_lost")
+    dvara.good("reload")
+    dvara.good("down")
+    (dvara.state / "shared/counters").unlink()
+    dvara.up()
+    wait_until(lambda: alarms() > 0, 15, "an alarm")
+    before = alarms()
+    dvara.good("reload")
+    dvara.good("down")
+    dvara.up()
+    assert alarms() <= before  # and once only

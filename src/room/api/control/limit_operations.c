@@ -11,9 +11,6 @@
 
 #include "api/operations.h"
 
-#include <limits.h>
-#include <stdlib.h>
-
 /* -- whom -------------------------------------------------------------------------------------- */
 
 typedef struct subject {
@@ -82,22 +79,6 @@ static dv_result read_subject(dv_call *call, const json_t *from, subject *ret_su
 }
 
 /* -- telling ----------------------------------------------------------------------------------- */
-
-/* The counters, where there are any yet. */
-static dv_result open_counters(const dv_services *services, dv_counters **ret_counters,
-                               dv_error *error)
-{
-    char link[PATH_MAX];
-    bool replaced = false;
-    int len = snprintf(link, sizeof(link), "%s/counters", services->runtime_dir);
-    char *path = len < 0 || len >= PATH_MAX ? NULL : realpath(link, NULL);
-    if (path == NULL) {
-        return DV_ERR_NOT_FOUND;
-    }
-    dv_result result = dv_counters_open(path, DV_COUNTERS_SLOTS, ret_counters, &replaced, error);
-    free(path);
-    return result;
-}
 
 static json_t *duration_json(dv_time duration)
 {
@@ -228,7 +209,7 @@ static dv_result answer_limits(dv_call *call, const subject *who, dv_error *erro
     effective all;
     dv_auto(counters) dv_counters *counters = NULL;
     DV_TRY(read_effective(call, who, &all, error));
-    if (open_counters(call->services, &counters, NULL) != DV_OK) {
+    if (dv_limit_open_counters(call->services, &counters) != DV_OK) {
         counters = NULL;
     }
     call->answer = json_pack("{s:[]}", "limits");
@@ -357,7 +338,7 @@ dv_result dv_op_limit_reset(dv_call *call, dv_error *error)
     subject who;
     dv_auto(counters) dv_counters *counters = NULL;
     DV_TRY(read_subject(call, call->body, &who, error));
-    if (open_counters(call->services, &counters, NULL) != DV_OK) {
+    if (dv_limit_open_counters(call->services, &counters) != DV_OK) {
         return dv_error_set(error, DV_ERR_UNAVAILABLE, "the counters can not be opened");
     }
     DV_TRY(dv_audit_entity(call, DV_ENTITY_OTHER, "limit", who.text, NULL, NULL, error));

@@ -24,3 +24,10 @@ dv_must dv_result dv_limit_store_remove(dv_store *store, const char *subject,
  * the snapshot; subject NULL: all of them. */
 dv_must dv_result dv_limit_store_publish(dv_services *services, const char *subject,
                                          dv_error *error);
+
+/* The counters, where there are any yet. Errors: DV_ERR_NOT_FOUND and others. */
+dv_must dv_result dv_limit_open_counters(const dv_services *services, dv_counters **ret_counters);
+
+/* Leaves an alarm (limit.counters_lost) when the file of counters is not the one that was seen
+ * last. At every start and reload. */
+dv_must dv_result dv_limit_notice_loss(dv_services *services, dv_error *error);

@@ -34,6 +34,7 @@ static dv_result put(dv_slice gateway_json, dv_services *services, uint64_t sequ
 dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error *error)
 {
     uint64_t sequence = 0;
+    DV_TRY(dv_limit_notice_loss(services, error));
     DV_TRY(dv_snapshot_change_sequence(services->snapshot, &sequence));
     DV_TRY(dv_snapshot_write_begin(services->snapshot, error));
     dv_result result = put(gateway_json, services, sequence, error);
