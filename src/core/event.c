@@ -380,6 +380,10 @@ static void put_sighting(dv_event_writer *writer, const dv_sighting *sighting)
     dv_event_put_text(writer, dv_slice_str(action), SHORT);
     PUT(writer, ",\"score\":");
     dv_event_put_int(writer, sighting->score);
+    if (sighting->times > 1) {
+        PUT(writer, ",\"times\":");
+        dv_event_put_int(writer, sighting->times);
+    }
     PUT(writer, "}");
 }
 

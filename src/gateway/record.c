@@ -180,7 +180,7 @@ static void count_sightings(const dv_request *request, const char *side,
                            seen->detector, dv_content_action_name(seen->action), side);
             cell = dv_metrics_cell(request->main->worker.metrics, series);
         }
-        dv_metric_add(cell, 1);
+        dv_metric_add(cell, DV_MAX(seen->times, (uint32_t)1));
     }
 }
 

@@ -100,11 +100,14 @@ def test_usage_is_recorded_whoever_asked(gate, upstream, path):
 
 
 def test_usage_that_was_asked_for_is_told(gate, upstream):
-    upstream.sends(SSE + b"\r\n" + piece(CHAT, "hi, ") + end(CHAT))
+    upstream.sends(SSE + b"\r\n" + piece(CHAT, "a@example.com, b@example.com, ") + end(CHAT))
     asked = body(CHAT, stream_options={"include_usage": True})
     answer = gate.send(CHAT, asked, gate.alice)
     assert json.loads(upstream.requests[-1]["body"]) == asked
     assert events(answer)[-2]["usage"]["completion_tokens"] == 4
+    _, closed = gate.record_of(answer.id)
+    sightings = closed["unmapped"]["dvara"]["sightings"]
+    assert [(one["detector"], one["times"]) for one in sightings] == [("email", 2)]
 
 
 def test_a_rewritten_body_asks_too(gate, upstream):
