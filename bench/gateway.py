@@ -75,14 +75,14 @@ def wait_for_port(port, seconds=10):
 class Nginx:
     """A foreground nginx with one worker, pinned to a core."""
 
-    def __init__(self, folder, name, core, port, http):
+    def __init__(self, folder, name, core, port, http, connections=1024):
         self.folder = folder / name
         self.folder.mkdir()
         self.port = port
         conf = self.folder / "nginx.conf"
         conf.write_text(f"""daemon off; worker_processes 1; pid {self.folder}/pid;
 error_log {self.folder}/error.log warn;
-events {{ worker_connections 1024; }}
+worker_rlimit_nofile {2 * connections + 64}; events {{ worker_connections {connections}; }}
 http {{
   access_log off; client_body_temp_path {self.folder}/b; proxy_temp_path {self.folder}/p;
   fastcgi_temp_path {self.folder}/f; uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;

@@ -16,7 +16,7 @@ end
 
 function done(summary, latency, requests)
     local errors = summary.errors
-    io.write(string.format("RESULT requests=%d microseconds=%d p50=%d p99=%d failed=%d\n",
-        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    io.write(string.format("RESULT requests=%d microseconds=%d p50=%d p99=%d max=%d failed=%d\n",
+        summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
         errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end

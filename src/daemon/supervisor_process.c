@@ -102,6 +102,16 @@ static void ask_for_death_signal(int number, pid_t supervisor)
     }
 }
 
+/* As many descriptors as this account may have: a stream takes two. */
+static void raise_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 static void child(const dv_process_plan *plan, const dv_layout *layout, int output, int program,
                   environment *env, pid_t supervisor)
 {
@@ -117,6 +127,7 @@ static void child(const dv_process_plan *plan, const dv_layout *layout, int outp
         take_account(layout, *plan->account);
     }
     setrlimit(RLIMIT_CORE, &no_core);
+    raise_descriptors();
     umask(layout->separate ? 0007 : 0077);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -113,6 +113,9 @@ static void request_end(void *data)
         ngx_del_timer(&request->timer);
     }
     dv_stream_unwatch(request);
+    if (request->turn.posted) {
+        ngx_delete_posted_event(&request->turn);
+    }
     dv_pool_abandon(request);
     dv_work_release(&request->work);
     if (request->arena != NULL && request->opened && !request->closed) {

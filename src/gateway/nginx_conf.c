@@ -67,13 +67,13 @@ static dv_result put_main(const dv_nginx_conf *conf, dv_buf *out)
     DV_TRY(dv_buf_append_printf(out, "lock_file %s/nginx/nginx.lock;\n", conf->runtime_dir));
     DV_TRY(dv_buf_append_printf(out, "error_log %s error;\n",
                                 conf->error_log != NULL ? conf->error_log : "stderr"));
-    /* Without root the limit can't be raised. */
-    DV_TRY(dv_buf_append_str(out, conf->user != NULL ? "worker_rlimit_nofile 16384;\n" : ""));
+    /* Ten thousand streams, each with a connection to either side; the supervisor gives nginx as
+     * many descriptors as it may. */
     /* Never more jobs than threads are handed over (pool.c), so its queue stays short. */
     DV_TRY(dv_buf_append_str(out, "thread_pool dvara threads=2 max_queue=16;\n"));
     return dv_buf_append_str(out, "worker_rlimit_core 0;\n"
                                   "worker_shutdown_timeout 300s;\n"
-                                  "events { worker_connections 4096; }\n");
+                                  "events { worker_connections 24576; }\n");
 }
 
 /* nginx's own wait for a body is longer than the module's for all of it, so that it is the module

@@ -140,6 +140,8 @@ typedef struct dv_request {
     dv_data_stream *stream;
     uint64_t generation; /* of the snapshot that the identity was last checked at */
     ngx_chain_t *in;     /* STREAM: not yet inspected */
+    size_t fed;          /* STREAM: bytes since others had a turn */
+    ngx_event_t turn;    /* the next one */
     ngx_chain_t *free;
     ngx_chain_t *busy;
     size_t swallowed;       /* DONE: bytes */

@@ -9,6 +9,7 @@ enum {
     STREAM_BUFFER = 4096,     /* bytes of ours that a stream keeps for what it sends */
     WATCH_INTERVAL = 500,     /* milliseconds */
     WATCH_TURN = 64,          /* streams that one turn of the event loop asks about */
+    STREAM_TURN = 4 << 10,    /* bytes that one turn of the event loop feeds */
     STREAM_BUFFERED = 0x40,   /* a bit of connection->buffered that nginx does not use */
 };
 
@@ -70,6 +71,11 @@ static ngx_int_t release(dv_request *request, dv_slice text, bool last)
         }
         link->buf->last_buf = last;
         link->buf->last_in_chain = last;
+    }
+    /* nginx takes it ill to be asked for nothing while our own bit says that something waits. */
+    if (link == NULL && request->busy == NULL &&
+        (request->r->connection->buffered & ~STREAM_BUFFERED) == 0) {
+        return NGX_OK;
     }
     request->answer_bytes += text.len;
     ngx_int_t rc = dv_filter_next_body(request->r, link);
@@ -287,20 +293,45 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
     return last ? end(request, dv_buf_slice(&out)) : release(request, dv_buf_slice(&out), false);
 }
 
-/* Feeds one buffer and marks it as read. */
+/* Feeds of a buffer what this turn has room for, and marks it as read. */
 static ngx_int_t feed_buffer(dv_request *request, ngx_buf_t *buffer)
 {
     bool memory = ngx_buf_in_memory(buffer);
-    dv_slice bytes = memory ? dv_slice_of(buffer->pos, (size_t)ngx_buf_size(buffer)) : DV_LIT("");
-    bool last = buffer->last_buf;
-    if (bytes.len == 0 && !last) {
+    size_t size = memory ? (size_t)ngx_buf_size(buffer) : 0;
+    size_t len = DV_MIN(size, (size_t)STREAM_TURN - request->fed);
+    dv_slice bytes = size > 0 ? dv_slice_of(buffer->pos, len) : DV_LIT("");
+    bool last = buffer->last_buf && len == size;
+    if (size == 0 && !last) {
         return release(request, DV_LIT(""), false);
     }
+    request->fed += len;
     ngx_int_t rc = feed(request, bytes, last);
     if (memory) {
-        buffer->pos = buffer->last;
+        buffer->pos += len;
     }
     return rc;
+}
+
+/* The others had their turn. */
+static void go_on(ngx_event_t *event)
+{
+    dv_request *request = event->data;
+    ngx_connection_t *connection = request->r->connection;
+    ngx_http_set_log_request(connection->log, request->r);
+    request->fed = 0;
+    if (request->in != NULL) {
+        request->r->write_event_handler(request->r);
+        ngx_http_run_posted_requests(connection);
+    }
+}
+
+/* A model server that sends much at once does not keep the event loop from the others. */
+static void rest(dv_request *request)
+{
+    request->turn.data = request;
+    request->turn.handler = go_on;
+    request->turn.log = request->r->connection->log;
+    ngx_post_event(&request->turn, &ngx_posted_next_events);
 }
 
 /* What came behind the end. */
@@ -325,14 +356,18 @@ ngx_int_t dv_stream_filter(dv_request *request, ngx_chain_t *in)
         rc = release(request, DV_LIT(""), false);
     }
     while (rc != NGX_ERROR && request->stage == DV_STAGE_STREAM && request->busy == NULL &&
-           request->in != NULL) {
+           request->in != NULL && request->fed < STREAM_TURN) {
         ngx_chain_t *link = request->in;
-        request->in = link->next;
         rc = feed_buffer(request, link->buf);
-        ngx_free_chain(r->pool, link);
+        if (ngx_buf_size(link->buf) == 0) {
+            request->in = link->next;
+            ngx_free_chain(r->pool, link);
+        }
     }
     if (request->stage == DV_STAGE_DONE) {
         drop_rest(request);
+    } else if (rc != NGX_ERROR && request->fed >= STREAM_TURN && !request->turn.posted) {
+        rest(request);
     }
     if (request->in != NULL) {
         r->connection->buffered |= STREAM_BUFFERED;

@@ -268,3 +268,20 @@ def test_a_small_body_that_is_slow_to_search_goes_to_a_thread(gate, upstream):
         assert json.loads(answer.json()["got"])["messages"][0]["content"] == text
     upstream.json({"choices": [{"message": {"content": slow + "4111 1111 1111 1111"}}]})
     assert "[CARD" in gate.chat(gate.alice).body.decode()
+
+
+def test_a_stream_that_comes_at_once_arrives_whole(gate, upstream):
+    words = [f"word{i} " for i in range(6000)]
+    words[3000:3000] = ["4111 11", "11 1111 ", "1111 "]
+    events = b"".join(b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": word}}]}).encode() +
+                      b"\n\n" for word in words) + b"data: [DONE]\n\n"
+    upstream.sends(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                   b"Content-Length: %d\r\n\r\n" % len(events) + events)
+    answer = gate.chat(gate.alice, stream=True)
+    assert answer.status == 200 and answer.complete
+    pieces = [json.loads(line[6:])["choices"][0]["delta"].get("content", "")
+              for line in answer.body.decode().split("\n") if line.startswith("data: {")]
+    wanted = "".join(words).replace("4111 1111 1111 1111", "[CARD ****1111]")
+    assert "".join(pieces) == wanted
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert gate.wait_for_close(answer.id)["http_response"]["code"] == 200
