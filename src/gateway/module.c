@@ -156,12 +156,15 @@ dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode)
     request->work.file = -1;
     request->held = dv_buf_init(DV_LIMIT_ANSWER_DEFAULT);
     request->arena = dv_worker_arena_get(&request->main->worker);
+    if (request->arena == NULL) {
+        return NULL; /* before anybody can find it: a request without an arena is none */
+    }
     dv_uuid uuid = dv_uuid_new(request->time);
     dv_uuid_format(&uuid, request->id);
     cleanup->handler = request_end;
     cleanup->data = request;
     ngx_http_set_ctx(r, request, ngx_http_dvara_module);
-    return request->arena != NULL ? request : NULL;
+    return request;
 }
 
 dv_api_shape dv_request_shape(const dv_request *request)
