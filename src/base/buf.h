@@ -30,7 +30,8 @@ DV_DEFINE_AUTO(secret_buf, dv_buf, dv_buf_wipe)
 /* Makes room for `extra` more bytes. */
 dv_must dv_result dv_buf_reserve(dv_buf *buf, size_t extra);
 
-/* Gives memory back when more than `spare` bytes beyond len are unused; keeps it when that fails. */
+/* Gives memory back when more than `spare` bytes beyond len are unused; keeps it when that fails.
+ */
 void dv_buf_trim(dv_buf *buf, size_t spare);
 
 dv_must dv_result dv_buf_append(dv_buf *buf, dv_slice bytes);

@@ -40,5 +40,5 @@ extern const dv_limit_rule dv_limit_rule_budget;
 extern const dv_limit_rule dv_limit_rule_concurrent;
 
 /* Claims an entry of the tables of keys or addresses. */
-dv_result dv_limit_claim_counter(dv_counters_session *session, dv_limit_charge *charge, dv_time now,
-                                 dv_time *ret_room_at);
+dv_must dv_result dv_limit_claim_counter(dv_counters_session *session, dv_limit_charge *charge,
+                                         dv_time now, dv_time *ret_room_at);

@@ -2,7 +2,6 @@
 """Event streams through a real nginx: usage, keys that end, errors, ends and aborts (API-2.2, DATA-3.3.1)."""
 import json
 import threading
-import time
 
 import pytest
 

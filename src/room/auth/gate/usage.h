@@ -22,7 +22,7 @@ DV_DEFINE_AUTO_PTR(usage, dv_usage, dv_usage_close)
 /* A worker notes a use now. id: DV_API_KEY_ID_LEN digits. */
 void dv_usage_mark(dv_usage *usage, dv_slice id, dv_time now);
 
-/* For the owner: calls each(data, id, time) once for every key marked since the last time and forgets the marks.
- * An id is checked to be one; times are as the workers wrote them. */
+/* For the owner: calls each(data, id, time) once for every key marked since the last time and
+ * forgets the marks. An id is checked to be one; times are as the workers wrote them. */
 void dv_usage_drain(dv_usage *usage, void (*each)(void *data, dv_slice id, dv_time time),
                     void *data);
