@@ -137,7 +137,8 @@ class Dvara:
         self.port = free_port()
         config = folder / "dvara.yaml"
         rate = '{count: 100000000, per: 1s}'
-        config.write_text(f"limits: {{key: {rate}, user: {rate}, group: {rate}, address: {rate}}}\n")
+        config.write_text(f"limits: {{key: {rate}, user: {rate}, group: {rate}, address: {rate}}}\n"
+                          "overload: {connections_per_address: any, new_connections_per_address: any}\n")
         self.env = dict(os.environ, DVARA_STATE=str(self.state))
         subprocess.run(pinned(PROXY_CORE, BUILD / "dvara", "up", "--state", self.state, "--listen",
                               f"http://127.0.0.1:{self.port}", "--upstream",

@@ -24,7 +24,9 @@ from gateway import (CLIENT_CORE, PROXY_CORE, PROSE, ROUNDS, Dvara, Nginx, chat_
                      free_port, load, private_bytes, wait_for_port)
 
 SIZES = [2, 8, 32, 64, 128, 256, 512, 1024]  # KB
-STREAMS = int(os.environ.get("BENCH_STREAMS", "10000"))
+# A stream takes two descriptors of a worker.
+STREAMS = min(int(os.environ.get("BENCH_STREAMS", "10000")),
+              (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 400) // 2 // 100 * 100)
 CHAT = "/v1/chat/completions"
 LARGE_PER_SECOND = 20
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
