@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway import (CLIENT_CORE, PROXY_CORE, PROSE, ROUNDS, Dvara, Nginx, chat_answer, chat_request,
+from gateway import (CLIENT_CORE, PROXY_CORE, ROUNDS, Dvara, Nginx, chat_answer, chat_request,
                      free_port, load, private_bytes, wait_for_port)
 
 SIZES = [2, 8, 32, 64, 128, 256, 512, 1024]  # KB

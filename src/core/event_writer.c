@@ -177,6 +177,10 @@ static void open_row(dv_event_writer *writer, const dv_event_row *row, nesting *
 
 static void close_row(dv_event_writer *writer, const dv_event_row *row, nesting *open)
 {
+    if (open->depth == 0) { /* a table that closes what it did not open */
+        writer->full = true;
+        return;
+    }
     open_object object = open->stack[--open->depth];
     if (writer->at == object.content) {
         writer->at = object.before;

@@ -494,7 +494,7 @@ static void take_object(uintptr_t base, const ElfW(Dyn) * dynamic)
     const char *names = NULL;
     const ElfW(Rela) * tables[2] = {NULL, NULL};
     size_t bytes[2] = {0, 0};
-    for (; dynamic->d_tag != DT_NULL; dynamic++) {
+    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
         uintptr_t value = dynamic->d_un.d_val;
         symbols = dynamic->d_tag == DT_SYMTAB ? (const ElfW(Sym) *)value : symbols;
         names = dynamic->d_tag == DT_STRTAB ? (const char *)value : names;

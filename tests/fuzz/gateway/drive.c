@@ -15,6 +15,7 @@ int gate_run(int argc, char **argv)
 }
 #else
 #define main replay
+/* NOLINTNEXTLINE(bugprone-suspicious-include): its main is called from here */
 #include "fuzz/replay.c"
 #undef main
 

@@ -58,7 +58,7 @@ static bool reply(uint8_t letter, dv_slice bytes)
         {'f', REPLY_FILLER}, {'a', REPLY_AGAIN}, {'x', REPLY_CLOSE}, {'y', REPLY_RESET},
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(kinds); i++) {
-        if (letter == kinds[i].letter) {
+        if (letter == (uint8_t)kinds[i].letter) {
             upstream_reply(kinds[i].kind, bytes);
             return true;
         }

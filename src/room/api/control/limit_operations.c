@@ -335,7 +335,7 @@ static dv_result reset_all(dv_call *call, const subject *who, dv_counters *count
 /* Recorded before it is done: a reset that can't be recorded is not made. */
 dv_result dv_op_limit_reset(dv_call *call, dv_error *error)
 {
-    subject who;
+    subject who = {0};
     dv_auto(counters) dv_counters *counters = NULL;
     DV_TRY(read_subject(call, call->body, &who, error));
     if (dv_limit_open_counters(call->services, &counters) != DV_OK) {

@@ -385,8 +385,8 @@ static dv_result renumber(dv_data_stream *stream, dv_stream_event *event)
         return DV_OK;
     }
     const dv_json_token *token = &event->json.tokens[event->number];
-    const char *number =
-        dv_arena_printf(stream->pass.temp, "%lld", (long long)(stream->number + stream->inserted));
+    const char *number = dv_arena_printf(stream->pass.temp, "%lld",
+                                         (long long)stream->number + (long long)stream->inserted);
     if (number == NULL) {
         return DV_ERR_NO_MEMORY;
     }
@@ -594,7 +594,7 @@ static dv_result append_error_head(const dv_data_stream *stream, dv_buf *data)
     case DV_STREAM_RESPONSES:
         return dv_buf_append_printf(
             data, "{\"type\":\"error\",\"sequence_number\":%lld,\"param\":null,\"code\":\"%s\",",
-            (long long)(stream->number + stream->inserted + 1), reason);
+            (long long)stream->number + (long long)stream->inserted + 1, reason);
     case DV_STREAM_OPENAI:
     case DV_STREAM_TEXT:
         break;
