@@ -220,7 +220,7 @@ typedef struct process_facts {
     pid_t parent;
     pid_t group;
     pid_t session;
-    bool dead;        /* waits to be buried by its parent */
+    bool dead; /* waits to be buried by its parent; no thread holds a port or file any more */
     uint64_t started; /* clock ticks since boot */
     char name[32];
 } process_facts;
@@ -246,18 +246,19 @@ static bool read_facts(pid_t pid, process_facts *ret_facts)
     long parent = 0;
     long group = 0;
     long session = 0;
+    long threads = 0;
     unsigned long long started = 0;
     /* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers */
     if (sscanf(close_mark + 1,
-               " %c %ld %ld %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &state, &parent, &group, &session, &started) != 5) {
+               " %c %ld %ld %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+               &state, &parent, &group, &session, &threads, &started) != 6) {
         return false;
     }
     *close_mark = '\0';
     *ret_facts = (process_facts){.parent = (pid_t)parent,
                                  .group = (pid_t)group,
                                  .session = (pid_t)session,
-                                 .dead = state == 'Z' || state == 'X',
+                                 .dead = (state == 'Z' || state == 'X') && threads <= 1,
                                  .started = started};
     snprintf(ret_facts->name, sizeof ret_facts->name, "%s", open_mark + 1);
     return true;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 enum { PATIENCE = 60 * 1000 }; /* milliseconds that a body may wait for a thread */
+static const dv_time PERMIT_HOLDS = 5 * DV_MILLISECOND; /* from the decision to the record */
 
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
 {
@@ -198,15 +199,33 @@ static bool permit_route(dv_request *request)
 }
 
 /* The one place where the request's verdict becomes allow. */
+static bool is_permitted(dv_request *request)
+{
+    request->permitted = dv_time_monotonic();
+    return renew(request) &&
+           (request->route->protocol->has_model ? permit_model(request) : permit_route(request));
+}
+
 static bool permit(dv_request *request)
 {
     if (!dv_access_enter(request)) {
         return false;
     }
-    bool permitted =
-        renew(request) &&
-        (request->route->protocol->has_model ? permit_model(request) : permit_route(request)) &&
-        dv_limits_reserve(request);
+    bool permitted = is_permitted(request) && dv_limits_reserve(request);
+    dv_worker_leave(&request->main->worker);
+    return permitted;
+}
+
+/* A large body may wait a minute for a thread: what was withdrawn since counts. */
+static bool permit_again(dv_request *request)
+{
+    if (dv_time_monotonic() - request->permitted < PERMIT_HOLDS) {
+        return true;
+    }
+    if (!dv_access_enter(request)) {
+        return false;
+    }
+    bool permitted = is_permitted(request);
     dv_worker_leave(&request->main->worker);
     return permitted;
 }
@@ -405,8 +424,13 @@ typedef struct step {
 } step;
 
 static const step steps[] = {
-    {NULL, gather},       {dv_work_check, take_checked},     {NULL, permit},
-    {NULL, inspect_head}, {dv_work_inspect, take_inspected}, {NULL, replace},
+    {NULL, gather},
+    {dv_work_check, take_checked},
+    {NULL, permit},
+    {NULL, inspect_head},
+    {dv_work_inspect, take_inspected},
+    {NULL, permit_again},
+    {NULL, replace},
     {NULL, record},
 };
 

@@ -118,6 +118,13 @@ static void request_end(void *data)
     }
     dv_pool_abandon(request);
     dv_work_release(&request->work);
+    if (request->arena == NULL && request->opened && !request->closed) {
+        /* Memory ran out when its arena was left to a thread: no record can be made of it. */
+        ngx_log_error(NGX_LOG_CRIT, request->r->connection->log, 0,
+                      "dvara: no memory for the close record of %s", request->id);
+        ngx_queue_remove(&request->link);
+        dv_spool_unreserve(request->main->worker.spool, 1);
+    }
     if (request->arena != NULL && request->opened && !request->closed) {
         /* Nothing more can be done here when it fails: dvara-logd sees an open record alone. */
         if (dv_record_close(request, (int)request->r->headers_out.status, true) != DV_OK) {

@@ -139,6 +139,7 @@ static void job_was_run(ngx_event_t *event)
     ngx_connection_t *connection = request->r->connection;
     ngx_http_set_log_request(connection->log, request->r);
     request->work = job->work;
+    job->work.file = -1; /* the request's now */
     job_free(job);
     done(request);
     start_jobs(pool);

@@ -100,6 +100,7 @@ typedef struct dv_request {
     char id[DV_UUID_TEXT_LEN + 1];
     dv_time time;          /* when it came */
     dv_time began;         /* monotonic */
+    dv_time permitted;     /* monotonic; when the decision was made */
     dv_time forwarded;     /* monotonic; 0: was not */
     dv_time upstream_head; /* nanoseconds until the answer's head; -1 */
     dv_arena *arena;

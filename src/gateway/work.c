@@ -151,6 +151,20 @@ static int64_t usage_of(const dv_json *json, uint32_t usage, const char *name)
     return value;
 }
 
+/* Anthropic counts what lies in its cache apart. Counts that no model has are as good as none. */
+static int64_t input_of(const dv_json *json, uint32_t usage)
+{
+    static const char *const cached[] = {"cache_creation_input_tokens", "cache_read_input_tokens"};
+    int64_t input = usage_of(json, usage, "input_tokens");
+    for (size_t i = 0; input >= 0 && i < DV_ARRAY_LEN(cached); i++) {
+        int64_t more = usage_of(json, usage, cached[i]);
+        if (more > 0 && __builtin_add_overflow(input, more, &input)) {
+            return -1;
+        }
+    }
+    return input;
+}
+
 /* OpenAI says prompt_tokens and completion_tokens, Anthropic input_tokens and output_tokens. */
 static void read_usage(dv_work *work, const dv_json *json)
 {
@@ -163,7 +177,7 @@ static void read_usage(dv_work *work, const dv_json *json)
     }
     int64_t input = usage_of(json, usage, "prompt_tokens");
     int64_t output = usage_of(json, usage, "completion_tokens");
-    work->input_tokens = input >= 0 ? input : usage_of(json, usage, "input_tokens");
+    work->input_tokens = input >= 0 ? input : input_of(json, usage);
     work->output_tokens = output >= 0 ? output : usage_of(json, usage, "output_tokens");
 }
 

@@ -225,13 +225,14 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
 }
 
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
-static bool judge_value(search *s, size_t index, size_t start, size_t end, size_t *ret_next)
+static bool judge_value(search *s, size_t index, bool forwards, size_t start, size_t end,
+                        size_t *ret_next)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     dv_detect_candidate candidate = {s->text, start, end, false, pattern->score};
     bool allow = false;
     *ret_next = start + 1;
-    if (!surroundings_allow(s, index, true, start, &allow, &candidate.context)) {
+    if (!surroundings_allow(s, index, forwards, start, &allow, &candidate.context)) {
         return false;
     }
     if (!allow || (pattern->check != NULL && !pattern->check(&candidate))) {
@@ -271,15 +272,15 @@ static bool judge(search *s, size_t index, size_t start, size_t end, size_t *ret
             return false;
         }
         size_t count = s->count;
-        if (rc >= 0 && !judge_value(s, index, after, pcre2_get_ovector_pointer(s->scratch->data)[1],
-                                    ret_next)) {
+        size_t after_end = rc >= 0 ? pcre2_get_ovector_pointer(s->scratch->data)[1] : 0;
+        if (rc >= 0 && !judge_value(s, index, false, after, after_end, ret_next)) {
             return false;
         }
         if (s->count > count) {
             return true;
         }
     }
-    return judge_value(s, index, start, end, ret_next);
+    return judge_value(s, index, true, start, end, ret_next);
 }
 
 /* Tries the starts of the pattern's window. */

@@ -36,6 +36,20 @@ def test_an_answer_is_masked_and_its_length_is_right(gate, upstream):
     assert closed["unmapped"]["dvara"]["sightings"][0]["detector"] == "payment_card"
 
 
+def test_cached_input_of_an_answer_counts(gate, upstream):
+    upstream.json(json.dumps({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "ok"}],
+        "usage": {"input_tokens": 10, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 100,
+                  "output_tokens": 2}}).encode())
+    answer = gate.send("/v1/messages", {"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "hi"}]}, gate.alice)
+    assert answer.status == 200
+    _, closed = gate.record_of(answer.id)
+    assert closed["message_context"]["prompt_tokens"] == 115
+    assert closed["message_context"]["completion_tokens"] == 2
+
+
 def test_other_bytes_of_an_answer_stay_as_they_are(gate, upstream):
     body = b'{ "a" : 1.0e+2 , "b":"\\u00e9\\/",\n\t"c": [ 1,2 , 3.000 ] }\n'
     upstream.json(body)
