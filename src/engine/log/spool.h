@@ -3,7 +3,7 @@
 
 /* Where a process leaves its records for dvara-logd: one segment file for each worker's lifetime,
  * written through a shared mapping (length, CRC-32C, sequence, sealed OCSF JSON). The folder lies
- * on a file system with fallocate (ext4, xfs, btrfs, tmpfs). */
+ * on a file system with fallocate that overwrites in place (ext4, xfs, tmpfs). */
 
 #include "base/clock.h"
 #include "base/result.h"
