@@ -3,12 +3,12 @@
  * a random order so that the tree's pages are cold in the nearest caches, with begin and end around
  * each as in a worker. */
 #include "base/clock.h"
+#include "bench.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "room/auth/gate/api_key.h"
 #include "room/auth/gate/auth_gate.h"
 #include "room/auth/gate/record.h"
-#include "row.h"
 
 #include <ftw.h>
 #include <limits.h>
@@ -34,10 +34,7 @@ static void key_of(uint32_t number, char out[DV_API_KEY_LEN + 1])
 
 static void must(dv_result result)
 {
-    if (result != DV_OK) {
-        fprintf(stderr, "bench_auth: %s\n", dv_result_name(result));
-        exit(1);
-    }
+    bench_must("bench_auth", result);
 }
 
 static void credential_put(dv_snapshot *snapshot, dv_hmac *hmac, uint32_t number)

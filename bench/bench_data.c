@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "room/data/gate/data_gate.h"
 
-#include "row.h"
+#include "bench.h"
 
 enum { ROUNDS = 20000, PROSE = 1700 };
 
@@ -18,19 +18,9 @@ static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
 
-static double cpu_time(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void must(dv_result result)
 {
-    if (result != DV_OK) {
-        fprintf(stderr, "bench_data: %s\n", dv_result_name(result));
-        exit(1);
-    }
+    bench_must("bench_data", result);
 }
 
 static void make_body(dv_buf *out, const char *value)
@@ -64,12 +54,12 @@ static void measure_body(const char *name, const char *value, bool answer)
     dv_auto(arena) dv_arena *arena = dv_arena_new(DV_LIMIT_REQUEST_ARENA);
     dv_auto(buf) dv_buf body = dv_buf_init(1 << 20);
     make_body(&body, value);
-    double start = cpu_time();
+    double start = bench_cpu_time();
     for (size_t i = 0; i < ROUNDS; i++) {
         one_body(dv_buf_slice(&body), answer, arena);
         dv_arena_reset(arena);
     }
-    bench_row(name, (cpu_time() - start) / ROUNDS / 1e3, "us", 0);
+    bench_row(name, (bench_cpu_time() - start) / ROUNDS / 1e3, "us", 0);
 }
 
 int main(void)

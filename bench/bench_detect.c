@@ -3,8 +3,8 @@
  * with one value every 2 KB, and over base64. Usage: bench_detect [FILE]: reads that text too. */
 
 #include "base/file.h"
+#include "bench.h"
 #include "engine/detect/detect.h"
-#include "row.h"
 
 enum { TEXT_LEN = 1 << 20, ROUNDS = 64 };
 
@@ -17,13 +17,6 @@ static const char chat[] =
     "\"Why not both?\" she asked. Well... nobody had tried, and v2.3.1 was due on Friday. ";
 
 /* Of this process: other work on the machine does not count. */
-static double cpu_time(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void fill(dv_buf *text, const char *value, size_t every)
 {
     size_t since = 0;
@@ -57,12 +50,12 @@ static void measure_nasty(const dv_detect_rules *rules, dv_detect_scratch *scrat
                 abort();
             }
         }
-        double start = cpu_time();
+        double start = bench_cpu_time();
         if (dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, DV_DETECT_ALL, arena, &found,
                            &count) != DV_OK) {
             abort();
         }
-        slowest = DV_MAX(slowest, (cpu_time() - start) / (double)text.len);
+        slowest = DV_MAX(slowest, (bench_cpu_time() - start) / (double)text.len);
     }
     bench_row("detect/nastiest text", 1e3 / slowest, "MB/s", 0);
 }
@@ -83,7 +76,7 @@ static void measure(const char *name, const dv_detect_rules *rules, dv_detect_sc
                     dv_slice text, size_t piece)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 20);
-    double start = cpu_time();
+    double start = bench_cpu_time();
     for (size_t round = 0; round < ROUNDS; round++) {
         for (size_t at = 0; at < text.len; at += piece) {
             const dv_finding *found = NULL;
@@ -96,7 +89,7 @@ static void measure(const char *name, const dv_detect_rules *rules, dv_detect_sc
             dv_arena_reset(arena);
         }
     }
-    double seconds = (cpu_time() - start) / 1e9;
+    double seconds = (bench_cpu_time() - start) / 1e9;
     char row[64];
     snprintf(row, sizeof(row), "detect/%s", name);
     bench_row(row, (double)text.len * ROUNDS / 1e6 / seconds, "MB/s", 0);
@@ -106,7 +99,7 @@ static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
 {
     enum { TIMES = 100000 };
     size_t hold = 0;
-    double start = cpu_time();
+    double start = bench_cpu_time();
     for (size_t i = 0; i < TIMES; i++) {
         if (dv_detect_hold(rules, scratch, dv_slice_str(tail), 0, DV_DETECT_ALL, &hold) != DV_OK) {
             abort();
@@ -114,7 +107,7 @@ static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
     }
     char row[64];
     snprintf(row, sizeof(row), "detect/hold of '%s'", tail);
-    bench_row(row, (cpu_time() - start) / TIMES, "ns", 0);
+    bench_row(row, (bench_cpu_time() - start) / TIMES, "ns", 0);
 }
 
 int main(int argc, char **argv)
@@ -122,13 +115,13 @@ int main(int argc, char **argv)
     dv_error error = {0};
     dv_auto(detect_rules) dv_detect_rules *rules = NULL;
     dv_auto(detect_scratch) dv_detect_scratch *scratch = NULL;
-    double start = cpu_time();
+    double start = bench_cpu_time();
     if (dv_detect_rules_builtin(&rules, &error) != DV_OK ||
         dv_detect_scratch_new(rules, &scratch) != DV_OK) {
         fprintf(stderr, "bench_detect: %s\n", error.message);
         return 1;
     }
-    bench_row("detect/compile", (cpu_time() - start) / 1e6, "ms", 0);
+    bench_row("detect/compile", (bench_cpu_time() - start) / 1e6, "ms", 0);
 
     dv_auto(buf) dv_buf plain = dv_buf_init(2 * TEXT_LEN);
     dv_auto(buf) dv_buf mixed = dv_buf_init(2 * TEXT_LEN);

@@ -3,7 +3,7 @@
  * run. Prints one line a text: name, bytes, GB/s of each, ratio. */
 #include "base/clock.h"
 #include "base/json.h"
-#include "row.h"
+#include "bench.h"
 
 #include <jansson.h>
 

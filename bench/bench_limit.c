@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request's limits cost: prints nanoseconds for one charge of four rates, and for a
  * reservation of two budgets and a token rate with its settlement. */
+#include "bench.h"
 #include "engine/limit/limit.h"
-#include "row.h"
 
 #include <unistd.h>
 

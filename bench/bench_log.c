@@ -4,6 +4,7 @@
  * SHA-256 over the same bytes alone, which no Merkle log can do without. */
 #include "base/caps.h"
 #include "base/uuid.h"
+#include "bench.h"
 #include "core/event.h"
 #include "crypto/aead.h"
 #include "crypto/ed25519.h"
@@ -12,7 +13,6 @@
 #include "engine/log/search.h"
 #include "engine/log/sequencer.h"
 #include "engine/log/spool.h"
-#include "row.h"
 
 #include <ftw.h>
 #include <sys/resource.h>

@@ -7,7 +7,7 @@
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/sse.h"
 
-#include "row.h"
+#include "bench.h"
 
 enum { EVENTS = 20000, PIECE = 5, KEY_LINES = 90, KEY_LAST = 10, KEYS = 50 };
 
@@ -54,19 +54,9 @@ static const struct {
 static dv_data_gate *gate;
 static dv_data_policy *masks;
 
-static double cpu_time(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void must(dv_result result)
 {
-    if (result != DV_OK) {
-        fprintf(stderr, "bench_stream: %s\n", dv_result_name(result));
-        exit(1);
-    }
+    bench_must("bench_stream", result);
 }
 
 static dv_slice make_event(size_t shape, size_t number, char *room, size_t size)
@@ -112,12 +102,12 @@ static double measure_plain(size_t shape)
     dv_sse_reader reader;
     char room[512];
     dv_sse_init(&reader, DV_LIMIT_STREAM_EVENT);
-    double start = cpu_time();
+    double start = bench_cpu_time();
     for (size_t i = 0; i < EVENTS; i++) {
         must(dv_sse_feed(&reader, make_event(shape, i, room, sizeof(room)), &handler));
         dv_buf_clear(&out);
     }
-    double spent = cpu_time() - start;
+    double spent = bench_cpu_time() - start;
     dv_sse_release(&reader);
     return spent / EVENTS / 1e3;
 }
@@ -150,11 +140,11 @@ static double measure_masked(size_t shape)
     dv_auto(buf) dv_buf out = dv_buf_init(1 << 20);
     dv_data_stream *stream = make_stream(shapes[shape].format, arena);
     char room[512];
-    double start = cpu_time();
+    double start = bench_cpu_time();
     for (size_t i = 0; i < EVENTS; i++) {
         feed(stream, make_event(shape, i, room, sizeof(room)), &out);
     }
-    return (cpu_time() - start) / EVENTS / 1e3;
+    return (bench_cpu_time() - start) / EVENTS / 1e3;
 }
 
 /* Some kilobytes wait for the end of a key: the last events before it, of several keys. */
@@ -168,10 +158,10 @@ static double time_held(char *room, size_t size)
     for (size_t i = 0; i < KEY_LINES; i++) {
         int len = snprintf(room, size, "%s%s\\n%s", shapes[0].before,
                            i == 0 ? "-----BEGIN PRIVATE KEY-----" : line, shapes[0].after);
-        start = i == KEY_LINES - KEY_LAST ? cpu_time() : start;
+        start = i == KEY_LINES - KEY_LAST ? bench_cpu_time() : start;
         feed(stream, dv_slice_of(room, (size_t)len), &out);
     }
-    return (cpu_time() - start) / KEY_LAST / 1e3;
+    return (bench_cpu_time() - start) / KEY_LAST / 1e3;
 }
 
 static void measure_held(void)

@@ -60,7 +60,7 @@ static dv_result own_folder(const char *path, char ret_path[PATH_MAX], struct st
     return DV_OK;
 }
 
-static dv_result open_folders(dv_daemon *daemon, const dv_daemon_options *options, dv_error *error)
+static dv_result open_folders(dv_daemon *daemon, const dv_service_options *options, dv_error *error)
 {
     struct stat stat;
     DV_TRY(own_folder(options->state_dir, daemon->state_dir, &stat, error));
@@ -187,7 +187,7 @@ dv_result dv_daemon_reload(dv_daemon *daemon, dv_error *error)
     return record_config(daemon, error);
 }
 
-static dv_result open_all(dv_daemon *daemon, const dv_daemon_options *options, dv_error *error)
+static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, dv_error *error)
 {
     if (options->config != NULL) {
         daemon->config_path = realpath(options->config, NULL);
@@ -207,7 +207,7 @@ static dv_result open_all(dv_daemon *daemon, const dv_daemon_options *options, d
     return DV_OK;
 }
 
-dv_result dv_daemon_open(const dv_daemon_options *options, dv_daemon **ret_daemon, dv_error *error)
+dv_result dv_daemon_open(const dv_service_options *options, dv_daemon **ret_daemon, dv_error *error)
 {
     dv_daemon *daemon = calloc(1, sizeof(*daemon));
     if (daemon == NULL) {

@@ -4,14 +4,9 @@
 /* What dvarad opens at its start, in order, and closes at its end. */
 
 #include "daemon/dvarad_exchange.h"
+#include "daemon/service.h"
 
 #include <sys/types.h>
-
-typedef struct dv_daemon_options {
-    const char *state_dir;
-    const char *runtime_dir;
-    const char *config; /* NULL: defaults */
-} dv_daemon_options;
 
 typedef struct dv_daemon dv_daemon;
 
@@ -20,7 +15,7 @@ dv_must dv_result dv_daemon_harden(dv_error *error);
 
 /* Opens keys, store, snapshot, spool and metrics, starts the rooms, applies the configuration. The
  * folders must belong to this user. Waits up to ten seconds for dvara-logd's key. */
-dv_must dv_result dv_daemon_open(const dv_daemon_options *options, dv_daemon **ret_daemon,
+dv_must dv_result dv_daemon_open(const dv_service_options *options, dv_daemon **ret_daemon,
                                  dv_error *error);
 void dv_daemon_close(dv_daemon *daemon);
 

@@ -8,16 +8,16 @@
 #include "daemon/dvarad_log.h"
 #include "daemon/dvarad_server.h"
 #include "daemon/notify.h"
+#include "daemon/service.h"
 #include "room/auth/control/auth_control.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_SECONDS = 10, EXIT_USAGE = 2, EXPLAINED_MAX = DV_ERROR_MESSAGE_MAX + 48 };
+enum { TICK_SECONDS = 10, EXPLAINED_MAX = DV_ERROR_MESSAGE_MAX + 48 };
 
 typedef struct daemon_state {
     dv_daemon *daemon;
@@ -28,58 +28,12 @@ typedef struct daemon_state {
     bool ending;
 } daemon_state;
 
-static const char usage[] = "dvarad: Dvara's control plane. `dvara up` starts it.\n"
-                            "usage: dvarad --state DIR --runtime DIR [--config FILE]\n";
-
-/* True when the command line is whole; otherwise *ret_status is the exit status. */
-static bool read_arguments(int argc, char **argv, dv_daemon_options *ret_options, int *ret_status)
-{
-    static const struct option known[] = {
-        {"state", required_argument, NULL, 's'},  {"runtime", required_argument, NULL, 'r'},
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0}};
-    *ret_status = EXIT_USAGE;
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        switch (option) {
-        case 's':
-            ret_options->state_dir = optarg;
-            break;
-        case 'r':
-            ret_options->runtime_dir = optarg;
-            break;
-        case 'c':
-            ret_options->config = optarg;
-            break;
-        case 'h':
-        case 'v':
-            printf("%s", option == 'h' ? usage : "dvarad " DV_VERSION "\n");
-            *ret_status = 0;
-            return false;
-        default:
-            fputs(usage, stderr);
-            return false;
-        }
-    }
-    if (ret_options->state_dir == NULL || ret_options->runtime_dir == NULL || optind < argc) {
-        fputs(usage, stderr);
-        return false;
-    }
-    return true;
-}
-
-/* Signals come through a descriptor, between requests. */
-static int take_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
-        return -1;
-    }
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
+static const dv_service_about about = {
+    .usage = "dvarad: Dvara's control plane. `dvara up` starts it.\n"
+             "usage: dvarad --state DIR --runtime DIR [--config FILE]\n",
+    .version = "dvarad " DV_VERSION "\n",
+    .has_config = true,
+};
 
 /* The message with its place in the configuration, if it has one. */
 static const char *explain(const dv_error *error, char out[EXPLAINED_MAX])
@@ -176,9 +130,9 @@ static dv_result open_servers(daemon_state *state, dv_error *error)
                           error);
 }
 
-static dv_result run(const dv_daemon_options *options, dv_error *error)
+static dv_result run(const dv_service_options *options, dv_error *error)
 {
-    daemon_state state = {.signals = take_signals(),
+    daemon_state state = {.signals = dv_service_signals(),
                           .next_tick = dv_time_monotonic() + TICK_SECONDS * DV_SECOND};
     if (state.signals < 0) {
         return dv_error_set(error, DV_ERR_IO, "signals: %s", strerror(errno));
@@ -200,11 +154,11 @@ static dv_result run(const dv_daemon_options *options, dv_error *error)
 
 int main(int argc, char **argv)
 {
-    dv_daemon_options options = {0};
+    dv_service_options options;
     dv_error error = {0};
     char text[EXPLAINED_MAX];
     int status;
-    if (!read_arguments(argc, argv, &options, &status)) {
+    if (!dv_service_arguments(argc, argv, &about, &options, &status)) {
         return status;
     }
     if (dv_daemon_harden(&error) != DV_OK || run(&options, &error) != DV_OK) {

@@ -12,9 +12,9 @@
 #include "daemon/logd_keys.h"
 #include "daemon/logd_server.h"
 #include "daemon/notify.h"
+#include "daemon/service.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,13 +28,11 @@
 enum {
     POLL_MS = 50, /* between looks into the spools when nothing comes */
     BATCH_BYTES = 32 << 20,
-    EXIT_USAGE = 2,
 };
 static const dv_time commit_period = DV_SECOND;
 
 typedef struct logd {
-    const char *state_dir;
-    const char *runtime_dir;
+    dv_service_options options;
     char log_folder[PATH_MAX];
     char spools[2][PATH_MAX];
     dv_logd_keys keys;
@@ -46,8 +44,11 @@ typedef struct logd {
     bool ending;
 } logd;
 
-static const char usage[] = "dvara-logd: Dvara's audit log. `dvara up` starts it.\n"
-                            "usage: dvara-logd --state DIR --runtime DIR\n";
+static const dv_service_about about = {
+    .usage = "dvara-logd: Dvara's audit log. `dvara up` starts it.\n"
+             "usage: dvara-logd --state DIR --runtime DIR\n",
+    .version = "dvara-logd " DV_VERSION "\n",
+};
 
 static void say(const char *format, ...) dv_printf(1, 2);
 
@@ -65,40 +66,6 @@ static void say(const char *format, ...)
     fprintf(stderr, "dvara-logd: %s\n", line);
 }
 
-/* True when the command line is whole; otherwise *ret_status is the exit status. */
-static bool read_arguments(int argc, char **argv, logd *daemon, int *ret_status)
-{
-    static const struct option known[] = {{"state", required_argument, NULL, 's'},
-                                          {"runtime", required_argument, NULL, 'r'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'v'},
-                                          {NULL, 0, NULL, 0}};
-    *ret_status = EXIT_USAGE;
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        switch (option) {
-        case 's':
-            daemon->state_dir = optarg;
-            break;
-        case 'r':
-            daemon->runtime_dir = optarg;
-            break;
-        case 'h':
-        case 'v':
-            printf("%s", option == 'h' ? usage : "dvara-logd " DV_VERSION "\n");
-            *ret_status = 0;
-            return false;
-        default:
-            fputs(usage, stderr);
-            return false;
-        }
-    }
-    if (daemon->state_dir == NULL || daemon->runtime_dir == NULL || optind < argc) {
-        fputs(usage, stderr);
-        return false;
-    }
-    return true;
-}
-
 /* -- starting ---------------------------------------------------------------------------------- */
 
 static dv_result harden(dv_error *error)
@@ -112,28 +79,16 @@ static dv_result harden(dv_error *error)
     return dv_process_undumpable();
 }
 
-static int take_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
-        return -1;
-    }
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* STATE/spool, and RUNTIME/spool when that is another folder. */
 static dv_result find_spools(logd *daemon, dv_error *error)
 {
     struct stat state, runtime;
-    int a = snprintf(daemon->spools[0], PATH_MAX, "%s/spool", daemon->state_dir);
-    int b = snprintf(daemon->spools[1], PATH_MAX, "%s/spool", daemon->runtime_dir);
-    int c = snprintf(daemon->log_folder, PATH_MAX, "%s/log", daemon->state_dir);
+    int a = snprintf(daemon->spools[0], PATH_MAX, "%s/spool", daemon->options.state_dir);
+    int b = snprintf(daemon->spools[1], PATH_MAX, "%s/spool", daemon->options.runtime_dir);
+    int c = snprintf(daemon->log_folder, PATH_MAX, "%s/log", daemon->options.state_dir);
     if (a >= PATH_MAX || b >= PATH_MAX || c >= PATH_MAX) {
-        return dv_error_set(error, DV_ERR_TOO_LARGE, "the path %s is too long", daemon->state_dir);
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "the path %s is too long",
+                            daemon->options.state_dir);
     }
     DV_TRY(dv_dir_make(daemon->spools[0], 0700, error));
     if (stat(daemon->spools[0], &state) != 0) {
@@ -165,7 +120,7 @@ static void tell_server(logd *daemon)
 static dv_result open_all(logd *daemon, dv_error *error)
 {
     DV_TRY(find_spools(daemon, error));
-    DV_TRY(dv_logd_keys_load(daemon->state_dir, &daemon->keys, error));
+    DV_TRY(dv_logd_keys_load(daemon->options.state_dir, &daemon->keys, error));
     dv_sequencer_options options = {
         .log_folder = daemon->log_folder,
         .spools = {daemon->spools[0], daemon->spools[1][0] != '\0' ? daemon->spools[1] : NULL},
@@ -175,11 +130,12 @@ static dv_result open_all(logd *daemon, dv_error *error)
     };
     DV_TRY(dv_sequencer_open(&options, &daemon->sequencer, error));
     DV_TRY(note_lifecycle(daemon, DV_LIFECYCLE_START));
-    DV_TRY(dv_logd_server_open(daemon->log_folder, daemon->runtime_dir,
+    DV_TRY(dv_logd_server_open(daemon->log_folder, daemon->options.runtime_dir,
                                &daemon->keys.signer.verifier, &daemon->server, error));
     tell_server(daemon);
     /* Last: writers start when they find the key. */
-    return dv_logd_keys_publish(&daemon->keys, daemon->state_dir, daemon->runtime_dir, error);
+    return dv_logd_keys_publish(&daemon->keys, daemon->options.state_dir,
+                                daemon->options.runtime_dir, error);
 }
 
 /* -- working ----------------------------------------------------------------------------------- */
@@ -262,7 +218,7 @@ static void serve(logd *daemon)
 
 static dv_result run(logd *daemon, dv_error *error)
 {
-    daemon->signals = take_signals();
+    daemon->signals = dv_service_signals();
     if (daemon->signals < 0) {
         return dv_error_set(error, DV_ERR_IO, "signals: %s", strerror(errno));
     }
@@ -280,7 +236,7 @@ int main(int argc, char **argv)
     static logd daemon;
     dv_error error = {0};
     int status;
-    if (!read_arguments(argc, argv, &daemon, &status)) {
+    if (!dv_service_arguments(argc, argv, &about, &daemon.options, &status)) {
         return status;
     }
     dv_result result = harden(&error);

@@ -3,32 +3,18 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from support import BUILD, ROOT, free_port, wait_until  # noqa: E402
+
 MODEL = "smollm2"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{what} after {seconds} s")
 
 
 def answers(url):

@@ -10,22 +10,19 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import sys
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from support import BUILD, ROOT, free_port  # noqa: E402
+
 FIXTURE = BUILD / "tests/integration/gateway/gateway_fixture"
 
 PERMIT = 'permit(principal in Role::"model_user", action == Action::"use_model", resource);\n'
 FORBID = 'forbid(principal, action, resource == Model::"forbidden");\n'
 REFUSED = ["api_base", "base_url", "custom_llm_provider"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def route(name, path, protocol, **more):

@@ -3,36 +3,22 @@
 import contextlib
 import http.server
 import json
-import os
 import pathlib
 import re
-import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from support import BUILD, ROOT, free_port, wait_until  # noqa: E402
+
 ANSWER = json.dumps({"object": "chat.completion", "choices": [
     {"index": 0, "message": {"role": "assistant", "content": "good day"}, "finish_reason": "stop"}]})
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]}).encode()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def alive(pid):

@@ -255,34 +255,39 @@ static void service_accounts_call_too(void **state)
     assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_PERMITTED);
 }
 
+/* May what was asked last go on? `refreshed`: the gate looks at the snapshot again before. */
+static dv_result recheck(gate_fixture *g, bool refreshed, dv_time now)
+{
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    if (refreshed) {
+        assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
+    }
+    dv_result result = dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now);
+    dv_snapshot_end(snapshot);
+    return result;
+}
+
 static void streams_are_rechecked(void **state)
 {
     gate_fixture *g = *state;
-    dv_snapshot *snapshot = g->f->services.snapshot;
     char secret[64];
     char id[16];
     char params[64];
     alice(g, secret, id);
     assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
-    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()), DV_OK);
-    dv_snapshot_end(snapshot);
+    assert_int_equal(recheck(g, false, dv_time_now()), DV_OK);
     snprintf(params, sizeof(params), "{'id':'%s'}", id);
     op(g, dv_op_apikey_revoke, params, NULL);
-    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()),
-                     DV_ERR_UNAVAILABLE); /* not refreshed: no answer from old knowledge */
-    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, dv_time_now()),
-                     DV_ERR_UNAUTHENTICATED);
-    dv_snapshot_end(snapshot);
+    /* not refreshed: no answer from old knowledge */
+    assert_int_equal(recheck(g, false, dv_time_now()), DV_ERR_UNAVAILABLE);
+    assert_int_equal(recheck(g, true, dv_time_now()), DV_ERR_UNAUTHENTICATED);
 }
 
 /* A stream that began with a secret that was replaced since ends when the overlap does. */
 static void a_rotated_secret_ends_with_the_overlap(void **state)
 {
     gate_fixture *g = *state;
-    dv_snapshot *snapshot = g->f->services.snapshot;
     char secret[64];
     char id[16];
     char params[64];
@@ -292,20 +297,12 @@ static void a_rotated_secret_ends_with_the_overlap(void **state)
     snprintf(params, sizeof(params), "{'id':'%s'}", id);
     json_decref(ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'1h'}"));
     dv_time now = dv_time_now();
-    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
-    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now), DV_OK);
+    assert_int_equal(recheck(g, true, now), DV_OK);
     assert_true(g->identity.expires < before);
     assert_in_range(g->identity.expires, now + 3500 * DV_SECOND, now + 3600 * DV_SECOND);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now + 3600 * DV_SECOND),
-                     DV_ERR_UNAUTHENTICATED);
-    dv_snapshot_end(snapshot);
+    assert_int_equal(recheck(g, false, now + 3600 * DV_SECOND), DV_ERR_UNAUTHENTICATED);
     json_decref(ask(g->f, dv_op_apikey_rotate, params, "{'overlap':'0s'}"));
-    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
-    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
-    assert_int_equal(dv_auth_gate_recheck(g->gate, snapshot, &g->identity, now),
-                     DV_ERR_UNAUTHENTICATED);
-    dv_snapshot_end(snapshot);
+    assert_int_equal(recheck(g, true, now), DV_ERR_UNAUTHENTICATED);
 }
 
 static void an_identity_is_renewed_as_it_is_now(void **state)

@@ -89,3 +89,15 @@ static inline void assert_text(dv_slice text, const char *wanted)
         fail_msg("got  %.*s\nwant %s", DV_SLICE_ARGS(text), wanted);
     }
 }
+
+/* {"v":"..."}: the text as a string in a call's arguments. */
+static inline dv_slice as_arguments(dv_slice text, dv_arena *arena)
+{
+    dv_auto(buf) dv_buf json = dv_buf_init(8 << 20);
+    dv_slice copy;
+    assert_int_equal(dv_buf_append_str(&json, "{\"v\":"), DV_OK);
+    assert_int_equal(dv_buf_append_json_string(&json, text), DV_OK);
+    assert_int_equal(dv_buf_append_str(&json, "}"), DV_OK);
+    assert_int_equal(dv_arena_copy(arena, dv_buf_slice(&json), &copy), DV_OK);
+    return copy;
+}

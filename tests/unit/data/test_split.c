@@ -342,17 +342,6 @@ static void check_cut(const shape *s, dv_data_context *context, const seeded *fi
     reading_release(&got);
 }
 
-static dv_slice as_arguments(dv_slice text, dv_arena *arena)
-{
-    dv_auto(buf) dv_buf json = dv_buf_init(OUT_MAX);
-    dv_slice copy;
-    assert_int_equal(dv_buf_append_str(&json, "{\"v\":"), DV_OK);
-    assert_int_equal(dv_buf_append_json_string(&json, text), DV_OK);
-    assert_int_equal(dv_buf_append_str(&json, "}"), DV_OK);
-    assert_int_equal(dv_arena_copy(arena, dv_buf_slice(&json), &copy), DV_OK);
-    return copy;
-}
-
 /* The text, and what the whole of it becomes. */
 static seeded seed_of(const char *text, dv_data_context *context, dv_arena *arena)
 {

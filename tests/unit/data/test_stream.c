@@ -183,18 +183,6 @@ static dv_slice whole_text(const char *policy_json, dv_data_context *context, dv
     return outcome.body;
 }
 
-/* {"v":"..."}: the text as a string in a call's arguments. */
-static dv_slice as_arguments(dv_slice text, dv_arena *arena)
-{
-    dv_auto(buf) dv_buf json = dv_buf_init(OUT_MAX);
-    dv_slice copy;
-    assert_int_equal(dv_buf_append_str(&json, "{\"v\":"), DV_OK);
-    assert_int_equal(dv_buf_append_json_string(&json, text), DV_OK);
-    assert_int_equal(dv_buf_append_str(&json, "}"), DV_OK);
-    assert_int_equal(dv_arena_copy(arena, dv_buf_slice(&json), &copy), DV_OK);
-    return copy;
-}
-
 static bool splits_character(dv_slice text, size_t at)
 {
     return at < text.len && (text.ptr[at] & 0xC0) == 0x80;
