@@ -26,6 +26,7 @@ enum {
     DV_LIMIT_CEDAR_STEPS = 200000,      /* of one decision */
     DV_LIMIT_CEDAR_UID = 4096,          /* an entity's canonical text */
     DV_LIMIT_CEDAR_ANNOTATIONS = 64,    /* of one policy */
+    DV_LIMIT_CEDAR_LINKS = 100000,      /* policies made from templates, in one set */
     DV_LIMIT_CEDAR_ENTITIES = 64 << 20, /* entities as JSON */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */

@@ -46,6 +46,9 @@ struct dv_cedar_node {
     uint16_t depth; /* of the tree below, this node included */
     uint32_t count; /* operands */
     uint32_t name_count;
+    uint32_t offset; /* where it begins in the text; JSON: of the token */
+    /* A value that was worked out when it was read has count 0 and here what was written, a set or
+     * a call (dv_cedar_node_written); other values have NULL. */
     dv_cedar_node *operands;
     union {
         const dv_slice *names;
@@ -57,6 +60,14 @@ struct dv_cedar_node {
     };
 };
 
+/* The node as it was written, before a set or a call of literals became a value. */
+static inline const dv_cedar_node *dv_cedar_node_written(const dv_cedar_node *node)
+{
+    bool folded = node->kind == DV_CEDAR_NODE_VALUE && node->operands != NULL;
+
+    return folded ? node->operands : node;
+}
+
 /* What a policy's scope says of one of principal, action, resource. */
 typedef enum dv_cedar_scope_kind {
     DV_CEDAR_SCOPE_ANY,
@@ -66,7 +77,10 @@ typedef enum dv_cedar_scope_kind {
 
 typedef struct dv_cedar_scope {
     dv_cedar_scope_kind kind;
-    dv_slice type; /* `is`; empty: any */
+    bool slot;       /* a template's ?principal or ?resource: no uids */
+    bool list;       /* `in` with brackets */
+    uint32_t offset; /* where it begins, as in a node */
+    dv_slice type;   /* `is`; empty: any */
     const dv_slice *uids;
     size_t uid_count;
 } dv_cedar_scope;
@@ -76,12 +90,27 @@ typedef struct dv_cedar_condition {
     bool unless;
 } dv_cedar_condition;
 
+typedef struct dv_cedar_annotation {
+    dv_slice name;
+    dv_slice text; /* ptr NULL: none was written, which means the empty one */
+} dv_cedar_annotation;
+
 enum { DV_CEDAR_DIMENSIONS = 3 }; /* DV_CEDAR_PRINCIPAL, DV_CEDAR_ACTION, DV_CEDAR_RESOURCE */
 
+/* A policy, a template (some scope has a slot), or a template with its slots filled in. */
 typedef struct dv_cedar_policy {
     dv_slice id;
+    uint32_t offset; /* where it begins, as in a node */
     bool forbid;
     dv_cedar_scope scope[DV_CEDAR_DIMENSIONS];
     const dv_cedar_condition *conditions;
     size_t condition_count;
+    const dv_cedar_annotation *annotations;
+    size_t annotation_count;
+    const struct dv_cedar_policy *linked; /* the template that this one is made from, or NULL */
 } dv_cedar_policy;
+
+static inline bool dv_cedar_policy_is_template(const dv_cedar_policy *policy)
+{
+    return policy->scope[DV_CEDAR_PRINCIPAL].slot || policy->scope[DV_CEDAR_RESOURCE].slot;
+}

@@ -10,13 +10,33 @@
 
 typedef struct dv_cedar_policy_set dv_cedar_policy_set; /* compiled, read-only */
 
-/* Reads policies in Cedar's text (specs: syntax-policy, syntax-grammar). A set with any error is
- * refused whole, with line and column: Cedar would skip a policy that errors, a forbid included.
- * The id of a policy is its @id annotation, otherwise "policy0", "policy1", ... in order. */
+/* Reads policies and templates in Cedar's text (specs: syntax-policy, syntax-grammar, templates). A
+ * set with any error is refused whole, with line and column: Cedar would skip a policy that errors,
+ * a forbid included. The id of a policy or template is its @id annotation, otherwise "policy0",
+ * "policy1", ... by its place. A template that nothing links decides nothing.
+ * Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE (16 MiB of text), DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error);
+
+/* A policy made from a template: what its slots stand for. All are borrowed for the call. */
+typedef struct dv_cedar_link {
+    dv_slice template_id;
+    dv_slice id;        /* of the new policy */
+    dv_slice principal; /* ?principal: a canonical uid; empty: not given */
+    dv_slice resource;  /* ?resource */
+} dv_cedar_link;
+
+/* The same with links. DV_ERR_INVALID, besides, for a template that is not there, an id that is
+ * taken, a slot without a value, a value without a slot, and over 100,000 links. */
+dv_must dv_result dv_cedar_parse_linked(dv_slice text, const dv_cedar_link *links, size_t count,
+                                        dv_cedar_policy_set **ret_set, dv_error *error);
+
+/* Frees a set; NULL is left alone. */
 void dv_cedar_policy_set_free(dv_cedar_policy_set *set);
 DV_DEFINE_AUTO_PTR(cedar_policy_set, dv_cedar_policy_set, dv_cedar_policy_set_free)
+
+/* Policies that decide: static ones and linked ones. */
 size_t dv_cedar_policy_count(const dv_cedar_policy_set *set);
+size_t dv_cedar_template_count(const dv_cedar_policy_set *set);
 
 /* An entity's id and ancestors in canonical text (dv_cedar_uid in engine/cedar/value.h). */
 typedef struct dv_cedar_entity {

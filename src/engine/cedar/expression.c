@@ -2,6 +2,7 @@
 /* Expressions (specs: syntax-grammar). One function a rule, from Expr down to Primary. Depth is
  * bounded twice: while reading (parentheses) and in the tree (chains of accesses). */
 #include "engine/cedar/function.h"
+#include "engine/cedar/node.h"
 #include "engine/cedar/parser.h"
 #include "engine/cedar/uid.h"
 
@@ -15,57 +16,23 @@ static dv_result too_deep(const dv_cedar_parser *parser)
                              "expressions may be %d levels deep", DV_LIMIT_CEDAR_DEPTH);
 }
 
-static dv_result node_seal(dv_cedar_parser *parser, dv_cedar_node *node)
+/* The limit of a tree's depth, with the place where it was passed. */
+static dv_result placed(const dv_cedar_parser *parser, dv_result result)
 {
-    unsigned below = 0;
-
-    for (uint32_t i = 0; i < node->count; i++) {
-        below = DV_MAX(below, node->operands[i].depth);
-    }
-    if (below >= DV_LIMIT_CEDAR_DEPTH) {
-        return too_deep(parser);
-    }
-    node->depth = (uint16_t)(below + 1);
-    return DV_OK;
+    return result == DV_ERR_TOO_LARGE ? too_deep(parser) : result;
 }
 
-/* A node over up to three operands, which are copied into the arena. */
 static dv_result node_over(dv_cedar_parser *parser, dv_cedar_kind kind,
                            const dv_cedar_node *operands, uint32_t count, dv_cedar_node *ret_node)
 {
-    dv_cedar_node node = {.kind = (uint8_t)kind, .count = count};
-
-    node.operands = dv_arena_alloc_raw(parser->arena, count * sizeof(node));
-    if (node.operands == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    memcpy(node.operands, operands, count * sizeof(node));
-    DV_TRY(node_seal(parser, &node));
-    *ret_node = node;
-    return DV_OK;
+    return placed(parser, dv_cedar_node_over(parser->arena, kind, operands, count, ret_node));
 }
 
-static dv_result node_of_list(dv_cedar_parser *parser, dv_cedar_kind kind,
-                              const dv_cedar_list *list, dv_cedar_node *ret_node)
-{
-    dv_cedar_node node = {
-        .kind = (uint8_t)kind, .count = (uint32_t)list->count, .operands = list->items};
-
-    DV_TRY(node_seal(parser, &node));
-    *ret_node = node;
-    return DV_OK;
-}
-
-static dv_result node_of_value(dv_cedar_parser *parser, dv_cedar_value value,
+static dv_result node_of_value(dv_cedar_parser *parser, dv_cedar_value value, size_t offset,
                                dv_cedar_node *ret_node)
 {
-    dv_cedar_value *copy = dv_arena_alloc_raw(parser->arena, sizeof(*copy));
-
-    if (copy == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    *copy = value;
-    *ret_node = (dv_cedar_node){.kind = DV_CEDAR_NODE_VALUE, .depth = 1, .value = copy};
+    DV_TRY(dv_cedar_node_value(parser->arena, value, ret_node));
+    dv_cedar_node_place(ret_node, offset);
     return DV_OK;
 }
 
@@ -74,104 +41,32 @@ static dv_result list_add(dv_cedar_parser *parser, dv_cedar_list *list, const dv
     return dv_cedar_list_add(parser->arena, list, node, sizeof(*node));
 }
 
-/* [ExprList], up to the closing token, which is taken. */
+/* [ExprList], up to the closing token, which is taken. Like Cedar's own reader, and unlike its
+ * grammar, all lists may end with a comma. */
 static dv_result parse_list(dv_cedar_parser *parser, const char *close, dv_cedar_list *list)
 {
-    bool more = false;
+    bool empty = false, more = true;
 
-    DV_TRY(dv_cedar_parser_accept(parser, close, &more));
-    if (more) {
-        return DV_OK;
-    }
-    do {
+    DV_TRY(dv_cedar_parser_accept(parser, close, &empty));
+    while (!empty && more) {
         dv_cedar_node node;
         DV_TRY(dv_cedar_parse_expression(parser, &node));
         DV_TRY(list_add(parser, list, &node));
-        DV_TRY(dv_cedar_parser_accept(parser, ",", &more));
-    } while (more);
-    return dv_cedar_parser_expect(parser, close);
-}
-
-static bool all_values(const dv_cedar_list *list)
-{
-    const dv_cedar_node *nodes = list->items;
-
-    for (size_t i = 0; i < list->count; i++) {
-        if (nodes[i].kind != DV_CEDAR_NODE_VALUE) {
-            return false;
-        }
+        DV_TRY(dv_cedar_parse_more(parser, close, &more));
     }
-    return true;
-}
-
-static dv_result copy_values(dv_cedar_parser *parser, const dv_cedar_list *list,
-                             dv_cedar_value **ret_values)
-{
-    const dv_cedar_node *nodes = list->items;
-    dv_cedar_value *values = dv_arena_alloc(parser->arena, (list->count + 1) * sizeof(*values));
-
-    if (values == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        values[i] = *nodes[i].value;
-    }
-    *ret_values = values;
     return DV_OK;
 }
 
-/* '[' [ExprList] ']'; a set of literals is made once, here. */
+/* '[' [ExprList] ']' */
 static dv_result parse_set(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     dv_cedar_list list = {0};
-    dv_cedar_value *values = NULL;
+    size_t start = parser->token.offset;
 
     DV_TRY(dv_cedar_parser_advance(parser));
     DV_TRY(parse_list(parser, "]", &list));
-    if (!all_values(&list)) {
-        return node_of_list(parser, DV_CEDAR_NODE_SET, &list, ret_node);
-    }
-    DV_TRY(copy_values(parser, &list, &values));
-    return node_of_value(parser, dv_cedar_set(values, list.count), ret_node);
-}
-
-typedef struct field {
-    dv_slice name;
-    dv_cedar_node node;
-} field;
-
-static int order_fields(const void *a, const void *b)
-{
-    return dv_slice_cmp(((const field *)a)->name, ((const field *)b)->name);
-}
-
-/* Sorted by name, as records are. */
-static dv_result node_of_fields(dv_cedar_parser *parser, dv_cedar_list *fields, size_t start,
-                                dv_cedar_node *ret_node)
-{
-    field *sorted = fields->items;
-    dv_cedar_node node = {.kind = DV_CEDAR_NODE_RECORD, .count = (uint32_t)fields->count};
-    dv_slice *names = dv_arena_alloc(parser->arena, (fields->count + 1) * sizeof(*names));
-
-    node.operands = dv_arena_alloc(parser->arena, (fields->count + 1) * sizeof(node));
-    if (names == NULL || node.operands == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    if (fields->count > 1) {
-        qsort(sorted, fields->count, sizeof(*sorted), order_fields);
-    }
-    for (size_t i = 0; i < fields->count; i++) {
-        if (i > 0 && dv_slice_eq(sorted[i - 1].name, sorted[i].name)) {
-            return dv_cedar_error_at(&parser->lexer, start, "this record has two values for '%.*s'",
-                                     DV_SLICE_ARGS(dv_slice_sub(sorted[i].name, 0, 40)));
-        }
-        names[i] = sorted[i].name;
-        node.operands[i] = sorted[i].node;
-    }
-    node.names = names;
-    node.name_count = node.count;
-    DV_TRY(node_seal(parser, &node));
-    *ret_node = node;
+    DV_TRY(placed(parser, dv_cedar_node_set(parser->arena, &list, ret_node)));
+    dv_cedar_node_place(ret_node, start);
     return DV_OK;
 }
 
@@ -188,6 +83,21 @@ static dv_result parse_name(dv_cedar_parser *parser, dv_slice *ret_name)
     return dv_cedar_parser_advance(parser);
 }
 
+static dv_result node_of_fields(dv_cedar_parser *parser, dv_cedar_list *fields, size_t start,
+                                dv_cedar_node *ret_node)
+{
+    dv_slice twice = {0};
+    dv_result result = dv_cedar_node_record(parser->arena, fields, ret_node, &twice);
+
+    if (result == DV_ERR_EXISTS) {
+        return dv_cedar_error_at(&parser->lexer, start, "this record has two values for '%.*s'",
+                                 DV_SLICE_ARGS(dv_slice_sub(twice, 0, 40)));
+    }
+    DV_TRY(placed(parser, result));
+    dv_cedar_node_place(ret_node, start);
+    return DV_OK;
+}
+
 /* '{' [RecInits] '}' */
 static dv_result parse_record(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
@@ -198,15 +108,12 @@ static dv_result parse_record(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     DV_TRY(dv_cedar_parser_advance(parser));
     DV_TRY(dv_cedar_parser_accept(parser, "}", &empty));
     while (!empty && more) {
-        field one = {0};
+        dv_cedar_field one = {0};
         DV_TRY(parse_name(parser, &one.name));
         DV_TRY(dv_cedar_parser_expect(parser, ":"));
         DV_TRY(dv_cedar_parse_expression(parser, &one.node));
         DV_TRY(dv_cedar_list_add(parser->arena, &fields, &one, sizeof(one)));
-        DV_TRY(dv_cedar_parser_accept(parser, ",", &more));
-    }
-    if (!empty) {
-        DV_TRY(dv_cedar_parser_expect(parser, "}"));
+        DV_TRY(dv_cedar_parse_more(parser, "}", &more));
     }
     return node_of_fields(parser, &fields, start, ret_node);
 }
@@ -223,26 +130,22 @@ static dv_result parse_call(dv_cedar_parser *parser, const dv_cedar_token *name,
                                  method ? "method" : "function", DV_SLICE_ARGS(shown));
     }
     DV_TRY(parse_list(parser, ")", args));
-    bool fits = args->count == function->arity;
-    if (!fits && !function->pure) {
+    if (args->count != function->arity && !function->pure) {
         return dv_cedar_error_at(&parser->lexer, name->offset, "'%.*s' takes %d arguments, not %zu",
                                  DV_SLICE_ARGS(shown), function->arity - 1, args->count - 1);
     }
-    if (fits && function->pure && all_values(args)) {
-        dv_cedar_value *values = NULL, result;
-        DV_TRY(copy_values(parser, args, &values));
-        if (function->run(NULL, values, &result) == DV_OK) {
-            return node_of_value(parser, result, ret_node);
-        }
-    } /* a pure one that does not fit or fails stays a call, which fails whenever it is reached */
-    DV_TRY(node_of_list(parser, DV_CEDAR_NODE_CALL, args, ret_node));
-    ret_node->function = function;
+    DV_TRY(placed(parser, dv_cedar_node_call(parser->arena, function, args, ret_node)));
+    if (!method) {
+        dv_cedar_node_place(ret_node, name->offset);
+    }
     return DV_OK;
 }
 
+/* INT ::= ['-'] digits; the minus has been taken. */
 static dv_result parse_integer(dv_cedar_parser *parser, bool negative, dv_cedar_node *ret_node)
 {
     uint64_t magnitude = 0, most = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+    size_t start = parser->token.offset;
     dv_slice digits = parser->token.text;
 
     for (size_t i = 0; i < digits.len; i++) {
@@ -255,7 +158,7 @@ static dv_result parse_integer(dv_cedar_parser *parser, bool negative, dv_cedar_
     }
     DV_TRY(dv_cedar_parser_advance(parser));
     return node_of_value(parser, dv_cedar_long((int64_t)(negative ? 0 - magnitude : magnitude)),
-                         ret_node);
+                         start, ret_node);
 }
 
 static bool variable_named(dv_slice name, dv_cedar_variable *ret_variable)
@@ -281,14 +184,15 @@ static dv_result parse_named(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 
     DV_TRY(dv_cedar_parse_path(parser, &path, &uid));
     if (uid.len > 0) {
-        return node_of_value(parser, dv_cedar_entity_ref(uid), ret_node);
+        return node_of_value(parser, dv_cedar_entity_ref(uid), first.offset, ret_node);
     }
     DV_TRY(dv_cedar_parser_accept(parser, "(", &call));
     if (call) {
         first.text = path;
         return parse_call(parser, &first, false, &args, ret_node);
     }
-    *ret_node = (dv_cedar_node){.kind = DV_CEDAR_NODE_VARIABLE, .depth = 1};
+    *ret_node = (dv_cedar_node){
+        .kind = DV_CEDAR_NODE_VARIABLE, .depth = 1, .offset = (uint32_t)first.offset};
     if (!variable_named(path, &ret_node->variable)) {
         return dv_cedar_error_at(
             &parser->lexer, first.offset,
@@ -298,6 +202,7 @@ static dv_result parse_named(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     return DV_OK;
 }
 
+/* '(' Expr ')' */
 static dv_result parse_parenthesis(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     DV_TRY(dv_cedar_parser_advance(parser));
@@ -305,8 +210,10 @@ static dv_result parse_parenthesis(dv_cedar_parser *parser, dv_cedar_node *ret_n
     return dv_cedar_parser_expect(parser, ")");
 }
 
+/* Primary; LITERAL ::= BOOL | INT | STR */
 static dv_result parse_primary(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
+    size_t start = parser->token.offset;
     dv_slice text = {0};
 
     if (parser->token.kind == DV_CEDAR_TOKEN_INT) {
@@ -314,12 +221,12 @@ static dv_result parse_primary(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     }
     if (parser->token.kind == DV_CEDAR_TOKEN_STRING) {
         DV_TRY(dv_cedar_parse_string(parser, &text));
-        return node_of_value(parser, dv_cedar_string(text), ret_node);
+        return node_of_value(parser, dv_cedar_string(text), start, ret_node);
     }
     if (dv_cedar_parser_at(parser, "true") || dv_cedar_parser_at(parser, "false")) {
         bool boolean = dv_cedar_parser_at(parser, "true");
         DV_TRY(dv_cedar_parser_advance(parser));
-        return node_of_value(parser, dv_cedar_bool(boolean), ret_node);
+        return node_of_value(parser, dv_cedar_bool(boolean), start, ret_node);
     }
     if (parser->token.kind == DV_CEDAR_TOKEN_IDENT) {
         return parse_named(parser, ret_node);
@@ -393,27 +300,38 @@ static dv_result parse_accesses(dv_cedar_parser *parser, dv_cedar_node *node)
     }
 }
 
+/* Member ::= Primary {Access} */
 static dv_result parse_member(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     DV_TRY(parse_primary(parser, ret_node));
     return parse_accesses(parser, ret_node);
 }
 
-/* The last minus belongs to a number behind it, so that the least long can be written. */
+/* The minus in front belongs to a number that stands alone, so that the least long can be written:
+ * INT of the grammar. In `-1.a` it does not. */
 static dv_result parse_negative(dv_cedar_parser *parser, unsigned *minuses, dv_cedar_node *ret_node)
 {
-    if (*minuses > 0 && parser->token.kind == DV_CEDAR_TOKEN_INT) {
-        (*minuses)--;
-        DV_TRY(parse_integer(parser, true, ret_node));
-        return parse_accesses(parser, ret_node);
+    dv_cedar_lexer ahead = parser->lexer;
+    dv_cedar_token next;
+
+    if (*minuses == 0 || parser->token.kind != DV_CEDAR_TOKEN_INT) {
+        return parse_member(parser, ret_node);
     }
-    return parse_member(parser, ret_node);
+    DV_TRY(dv_cedar_lex(&ahead, &next));
+    if (next.kind == DV_CEDAR_TOKEN_PUNCTUATION &&
+        (dv_slice_eq_str(next.text, ".") || dv_slice_eq_str(next.text, "["))) {
+        return parse_member(parser, ret_node);
+    }
+    (*minuses)--;
+    return parse_integer(parser, true, ret_node);
 }
 
+/* ['!' | '-']x4 Member: of one kind, as Cedar's own reader takes them. */
 static dv_result parse_unary(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     const char *sign = dv_cedar_parser_at(parser, "!") ? "!" : "-";
     dv_cedar_kind kind = sign[0] == '!' ? DV_CEDAR_NODE_NOT : DV_CEDAR_NODE_NEGATE;
+    size_t start = parser->token.offset;
     unsigned count = 0;
     bool more = false;
 
@@ -434,6 +352,7 @@ static dv_result parse_unary(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     for (; count > 0; count--) {
         dv_cedar_node operand = *ret_node;
         DV_TRY(node_over(parser, kind, &operand, 1, ret_node));
+        dv_cedar_node_place(ret_node, start);
     }
     return DV_OK;
 }
@@ -463,11 +382,12 @@ static dv_result parse_chain(dv_cedar_parser *parser, dv_cedar_kind kind, const 
         sign = parser->token.text.ptr[0];
         DV_TRY(dv_cedar_parser_advance(parser));
     }
-    DV_TRY(node_of_list(parser, kind, &nodes, ret_node));
+    DV_TRY(placed(parser, dv_cedar_node_list(kind, &nodes, ret_node)));
     ret_node->operators = operators.items;
     return DV_OK;
 }
 
+/* Mult ::= Unary { '*' Unary } */
 static dv_result parse_product(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     DV_TRY(parse_chain(parser, DV_CEDAR_NODE_PRODUCT, "*", NULL, parse_unary, ret_node));
@@ -477,6 +397,7 @@ static dv_result parse_product(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     return DV_OK;
 }
 
+/* Add ::= Mult {('+' | '-') Mult} */
 static dv_result parse_sum(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     return parse_chain(parser, DV_CEDAR_NODE_SUM, "+", "-", parse_product, ret_node);
@@ -544,6 +465,7 @@ static dv_result parse_is(dv_cedar_parser *parser, dv_cedar_node *node)
     return DV_OK;
 }
 
+/* RELOP, and the words that stand in its place. */
 static bool relation_at(const dv_cedar_parser *parser, dv_cedar_kind *ret_kind)
 {
     static const struct {
@@ -583,6 +505,7 @@ static dv_result parse_compared(dv_cedar_parser *parser, dv_cedar_kind kind, dv_
     }
 }
 
+/* Relation ::= Add [RELOP Add] | Add 'has' ... | Add 'like' PAT | Add 'is' Path ['in' Add] */
 static dv_result parse_relation(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     dv_cedar_kind kind;
@@ -601,19 +524,23 @@ static dv_result parse_relation(dv_cedar_parser *parser, dv_cedar_node *ret_node
     return DV_OK;
 }
 
+/* And ::= Relation {'&&' Relation} */
 static dv_result parse_and(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     return parse_chain(parser, DV_CEDAR_NODE_AND, "&&", NULL, parse_relation, ret_node);
 }
 
+/* Or ::= And {'||' And} */
 static dv_result parse_or(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     return parse_chain(parser, DV_CEDAR_NODE_OR, "||", NULL, parse_and, ret_node);
 }
 
+/* 'if' Expr 'then' Expr 'else' Expr */
 static dv_result parse_if(dv_cedar_parser *parser, dv_cedar_node *ret_node)
 {
     dv_cedar_node operands[3];
+    size_t start = parser->token.offset;
 
     DV_TRY(dv_cedar_parser_expect(parser, "if"));
     DV_TRY(dv_cedar_parse_expression(parser, &operands[0]));
@@ -621,7 +548,9 @@ static dv_result parse_if(dv_cedar_parser *parser, dv_cedar_node *ret_node)
     DV_TRY(dv_cedar_parse_expression(parser, &operands[1]));
     DV_TRY(dv_cedar_parser_expect(parser, "else"));
     DV_TRY(dv_cedar_parse_expression(parser, &operands[2]));
-    return node_over(parser, DV_CEDAR_NODE_IF, operands, 3, ret_node);
+    DV_TRY(node_over(parser, DV_CEDAR_NODE_IF, operands, 3, ret_node));
+    dv_cedar_node_place(ret_node, start);
+    return DV_OK;
 }
 
 dv_result dv_cedar_parse_expression(dv_cedar_parser *parser, dv_cedar_node *ret_node)

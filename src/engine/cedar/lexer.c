@@ -240,7 +240,7 @@ static dv_result pieces_init(dv_slice raw, bool pattern, dv_arena *arena, pieces
     size_t wildcards = 0;
 
     for (size_t i = 0; pattern && i < raw.len; i++) {
-        wildcards += raw.ptr[i] == '*';
+        wildcards += raw.ptr[i] == '*' || raw.ptr[i] == '\\';
     }
     p->bytes = dv_arena_alloc_raw(arena, raw.len + 1);
     p->list = dv_arena_alloc(arena, (wildcards + 1) * sizeof(*p->list));
@@ -259,6 +259,9 @@ dv_result dv_cedar_unescape(const dv_cedar_lexer *lexer, const dv_cedar_token *t
         uint32_t code = 0;
         if (pattern && raw.ptr[i] == '*') {
             end_piece(&p);
+        } else if (raw.ptr[i] == '\r') {
+            return dv_cedar_error_at(lexer, token->offset + 1 + i,
+                                     "a carriage return in a string is written \\r");
         } else if (raw.ptr[i] != '\\') {
             p.bytes[p.len++] = raw.ptr[i];
         } else if (pattern && dv_slice_starts_with(rest, DV_LIT("*"))) {
@@ -272,8 +275,12 @@ dv_result dv_cedar_unescape(const dv_cedar_lexer *lexer, const dv_cedar_token *t
                 return dv_cedar_error_at(lexer, token->offset + 1 + i,
                                          "this is no escape that Cedar knows");
             }
-            memcpy(p.bytes + p.len, encoded, bytes);
-            p.len += bytes;
+            if (pattern && code == '*') { /* only \* is a star that stands for itself */
+                end_piece(&p);
+            } else {
+                memcpy(p.bytes + p.len, encoded, bytes);
+                p.len += bytes;
+            }
             i += len;
         }
     }

@@ -125,22 +125,16 @@ dv_result dv_cedar_parse_path(dv_cedar_parser *parser, dv_slice *ret_path, dv_sl
     return DV_OK;
 }
 
-dv_result dv_cedar_list_add(dv_arena *arena, dv_cedar_list *list, const void *item,
-                            size_t item_size)
+dv_result dv_cedar_parse_more(dv_cedar_parser *parser, const char *close, bool *ret_more)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 4 : list->capacity * 2;
-        void *larger = dv_arena_alloc_raw(arena, capacity * item_size);
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (list->count > 0) {
-            memcpy(larger, list->items, list->count * item_size);
-        }
-        list->items = larger;
-        list->capacity = capacity;
+    bool comma = false, closed = false;
+
+    DV_TRY(dv_cedar_parser_accept(parser, ",", &comma));
+    if (comma) {
+        DV_TRY(dv_cedar_parser_accept(parser, close, &closed));
+    } else {
+        DV_TRY(dv_cedar_parser_expect(parser, close));
     }
-    memcpy((uint8_t *)list->items + list->count * item_size, item, item_size);
-    list->count++;
+    *ret_more = comma && !closed;
     return DV_OK;
 }

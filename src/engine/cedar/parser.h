@@ -5,6 +5,7 @@
 
 #include "engine/cedar/ast.h"
 #include "engine/cedar/lexer.h"
+#include "engine/cedar/list.h"
 
 typedef struct dv_cedar_parser {
     dv_cedar_lexer lexer;
@@ -37,12 +38,6 @@ dv_must dv_result dv_cedar_parse_expression(dv_cedar_parser *parser, dv_cedar_no
 /* One string literal, escapes read. */
 dv_must dv_result dv_cedar_parse_string(dv_cedar_parser *parser, dv_slice *ret_text);
 
-/* A list that grows in the arena; items are copied. */
-typedef struct dv_cedar_list {
-    void *items;
-    size_t count;
-    size_t capacity;
-} dv_cedar_list;
-
-dv_must dv_result dv_cedar_list_add(dv_arena *arena, dv_cedar_list *list, const void *item,
-                                    size_t item_size);
+/* Behind an item of a list: takes a comma, and ret_more is false when the closing token comes,
+ * which is taken as well. A comma may stand in front of it. */
+dv_must dv_result dv_cedar_parse_more(dv_cedar_parser *parser, const char *close, bool *ret_more);

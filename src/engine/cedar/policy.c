@@ -8,13 +8,11 @@
 
 static const char *const scope_words[DV_CEDAR_DIMENSIONS] = {"principal", "action", "resource"};
 
+/* Entity ::= Path '::' STR */
 static dv_result parse_entity(dv_cedar_parser *parser, dv_slice *ret_uid)
 {
     dv_slice path = {0}, uid = {0};
 
-    if (parser->token.kind == DV_CEDAR_TOKEN_SLOT) {
-        return dv_cedar_parser_error(parser, "an entity: templates are not supported,");
-    }
     DV_TRY(dv_cedar_parse_path(parser, &path, &uid));
     if (uid.len == 0) {
         return dv_cedar_parser_error(parser, "'::' and the entity's id");
@@ -34,28 +32,43 @@ static dv_result add_uid(dv_cedar_parser *parser, dv_cedar_list *uids)
 /* '[' [EntList] ']', behind the bracket. */
 static dv_result parse_uids(dv_cedar_parser *parser, dv_cedar_list *uids)
 {
-    bool more = false;
+    bool empty = false, more = true;
 
-    DV_TRY(dv_cedar_parser_accept(parser, "]", &more));
-    if (more) {
-        return DV_OK;
-    }
-    do {
+    DV_TRY(dv_cedar_parser_accept(parser, "]", &empty));
+    while (!empty && more) {
         DV_TRY(add_uid(parser, uids));
-        DV_TRY(dv_cedar_parser_accept(parser, ",", &more));
-    } while (more);
-    return dv_cedar_parser_expect(parser, "]");
+        DV_TRY(dv_cedar_parse_more(parser, "]", &more));
+    }
+    return DV_OK;
 }
 
-/* The type of an action is Action, in whatever namespace. */
+/* Entity | '?principal' | '?resource': the slot is named for its place (specs: templates). */
+static dv_result parse_entity_or_slot(dv_cedar_parser *parser, int dimension, dv_cedar_list *uids,
+                                      bool *ret_slot)
+{
+    dv_slice slot = parser->token.text;
+
+    if (parser->token.kind != DV_CEDAR_TOKEN_SLOT) {
+        return add_uid(parser, uids);
+    }
+    if (dimension == DV_CEDAR_ACTION) {
+        return dv_cedar_parser_error(parser, "an entity: only principal and resource have slots,");
+    }
+    if (!dv_slice_eq_str(dv_slice_sub(slot, 1, slot.len), scope_words[dimension])) {
+        return dv_cedar_parser_error(parser, dimension == DV_CEDAR_PRINCIPAL ? "'?principal'"
+                                                                             : "'?resource'");
+    }
+    *ret_slot = true;
+    return dv_cedar_parser_advance(parser);
+}
+
 static dv_result check_actions(const dv_cedar_parser *parser, size_t start,
                                const dv_cedar_list *uids)
 {
     const dv_slice *list = uids->items;
 
     for (size_t i = 0; i < uids->count; i++) {
-        dv_slice type = dv_slice_sub(list[i], 0, (size_t)dv_slice_find(list[i], DV_LIT("::\"")));
-        if (!dv_slice_eq_str(type, "Action") && !dv_slice_ends_with(type, DV_LIT("::Action"))) {
+        if (!dv_cedar_is_action(list[i])) {
             return dv_cedar_error_at(&parser->lexer, start, "an action's type must be Action");
         }
     }
@@ -76,9 +89,9 @@ static dv_result parse_scope(dv_cedar_parser *parser, int dimension, dv_cedar_sc
 {
     dv_cedar_scope scope = {0};
     dv_cedar_list uids = {0};
-    bool is_action = dimension == DV_CEDAR_ACTION, is = false, equal = false, in = false,
-         list = false;
+    bool is_action = dimension == DV_CEDAR_ACTION, is = false, equal = false, in = false;
 
+    scope.offset = (uint32_t)parser->token.offset;
     DV_TRY(dv_cedar_parser_expect(parser, scope_words[dimension]));
     size_t start = parser->token.offset;
     if (!is_action) {
@@ -93,12 +106,12 @@ static dv_result parse_scope(dv_cedar_parser *parser, int dimension, dv_cedar_sc
         DV_TRY(dv_cedar_parser_accept(parser, "in", &in));
     }
     if (in && is_action) {
-        DV_TRY(dv_cedar_parser_accept(parser, "[", &list));
+        DV_TRY(dv_cedar_parser_accept(parser, "[", &scope.list));
     }
-    if (list) {
+    if (scope.list) {
         DV_TRY(parse_uids(parser, &uids));
     } else if (equal || in) {
-        DV_TRY(add_uid(parser, &uids));
+        DV_TRY(parse_entity_or_slot(parser, dimension, &uids, &scope.slot));
     }
     if (is_action) {
         DV_TRY(check_actions(parser, start, &uids));
@@ -110,55 +123,67 @@ static dv_result parse_scope(dv_cedar_parser *parser, int dimension, dv_cedar_sc
     return DV_OK;
 }
 
-/* '@' ANYIDENT ['(' STR ')'], behind the sign. Each name once; @id gives the policy its id. */
-static dv_result parse_annotation(dv_cedar_parser *parser, dv_cedar_list *names,
+/* Whether the annotation gives the policy its id. */
+static dv_result note_id(const dv_cedar_parser *parser, const dv_cedar_annotation *annotation,
+                         dv_cedar_policy *policy)
+{
+    if (!dv_slice_eq_str(annotation->name, "id")) {
+        return DV_OK;
+    }
+    if (annotation->text.len == 0 || annotation->text.len > DV_LIMIT_NAME) {
+        return dv_cedar_parser_error(parser, "an id of 1 to 128 bytes in front of this");
+    }
+    policy->id = annotation->text;
+    return DV_OK;
+}
+
+/* Annotation ::= '@' ANYIDENT ['(' STR ')'], behind the sign. Each name once. */
+static dv_result parse_annotation(dv_cedar_parser *parser, dv_cedar_list *annotations,
                                   dv_cedar_policy *policy)
 {
-    dv_slice name = parser->token.text, text = {0};
-    const dv_slice *earlier = names->items;
+    dv_cedar_annotation one = {.name = parser->token.text};
+    const dv_cedar_annotation *earlier = annotations->items;
     bool with_text = false;
 
     if (parser->token.kind != DV_CEDAR_TOKEN_IDENT) {
         return dv_cedar_parser_error(parser, "an annotation's name");
     }
-    for (size_t i = 0; i < names->count; i++) {
-        if (dv_slice_eq(earlier[i], name)) {
+    for (size_t i = 0; i < annotations->count; i++) {
+        if (dv_slice_eq(earlier[i].name, one.name)) {
             return dv_cedar_parser_error(parser, "each annotation once,");
         }
     }
-    DV_TRY(dv_cedar_list_add(parser->arena, names, &name, sizeof(name)));
     DV_TRY(dv_cedar_parser_advance(parser));
     DV_TRY(dv_cedar_parser_accept(parser, "(", &with_text));
     if (with_text) {
-        DV_TRY(dv_cedar_parse_string(parser, &text));
+        DV_TRY(dv_cedar_parse_string(parser, &one.text));
         DV_TRY(dv_cedar_parser_expect(parser, ")"));
     }
-    if (dv_slice_eq_str(name, "id")) {
-        if (text.len == 0 || text.len > DV_LIMIT_NAME) {
-            return dv_cedar_parser_error(parser, "an id of 1 to 128 bytes in front of this");
-        }
-        policy->id = text;
-    }
-    return DV_OK;
+    DV_TRY(dv_cedar_list_add(parser->arena, annotations, &one, sizeof(one)));
+    return note_id(parser, &one, policy);
 }
 
 static dv_result parse_annotations(dv_cedar_parser *parser, dv_cedar_policy *policy)
 {
-    dv_cedar_list names = {0};
+    dv_cedar_list annotations = {0};
     bool more = false;
 
     for (;;) {
         DV_TRY(dv_cedar_parser_accept(parser, "@", &more));
         if (!more) {
-            return DV_OK;
+            break;
         }
-        if (names.count == DV_LIMIT_CEDAR_ANNOTATIONS) {
+        if (annotations.count == DV_LIMIT_CEDAR_ANNOTATIONS) {
             return dv_cedar_parser_error(parser, "fewer annotations");
         }
-        DV_TRY(parse_annotation(parser, &names, policy));
+        DV_TRY(parse_annotation(parser, &annotations, policy));
     }
+    policy->annotations = annotations.items;
+    policy->annotation_count = annotations.count;
+    return DV_OK;
 }
 
+/* Condition ::= ('when' | 'unless') '{' Expr '}', any number of them. */
 static dv_result parse_conditions(dv_cedar_parser *parser, dv_cedar_policy *policy)
 {
     dv_cedar_list conditions = {0};
@@ -183,21 +208,43 @@ static dv_result parse_conditions(dv_cedar_parser *parser, dv_cedar_policy *poli
     return DV_OK;
 }
 
-static dv_result parse_policy(dv_cedar_parser *parser, dv_cedar_policy *ret_policy)
+/* Effect ::= 'permit' | 'forbid' */
+static dv_result parse_effect(dv_cedar_parser *parser, bool *ret_forbid)
 {
-    dv_cedar_policy policy = {0};
+    bool forbid = dv_cedar_parser_at(parser, "forbid");
 
-    DV_TRY(parse_annotations(parser, &policy));
-    policy.forbid = dv_cedar_parser_at(parser, "forbid");
-    if (!policy.forbid && !dv_cedar_parser_at(parser, "permit")) {
+    if (!forbid && !dv_cedar_parser_at(parser, "permit")) {
         return dv_cedar_parser_error(parser, "'permit' or 'forbid'");
     }
-    DV_TRY(dv_cedar_parser_advance(parser));
+    *ret_forbid = forbid;
+    return dv_cedar_parser_advance(parser);
+}
+
+/* '(' Scope ')'; Scope ::= Principal ',' Action ',' Resource, and as in lists a comma at the end.
+ */
+static dv_result parse_scopes(dv_cedar_parser *parser, dv_cedar_policy *policy)
+{
+    bool comma = false;
+
     DV_TRY(dv_cedar_parser_expect(parser, "("));
     for (int d = 0; d < DV_CEDAR_DIMENSIONS; d++) {
-        DV_TRY(parse_scope(parser, d, &policy.scope[d]));
-        DV_TRY(dv_cedar_parser_expect(parser, d < DV_CEDAR_RESOURCE ? "," : ")"));
+        DV_TRY(parse_scope(parser, d, &policy->scope[d]));
+        if (d < DV_CEDAR_RESOURCE) {
+            DV_TRY(dv_cedar_parser_expect(parser, ","));
+        }
     }
+    DV_TRY(dv_cedar_parser_accept(parser, ",", &comma));
+    return dv_cedar_parser_expect(parser, ")");
+}
+
+/* Policy ::= {Annotation} Effect '(' Scope ')' {Conditions} ';' */
+static dv_result parse_policy(dv_cedar_parser *parser, dv_cedar_policy *ret_policy)
+{
+    dv_cedar_policy policy = {.offset = (uint32_t)parser->token.offset};
+
+    DV_TRY(parse_annotations(parser, &policy));
+    DV_TRY(parse_effect(parser, &policy.forbid));
+    DV_TRY(parse_scopes(parser, &policy));
     DV_TRY(parse_conditions(parser, &policy));
     if (!dv_cedar_parser_at(parser, ";")) {
         return dv_cedar_parser_error(parser, "'when', 'unless' or ';'");
@@ -207,67 +254,25 @@ static dv_result parse_policy(dv_cedar_parser *parser, dv_cedar_policy *ret_poli
     return DV_OK;
 }
 
-static dv_result name_policy(dv_cedar_parser *parser, dv_cedar_policy *policy, size_t number)
+static dv_result parse_set(dv_cedar_draft *draft, dv_error *error)
 {
-    if (policy->id.len > 0) {
-        return DV_OK;
-    }
-    const char *id = dv_arena_printf(parser->arena, "policy%zu", number);
-    if (id == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    policy->id = dv_slice_str(id);
-    return DV_OK;
-}
-
-static int order_ids(const void *a, const void *b)
-{
-    return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
-}
-
-static dv_result check_ids(const dv_cedar_policy *policies, size_t count, dv_arena *arena,
-                           dv_error *error)
-{
-    dv_slice *ids = dv_arena_alloc_raw(arena, (count + 1) * sizeof(*ids));
-
-    if (ids == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = policies[i].id;
-    }
-    if (count > 1) {
-        qsort(ids, count, sizeof(*ids), order_ids);
-    }
-    for (size_t i = 1; i < count; i++) {
-        if (dv_slice_eq(ids[i - 1], ids[i])) {
-            return dv_error_set(error, DV_ERR_INVALID, "two policies have the id '%.*s'",
-                                DV_SLICE_ARGS(ids[i]));
-        }
-    }
-    return DV_OK;
-}
-
-static dv_result parse_set(dv_slice text, dv_cedar_policy_set *set, dv_error *error)
-{
-    dv_cedar_parser parser = {.lexer = {.text = text, .error = error}, .arena = set->arena};
-    dv_cedar_list policies = {0};
+    dv_cedar_parser parser = {.lexer = {.text = draft->set->text, .error = error},
+                              .arena = draft->set->arena};
 
     DV_TRY(dv_cedar_parser_advance(&parser));
     while (parser.token.kind != DV_CEDAR_TOKEN_END) {
         dv_cedar_policy policy = {0};
         DV_TRY(parse_policy(&parser, &policy));
-        DV_TRY(name_policy(&parser, &policy, policies.count));
-        DV_TRY(dv_cedar_list_add(set->arena, &policies, &policy, sizeof(policy)));
+        DV_TRY(dv_cedar_draft_add(draft, &policy));
     }
-    set->policies = policies.items;
-    set->count = policies.count;
-    DV_TRY(check_ids(set->policies, set->count, set->arena, error));
-    return dv_cedar_index_build(set->policies, set->count, set->arena, &set->index);
+    return DV_OK;
 }
 
-dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error)
+dv_result dv_cedar_parse_linked(dv_slice text, const dv_cedar_link *links, size_t count,
+                                dv_cedar_policy_set **ret_set, dv_error *error)
 {
+    dv_cedar_draft draft = {0};
+
     if (text.len > DV_LIMIT_CEDAR_TEXT) {
         return dv_error_set(error, DV_ERR_TOO_LARGE, "policies may have %d bytes, these have %zu",
                             DV_LIMIT_CEDAR_TEXT, text.len);
@@ -275,14 +280,13 @@ dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error 
     if (!dv_utf8_valid(text)) {
         return dv_error_set(error, DV_ERR_INVALID, "the policies are not UTF-8");
     }
-    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = calloc(1, sizeof(*set));
-    if (set == NULL || (set->arena = dv_arena_new(DV_LIMIT_CEDAR_MEMORY)) == NULL) {
-        return dv_error_set(error, DV_ERR_NO_MEMORY, "out of memory");
-    }
-    /* The set keeps names that are slices of the text. */
-    dv_result result = dv_arena_copy(set->arena, text, &text);
+    dv_result result = dv_cedar_draft_begin(text, &draft);
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = draft.set;
     if (result == DV_OK) {
-        result = parse_set(text, set, error);
+        result = parse_set(&draft, error);
+    }
+    if (result == DV_OK) {
+        result = dv_cedar_draft_finish(&draft, links, count, error);
     }
     if (result == DV_ERR_NO_MEMORY || result == DV_ERR_TOO_LARGE) {
         return dv_error_set(error, result, "the policies take more memory than they may");
@@ -293,15 +297,7 @@ dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error 
     return DV_OK;
 }
 
-void dv_cedar_policy_set_free(dv_cedar_policy_set *set)
+dv_result dv_cedar_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error)
 {
-    if (set != NULL) {
-        dv_arena_free(set->arena);
-        free(set);
-    }
-}
-
-size_t dv_cedar_policy_count(const dv_cedar_policy_set *set)
-{
-    return set->count;
+    return dv_cedar_parse_linked(text, NULL, 0, ret_set, error);
 }

@@ -84,6 +84,12 @@ static void literals_and_variables(void **unused)
            {"principal == User :: \n // a comment\n \"bob\"", TRUE});
 }
 
+static void commas_at_the_end(void **unused)
+{
+    EXPECT({"[1, 2,] == [1, 2]", TRUE}, {"{a: 1,} == {a: 1}", TRUE},
+           {"ip(\"10.0.0.1\",).isIpv4()", TRUE}, {"[1].contains(1,)", TRUE});
+}
+
 static void equality(void **unused)
 {
     EXPECT({"1 == 1", TRUE}, {"1 == 2", FALSE}, {"1 != 2", TRUE}, {"1 != 1", FALSE},
@@ -194,7 +200,8 @@ static void patterns(void **unused)
            {"\"abcbc\" like \"a*bc*bc\"", TRUE}, {"\"abc\" like \"a*bc*bc\"", FALSE},
            {"\"a*b\" like \"a\\*b\"", TRUE}, {"\"aXb\" like \"a\\*b\"", FALSE},
            {"\"\\\\after\" like \"\\\\*\"", TRUE}, {"context.s like \"a\\*b\\\\c\"", TRUE},
-           {"\"\\u{e9}t\\u{e9}\" like \"*t*\"", TRUE}, {"1 like \"*\"", ERROR},
+           {"\"\\u{e9}t\\u{e9}\" like \"*t*\"", TRUE}, {"\"ab\" like \"\\x2a\"", TRUE},
+           {"\"ab\" like \"\\u{2a}c\"", FALSE}, {"1 like \"*\"", ERROR},
            {"principal like \"*\"", ERROR});
 }
 
@@ -366,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(literals_and_variables),
+        cmocka_unit_test(commas_at_the_end),
         cmocka_unit_test(equality),
         cmocka_unit_test(order),
         cmocka_unit_test(logic),

@@ -24,17 +24,19 @@ static void says_what_is_wrong_and_where(void **unused)
     expect_refused("permit(principal, action, resource);\n\n forbid principal", 3, 9, "'('");
     expect_refused("permit(action, principal, resource);", 1, 8, "'principal'");
     expect_refused("permit(principal, action);", 1, 25, "','");
-    expect_refused("permit(principal, action, resource,);", 1, 35, "')'");
+    expect_refused("permit(principal, action, resource,,);", 1, 36, "')'");
     expect_refused("permit(principal == User, action, resource);", 1, 25, "'::'");
     expect_refused("permit(principal == \"x\", action, resource);", 1, 21, "a name");
-    expect_refused("permit(principal == ?principal, action, resource);", 1, 21, "templates");
-    expect_refused("permit(principal in ?principal, action, resource);", 1, 21, "templates");
+    expect_refused("permit(principal == ?resource, action, resource);", 1, 21, "'?principal'");
+    expect_refused("permit(principal, action == ?action, resource);", 1, 29, "only principal");
+    expect_refused("permit(principal, action, resource in ?principal);", 1, 39, "'?resource'");
+    expect_refused("permit(principal is ?principal, action, resource);", 1, 21, "a name");
     expect_refused("permit(principal is User::\"a\", action, resource);", 1, 30, "a type");
     expect_refused("permit(principal is User == User::\"a\", action, resource);", 1, 26, "','");
     expect_refused("permit(principal in [User::\"a\"], action, resource);", 1, 21, "a name");
     expect_refused("permit(principal, action is Action, resource);", 1, 26, "','");
     expect_refused("permit(principal, action == User::\"a\", resource);", 1, 26, "Action");
-    expect_refused("permit(principal, action in [Action::\"a\",], resource);", 1, 42, "a name");
+    expect_refused("permit(principal, action in [Action::\"a\",,], resource);", 1, 42, "a name");
     expect_refused("permit(principal, action == [Action::\"a\"], resource);", 1, 29, "a name");
     expect_refused("permit(principal == __cedar::U::\"a\", action, resource);", 1, 21, "reserved");
     expect_refused("permit(principal == if::\"a\", action, resource);", 1, 21, "reserved");
@@ -104,8 +106,11 @@ static void refuses_bad_expressions(void **unused)
     expect_bad_expression("{1: 1}", 1, "name");
     expect_bad_expression("{if: 1}", 1, "name");
     expect_bad_expression("{a 1}", 3, "':'");
-    expect_bad_expression("{a: 1,}", 6, "name");
-    expect_bad_expression("[1,]", 3, "an expression");
+    expect_bad_expression("{a: 1,,}", 6, "name");
+    expect_bad_expression("{,}", 1, "name");
+    expect_bad_expression("[1,,]", 3, "an expression");
+    expect_bad_expression("[,]", 1, "an expression");
+    expect_bad_expression("ip(,)", 3, "an expression");
     expect_bad_expression("[1 2]", 3, "']'");
     expect_bad_expression("(1", 3, "')'");
     expect_bad_expression("if true then 1", 15, "'else'");
@@ -117,6 +122,7 @@ static void refuses_bad_expressions(void **unused)
 static void refuses_bad_strings(void **unused)
 {
     expect_bad_expression("\"a", 0, "no end");
+    expect_bad_expression("\"a\r\nb\" == 1", 2, "carriage return");
     expect_bad_expression("\"\\q\" == 1", 1, "no escape");
     expect_bad_expression("\"a\\*\" == 1", 2, "no escape");
     expect_bad_expression("\"\\x80\" == 1", 1, "no escape");

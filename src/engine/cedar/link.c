@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of policies: drafts, templates and what is linked to them (specs: templates). */
+#include "engine/cedar/policy_set.h"
+#include "engine/cedar/uid.h"
+
+#include "base/caps.h"
+
+static const char *const slot_names[DV_CEDAR_DIMENSIONS] = {"?principal", NULL, "?resource"};
+
+dv_result dv_cedar_draft_begin(dv_slice text, dv_cedar_draft *ret_draft)
+{
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = calloc(1, sizeof(*set));
+
+    if (set == NULL || (set->arena = dv_arena_new(DV_LIMIT_CEDAR_MEMORY)) == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_arena_copy(set->arena, text, &set->text));
+    *ret_draft = (dv_cedar_draft){.set = set};
+    set = NULL;
+    return DV_OK;
+}
+
+static dv_result name_policy(const dv_cedar_draft *draft, dv_cedar_policy *policy)
+{
+    size_t number = draft->policies.count + draft->templates.count;
+    const char *id = dv_arena_printf(draft->set->arena, "policy%zu", number);
+
+    if (id == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    policy->id = dv_slice_str(id);
+    return DV_OK;
+}
+
+dv_result dv_cedar_draft_add(dv_cedar_draft *draft, dv_cedar_policy *policy)
+{
+    bool template = dv_cedar_policy_is_template(policy);
+
+    if (policy->id.len == 0) {
+        DV_TRY(name_policy(draft, policy));
+    }
+    return dv_cedar_list_add(draft->set->arena, template ? &draft->templates : &draft->policies,
+                             policy, sizeof(*policy));
+}
+
+static int order_policies(const void *a, const void *b)
+{
+    return dv_slice_cmp(((const dv_cedar_policy *)a)->id, ((const dv_cedar_policy *)b)->id);
+}
+
+static const dv_cedar_policy *find_template(const dv_cedar_policy_set *set, dv_slice id)
+{
+    const dv_cedar_policy wanted = {.id = id};
+
+    return set->template_count == 0 ? NULL
+                                    : bsearch(&wanted, set->templates, set->template_count,
+                                              sizeof(wanted), order_policies);
+}
+
+/* Each slot has a value, and each value a slot. */
+static dv_result fill_slot(dv_arena *arena, const dv_cedar_link *link, int dimension, dv_slice uid,
+                           dv_cedar_scope *scope, dv_error *error)
+{
+    dv_slice type = {0};
+    dv_slice *copy = NULL;
+
+    if (scope->slot != (uid.len > 0)) {
+        return dv_error_set(error, DV_ERR_INVALID, "link '%.*s': %s has %s",
+                            DV_SLICE_ARGS(dv_slice_sub(link->id, 0, DV_LIMIT_NAME)),
+                            slot_names[dimension],
+                            scope->slot ? "no value" : "a value, but the template no such slot");
+    }
+    if (!scope->slot) {
+        return DV_OK;
+    }
+    if (dv_cedar_uid_type(uid, &type) != DV_OK) {
+        return dv_error_set(error, DV_ERR_INVALID, "link '%.*s': the value of %s is no entity",
+                            DV_SLICE_ARGS(dv_slice_sub(link->id, 0, DV_LIMIT_NAME)),
+                            slot_names[dimension]);
+    }
+    copy = dv_arena_alloc(arena, sizeof(*copy));
+    if (copy == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_arena_copy(arena, uid, copy));
+    scope->slot = false;
+    scope->uids = copy;
+    scope->uid_count = 1;
+    return DV_OK;
+}
+
+static dv_result add_link(dv_cedar_draft *draft, const dv_cedar_link *link, dv_error *error)
+{
+    dv_arena *arena = draft->set->arena;
+    const dv_cedar_policy *template = find_template(draft->set, link->template_id);
+
+    if (link->id.len == 0 || link->id.len > DV_LIMIT_NAME) {
+        return dv_error_set(error, DV_ERR_INVALID, "a link's id has 1 to %d bytes", DV_LIMIT_NAME);
+    }
+    if (template == NULL) {
+        return dv_error_set(error, DV_ERR_INVALID, "link '%.*s': there is no template '%.*s'",
+                            DV_SLICE_ARGS(link->id),
+                            DV_SLICE_ARGS(dv_slice_sub(link->template_id, 0, DV_LIMIT_NAME)));
+    }
+    dv_cedar_policy policy = *template;
+    policy.linked = template;
+    DV_TRY(dv_arena_copy(arena, link->id, &policy.id));
+    DV_TRY(fill_slot(arena, link, DV_CEDAR_PRINCIPAL, link->principal,
+                     &policy.scope[DV_CEDAR_PRINCIPAL], error));
+    DV_TRY(fill_slot(arena, link, DV_CEDAR_RESOURCE, link->resource,
+                     &policy.scope[DV_CEDAR_RESOURCE], error));
+    return dv_cedar_list_add(arena, &draft->policies, &policy, sizeof(policy));
+}
+
+/* From here on the templates stay where they are. */
+static void settle_templates(dv_cedar_draft *draft)
+{
+    dv_cedar_list *templates = &draft->templates;
+
+    if (templates->count > 1) {
+        qsort(templates->items, templates->count, sizeof(dv_cedar_policy), order_policies);
+    }
+    draft->set->templates = templates->items;
+    draft->set->template_count = templates->count;
+}
+
+static int order_ids(const void *a, const void *b)
+{
+    return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
+}
+
+static dv_result check_ids(const dv_cedar_policy_set *set, dv_error *error)
+{
+    size_t count = set->count + set->template_count;
+    dv_slice *ids = dv_arena_alloc_raw(set->arena, (count + 1) * sizeof(*ids));
+
+    if (ids == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = i < set->count ? set->policies[i].id : set->templates[i - set->count].id;
+    }
+    if (count > 1) {
+        qsort(ids, count, sizeof(*ids), order_ids);
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (dv_slice_eq(ids[i - 1], ids[i])) {
+            return dv_error_set(error, DV_ERR_INVALID, "two policies have the id '%.*s'",
+                                DV_SLICE_ARGS(ids[i]));
+        }
+    }
+    return DV_OK;
+}
+
+dv_result dv_cedar_draft_finish(dv_cedar_draft *draft, const dv_cedar_link *links,
+                                size_t link_count, dv_error *error)
+{
+    dv_cedar_policy_set *set = draft->set;
+
+    if (link_count > DV_LIMIT_CEDAR_LINKS) {
+        return dv_error_set(error, DV_ERR_INVALID, "a set may have %d links, this one has %zu",
+                            DV_LIMIT_CEDAR_LINKS, link_count);
+    }
+    settle_templates(draft);
+    for (size_t i = 0; i < link_count; i++) {
+        DV_TRY(add_link(draft, &links[i], error));
+    }
+    set->policies = draft->policies.items;
+    set->count = draft->policies.count;
+    DV_TRY(check_ids(set, error));
+    return dv_cedar_index_build(set->policies, set->count, set->arena, &set->index);
+}
+
+bool dv_cedar_is_action(dv_slice uid)
+{
+    dv_slice type = {0};
+
+    return dv_cedar_uid_type(uid, &type) == DV_OK &&
+           (dv_slice_eq_str(type, "Action") || dv_slice_ends_with(type, DV_LIT("::Action")));
+}
+
+void dv_cedar_policy_set_free(dv_cedar_policy_set *set)
+{
+    if (set != NULL) {
+        dv_arena_free(set->arena);
+        free(set);
+    }
+}
+
+size_t dv_cedar_policy_count(const dv_cedar_policy_set *set)
+{
+    return set->count;
+}
+
+size_t dv_cedar_template_count(const dv_cedar_policy_set *set)
+{
+    return set->template_count;
+}
