@@ -7,8 +7,8 @@
 
 #include <limits.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 /* Invariants of a scan:
@@ -16,18 +16,21 @@
  *    backslashes and control characters.
  * 2. `open` is the innermost open container and `depth` counts the open ones; while a container is
  *    open its token's `next` holds the container around it.
- * 3. In an object a value's token stands right behind its key's. */
+ * 3. In an object a value's token stands right behind its key's.
+ * 4. A step takes the place where it begins and gives back the one behind it; NULL: it failed, and
+ *    `result` says how. */
 typedef struct scanner {
     dv_json json;
-    const uint8_t *p;
     const uint8_t *end;
-    const dv_json_limits *limits;
-    dv_arena *arena;
-    dv_error *error;
     uint32_t cap; /* tokens that fit the present tape */
     uint32_t open;
     uint32_t depth;
-    bool fresh;      /* the innermost container has no element yet */
+    uint8_t closer; /* that ends the innermost container; 0: none is open */
+    bool fresh;     /* the innermost container has no element yet */
+    dv_result result;
+    const dv_json_limits *limits;
+    dv_arena *arena;
+    dv_error *error;
     uint64_t *slots; /* the name table, kept from object to object */
     size_t slot_cap;
     size_t slot_count; /* in use for the present object; a power of two */
@@ -35,8 +38,9 @@ typedef struct scanner {
 
 enum {
     FIRST_TOKENS = 64,
-    FEW_NAMES = 8,   /* up to here comparing all pairs is cheaper than hashing */
-    LONG_NUMBER = 8, /* digits */
+    FEW_NAMES = 8,    /* up to here comparing all pairs is cheaper than hashing */
+    LONG_NUMBER = 8,  /* digits */
+    LONG_STRING = 64, /* bytes that pay for a call */
     NO_CONTAINER = UINT32_MAX,
 };
 
@@ -47,7 +51,8 @@ static int clamp_to_int(size_t value)
     return value > INT_MAX ? INT_MAX : (int)value;
 }
 
-static dv_result fail_at(scanner *s, const uint8_t *place, dv_result result, const char *what)
+__attribute__((cold, noinline)) static const uint8_t *fail_at(scanner *s, const uint8_t *place,
+                                                              dv_result result, const char *what)
 {
     size_t line = 1;
     const uint8_t *line_start = s->json.text.ptr;
@@ -58,80 +63,88 @@ static dv_result fail_at(scanner *s, const uint8_t *place, dv_result result, con
         }
     }
     size_t column = (size_t)(place - line_start) + 1;
-    return dv_error_set_at(s->error, result, clamp_to_int(line), clamp_to_int(column), "%s", what);
+    s->result =
+        dv_error_set_at(s->error, result, clamp_to_int(line), clamp_to_int(column), "%s", what);
+    return NULL;
 }
 
-static dv_result fail(scanner *s, const char *what)
+__attribute__((cold, noinline)) static const uint8_t *fail(scanner *s, const uint8_t *p,
+                                                           const char *what)
 {
-    return fail_at(s, s->p, DV_ERR_INVALID, s->p == s->end ? "the JSON text ends too early" : what);
+    return fail_at(s, p, DV_ERR_INVALID, p == s->end ? "the JSON text ends too early" : what);
+}
+
+__attribute__((cold, noinline)) static const uint8_t *fail_memory(scanner *s, const char *what)
+{
+    s->result = dv_error_set(s->error, DV_ERR_NO_MEMORY, "no memory for the JSON text's %s", what);
+    return NULL;
 }
 
 /* ---- the tape ---- */
 
-static dv_result tape_grow(scanner *s, const uint8_t *place)
+/* False: the scan failed. */
+static bool tape_grow(scanner *s, const uint8_t *place)
 {
     uint32_t limit = s->limits->tokens;
     if (s->cap >= limit) {
-        return fail_at(s, place, DV_ERR_TOO_LARGE, "the JSON text has too many values");
+        return fail_at(s, place, DV_ERR_TOO_LARGE, "the JSON text has too many values") != NULL;
     }
     uint32_t cap = s->cap == 0 ? FIRST_TOKENS : s->cap > limit / 2 ? limit : s->cap * 2;
     cap = DV_MIN(cap, limit);
     dv_json_token *tokens = dv_arena_alloc_raw(s->arena, (size_t)cap * sizeof(*tokens));
     if (tokens == NULL) {
-        return dv_error_set(s->error, DV_ERR_NO_MEMORY, "no memory for the JSON text's values");
+        return fail_memory(s, "values") != NULL;
     }
     if (s->json.count > 0) {
         memcpy(tokens, s->json.tokens, (size_t)s->json.count * sizeof(*tokens));
     }
     s->json.tokens = tokens;
     s->cap = cap;
-    return DV_OK;
+    return true;
 }
 
-/* Notes the token from `start` to the present place. */
-static inline dv_result note(scanner *s, dv_json_type type, const uint8_t *start, bool escaped)
+/* Notes a token; gives back the place behind it. `next` counts from the token. */
+static inline const uint8_t *note(scanner *s, dv_json_type type, const uint8_t *start,
+                                  const uint8_t *end, bool escaped)
 {
-    if (s->json.count == s->cap) {
-        DV_TRY(tape_grow(s, start));
+    if (__builtin_expect(s->json.count == s->cap, 0) && !tape_grow(s, start)) {
+        return NULL;
     }
-    s->json.tokens[s->json.count] = (dv_json_token){
+    uint32_t at = s->json.count++;
+    s->json.tokens[at] = (dv_json_token){
         .start = (uint32_t)(start - s->json.text.ptr),
-        .len = (uint32_t)(s->p - start),
-        .next = s->json.count + 1,
+        .len = (uint32_t)(end - start),
+        /* A key's value follows it; where that is a container, its end corrects this. */
+        .next = at + (type == DV_JSON_KEY ? 2 : 1),
         .depth = (uint16_t)s->depth,
         .type = (uint8_t)type,
         .escaped = escaped,
     };
-    s->json.count++;
-    return DV_OK;
-}
-
-static inline bool in_object(const scanner *s)
-{
-    return s->depth > 0 && s->json.tokens[s->open].type == DV_JSON_OBJECT;
+    return end;
 }
 
 /* ---- bytes ---- */
 
 /* 0 at the end: no grammar rule allows a NUL, so that it fails by itself. */
-static inline uint8_t peek(const scanner *s)
+static inline uint8_t peek(const scanner *s, const uint8_t *p)
 {
-    return s->p < s->end ? *s->p : 0;
+    return p < s->end ? *p : 0;
 }
 
 static inline bool is_space(uint8_t byte)
 {
-    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+    return byte <= ' ' && (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t');
 }
 
-static inline void skip_space(scanner *s)
+static inline const uint8_t *skip_space(const scanner *s, const uint8_t *p)
 {
-    while (s->p < s->end && is_space(*s->p)) {
-        s->p++;
+    while (p < s->end && is_space(*p)) {
+        p++;
     }
+    return p;
 }
 
-#if defined(__SSE2__)
+#if defined(__x86_64__)
 
 static inline __m128i load_16(const uint8_t *p)
 {
@@ -155,12 +168,39 @@ static inline unsigned digit_mask(const uint8_t *p)
     return (unsigned)_mm_movemask_epi8(digits);
 }
 
+#define AVX2 __attribute__((target("avx2")))
+
+/* The same as special_mask for 32 bytes, all bits of a byte. */
+AVX2 static inline __m256i special_bytes(const uint8_t *p)
+{
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    __m256i quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"'));
+    __m256i backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'));
+    __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
+    return _mm256_or_si256(_mm256_or_si256(quote, backslash), control);
+}
+
+/* Moves on over whole blocks of 64 bytes that hold nothing special. */
+AVX2 static const uint8_t *skip_plain_blocks(const uint8_t *p, const uint8_t *end)
+{
+    for (; end - p >= 64; p += 64) {
+        __m256i special = _mm256_or_si256(special_bytes(p), special_bytes(p + 32));
+        if (!_mm256_testz_si256(special, special)) {
+            break;
+        }
+    }
+    return p;
+}
+
 #endif
 
 /* Moves on to the next quote, backslash or control character, or to the end. */
-static inline const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
+static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
-#if defined(__SSE2__)
+#if defined(__x86_64__)
+    if (end - p >= LONG_STRING && __builtin_cpu_supports("avx2")) {
+        p = skip_plain_blocks(p, end);
+    }
     for (; end - p >= 16; p += 16) {
         unsigned special = special_mask(p);
         if (special != 0) {
@@ -174,6 +214,21 @@ static inline const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
+/* The same; most strings are short, and end in the first block. */
+static inline const uint8_t *skip_plain_short(const uint8_t *p, const uint8_t *end)
+{
+#if defined(__x86_64__)
+    if (end - p >= 16) {
+        unsigned special = special_mask(p);
+        if (special != 0) {
+            return p + __builtin_ctz(special);
+        }
+        p += 16;
+    }
+#endif
+    return skip_plain(p, end);
+}
+
 static inline bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -181,7 +236,7 @@ static inline bool is_digit(uint8_t byte)
 
 static inline const uint8_t *skip_digits(const uint8_t *p, const uint8_t *end)
 {
-#if defined(__SSE2__)
+#if defined(__x86_64__)
     for (; end - p >= 16; p += 16) {
         unsigned other = ~digit_mask(p) & 0xffff;
         if (other != 0) {
@@ -206,10 +261,10 @@ static int hex_value(uint8_t byte)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-static dv_result scan_escape(scanner *s)
+static const uint8_t *scan_escape(scanner *s, const uint8_t *p)
 {
-    s->p++;
-    switch (peek(s)) {
+    p++;
+    switch (peek(s, p)) {
     case '"':
     case '\\':
     case '/':
@@ -218,84 +273,94 @@ static dv_result scan_escape(scanner *s)
     case 'n':
     case 'r':
     case 't':
-        s->p++;
-        return DV_OK;
+        return p + 1;
     case 'u':
-        s->p++;
+        p++;
         break;
     default:
-        return fail(s, "unknown escape in a string");
+        return fail(s, p, "unknown escape in a string");
     }
-    for (int i = 0; i < 4; i++, s->p++) {
-        if (hex_value(peek(s)) < 0) {
-            return fail(s, "\\u must be followed by four hexadecimal digits");
+    for (int i = 0; i < 4; i++, p++) {
+        if (hex_value(peek(s, p)) < 0) {
+            return fail(s, p, "\\u must be followed by four hexadecimal digits");
         }
     }
-    return DV_OK;
+    return p;
 }
 
-static inline dv_result scan_string(scanner *s, dv_json_type type)
+/* From what is no plain byte to the quote that ends the string. */
+static const uint8_t *scan_special(scanner *s, const uint8_t *p)
 {
-    const uint8_t *start = ++s->p;
-    bool escaped = false;
     for (;;) {
-        s->p = skip_plain(s->p, s->end);
-        uint8_t byte = peek(s);
+        uint8_t byte = peek(s, p);
         if (byte == '"') {
-            DV_TRY(note(s, type, start, escaped));
-            s->p++;
-            return DV_OK;
+            return p;
         }
         if (byte != '\\') {
-            return fail(s, "control characters in a string must be escaped");
+            return fail(s, p, "control characters in a string must be escaped");
         }
-        escaped = true;
-        DV_TRY(scan_escape(s));
+        p = scan_escape(s, p);
+        if (p == NULL) {
+            return NULL;
+        }
+        p = skip_plain_short(p, s->end);
     }
+}
+
+static inline const uint8_t *scan_string(scanner *s, const uint8_t *p, dv_json_type type)
+{
+    const uint8_t *start = p + 1;
+    p = skip_plain_short(start, s->end);
+    bool escaped = peek(s, p) != '"';
+    if (__builtin_expect(escaped, 0)) {
+        p = scan_special(s, p);
+        if (p == NULL) {
+            return NULL;
+        }
+    }
+    p = note(s, type, start, p, escaped);
+    return p == NULL ? NULL : p + 1;
 }
 
 /* ---- numbers and literals: RFC 8259 sections 6 and 3 ---- */
 
-static inline dv_result scan_digits(scanner *s)
+static inline const uint8_t *scan_digits(scanner *s, const uint8_t *p)
 {
-    if (!is_digit(peek(s))) {
-        return fail(s, "a digit was expected");
+    if (!is_digit(peek(s, p))) {
+        return fail(s, p, "a digit was expected");
     }
-    s->p = skip_digits(s->p, s->end);
-    return DV_OK;
+    return skip_digits(p, s->end);
 }
 
-static inline dv_result scan_number(scanner *s)
+static const uint8_t *scan_exponent(scanner *s, const uint8_t *p)
 {
-    if (*s->p == '-') {
-        s->p++;
+    p++;
+    if (peek(s, p) == '+' || peek(s, p) == '-') {
+        p++;
     }
-    if (peek(s) == '0') {
-        s->p++; /* no leading zeros: a digit behind it fails as the next token */
+    return scan_digits(s, p);
+}
+
+static inline const uint8_t *scan_number(scanner *s, const uint8_t *p)
+{
+    p += *p == '-';
+    if (peek(s, p) == '0') {
+        p++; /* no leading zeros: a digit behind it fails as the next token */
     } else {
-        DV_TRY(scan_digits(s));
+        p = scan_digits(s, p);
     }
-    if (peek(s) == '.') {
-        s->p++;
-        DV_TRY(scan_digits(s));
+    if (p != NULL && peek(s, p) == '.') {
+        p = scan_digits(s, p + 1);
     }
-    if ((peek(s) | 0x20) == 'e') {
-        s->p++;
-        if (peek(s) == '+' || peek(s) == '-') {
-            s->p++;
-        }
-        DV_TRY(scan_digits(s));
-    }
-    return DV_OK;
+    return p != NULL && (peek(s, p) | 0x20) == 'e' ? scan_exponent(s, p) : p;
 }
 
-static dv_result scan_word(scanner *s, dv_slice word)
+static const uint8_t *scan_word(scanner *s, const uint8_t *p, dv_slice word)
 {
-    if ((size_t)(s->end - s->p) < word.len || memcmp(s->p, word.ptr, word.len) != 0) {
-        return fail_at(s, s->p, DV_ERR_INVALID, "a JSON value was expected");
+    if ((size_t)(s->end - p) < word.len || memcmp(p, word.ptr, word.len) != 0) {
+        return fail_at(s, p, DV_ERR_INVALID, "a JSON value was expected");
     }
-    s->p += word.len;
-    return DV_OK;
+    return p + word.len;
 }
 
 /* Many digits before a point: no vector's component, but perhaps a card's number. */
@@ -309,63 +374,84 @@ static inline bool begins_long(const uint8_t *start, const uint8_t *end)
     return digits == LONG_NUMBER;
 }
 
-static inline dv_result scan_scalar(scanner *s)
+static const uint8_t *scan_literal(scanner *s, const uint8_t *p, dv_json_type *ret_type)
 {
-    const uint8_t *start = s->p;
+    switch (*p) {
+    case 't':
+        *ret_type = DV_JSON_TRUE;
+        return scan_word(s, p, DV_LIT("true"));
+    case 'f':
+        *ret_type = DV_JSON_FALSE;
+        return scan_word(s, p, DV_LIT("false"));
+    default:
+        *ret_type = DV_JSON_NULL;
+        return scan_word(s, p, DV_LIT("null"));
+    }
+}
+
+static const uint8_t *scan_scalar(scanner *s, const uint8_t *p)
+{
+    const uint8_t *start = p;
     dv_json_type type = DV_JSON_NUMBER;
-    if (*s->p == '-' || is_digit(*s->p)) {
-        DV_TRY(scan_number(s));
-    } else if (*s->p == 't') {
-        type = DV_JSON_TRUE;
-        DV_TRY(scan_word(s, DV_LIT("true")));
-    } else if (*s->p == 'f') {
-        type = DV_JSON_FALSE;
-        DV_TRY(scan_word(s, DV_LIT("false")));
+    if (*p == '-' || is_digit(*p)) {
+        p = scan_number(s, p);
     } else {
-        type = DV_JSON_NULL;
-        DV_TRY(scan_word(s, DV_LIT("null")));
+        p = scan_literal(s, p, &type);
     }
-    if (s->limits->skip_array_scalars && s->depth > 0 && !in_object(s) &&
-        !(type == DV_JSON_NUMBER && begins_long(start, s->p))) {
-        return DV_OK;
+    if (p == NULL || (s->closer == ']' && s->limits->skip_array_scalars &&
+                      !(type == DV_JSON_NUMBER && begins_long(start, p)))) {
+        return p;
     }
-    return note(s, type, start, false);
+    return note(s, type, start, p, false);
 }
 
 /* ---- names of an object's members ---- */
 
-static dv_result fail_duplicate(scanner *s, uint32_t key)
+/* These are true when all is well. */
+static bool fail_duplicate(scanner *s, uint32_t key)
 {
     const uint8_t *place = s->json.text.ptr + s->json.tokens[key].start - 1;
-    return fail_at(s, place, DV_ERR_INVALID, "this name is already used in the same object");
+    return fail_at(s, place, DV_ERR_INVALID, "this name is already used in the same object") !=
+           NULL;
 }
 
-static dv_result name_of(scanner *s, uint32_t key, dv_slice *ret_name)
+static inline bool name_of(scanner *s, uint32_t key, dv_slice *ret_name)
 {
-    if (dv_json_string(&s->json, key, s->arena, ret_name) != DV_OK) {
-        return dv_error_set(s->error, DV_ERR_NO_MEMORY, "no memory for the JSON text's names");
-    }
-    return DV_OK;
+    return dv_json_string(&s->json, key, s->arena, ret_name) == DV_OK ||
+           fail_memory(s, "names") != NULL;
 }
 
-static dv_result check_few_names(scanner *s, uint32_t object)
+/* One of 64 bits by length and both ends: names with different ones are different. */
+static inline uint64_t name_bit(dv_slice name)
+{
+    return name.len == 0
+               ? 1
+               : (uint64_t)1 << ((name.len * 29 + name.ptr[0] * 5U + name.ptr[name.len - 1]) & 63);
+}
+
+static bool check_few_names(scanner *s, uint32_t object)
 {
     dv_slice names[FEW_NAMES];
     size_t count = 0;
+    uint64_t seen = 0;
     for (uint32_t key = object + 1; key < s->json.count; key = s->json.tokens[key].next) {
-        DV_TRY(name_of(s, key, &names[count]));
-        for (size_t i = 0; i < count; i++) {
+        if (!name_of(s, key, &names[count])) {
+            return false;
+        }
+        uint64_t bit = name_bit(names[count]);
+        for (size_t i = 0; (seen & bit) != 0 && i < count; i++) {
             if (dv_slice_eq(names[i], names[count])) {
                 return fail_duplicate(s, key);
             }
         }
+        seen |= bit;
         count++;
     }
-    return DV_OK;
+    return true;
 }
 
 /* Empties a table of at least twice as many slots as names, a power of two. */
-static dv_result name_table_prepare(scanner *s, uint32_t names)
+static bool name_table_prepare(scanner *s, uint32_t names)
 {
     size_t slots = (size_t)4 * FEW_NAMES;
     while (slots < (size_t)names * 2) {
@@ -374,22 +460,24 @@ static dv_result name_table_prepare(scanner *s, uint32_t names)
     if (slots > s->slot_cap) {
         uint64_t *table = dv_arena_alloc_raw(s->arena, slots * sizeof(*table));
         if (table == NULL) {
-            return dv_error_set(s->error, DV_ERR_NO_MEMORY, "no memory for the JSON text's names");
+            return fail_memory(s, "names") != NULL;
         }
         s->slots = table;
         s->slot_cap = slots;
     }
     memset(s->slots, 0, slots * sizeof(*s->slots));
     s->slot_count = slots;
-    return DV_OK;
+    return true;
 }
 
 /* A slot holds the hash's upper half and the key's token (never 0, which is the top value). The
  * hash is keyed, so that nobody can choose names that collide. */
-static dv_result name_table_add(scanner *s, const uint8_t hash_key[16], uint32_t key)
+static bool name_table_add(scanner *s, const uint8_t hash_key[16], uint32_t key)
 {
     dv_slice name;
-    DV_TRY(name_of(s, key, &name));
+    if (!name_of(s, key, &name)) {
+        return false;
+    }
     uint64_t hash = dv_siphash(hash_key, name);
     uint64_t upper = hash & 0xffffffff00000000;
     size_t mask = s->slot_count - 1;
@@ -399,27 +487,33 @@ static dv_result name_table_add(scanner *s, const uint8_t hash_key[16], uint32_t
             continue;
         }
         dv_slice other;
-        DV_TRY(name_of(s, (uint32_t)s->slots[at], &other));
+        if (!name_of(s, (uint32_t)s->slots[at], &other)) {
+            return false;
+        }
         if (dv_slice_eq(name, other)) {
             return fail_duplicate(s, key);
         }
     }
     s->slots[at] = upper | key;
-    return DV_OK;
+    return true;
 }
 
-static dv_result check_many_names(scanner *s, uint32_t object, uint32_t names)
+static bool check_many_names(scanner *s, uint32_t object, uint32_t names)
 {
     const uint8_t *hash_key;
-    DV_TRY(dv_siphash_process_key(&hash_key));
-    DV_TRY(name_table_prepare(s, names));
-    for (uint32_t key = object + 1; key < s->json.count; key = s->json.tokens[key].next) {
-        DV_TRY(name_table_add(s, hash_key, key));
+    s->result = dv_siphash_process_key(&hash_key);
+    if (s->result != DV_OK || !name_table_prepare(s, names)) {
+        return false;
     }
-    return DV_OK;
+    for (uint32_t key = object + 1; key < s->json.count; key = s->json.tokens[key].next) {
+        if (!name_table_add(s, hash_key, key)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static dv_result check_names(scanner *s, uint32_t object)
+static bool check_names(scanner *s, uint32_t object)
 {
     uint32_t names = 0;
     for (uint32_t key = object + 1; key < s->json.count; key = s->json.tokens[key].next) {
@@ -430,117 +524,123 @@ static dv_result check_names(scanner *s, uint32_t object)
 
 /* ---- values: RFC 8259 sections 3 to 5 ---- */
 
-/* The token was a member's value: now its key knows where the next member is. */
-static inline void end_member(scanner *s, uint32_t value)
-{
-    if (in_object(s)) {
-        s->json.tokens[value - 1].next = s->json.count;
-    }
-}
-
-static dv_result open_container(scanner *s, dv_json_type type)
+static const uint8_t *open_container(scanner *s, const uint8_t *p, dv_json_type type)
 {
     if (s->depth >= s->limits->depth || s->depth >= UINT16_MAX) {
-        return fail_at(s, s->p, DV_ERR_TOO_LARGE, "the JSON text is nested too deeply");
+        return fail_at(s, p, DV_ERR_TOO_LARGE, "the JSON text is nested too deeply");
     }
-    DV_TRY(note(s, type, s->p, false));
-    uint32_t container = s->json.count - 1;
+    uint32_t container = s->json.count;
+    if (note(s, type, p, p, false) == NULL) {
+        return NULL;
+    }
     s->json.tokens[container].next = s->open;
     s->open = container;
     s->depth++;
+    s->closer = type == DV_JSON_OBJECT ? '}' : ']';
     s->fresh = true;
-    s->p++;
-    return DV_OK;
+    return p + 1;
 }
 
-static dv_result close_container(scanner *s)
+/* The container around is the innermost one again; in an object, the key of the one that ended now
+ * knows where the next member is. */
+static void leave_container(scanner *s, uint32_t container)
+{
+    s->depth--;
+    s->fresh = false;
+    s->closer = 0;
+    if (s->depth == 0) {
+        return;
+    }
+    bool object = s->json.tokens[s->open].type == DV_JSON_OBJECT;
+    s->closer = object ? '}' : ']';
+    if (object) {
+        s->json.tokens[container - 1].next = s->json.count;
+    }
+}
+
+static const uint8_t *close_container(scanner *s, const uint8_t *p)
 {
     uint32_t container = s->open;
     dv_json_token *token = &s->json.tokens[container];
-    if (s->limits->refuse_duplicate_keys && token->type == DV_JSON_OBJECT) {
-        DV_TRY(check_names(s, container));
+    if (s->limits->refuse_duplicate_keys && token->type == DV_JSON_OBJECT &&
+        !check_names(s, container)) {
+        return NULL;
     }
-    s->p++;
+    p++;
     s->open = token->next;
-    s->depth--;
-    s->fresh = false;
-    token->len = (uint32_t)(s->p - s->json.text.ptr) - token->start;
+    token->len = (uint32_t)(p - s->json.text.ptr) - token->start;
     token->next = s->json.count;
-    end_member(s, container);
-    return DV_OK;
+    leave_container(s, container);
+    return p;
 }
 
 /* A scalar is noted and done; a container is only opened. */
-static inline dv_result scan_value(scanner *s)
+static inline const uint8_t *scan_value(scanner *s, const uint8_t *p)
 {
-    switch (peek(s)) {
-    case '{':
-        return open_container(s, DV_JSON_OBJECT);
-    case '[':
-        return open_container(s, DV_JSON_ARRAY);
+    switch (peek(s, p)) {
     case '"':
-        DV_TRY(scan_string(s, DV_JSON_STRING));
-        break;
+        return scan_string(s, p, DV_JSON_STRING);
+    case '{':
+        return open_container(s, p, DV_JSON_OBJECT);
+    case '[':
+        return open_container(s, p, DV_JSON_ARRAY);
     case '-':
     case '0' ... '9':
     case 't':
     case 'f':
     case 'n':
-        DV_TRY(scan_scalar(s));
-        break;
+        return scan_scalar(s, p);
     default:
-        return fail(s, "a JSON value was expected");
+        return fail(s, p, "a JSON value was expected");
     }
-    s->fresh = false;
-    end_member(s, s->json.count - 1);
-    return DV_OK;
 }
 
-static inline dv_result scan_member(scanner *s)
+static inline const uint8_t *scan_member(scanner *s, const uint8_t *p)
 {
-    if (peek(s) != '"') {
-        return fail(s, "a member's name in double quotes was expected");
+    if (peek(s, p) != '"') {
+        return fail(s, p, "a member's name in double quotes was expected");
     }
-    DV_TRY(scan_string(s, DV_JSON_KEY));
-    skip_space(s);
-    if (peek(s) != ':') {
-        return fail(s, "':' was expected after a member's name");
+    p = scan_string(s, p, DV_JSON_KEY);
+    if (p == NULL) {
+        return NULL;
     }
-    s->p++;
-    skip_space(s);
-    return scan_value(s);
+    p = skip_space(s, p);
+    if (peek(s, p) != ':') {
+        return fail(s, p, "':' was expected after a member's name");
+    }
+    return scan_value(s, skip_space(s, p + 1));
 }
 
 /* One element or member of the innermost container, or its end. */
-static inline dv_result scan_step(scanner *s)
+static inline const uint8_t *scan_step(scanner *s, const uint8_t *p)
 {
-    bool object = in_object(s);
-    skip_space(s);
-    if (peek(s) == (object ? '}' : ']')) {
-        return close_container(s);
+    p = skip_space(s, p);
+    uint8_t byte = peek(s, p);
+    if (byte == s->closer) {
+        return close_container(s, p);
     }
-    if (!s->fresh) {
-        if (peek(s) != ',') {
-            return fail(s, object ? "',' or '}' was expected" : "',' or ']' was expected");
-        }
-        s->p++;
-        skip_space(s);
+    if (s->fresh) {
+        s->fresh = false;
+    } else if (byte == ',') {
+        p = skip_space(s, p + 1);
+    } else {
+        return fail(s, p, s->closer == '}' ? "',' or '}' was expected" : "',' or ']' was expected");
     }
-    return object ? scan_member(s) : scan_value(s);
+    return s->closer == '}' ? scan_member(s, p) : scan_value(s, p);
 }
 
-static dv_result scan_text(scanner *s)
+/* False: the scan failed. */
+static bool scan_text(scanner *s)
 {
-    skip_space(s);
-    DV_TRY(scan_value(s));
-    while (s->depth > 0) {
-        DV_TRY(scan_step(s));
+    const uint8_t *p = scan_value(s, skip_space(s, s->json.text.ptr));
+    while (p != NULL && s->depth > 0) {
+        p = scan_step(s, p);
     }
-    skip_space(s);
-    if (s->p != s->end) {
-        return fail(s, "nothing may follow the JSON value");
+    if (p == NULL) {
+        return false;
     }
-    return DV_OK;
+    p = skip_space(s, p);
+    return p == s->end || fail(s, p, "nothing may follow the JSON value") != NULL;
 }
 
 dv_result dv_json_scan(dv_slice text, const dv_json_limits *limits, dv_arena *arena,
@@ -553,7 +653,6 @@ dv_result dv_json_scan(dv_slice text, const dv_json_limits *limits, dv_arena *ar
         return dv_error_set_at(error, DV_ERR_INVALID, 1, 1, "the JSON text is empty");
     }
     scanner s = {.json = {.text = text},
-                 .p = text.ptr,
                  .end = text.ptr + text.len,
                  .limits = limits,
                  .arena = arena,
@@ -561,20 +660,17 @@ dv_result dv_json_scan(dv_slice text, const dv_json_limits *limits, dv_arena *ar
                  .open = NO_CONTAINER};
     size_t valid = dv_utf8_prefix(text);
     if (valid != text.len) {
-        return fail_at(&s, text.ptr + valid, DV_ERR_INVALID, "the JSON text is not UTF-8");
+        (void)fail_at(&s, text.ptr + valid, DV_ERR_INVALID, "the JSON text is not UTF-8");
+        return s.result;
     }
-    DV_TRY(scan_text(&s));
+    if (!scan_text(&s)) {
+        return s.result;
+    }
     *ret_json = s.json;
     return DV_OK;
 }
 
 /* ---- reading the tape ---- */
-
-dv_slice dv_json_raw(const dv_json *json, uint32_t token)
-{
-    const dv_json_token *t = &json->tokens[token];
-    return dv_slice_of(json->text.ptr + t->start, t->len);
-}
 
 /* One step through a raw string: a plain byte, or a whole escape. */
 typedef struct unit {
@@ -659,12 +755,11 @@ static bool raw_name_is(dv_slice raw, dv_slice name)
     return matched == name.len;
 }
 
-uint32_t dv_json_member(const dv_json *json, uint32_t object, const char *name)
+uint32_t dv_json_member_named(const dv_json *json, uint32_t object, dv_slice wanted)
 {
     if (object >= json->count || json->tokens[object].type != DV_JSON_OBJECT) {
         return 0;
     }
-    dv_slice wanted = dv_slice_str(name);
     uint32_t found = 0;
     uint32_t end = json->tokens[object].next;
     for (uint32_t key = object + 1; key < end; key = json->tokens[key].next) {
@@ -696,17 +791,13 @@ static size_t unescape(dv_slice raw, uint8_t *out)
     return len;
 }
 
-dv_result dv_json_string(const dv_json *json, uint32_t token, dv_arena *arena, dv_slice *ret_text)
+dv_result dv_json_decode(const dv_json *json, uint32_t token, dv_arena *arena, dv_slice *ret_text)
 {
     const dv_json_token *t = &json->tokens[token];
     if (t->type != DV_JSON_STRING && t->type != DV_JSON_KEY) {
         return DV_ERR_INVALID;
     }
     dv_slice raw = dv_json_raw(json, token);
-    if (!t->escaped) {
-        *ret_text = raw;
-        return DV_OK;
-    }
     uint8_t *out = dv_arena_alloc_raw(arena, raw.len);
     if (out == NULL) {
         return DV_ERR_NO_MEMORY;

@@ -50,16 +50,36 @@ dv_must dv_result dv_json_scan(dv_slice text, const dv_json_limits *limits, dv_a
                                dv_json *ret_json, dv_error *error);
 
 /* The raw bytes of a token (strings without quotes). */
-dv_slice dv_json_raw(const dv_json *json, uint32_t token);
+static inline dv_slice dv_json_raw(const dv_json *json, uint32_t token)
+{
+    const dv_json_token *t = &json->tokens[token];
+    return dv_slice_of(json->text.ptr + t->start, t->len);
+}
 
 /* The value token of a member of the object, by its decoded name; 0 when there is none (0 is the
  * top value and never a member). With duplicates the last one, as most parsers do. */
-uint32_t dv_json_member(const dv_json *json, uint32_t object, const char *name);
+uint32_t dv_json_member_named(const dv_json *json, uint32_t object, dv_slice name);
+static inline uint32_t dv_json_member(const dv_json *json, uint32_t object, const char *name)
+{
+    return dv_json_member_named(json, object, dv_slice_str(name));
+}
 
-/* The decoded value of a string or key: borrowed from the text when nothing was escaped, otherwise
- * in the arena. Lone surrogates decode to U+FFFD. */
-dv_must dv_result dv_json_string(const dv_json *json, uint32_t token, dv_arena *arena,
+/* The decoded value of a string or key in the arena. Lone surrogates decode to U+FFFD. Errors:
+ * DV_ERR_INVALID (another type), DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_json_decode(const dv_json *json, uint32_t token, dv_arena *arena,
                                  dv_slice *ret_text);
+
+/* The same, but borrowed from the text when nothing was escaped. */
+dv_must static inline dv_result dv_json_string(const dv_json *json, uint32_t token, dv_arena *arena,
+                                               dv_slice *ret_text)
+{
+    const dv_json_token *t = &json->tokens[token];
+    if (t->escaped || (t->type != DV_JSON_STRING && t->type != DV_JSON_KEY)) {
+        return dv_json_decode(json, token, arena, ret_text);
+    }
+    *ret_text = dv_json_raw(json, token);
+    return DV_OK;
+}
 
 /* Where the decoded string's byte `offset` lies in the raw text; offset = length gives the end.
  * For an offset inside an escape, the escape's start. */

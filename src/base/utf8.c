@@ -125,18 +125,38 @@ AVX2 static inline void check_block(blocks *state, __m256i block)
     state->previous = block;
 }
 
+AVX2 static inline __m256i load_32(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+/* Bytes of ASCII at the beginning, in whole blocks of 128. */
+AVX2 static size_t ascii_blocks(dv_slice bytes)
+{
+    size_t at = 0;
+    for (; at + 128 <= bytes.len; at += 128) {
+        const uint8_t *p = bytes.ptr + at;
+        __m256i any = _mm256_or_si256(_mm256_or_si256(load_32(p), load_32(p + 32)),
+                                      _mm256_or_si256(load_32(p + 64), load_32(p + 96)));
+        if (_mm256_movemask_epi8(any) != 0) {
+            break;
+        }
+    }
+    return at;
+}
+
 AVX2 static bool valid_by_blocks(dv_slice bytes)
 {
     blocks state = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-    size_t at = 0;
+    size_t at = ascii_blocks(bytes);
     for (; at + 32 <= bytes.len; at += 32) {
-        check_block(&state, _mm256_loadu_si256((const __m256i *)(const void *)(bytes.ptr + at)));
+        check_block(&state, load_32(bytes.ptr + at));
     }
     if (at < bytes.len) {
         /* The padding is ASCII, so a sequence that is cut short shows. */
         uint8_t rest[32] = {0};
         memcpy(rest, bytes.ptr + at, bytes.len - at);
-        check_block(&state, _mm256_loadu_si256((const __m256i *)(const void *)rest));
+        check_block(&state, load_32(rest));
     }
     state.bad = _mm256_or_si256(state.bad, state.open);
     return _mm256_testz_si256(state.bad, state.bad) != 0;

@@ -245,6 +245,9 @@ static void test_duplicate_names(void **state)
     refuse_duplicate("[{\"x\":{\"\":[],\"\":{}}}]", 1, 14);
     accept_strictly("{\"a\":{\"a\":{\"a\":1}},\"A\":[{\"a\":1},{\"a\":1}]}");
     accept_strictly("{\"a\":1,\"a\\u0000\":2,\"\":3}");
+    /* Alike in length and at both ends. */
+    accept_strictly("{\"a1b\":1,\"a2b\":2,\"a3b\":3,\"a\\u0034b\":4}");
+    refuse_duplicate("{\"a1b\":1,\"a2b\":2,\"a3b\":3,\"a\\u0032b\":4}", 1, 26);
 }
 
 static dv_result scan_many_names(int count, const char *last)
@@ -410,6 +413,32 @@ static void test_strings_of_all_lengths(void **state)
     }
 }
 
+/* The same with much behind the string, where it is searched in larger blocks. */
+static void test_ends_in_larger_blocks(void **state)
+{
+    static const char ends[] = {'"', '\\', '\x1f', '\0'};
+    char text[512];
+    for (size_t len = 0; len < 300; len++) {
+        for (size_t i = 0; i < sizeof(ends); i++) {
+            memset(text, 'x', len + 1);
+            memset(text + len + 1, ' ', sizeof(text) - len - 1);
+            text[0] = '"';
+            text[len + 1] = ends[i];
+            dv_json json;
+            if (ends[i] == '"') {
+                assert_int_equal(
+                    dv_json_scan(dv_slice_of(text, sizeof(text)), &usual, arena, &json, NULL),
+                    DV_OK);
+                assert_int_equal(json.tokens[0].len, len);
+                assert_int_equal(json.tokens[0].escaped, 0);
+            } else {
+                refuse_with(dv_slice_of(text, sizeof(text)), &usual, DV_ERR_INVALID, 1,
+                            (int)len + (ends[i] == '\\' ? 3 : 2));
+            }
+        }
+    }
+}
+
 static void test_numbers_of_all_lengths(void **state)
 {
     char text[128];
@@ -449,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_raw_offset_of_broken_text),
         cmocka_unit_test(test_int),
         cmocka_unit_test(test_strings_of_all_lengths),
+        cmocka_unit_test(test_ends_in_larger_blocks),
         cmocka_unit_test(test_numbers_of_all_lengths),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -107,6 +107,23 @@ static void test_all_code_points(void **state)
     }
 }
 
+/* One byte or one letter that is not ASCII, at every place of a text of several large blocks. */
+static void test_long_ascii(void **state)
+{
+    uint8_t bytes[400];
+    for (size_t len = 250; len <= sizeof(bytes); len += 25) {
+        for (size_t at = 0; at + 2 <= len; at++) {
+            memset(bytes, 'a', sizeof(bytes));
+            bytes[at] = 0xc3;
+            compare(bytes, len);
+            bytes[at + 1] = 0xa9;
+            compare(bytes, len);
+            bytes[at] = 'a';
+            compare(bytes, len);
+        }
+    }
+}
+
 static void test_cut_short(void **state)
 {
     uint8_t bytes[100];
@@ -154,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_all_pairs_at_every_border),
         cmocka_unit_test(test_mixed_edges),
         cmocka_unit_test(test_all_code_points),
+        cmocka_unit_test(test_long_ascii),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_siphash_process_key),
