@@ -10,7 +10,8 @@
 #include "core/event.h"
 
 enum {
-    SLOTS = 4096, /* addresses that are told apart */
+    SLOTS = 4096, /* addresses that are told apart; of connections as many as there may be */
+    SLOTS_MAX = 1 << 16,
     BURST_SECONDS = 2,
     REFUSALS_BURST = 5, /* seconds' worth of refusals that are recorded each before some are not */
     TELL_MS = 1000,
@@ -161,6 +162,15 @@ bool dv_overload_records(dv_request *request)
 
 /* -- the worker's life ------------------------------------------------------------------------- */
 
+static size_t slots_for(const ngx_cycle_t *cycle)
+{
+    size_t slots = SLOTS;
+    while (slots < cycle->connection_n && slots < SLOTS_MAX) {
+        slots *= 2;
+    }
+    return slots;
+}
+
 void dv_overload_init(dv_main_conf *main, ngx_cycle_t *cycle)
 {
     dv_overload *overload = &main->overload;
@@ -168,6 +178,7 @@ void dv_overload_init(dv_main_conf *main, ngx_cycle_t *cycle)
         .per_second = (uint32_t)main->new_connections,
         .burst = (uint32_t)DV_MAX(main->new_connections * BURST_SECONDS, (ngx_uint_t)1),
         .held = (uint32_t)main->connections,
+        .strangers_pass = true,
     };
     const dv_flood_limits refusals = {
         .per_second = (uint32_t)main->recorded_refusals,
@@ -177,7 +188,7 @@ void dv_overload_init(dv_main_conf *main, ngx_cycle_t *cycle)
         (ngx_event_t){.handler = on_timer, .data = main, .log = cycle->log, .cancelable = 1};
     counting = main;
     if ((main->connections != 0 || main->new_connections != 0) &&
-        dv_flood_new(SLOTS, &connections, &overload->connections) == DV_OK) {
+        dv_flood_new(slots_for(cycle), &connections, &overload->connections) == DV_OK) {
         take_listeners(cycle);
     }
     if (main->recorded_refusals != 0 &&

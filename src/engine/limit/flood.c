@@ -69,6 +69,21 @@ static void occupy(dv_flood_entry *entry, uint64_t hash, dv_slice name, unsigned
     memcpy(entry->name, name.ptr, name.len);
 }
 
+/* Whose loss forgets least: nothing is held of it, nothing is to be told, and of all such in the
+ * way it was seen longest ago. It may come with a whole burst again. NULL: there is none. */
+static dv_flood_entry *find_least(dv_flood *flood, uint64_t hash)
+{
+    dv_flood_entry *least = NULL;
+    for (size_t i = 0; i < PROBES; i++) {
+        dv_flood_entry *entry = &flood->entries[((hash >> 8) + i) & flood->mask];
+        bool free = entry->held == 0 && entry->excess == 0;
+        if (free && (least == NULL || entry->tat < least->tat)) {
+            least = entry;
+        }
+    }
+    return least;
+}
+
 static dv_flood_entry *find(dv_flood *flood, dv_slice name, unsigned kind, dv_time now)
 {
     dv_flood_entry *idle = NULL;
@@ -82,6 +97,9 @@ static dv_flood_entry *find(dv_flood *flood, dv_slice name, unsigned kind, dv_ti
         if (idle == NULL && is_idle(entry, now)) {
             idle = entry;
         }
+    }
+    if (idle == NULL && flood->limits.strangers_pass) {
+        idle = find_least(flood, hash);
     }
     if (idle == NULL) {
         flood->shared.kind = kind;
@@ -117,6 +135,9 @@ static void count_excess(dv_flood *flood, dv_flood_entry *entry, dv_time now)
 dv_flood_entry *dv_flood_take(dv_flood *flood, dv_slice name, unsigned kind, dv_time now)
 {
     dv_flood_entry *entry = find(flood, name, kind, now);
+    if (entry == &flood->shared && flood->limits.strangers_pass) {
+        return entry;
+    }
     bool held = flood->limits.held != 0 && entry->held >= flood->limits.held;
     if (!held && within_rate(&flood->limits, entry, now)) {
         return entry;

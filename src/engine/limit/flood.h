@@ -5,7 +5,9 @@
  * table of fixed size. For what must cost next to nothing (connections that are shed, refusals that
  * are only counted); limits that are promised to callers are in limit.h.
  *
- * What goes over is counted until it is told. When the table has no room, names share one entry.
+ * What goes over is counted until it is told. What becomes of a name for which the table has no
+ * room, the limits say: it passes, so that nobody can shut others out by filling the table, or it
+ * shares one entry with the others, so that very many names together get no more than one.
  */
 
 #include "base/clock.h"
@@ -23,6 +25,7 @@ typedef struct dv_flood_limits {
     uint32_t per_second; /* 0: any number */
     uint32_t burst;
     uint32_t held;
+    bool strangers_pass;
 } dv_flood_limits;
 
 dv_must dv_result dv_flood_new(size_t slots, const dv_flood_limits *limits, dv_flood **ret_flood);

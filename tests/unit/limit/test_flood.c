@@ -109,6 +109,46 @@ static void a_full_table_forgets_nothing(void **state)
     dv_flood_free(flood);
 }
 
+/* Ten thousand others fill the table, each with something held or to be told: a stranger passes,
+ * and theirs hold on. */
+static void a_full_table_shuts_nobody_out(void **state)
+{
+    enum { OTHERS = 10000 };
+    const dv_flood_limits limits = {.per_second = 1, .burst = 2, .held = 3, .strangers_pass = true};
+    dv_flood *flood = NULL;
+    char name[32];
+    assert_int_equal(dv_flood_new(64, &limits, &flood), DV_OK);
+    for (size_t i = 0; i < OTHERS; i++) {
+        snprintf(name, sizeof(name), "2001:db8::%zx/64", i);
+        assert_non_null(dv_flood_hold(flood, dv_slice_str(name), 0, DV_SECOND));
+    }
+    for (size_t i = 0; i < 10; i++) {
+        assert_non_null(dv_flood_hold(flood, DV_LIT("192.0.2.7"), 0, DV_SECOND));
+    }
+    size_t more = 0;
+    for (size_t i = 0; i < 10; i++) { /* one of the first has its own entry still */
+        more += dv_flood_take(flood, DV_LIT("2001:db8::0/64"), 0, DV_SECOND) != NULL;
+    }
+    assert_int_equal(more, 1);
+    dv_flood_free(flood);
+}
+
+/* Names that only came and went give their places to others, who get a whole burst. */
+static void who_came_and_went_gives_way(void **state)
+{
+    enum { OTHERS = 1000 };
+    const dv_flood_limits limits = {.per_second = 1, .burst = 2, .strangers_pass = true};
+    dv_flood *flood = NULL;
+    char name[32];
+    assert_int_equal(dv_flood_new(64, &limits, &flood), DV_OK);
+    for (size_t i = 0; i < OTHERS; i++) {
+        snprintf(name, sizeof(name), "198.51.100.%zu", i);
+        assert_int_equal(passed(flood, name, 2, DV_SECOND + (dv_time)i), 2);
+    }
+    assert_int_equal(passed(flood, "192.0.2.7", 10, 2 * DV_SECOND), 2);
+    dv_flood_free(flood);
+}
+
 static void long_names_and_bad_sizes(void **state)
 {
     const dv_flood_limits limits = {1, 1, 0};
@@ -132,6 +172,8 @@ int main(void)
         cmocka_unit_test(no_more_are_held_than_said),
         cmocka_unit_test(what_went_over_is_told_once),
         cmocka_unit_test(a_full_table_forgets_nothing),
+        cmocka_unit_test(a_full_table_shuts_nobody_out),
+        cmocka_unit_test(who_came_and_went_gives_way),
         cmocka_unit_test(long_names_and_bad_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
