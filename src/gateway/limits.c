@@ -3,6 +3,8 @@
  * caller when it is known, tokens and cost when the body is), settled before its close record. */
 #include "gateway/request.h"
 
+enum { PAY_MS = 1000 }; /* until a lease that could not be given back is tried again */
+
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
 {
     dv_verdict_deny(&request->verdict, reason, "%s", detail);
@@ -284,14 +286,41 @@ void dv_limits_settle(dv_request *request, bool aborted)
     }
 }
 
+static void pay_later(dv_main_conf *main)
+{
+    if (!main->paying.timer_set) {
+        ngx_add_timer(&main->paying, PAY_MS);
+    }
+}
+
+static void on_pay(ngx_event_t *event)
+{
+    dv_main_conf *main = event->data;
+    dv_limit_pay(main->worker.counters, &main->worker.owed);
+    if (main->worker.owed.count > 0) {
+        pay_later(main);
+    }
+}
+
+void dv_limits_init(dv_main_conf *main, ngx_cycle_t *cycle)
+{
+    main->paying =
+        (ngx_event_t){.handler = on_pay, .data = main, .log = cycle->log, .cancelable = 1};
+}
+
 static void release(dv_request *request, dv_api_charges *charges)
 {
-    if (charges->count > 0 &&
-        dv_limit_settle_all(request->main->worker.counters, charges->charges, charges->count, NULL,
-                            0, 0, NULL, NULL, NULL) != DV_OK) {
+    dv_worker *worker = &request->main->worker;
+    if (charges->count == 0 ||
+        dv_limit_settle_all(worker->counters, charges->charges, charges->count, NULL, 0, 0, NULL,
+                            NULL, NULL) == DV_OK) {
+        return;
+    }
+    if (dv_limit_owe(&worker->owed, charges->charges, charges->count) != DV_OK) {
         ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0,
                       "dvara: what a request held of its limits can not be given back");
     }
+    pay_later(request->main);
 }
 
 void dv_limits_release(dv_request *request)

@@ -311,6 +311,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
     dv_worker_init(&main->worker, &paths);
     dv_overload_init(main, cycle);
+    dv_limits_init(main, cycle);
     if (dv_pool_init(&main->pool, cycle) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "dvara: there is no `thread_pool dvara`");
         return NGX_ERROR;

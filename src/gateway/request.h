@@ -63,6 +63,7 @@ typedef struct dv_main_conf {
     ngx_uint_t new_connections;   /* a second from one address; 0: any number */
     ngx_uint_t recorded_refusals; /* a second of one address and reason; 0: each */
     dv_overload overload;
+    ngx_event_t paying;   /* of leases that could not be given back */
     ngx_queue_t requests; /* of dv_request.link: those whose close record is owed */
     ngx_queue_t streams;  /* of dv_request.stream_link: those whose answer is a stream */
     ngx_event_t watch;    /* looks whether their keys are still good */
@@ -168,7 +169,9 @@ bool dv_access_enter(dv_request *request);
 /* Decides about the route, within dv_access_enter and dv_worker_leave; false: denied. */
 bool dv_access_authorize(dv_request *request);
 
-/* limits.c: each denies where a limit refuses. The first two within dv_access_enter and
+/* limits.c */
+void dv_limits_init(dv_main_conf *main, ngx_cycle_t *cycle);
+/* Each denies where a limit refuses. The first two within dv_access_enter and
  * dv_worker_leave, before the body is read; the third there, too, when it was permitted. */
 bool dv_limits_address(dv_request *request);
 bool dv_limits_caller(dv_request *request);

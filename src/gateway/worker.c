@@ -86,9 +86,18 @@ static dv_result open_counters(dv_worker *worker, dv_error *error)
     bool replaced = false;
     DV_TRY(dv_counters_open(worker->paths.counters, DV_COUNTERS_SLOTS, &worker->counters, &replaced,
                             error));
-    /* Without a seat only limits of what runs at once refuse. */
-    dv_result result = dv_counters_sit(worker->counters);
-    return result == DV_ERR_UNAVAILABLE ? DV_OK : result;
+    return DV_OK;
+}
+
+/* Without a seat only limits of what runs at once refuse; one may be free later. */
+static void take_seat(dv_worker *worker)
+{
+    if (dv_counters_sits(worker->counters) || worker->sit_at > dv_time_monotonic()) {
+        return;
+    }
+    if (dv_counters_sit(worker->counters) != DV_OK) {
+        worker->sit_at = dv_time_monotonic() + DV_SECOND;
+    }
 }
 
 static dv_result open_missing(dv_worker *worker, dv_error *error)
@@ -101,6 +110,7 @@ static dv_result open_missing(dv_worker *worker, dv_error *error)
     if (worker->counters == NULL) {
         DV_TRY(open_counters(worker, error));
     }
+    take_seat(worker);
     if (worker->auth == NULL) {
         DV_TRY(dv_auth_gate_new(&worker->auth));
     }

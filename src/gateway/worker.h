@@ -54,6 +54,8 @@ typedef struct dv_worker {
     bool loaded; /* config is that of `generation` */
     uint64_t generation;
     dv_time retry_at; /* monotonic */
+    dv_time sit_at;   /* monotonic: when to ask for a seat again */
+    dv_limit_owed owed;
     dv_arena *arenas[DV_WORKER_ARENAS];
     size_t arena_count;
     dv_buf record; /* room for one audit record */

@@ -142,11 +142,24 @@ static void put_u64(uint64_t *field, uint64_t value)
     __atomic_store_n(field, value, __ATOMIC_RELEASE);
 }
 
-static void place_key(dv_counter *counter, const dv_counter_key *key)
+uint64_t dv_counter_generation(const dv_counter *counter)
+{
+    return counter->generation;
+}
+
+void dv_counter_renew(const dv_counters *counters, dv_counter *counter)
+{
+    uint64_t next = __atomic_add_fetch(&counters->header->generations, 1, __ATOMIC_RELAXED);
+
+    put_u64(&counter->generation, next);
+}
+
+static void place_key(const dv_counters *counters, dv_counter *counter, const dv_counter_key *key)
 {
     put_u64(&counter->hash[0], HASH_IN_CHANGE);
     __atomic_store_n(&counter->ns, 0, __ATOMIC_RELEASE);
     put_u64(&counter->part, 0);
+    dv_counter_renew(counters, counter);
     put_u64(&counter->hash[1], key->hash[1]);
     put_u64(&counter->hash[0], key->hash[0]);
 }
@@ -200,7 +213,7 @@ dv_result dv_counters_claim(dv_counters_session *session, const dv_counter_key *
         return DV_ERR_NOT_FOUND;
     }
     if (!found) {
-        place_key(counter, key);
+        place_key(session->counters, counter, key);
     }
     session->claimed[session->claimed_count++] = counter;
     *ret_counter = counter;

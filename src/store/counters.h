@@ -15,10 +15,10 @@ typedef struct dv_counters dv_counters;
 enum { DV_COUNTERS_SLOTS = 1 << 17 };
 
 /* Opens or makes the file (mode 0660, cut by the umask). slots: how many keys fit at least, 1 to
- * 2^26; addresses get a table of the same size. A file of another layout or with a bad header is
- * replaced (counting starts anew, and *ret_replaced says so). While another process has the file
- * open, its number of slots stays as it is, and a bad header is DV_ERR_CORRUPT. The disk space is
- * taken at once, so that a full disk can't end a process later. */
+ * 2^26; addresses and models get tables of the same size. A file of another layout or with a bad
+ * header is replaced (counting starts anew, and *ret_replaced says so). While another process has
+ * the file open, its number of slots stays as it is, and a bad header is DV_ERR_CORRUPT. The disk
+ * space is taken at once, so that a full disk can't end a process later. */
 dv_must dv_result dv_counters_open(const char *path, uint32_t slots, dv_counters **ret_counters,
                                    bool *ret_replaced, dv_error *error);
 void dv_counters_close(dv_counters *counters);
@@ -30,11 +30,13 @@ typedef struct dv_counter_time {
     uint64_t part;
 } dv_counter_time;
 
-/* Which table a key lies in: addresses, of which a caller can have many, fill only their own. */
+/* Which table a key lies in: addresses and names of models, of which a caller can have many, fill
+ * only their own. */
 typedef enum dv_counters_table {
     DV_COUNTERS_KEYS = 0,
-    DV_COUNTERS_ADDRESSES = 1,
-    DV_COUNTERS_LEASES = 2,
+    DV_COUNTERS_ADDRESSES,
+    DV_COUNTERS_MODELS,
+    DV_COUNTERS_LEASES,
     DV_COUNTERS_TABLES
 } dv_counters_table;
 
@@ -50,7 +52,8 @@ typedef struct dv_lease dv_lease;     /* one entry of the table of leases */
 
 enum {
     DV_COUNTERS_SESSION_MAX = 1088, /* entries in one session */
-    DV_COUNTERS_SEATS = 128,        /* processes that can hold leases at once */
+    DV_COUNTERS_SEATS = 512,        /* processes that can hold leases at once: old and new
+                                       workers of a reload, as many as there may be */
 };
 
 /* The counters of one request, under their locks. */
@@ -79,7 +82,7 @@ void dv_counters_end(dv_counters_session *session);
  * passed. */
 dv_must dv_result dv_counters_claim(dv_counters_session *session, const dv_counter_key *key,
                                     dv_time now, dv_counter **ret_counter, dv_time *ret_room_at);
-/* The key's entry, or NULL: makes none. For keys and addresses. */
+/* The key's entry, or NULL: makes none. For every table but that of leases. */
 dv_counter *dv_counters_find(const dv_counters_session *session, const dv_counter_key *key);
 
 dv_counter_time dv_counter_get(const dv_counter *counter);
@@ -91,10 +94,16 @@ void dv_counter_set(dv_counter *counter, dv_counter_time time);
 uint64_t dv_counter_word(const dv_counter *counter);
 void dv_counter_set_word(dv_counter *counter, uint64_t word, dv_time keep);
 
+/* What tells one life of an entry from another: a new one comes with every new key in its place and
+ * with every renewal, and never again. */
+uint64_t dv_counter_generation(const dv_counter *counter);
+void dv_counter_renew(const dv_counters *counters, dv_counter *counter);
+
 /* Leases: how many of something each process holds. A process takes a seat once, after fork; when
  * it dies, however it does, its leases count no more as soon as the next one takes a seat. Errors:
  * DV_ERR_UNAVAILABLE (no seat is free), DV_ERR_IO. */
 dv_must dv_result dv_counters_sit(dv_counters *counters);
+bool dv_counters_sits(const dv_counters *counters);
 /* As dv_counters_claim; an entry of which nobody holds anything gives way. Errors: DV_ERR_NOT_FOUND
  * (no room), DV_ERR_UNAVAILABLE (this process has no seat). */
 dv_must dv_result dv_leases_claim(dv_counters_session *session, const dv_counter_key *key,
@@ -102,7 +111,7 @@ dv_must dv_result dv_leases_claim(dv_counters_session *session, const dv_counter
 /* The key's entry, or NULL: makes none. */
 dv_lease *dv_leases_find(const dv_counters_session *session, const dv_counter_key *key);
 /* What all processes hold together. */
-uint64_t dv_lease_total(const dv_lease *lease);
+uint64_t dv_lease_total(const dv_counters *counters, const dv_lease *lease);
 /* Adds to what this process holds, one instruction; never below 0. */
 void dv_lease_add(const dv_counters *counters, dv_lease *lease, int delta);
 

@@ -75,7 +75,7 @@ static dv_counters_header header_for(uint32_t slots)
 
 static size_t shard_count(const dv_counters_header *header)
 {
-    return (size_t)2 * header->shards + DV_COUNTERS_LEASE_SHARDS;
+    return (size_t)DV_COUNTERS_LEASES * header->shards + DV_COUNTERS_LEASE_SHARDS;
 }
 
 static size_t shards_size(const dv_counters_header *header)
@@ -87,7 +87,8 @@ static size_t shards_size(const dv_counters_header *header)
 
 static size_t entries_size(const dv_counters_header *header)
 {
-    return (size_t)2 * header->shards * header->entries_per_shard * sizeof(dv_counter);
+    return (size_t)DV_COUNTERS_LEASES * header->shards * header->entries_per_shard *
+           sizeof(dv_counter);
 }
 
 static size_t file_size(const dv_counters_header *header)

@@ -3,7 +3,7 @@
 
 /* The layout of the counters' file; private to store/counters*.c.
  *
- *   header (one page) | shards: their locks | entries of keys | of addresses | leases
+ *   header (one page) | shards: their locks | entries of keys | of addresses | of models | leases
  *
  * A shard owns a run of entries in each table. */
 
@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 enum {
-    DV_COUNTERS_VERSION = 2,
+    DV_COUNTERS_VERSION = 3,
     DV_COUNTERS_PAGE = 4096,
     DV_COUNTERS_SHARDS_MAX = 64,     /* of each table */
     DV_COUNTERS_SHARD_ENTRIES = 512, /* at least, or the last entries of a shard would be unequal */
@@ -38,6 +38,9 @@ typedef struct dv_counters_header {
     uint8_t seed[16]; /* of the key hash */
     dv_time created;
     uint32_t checksum; /* CRC-32C of all before it */
+
+    uint32_t seats_used;  /* no seat from here on was ever taken: its columns are empty */
+    uint64_t generations; /* given out so far; grows in one instruction */
 } dv_counters_header;
 
 typedef struct dv_counters_shard {
@@ -49,6 +52,7 @@ struct dv_counter {
     uint64_t hash[2];
     dv_time ns;
     uint64_t part;
+    uint64_t generation;
 };
 
 struct dv_lease {
@@ -65,7 +69,7 @@ int dv_counters_lock_byte(int fd, short type, int byte, bool wait);
 struct dv_counters {
     int fd; /* holds the lock that says "in use" */
     dv_counters_header *header;
-    dv_counters_shard *shards; /* keys' first, then addresses', then leases' */
+    dv_counters_shard *shards; /* keys' first, then as the tables' numbers say */
     dv_counter *entries;       /* of shard i: from i * entries_per_shard */
     dv_lease *leases;          /* of shard i: from i * leases_per_shard */
     int seat;                  /* of this process; -1: none */

@@ -6,7 +6,10 @@
  *    the process dies, whatever it was doing.
  * 2. Whoever takes a seat first empties the columns of all seats that nobody sits on: what a dead
  *    process held counts no more. Only one process at a time takes a seat (the opening lock).
- * 3. An entry gives way only while nobody holds anything of it. */
+ * 3. An entry gives way only while nobody holds anything of it.
+ * 4. Seats are taken from the lowest on, and header->seats_used is above each that ever was: what
+ *    lies behind is zero, and nobody looks at it. It grows under the opening lock and all shards'.
+ */
 #include "store/counters_file.h"
 
 #include <errno.h>
@@ -26,8 +29,15 @@ static void leave_seat(const dv_counters *counters, int seat)
     (void)dv_counters_lock_byte(counters->fd, F_UNLCK, DV_COUNTERS_LOCK_SEATS + seat, false);
 }
 
+/* A file's damage must not lead outside of it. */
+static int seats_used(const dv_counters *counters)
+{
+    return (int)DV_MIN(counters->header->seats_used, (uint32_t)DV_COUNTERS_SEATS);
+}
+
 static void empty_seats(const dv_counters *counters, const bool empty[DV_COUNTERS_SEATS])
 {
+    int used = seats_used(counters);
     size_t count = DV_COUNTERS_LEASE_SHARDS * counters->header->leases_per_shard;
 
     for (size_t i = 0; i < count; i++) {
@@ -35,7 +45,7 @@ static void empty_seats(const dv_counters *counters, const bool empty[DV_COUNTER
         if (lease->hash[0] == HASH_NEVER_USED) {
             continue;
         }
-        for (int seat = 0; seat < DV_COUNTERS_SEATS; seat++) {
+        for (int seat = 0; seat < used; seat++) {
             if (empty[seat]) {
                 __atomic_store_n(&lease->held[seat], 0, __ATOMIC_RELEASE);
             }
@@ -64,6 +74,7 @@ static dv_result take_seat(dv_counters *counters)
     dv_result result = seat < 0 ? DV_ERR_UNAVAILABLE : dv_counters_lock(&session);
     if (result == DV_OK) {
         empty_seats(counters, empty);
+        counters->header->seats_used = DV_MAX(counters->header->seats_used, (uint32_t)seat + 1);
         dv_counters_end(&session);
     }
     for (int i = 0; i < DV_COUNTERS_SEATS; i++) {
@@ -73,6 +84,11 @@ static dv_result take_seat(dv_counters *counters)
     }
     counters->seat = result == DV_OK ? seat : -1;
     return result;
+}
+
+bool dv_counters_sits(const dv_counters *counters)
+{
+    return counters->seat >= 0;
 }
 
 dv_result dv_counters_sit(dv_counters *counters)
@@ -119,7 +135,8 @@ static dv_lease *find_place(const dv_counters_session *session, const dv_counter
             *ret_found = true;
             return lease;
         }
-        if (place == NULL && dv_lease_total(lease) == 0 && !is_claimed(session, lease)) {
+        if (place == NULL && dv_lease_total(session->counters, lease) == 0 &&
+            !is_claimed(session, lease)) {
             place = lease;
         }
         if (lease->hash[0] == HASH_NEVER_USED) {
@@ -161,11 +178,12 @@ dv_lease *dv_leases_find(const dv_counters_session *session, const dv_counter_ke
     return found ? lease : NULL;
 }
 
-uint64_t dv_lease_total(const dv_lease *lease)
+uint64_t dv_lease_total(const dv_counters *counters, const dv_lease *lease)
 {
+    int used = seats_used(counters);
     uint32_t total = 0;
 
-    for (size_t i = 0; i < DV_COUNTERS_SEATS; i++) {
+    for (int i = 0; i < used; i++) {
         total += lease->held[i];
     }
     return total;

@@ -5,12 +5,12 @@
  *   63..48 the period's label | 47..44 thresholds that were told | 43..0 what is used
  *
  * Invariants
- * 1. Used never exceeds the budget that it was charged under: reservations count as used until they
- *    are settled, and what is settled beyond a reservation stops at the budget.
+ * 1. Nothing is reserved beyond the budget: reservations count as used until they are settled. Only
+ *    what a request took beyond its own reservation can overdraw it.
  * 2. A label never goes back by one: a clock that was set back goes on in the later period. One
  *    that went back further finds the present period used up, and its own again at the next.
  * 3. A period's entry is kept for a month after its end, so that a clock that jumps forth and back
- *    finds it again. */
+ *    finds it again; one that holds nothing is not kept. */
 #include "engine/limit/rule.h"
 
 #include "base/codec.h"
@@ -77,21 +77,22 @@ static uint64_t used_of(uint64_t word)
     return word & used_mask;
 }
 
-static uint64_t make_word(uint32_t label, uint64_t told, uint64_t used)
-{
-    return (uint64_t)label << LABEL_SHIFT | told << TOLD_SHIFT | DV_MIN(used, used_mask);
-}
-
 static uint64_t told_of(uint64_t word)
 {
     return word >> TOLD_SHIFT & TOLD_MASK;
 }
 
-static void store(dv_limit_charge *charge, uint64_t word)
+static uint64_t make_word(uint32_t label, uint64_t told, uint64_t used)
 {
+    return (uint64_t)label << LABEL_SHIFT | told << TOLD_SHIFT | DV_MIN(used, used_mask);
+}
+
+static void store(const dv_limit_charge *charge, uint64_t word, dv_time now)
+{
+    bool empty = used_of(word) == 0 && told_of(word) == 0;
     dv_time end = dv_limit_label_end(charge->period, label_of(word));
 
-    dv_counter_set_word(charge->own.entry, word, end + keep);
+    dv_counter_set_word(charge->own.entry, word, empty ? now : end + keep);
 }
 
 /* -- the rule ---------------------------------------------------------------------------------- */
@@ -101,7 +102,9 @@ static dv_result check(dv_limit_charge *charge)
     if (charge->max == 0 || charge->max > DV_LIMIT_BUDGET_MAX) {
         return DV_ERR_INVALID;
     }
+    charge->own.unit = 1;
     charge->own.cost = charge->cost;
+    charge->own.ceiling = charge->max;
     return DV_OK;
 }
 
@@ -110,7 +113,7 @@ static void name(const dv_limit_charge *charge, uint8_t head[DV_LIMIT_NAME_HEAD]
     dv_put_u64(head + 8, charge->period);
 }
 
-static dv_wide level(dv_limit_charge *charge, dv_time now)
+static dv_wide level(const dv_counters *counters, dv_limit_charge *charge, dv_time now)
 {
     uint64_t word = dv_counter_word(charge->own.entry);
     uint32_t present = dv_limit_label(charge->period, now);
@@ -118,36 +121,26 @@ static dv_wide level(dv_limit_charge *charge, dv_time now)
     if (label_of(word) == present + 1) { /* set back over the border */
         present++;
     } else if (label_of(word) > present) {
-        store(charge, make_word(present, TOLD_MASK, charge->max));
+        store(charge, make_word(present, TOLD_MASK, charge->max), now);
         word = dv_counter_word(charge->own.entry);
     }
     charge->label = present;
     return label_of(word) == present ? used_of(word) : 0;
 }
 
-static dv_wide ceiling(const dv_limit_charge *charge)
-{
-    return charge->max;
-}
-
-static void write_level(dv_counters *counters, dv_limit_charge *charge, dv_time now)
+static void write_level(const dv_counters *counters, dv_limit_charge *charge, dv_time now)
 {
     uint64_t word = dv_counter_word(charge->own.entry);
     uint64_t told = label_of(word) == charge->label ? told_of(word) : 0;
 
-    store(charge, make_word(charge->label, told, (uint64_t)charge->own.level_after));
+    store(charge, make_word(charge->label, told, (uint64_t)charge->own.level_after), now);
 }
 
-static dv_time wait_for(const dv_limit_charge *charge, dv_time now)
+static dv_time wait(const dv_limit_charge *charge, dv_time now)
 {
     bool never = charge->own.level_after - charge->own.level > charge->max;
 
     return never ? DV_TIME_NEVER : dv_limit_label_end(charge->period, charge->label) - now;
-}
-
-static uint64_t remaining(const dv_limit_charge *charge, dv_wide used)
-{
-    return used >= charge->max ? 0 : charge->max - (uint64_t)used;
 }
 
 static dv_time reset_after(const dv_limit_charge *charge, dv_wide used, dv_time now)
@@ -171,43 +164,29 @@ static uint32_t passed(const dv_limit_charge *charge, uint64_t used,
     return highest;
 }
 
-static uint32_t settle(dv_counters *counters, dv_limit_charge *charge, uint64_t settled,
-                       dv_time reserved_at, dv_time now, const dv_limit_thresholds *thresholds)
+static uint32_t settle(const dv_counters *counters, dv_limit_charge *charge,
+                       const dv_limit_settlement *settlement)
 {
     uint64_t word = dv_counter_word(charge->own.entry);
-    uint64_t told = told_of(word);
-    uint64_t used = used_of(word);
+    bool same = label_of(word) == charge->label;
+    uint64_t told = same ? told_of(word) : 0;
+    uint64_t used = same ? used_of(word) : 0;
+    bool over = settlement->permits > charge->cost;
 
-    if (label_of(word) != charge->label) {
-        return 0; /* its period is over */
+    if (label_of(word) > charge->label || (!over && (!same || settlement->renewed))) {
+        return 0; /* its period is over, or it was forgotten with the rest */
     }
-    if (settled <= charge->cost) {
-        used -= DV_MIN(used, charge->cost - settled);
-    } else {
-        uint64_t room = used < charge->max ? charge->max - used : 0;
-        used += DV_MIN(settled - charge->cost, room);
-    }
-    uint32_t percent = thresholds != NULL ? passed(charge, used, thresholds, &told) : 0;
-    store(charge, make_word(charge->label, told, used));
+    used = over ? used + DV_MIN(settlement->permits - charge->cost, used_mask)
+                : used - DV_MIN(used, charge->cost - settlement->permits);
+    uint32_t percent =
+        settlement->thresholds != NULL ? passed(charge, used, settlement->thresholds, &told) : 0;
+    store(charge, make_word(charge->label, told, used), settlement->now);
     return percent;
 }
 
 static void reset(dv_limit_charge *charge, dv_time now)
 {
-    store(charge, make_word(dv_limit_label(charge->period, now), 0, 0));
+    store(charge, make_word(dv_limit_label(charge->period, now), 0, 0), now);
 }
 
-const dv_limit_rule dv_limit_rule_budget = {
-    .table = DV_COUNTERS_KEYS,
-    .check = check,
-    .name = name,
-    .claim = dv_limit_claim_counter,
-    .level = level,
-    .ceiling = ceiling,
-    .write = write_level,
-    .wait = wait_for,
-    .remaining = remaining,
-    .reset_after = reset_after,
-    .settle = settle,
-    .reset = reset,
-};
+DV_LIMIT_RULE(budget);

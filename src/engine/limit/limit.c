@@ -28,9 +28,7 @@ static bool is_void(const dv_limit_charge *charge)
 /* Leases have one table for all. */
 static dv_counters_table table_of(const dv_limit_charge *charge)
 {
-    dv_counters_table table = rule_of(charge)->table;
-
-    return table == DV_COUNTERS_KEYS && charge->address ? DV_COUNTERS_ADDRESSES : table;
+    return charge->kind == DV_LIMIT_CONCURRENT ? DV_COUNTERS_LEASES : charge->table;
 }
 
 /* The counter's name: kind and unit, what the kind adds, and the key. */
@@ -57,7 +55,8 @@ static dv_result prepare(dv_counters_session *session, dv_limit_charge *charge)
 {
     charge->own.claimed = false;
     charge->own.charged = false;
-    if ((unsigned)charge->kind > DV_LIMIT_CONCURRENT) {
+    if ((unsigned)charge->kind > DV_LIMIT_CONCURRENT ||
+        (unsigned)charge->table >= DV_COUNTERS_LEASES) {
         return DV_ERR_INVALID;
     }
     if (is_void(charge)) {
@@ -70,14 +69,23 @@ static dv_result prepare(dv_counters_session *session, dv_limit_charge *charge)
     return DV_OK;
 }
 
-dv_result dv_limit_claim_counter(dv_counters_session *session, dv_limit_charge *charge, dv_time now,
-                                 dv_time *ret_room_at)
+/* The charge's entry, a new one where it has none. */
+static dv_result claim(dv_counters_session *session, dv_limit_charge *charge, dv_time now,
+                       dv_time *ret_room_at)
 {
     dv_counter *counter = NULL;
-    dv_result result = dv_counters_claim(session, &charge->own.key, now, &counter, ret_room_at);
+    dv_lease *lease = NULL;
 
+    if (charge->kind == DV_LIMIT_CONCURRENT) {
+        *ret_room_at = DV_TIME_NEVER;
+        DV_TRY(dv_leases_claim(session, &charge->own.key, &lease));
+        charge->own.entry = lease;
+        return DV_OK;
+    }
+    DV_TRY(dv_counters_claim(session, &charge->own.key, now, &counter, ret_room_at));
     charge->own.entry = counter;
-    return result;
+    charge->own.generation = dv_counter_generation(counter);
+    return DV_OK;
 }
 
 static uint64_t limit_of(const dv_limit_charge *charge)
@@ -88,10 +96,22 @@ static uint64_t limit_of(const dv_limit_charge *charge)
     return charge->rate.burst != 0 ? charge->rate.burst : charge->rate.count;
 }
 
+/* Most fit 64 bits, where a division is cheap. */
+static uint64_t remaining_of(const dv_limit_charge *charge, dv_wide level)
+{
+    dv_wide left = level >= charge->own.ceiling ? 0 : charge->own.ceiling - level;
+
+    if (charge->own.unit == 1) {
+        return (uint64_t)left;
+    }
+    return left <= UINT64_MAX ? (uint64_t)left / charge->own.unit
+                              : (uint64_t)(left / charge->own.unit);
+}
+
 /* What is told of one limit at that level. */
 static void describe(dv_limit_charge *charge, dv_wide level, dv_time now)
 {
-    charge->remaining = rule_of(charge)->remaining(charge, level);
+    charge->remaining = remaining_of(charge, level);
     charge->reset_after = rule_of(charge)->reset_after(charge, level, now);
 }
 
@@ -114,7 +134,7 @@ static dv_result claim_all(dv_counters_session *session, dv_limit_charge *charge
         if (!charge->own.claimed) {
             continue;
         }
-        dv_result result = rule_of(charge)->claim(session, charge, out->now, &room_at);
+        dv_result result = claim(session, charge, out->now, &room_at);
         if (result == DV_ERR_NOT_FOUND) {
             charge->remaining = 0;
             charge->reset_after = 0;
@@ -124,7 +144,7 @@ static dv_result claim_all(dv_counters_session *session, dv_limit_charge *charge
             return DV_ERR_LIMITED;
         }
         DV_TRY(result);
-        charge->own.level = rule_of(charge)->level(charge, out->now);
+        charge->own.level = rule_of(charge)->level(session->counters, charge, out->now);
     }
     return DV_OK;
 }
@@ -144,7 +164,7 @@ static void stack_on_earlier(dv_limit_charge *charges, size_t i)
 static bool fits(const dv_limit_charge *charge)
 {
     return charge->own.cost == 0 || (charge->own.level_after >= charge->own.cost &&
-                                     charge->own.level_after <= rule_of(charge)->ceiling(charge));
+                                     charge->own.level_after <= charge->own.ceiling);
 }
 
 /* The refusing charge that holds longest, or `count`. */
@@ -203,12 +223,13 @@ static void admit(dv_counters *counters, dv_limit_charge *charges, size_t count,
 }
 
 /* Told as it was before this request. */
-static void refuse(dv_limit_charge *charges, size_t count, size_t refusal, dv_time wait,
-                   dv_limit_state *out)
+static void refuse(const dv_counters *counters, dv_limit_charge *charges, size_t count,
+                   size_t refusal, dv_time wait, dv_limit_state *out)
 {
     for (size_t i = 0; i < count; i++) {
         if (charges[i].own.claimed) {
-            describe(&charges[i], rule_of(&charges[i])->level(&charges[i], out->now), out->now);
+            dv_wide level = rule_of(&charges[i])->level(counters, &charges[i], out->now);
+            describe(&charges[i], level, out->now);
         }
     }
     tell(&charges[refusal], refusal, out);
@@ -222,7 +243,7 @@ static void decide(dv_counters *counters, dv_limit_charge *charges, size_t count
     size_t refusal = find_refusal(charges, count, out->now, &wait);
 
     if (refusal < count) {
-        refuse(charges, count, refusal, wait, out);
+        refuse(counters, charges, count, refusal, wait, out);
     } else {
         admit(counters, charges, count, out);
     }
@@ -285,16 +306,23 @@ static void *find_entry(const dv_counters_session *session, const dv_limit_charg
                : (void *)dv_counters_find(session, &charge->own.key);
 }
 
-static void settle_one(dv_counters_session *session, dv_limit_charge *charge, uint64_t settled,
-                       dv_time reserved_at, dv_time now, const dv_limit_thresholds *thresholds,
-                       uint32_t *ret_percent)
+/* What was forgotten since was whole; only what came on top is charged anew then. */
+static uint32_t settle_one(dv_counters_session *session, dv_limit_charge *charge,
+                           dv_limit_settlement *settlement)
 {
-    charge->own.entry = find_entry(session, charge);
+    bool over = settlement->permits > charge->cost && charge->kind != DV_LIMIT_CONCURRENT;
+    uint64_t generation = charge->own.generation;
+    dv_time room_at = 0;
+
     charge->own.charged = false;
-    if (charge->own.entry != NULL) { /* it may have been forgotten since: then it was whole */
-        *ret_percent = rule_of(charge)->settle(session->counters, charge, settled, reserved_at, now,
-                                               thresholds);
+    charge->own.entry = find_entry(session, charge);
+    if (charge->own.entry == NULL &&
+        (!over || claim(session, charge, settlement->now, &room_at) != DV_OK)) {
+        return 0;
     }
+    settlement->renewed = charge->kind != DV_LIMIT_CONCURRENT &&
+                          dv_counter_generation(charge->own.entry) != generation;
+    return rule_of(charge)->settle(session->counters, charge, settlement);
 }
 
 static bool takes_part(const dv_limit_charge *charge, const uint64_t settled[3])
@@ -308,6 +336,9 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
                               size_t *ret_warning_count)
 {
     dv_counters_session session;
+    dv_limit_settlement settlement = {.reserved_at = reserved_at,
+                                      .now = now,
+                                      .thresholds = ret_warnings != NULL ? thresholds : NULL};
     bool any = false;
     size_t warnings = 0;
 
@@ -322,11 +353,11 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
         DV_TRY(dv_counters_lock(&session));
     }
     for (size_t i = 0; any && i < count; i++) {
-        uint32_t percent = 0;
-        if (takes_part(&charges[i], settled)) {
-            settle_one(&session, &charges[i], settled != NULL ? settled[charges[i].unit] : 0,
-                       reserved_at, now, ret_warnings != NULL ? thresholds : NULL, &percent);
+        if (!takes_part(&charges[i], settled)) {
+            continue;
         }
+        settlement.permits = settled != NULL ? settled[charges[i].unit] : 0;
+        uint32_t percent = settle_one(&session, &charges[i], &settlement);
         if (percent > 0 && ret_warnings != NULL) {
             ret_warnings[warnings++] = (dv_limit_warning){(uint32_t)i, percent};
         }
@@ -341,7 +372,9 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
 /* -- looking and resetting --------------------------------------------------------------------- */
 
 static dv_result visit(dv_counters *counters, const dv_limit_charge *charge, dv_time now,
-                       void (*with)(dv_limit_charge *charge, dv_time now, void *data), void *data)
+                       void (*with)(const dv_counters *counters, dv_limit_charge *charge,
+                                    dv_time now, void *data),
+                       void *data)
 {
     dv_counters_session session;
     dv_limit_charge copy = *charge;
@@ -354,17 +387,18 @@ static dv_result visit(dv_counters *counters, const dv_limit_charge *charge, dv_
     DV_TRY(dv_counters_lock(&session));
     copy.own.entry = find_entry(&session, &copy);
     if (copy.own.entry != NULL) {
-        with(&copy, now, data);
+        with(counters, &copy, now, data);
     }
     dv_counters_end(&session);
     return DV_OK;
 }
 
-static void read_usage(dv_limit_charge *charge, dv_time now, void *data)
+static void read_usage(const dv_counters *counters, dv_limit_charge *charge, dv_time now,
+                       void *data)
 {
     dv_limit_usage *usage = data;
-    dv_wide level = rule_of(charge)->level(charge, now);
-    uint64_t remaining = rule_of(charge)->remaining(charge, level);
+    dv_wide level = rule_of(charge)->level(counters, charge, now);
+    uint64_t remaining = remaining_of(charge, level);
 
     usage->used = charge->kind == DV_LIMIT_RATE ? limit_of(charge) - remaining : (uint64_t)level;
     usage->reset_after = rule_of(charge)->reset_after(charge, level, now);
@@ -384,8 +418,11 @@ dv_result dv_limit_read(dv_counters *counters, const dv_limit_charge *charge, dv
     return DV_OK;
 }
 
-static void reset_one(dv_limit_charge *charge, dv_time now, void *data)
+static void reset_one(const dv_counters *counters, dv_limit_charge *charge, dv_time now, void *data)
 {
+    if (charge->kind != DV_LIMIT_CONCURRENT) {
+        dv_counter_renew(counters, charge->own.entry);
+    }
     rule_of(charge)->reset(charge, now);
 }
 

@@ -38,8 +38,8 @@ typedef struct dv_limit_rate {
 typedef struct dv_limit_charge {
     dv_slice key; /* "key/Ab3dEf9h", "user/alice", "group/ml", "address/10.0.0.1" */
     dv_limit_rate rate;
-    uint64_t cost; /* permits that this request takes */
-    bool address;  /* lives in the table of addresses */
+    uint64_t cost;           /* permits that this request takes */
+    dv_counters_table table; /* of keys, of addresses or of models */
     dv_limit_kind kind;
     dv_limit_unit unit;
     dv_limit_period period;
@@ -56,6 +56,9 @@ typedef struct dv_limit_charge {
         unsigned __int128 cost;
         unsigned __int128 level; /* before the request; in the kind's own unit */
         unsigned __int128 level_after;
+        unsigned __int128 ceiling; /* that no level may pass */
+        uint64_t unit;             /* of the level, for one permit */
+        uint64_t generation;       /* of the entry when it was charged */
         bool claimed;
         bool charged; /* and not settled yet */
     } own;
@@ -114,9 +117,11 @@ typedef struct dv_limit_thresholds {
  *
  * - A lease is given back.
  * - Of a rate of tokens, what was reserved too much is given back, less what would have drained
- *   away since: never so much that an interval could admit more than burst + rate * time.
+ *   away since: never so much that an interval could admit more than burst + rate * time. What came
+ *   on top is charged as far as the burst.
  * - Of a budget, all that was reserved too much, if its period still runs. What came on top is
- *   charged as far as the budget has room, so that the sum of what is settled never exceeds it.
+ *   charged whole: the budget is overdrawn then, and refuses until its period ends.
+ * - What was reset meanwhile gets nothing back: the reservation was forgotten with the rest.
  * - Rates of requests stay as they are.
  *
  * ret_warnings (room for count) may be NULL. Errors: DV_ERR_UNAVAILABLE: all of it stays reserved.
@@ -125,6 +130,19 @@ dv_must dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *ch
                                       const uint64_t settled[3], dv_time reserved_at, dv_time now,
                                       const dv_limit_thresholds *thresholds,
                                       dv_limit_warning *ret_warnings, size_t *ret_warning_count);
+
+/* Leases that could not be given back, because a lock was not to be had: to be tried again. */
+enum { DV_LIMIT_OWED_MAX = 1024 };
+typedef struct dv_limit_owed {
+    size_t count;
+    dv_counter_key keys[DV_LIMIT_OWED_MAX];
+} dv_limit_owed;
+
+/* Takes over the leases among the charges that were not settled. Errors: DV_ERR_TOO_LARGE: there
+ * are too many; those that found no room end with the process. */
+dv_must dv_result dv_limit_owe(dv_limit_owed *owed, dv_limit_charge *charges, size_t count);
+/* Gives back what can be; owed->count says how many are left. */
+void dv_limit_pay(dv_counters *counters, dv_limit_owed *owed);
 
 /* What is used of a limit now, without charging anything. A budget's label and used; for a rate
  * the permits that are not back yet, rounded up; for concurrency what all processes hold. */
@@ -135,7 +153,8 @@ typedef struct dv_limit_usage {
 
 dv_must dv_result dv_limit_read(dv_counters *counters, const dv_limit_charge *charge, dv_time now,
                                 dv_limit_usage *ret_usage);
-/* Makes it whole again: a rate's burst, a budget's period. Leases end with their holders. */
+/* Makes it whole again: a rate's burst, a budget's period, whatever is reserved of it now. Leases
+ * end with their holders. */
 dv_must dv_result dv_limit_reset(dv_counters *counters, const dv_limit_charge *charge, dv_time now);
 
 /* Days or months since 1970 of a time, and when that period ends. */

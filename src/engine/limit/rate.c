@@ -42,7 +42,9 @@ dv_result dv_limit_rate_check(const dv_limit_rate *rate, dv_error *error)
 static dv_result check(dv_limit_charge *charge)
 {
     DV_TRY(dv_limit_rate_check(&charge->rate, NULL));
-    charge->own.cost = (dv_wide)charge->cost * (dv_wide)charge->rate.period;
+    charge->own.unit = (uint64_t)charge->rate.period;
+    charge->own.cost = (dv_wide)charge->cost * charge->own.unit;
+    charge->own.ceiling = burst_units(&charge->rate);
     return DV_OK;
 }
 
@@ -81,10 +83,10 @@ static void set_lag(const dv_limit_charge *charge, dv_wide lag, dv_time now)
 
 /* No clock that goes forward finds a TAT further ahead than the burst; one that was set back does,
  * and then the burst counts as used up at the new time. */
-static dv_wide level(dv_limit_charge *charge, dv_time now)
+static dv_wide level(const dv_counters *counters, dv_limit_charge *charge, dv_time now)
 {
     dv_wide lag = lag_of(charge, now);
-    dv_wide burst = burst_units(&charge->rate);
+    dv_wide burst = charge->own.ceiling;
 
     if (lag > burst && lag - burst > (dv_wide)skew_max * charge->rate.count) {
         set_lag(charge, burst, now);
@@ -93,35 +95,21 @@ static dv_wide level(dv_limit_charge *charge, dv_time now)
     return lag;
 }
 
-static dv_wide ceiling(const dv_limit_charge *charge)
-{
-    return burst_units(&charge->rate);
-}
-
-static void write_level(dv_counters *counters, dv_limit_charge *charge, dv_time now)
+static void write_level(const dv_counters *counters, dv_limit_charge *charge, dv_time now)
 {
     set_lag(charge, charge->own.level_after, now);
 }
 
 /* The charges before it on the same counter count. */
-static dv_time wait_for(const dv_limit_charge *charge, dv_time now)
+static dv_time wait(const dv_limit_charge *charge, dv_time now)
 {
-    dv_wide burst = burst_units(&charge->rate);
+    dv_wide burst = charge->own.ceiling;
     dv_wide asked = charge->own.level_after - lag_of(charge, now);
 
     if (charge->own.level_after < charge->own.cost || asked > burst) {
         return DV_TIME_NEVER; /* overflow, or more than a whole burst */
     }
     return units_to_time(charge->own.level_after - burst, charge->rate.count);
-}
-
-static uint64_t remaining(const dv_limit_charge *charge, dv_wide lag)
-{
-    dv_wide burst = burst_units(&charge->rate);
-    dv_wide left = lag >= burst ? 0 : burst - lag;
-
-    return left <= UINT64_MAX ? (uint64_t)left / (uint64_t)charge->rate.period
-                              : (uint64_t)(left / (dv_wide)charge->rate.period);
 }
 
 static dv_time reset_after(const dv_limit_charge *charge, dv_wide lag, dv_time now)
@@ -132,26 +120,24 @@ static dv_time reset_after(const dv_limit_charge *charge, dv_wide lag, dv_time n
 /* Were all of it given back, a bucket that ran empty in between would have drained more than it
  * held: what would have drained since counts as used. What came on top is charged, even over the
  * burst: those who come later wait for it. */
-static uint32_t settle(dv_counters *counters, dv_limit_charge *charge, uint64_t settled,
-                       dv_time reserved_at, dv_time now, const dv_limit_thresholds *thresholds)
+static uint32_t settle(const dv_counters *counters, dv_limit_charge *charge,
+                       const dv_limit_settlement *settlement)
 {
-    dv_wide took = (dv_wide)settled * (dv_wide)charge->rate.period;
+    dv_wide took = (dv_wide)settlement->permits * charge->own.unit;
+    dv_time now = settlement->now;
     dv_wide lag = lag_of(charge, now);
 
-    if (charge->unit == DV_LIMIT_REQUESTS || took == charge->own.cost) {
-        return 0;
-    }
     if (took > charge->own.cost) {
-        dv_wide most = burst_units(&charge->rate);
+        dv_wide most = charge->own.ceiling;
         dv_wide more = lag + (took - charge->own.cost);
         set_lag(charge, more > most ? DV_MAX(lag, most) : more, now);
         return 0;
     }
-    dv_wide back = charge->own.cost - took;
-    dv_wide drained =
-        now > reserved_at ? (dv_wide)(now - reserved_at) * charge->rate.count : (dv_wide)0;
-    back = back > drained ? back - drained : 0;
-    if (back > 0 && lag > 0) {
+    dv_wide back = settlement->renewed ? 0 : charge->own.cost - took;
+    dv_time since = DV_MAX(now - settlement->reserved_at, (dv_time)0);
+    dv_wide drained = (dv_wide)since * charge->rate.count;
+    if (back > drained && lag > 0) {
+        back -= drained;
         set_lag(charge, lag > back ? lag - back : 0, now);
     }
     return 0;
@@ -162,17 +148,4 @@ static void reset(dv_limit_charge *charge, dv_time now)
     set_lag(charge, 0, now);
 }
 
-const dv_limit_rule dv_limit_rule_rate = {
-    .table = DV_COUNTERS_KEYS,
-    .check = check,
-    .name = name,
-    .claim = dv_limit_claim_counter,
-    .level = level,
-    .ceiling = ceiling,
-    .write = write_level,
-    .wait = wait_for,
-    .remaining = remaining,
-    .reset_after = reset_after,
-    .settle = settle,
-    .reset = reset,
-};
+DV_LIMIT_RULE(rate);

@@ -138,13 +138,18 @@ static void settling_gives_back_what_was_not_used(void **unused)
     assert_int_equal(used(&s, one, start), 100);
     assert_int_equal(settle(&s, &one, 0, start, start), 0); /* only once */
     assert_int_equal(used(&s, one, start), 100);
-    /* What came on top of a reservation is charged as far as there is room. */
+    /* What came on top of a reservation is charged whole: then nobody gets more. */
     one.cost = 100;
     assert_true(charge(&s, &one, 1, start).admitted);
     dv_limit_charge other = budget_of("user/a", 1000, DV_LIMIT_MONTH, 700);
     assert_true(charge(&s, &other, 1, start).admitted);
     assert_int_equal(settle(&s, &one, 5000, start, start), 100);
-    assert_int_equal(used(&s, one, start), 1000);
+    assert_int_equal(used(&s, one, start), 5800);
+    dv_limit_charge more = budget_of("user/a", 5800, DV_LIMIT_MONTH, 1);
+    assert_false(charge(&s, &more, 1, start).admitted);
+    assert_int_equal(more.remaining, 0);
+    more.max = 5801;
+    assert_true(charge(&s, &more, 1, start).admitted);
     /* Its period is over: the next one is left alone. */
     dv_time next = dv_limit_label_end(DV_LIMIT_MONTH, one.label);
     dv_limit_charge later = budget_of("user/a", 1000, DV_LIMIT_MONTH, 50);
@@ -434,6 +439,140 @@ static void full_table_of_leases_refuses_new_keys(void **unused)
     scratch_end(&s);
 }
 
+/* A reset forgets reservations, too: those that end later give nothing back a second time. */
+static void a_reset_is_not_given_back_twice(void **unused)
+{
+    scratch s = scratch_new(16);
+    dv_limit_charge budget = budget_of("user/a", 1000, DV_LIMIT_MONTH, 900);
+    dv_limit_charge rate = tokens_of("user/a", 1000, 900);
+    dv_limit_charge *const both[] = {&budget, &rate};
+
+    for (size_t i = 0; i < DV_ARRAY_LEN(both); i++) {
+        dv_limit_charge before = *both[i];
+        dv_limit_charge after = *both[i];
+        assert_true(charge(&s, &before, 1, start).admitted);
+        assert_int_equal(dv_limit_reset(s.counters, &before, start), DV_OK);
+        assert_int_equal(used(&s, before, start), 0);
+        assert_true(charge(&s, &after, 1, start).admitted);
+        (void)settle(&s, &before, 0, start, start);
+        assert_int_equal(used(&s, after, start), 900);
+        (void)settle(&s, &after, 100, start, start);
+        assert_int_equal(used(&s, after, start), 100);
+    }
+    scratch_end(&s);
+}
+
+/* A budget of which nothing is used takes no place: thousands of names that never got anything
+ * leave room for others. */
+static void an_unused_budget_gives_way(void **unused)
+{
+    scratch s = scratch_new(16);
+    dv_time now = start;
+
+    for (int i = 0; i < 5000; i++, now += 10 * DV_MILLISECOND) {
+        char key[16];
+        snprintf(key, sizeof(key), "model/%d", i);
+        dv_limit_charge one = budget_of(key, 1000, DV_LIMIT_MONTH, 900);
+        one.table = DV_COUNTERS_MODELS;
+        assert_true(charge(&s, &one, 1, now).admitted);
+        (void)settle(&s, &one, 0, now, now);
+    }
+    scratch_end(&s);
+}
+
+/* Names of models that are used fill their own table alone. */
+static void models_fill_no_other_table(void **unused)
+{
+    scratch s = scratch_new(16);
+    bool full = false;
+
+    for (int i = 0; i < 5000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "model/%d", i);
+        dv_limit_charge one = budget_of(key, 1000, DV_LIMIT_MONTH, 900);
+        one.table = DV_COUNTERS_MODELS;
+        full = full || charge(&s, &one, 1, start).full;
+    }
+    dv_limit_charge other = budget_of("user/a", 1000, DV_LIMIT_MONTH, 900);
+    assert_true(full);
+    assert_true(charge(&s, &other, 1, start).admitted);
+    scratch_end(&s);
+}
+
+/* What nobody reserved is charged all the same when it was used. */
+static void what_comes_on_top_is_charged_without_a_reservation(void **unused)
+{
+    scratch s = scratch_new(16);
+    dv_limit_charge budget = budget_of("user/a", 1000, DV_LIMIT_MONTH, 0);
+    dv_limit_charge rate = tokens_of("user/a", 1000, 0);
+
+    assert_true(charge(&s, &budget, 1, start).admitted);
+    assert_true(charge(&s, &rate, 1, start).admitted);
+    (void)settle(&s, &budget, 70, start, start);
+    (void)settle(&s, &rate, 70, start, start);
+    assert_int_equal(used(&s, budget, start), 70);
+    assert_int_equal(used(&s, rate, start), 70);
+    scratch_end(&s);
+}
+
+/* A process that is stopped within a session of its own keeps every lock of the leases. */
+static pid_t stopped_holder(const scratch *s)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+
+    if (child == 0) {
+        scratch own = *s;
+        dv_counters_session session;
+        if (dv_counters_open(s->path, 16, &own.counters, &own.replaced, NULL) != DV_OK) {
+            _exit(1);
+        }
+        dv_counters_prepare(own.counters, &session);
+        session.shards[DV_COUNTERS_LEASES] = 0xffff;
+        if (dv_counters_lock(&session) != DV_OK || write(ready[1], "x", 1) != 1) {
+            _exit(1);
+        }
+        pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return child;
+}
+
+static void a_lease_that_could_not_be_given_back_is_owed(void **unused)
+{
+    scratch s = scratch_new(16);
+    static dv_limit_owed owed;
+    dv_limit_charge one = at_once("k", 3);
+
+    assert_int_equal(dv_counters_sit(s.counters), DV_OK);
+    assert_true(charge(&s, &one, 1, start).admitted);
+    pid_t child = stopped_holder(&s);
+    assert_int_equal(dv_limit_settle_all(s.counters, &one, 1, NULL, 0, 0, NULL, NULL, NULL),
+                     DV_ERR_UNAVAILABLE);
+    assert_int_equal(dv_limit_owe(&owed, &one, 1), DV_OK);
+    assert_int_equal(owed.count, 1);
+    dv_limit_pay(s.counters, &owed);
+    assert_int_equal(owed.count, 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    dv_limit_pay(s.counters, &owed);
+    assert_int_equal(owed.count, 0);
+    assert_int_equal(used(&s, one, start), 0);
+    assert_int_equal(dv_limit_owe(&owed, &one, 1), DV_OK); /* once only */
+    assert_int_equal(owed.count, 0);
+    for (size_t i = 0; i < DV_LIMIT_OWED_MAX; i++) {
+        one.own.charged = true;
+        assert_int_equal(dv_limit_owe(&owed, &one, 1), DV_OK);
+    }
+    one.own.charged = true;
+    assert_int_equal(dv_limit_owe(&owed, &one, 1), DV_ERR_TOO_LARGE);
+    scratch_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +590,11 @@ int main(void)
         cmocka_unit_test(a_killed_process_holds_nothing_but_its_reservation),
         cmocka_unit_test(seats_are_as_many_as_said),
         cmocka_unit_test(full_table_of_leases_refuses_new_keys),
+        cmocka_unit_test(a_reset_is_not_given_back_twice),
+        cmocka_unit_test(an_unused_budget_gives_way),
+        cmocka_unit_test(models_fill_no_other_table),
+        cmocka_unit_test(what_comes_on_top_is_charged_without_a_reservation),
+        cmocka_unit_test(a_lease_that_could_not_be_given_back_is_owed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,7 @@ static void charges_all_or_nothing(void **unused)
                                   charge_of("address/c", 5, DV_SECOND, 0, 1)};
     dv_limit_state state;
 
-    charges[2].address = true;
+    charges[2].table = DV_COUNTERS_ADDRESSES;
     for (int i = 0; i < 6; i++) {
         assert_int_equal(dv_limit_charge_all(s.counters, charges, 3, start, &state), DV_OK);
         assert_int_equal(state.admitted, i < 2);

@@ -122,7 +122,7 @@ static dv_limit_charge charge_of(const subject *who, const dv_api_limit *limit)
     return (dv_limit_charge){.key = dv_slice_str(who->text),
                              .rate = limit->rate,
                              .cost = 1,
-                             .address = who->kind == DV_API_LIMIT_ADDRESS,
+                             .table = dv_api_limit_table(who->kind),
                              .kind = limit->kind,
                              .unit = limit->unit,
                              .period = limit->period,

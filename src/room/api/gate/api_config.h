@@ -115,6 +115,8 @@ typedef enum dv_api_limit_kind {
 /* "key", "user", "group", "address", "network", "model", "route". */
 const char *dv_api_limit_kind_name(dv_api_limit_kind kind);
 dv_must dv_result dv_api_limit_kind_parse(dv_slice name, dv_api_limit_kind *ret_kind);
+/* Where its counters lie. */
+dv_counters_table dv_api_limit_table(dv_api_limit_kind kind);
 
 typedef struct dv_api_limit {
     dv_limit_kind kind;

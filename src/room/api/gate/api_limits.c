@@ -22,6 +22,13 @@ dv_result dv_api_limit_kind_parse(dv_slice name, dv_api_limit_kind *ret_kind)
     return DV_ERR_NOT_FOUND;
 }
 
+dv_counters_table dv_api_limit_table(dv_api_limit_kind kind)
+{
+    return kind == DV_API_LIMIT_ADDRESS ? DV_COUNTERS_ADDRESSES
+           : kind == DV_API_LIMIT_MODEL ? DV_COUNTERS_MODELS
+                                        : DV_COUNTERS_KEYS;
+}
+
 bool dv_api_limit_same_place(const dv_api_limit *a, const dv_api_limit *b)
 {
     return a->kind == b->kind && a->unit == b->unit &&
@@ -262,7 +269,7 @@ static dv_result add_one(dv_api_charges *charges, dv_api_limit_kind kind, dv_sli
     charge->key = key;
     charge->rate = limit->rate;
     charge->cost = cost_of(limit, amount);
-    charge->address = kind == DV_API_LIMIT_ADDRESS;
+    charge->table = dv_api_limit_table(kind);
     charge->kind = limit->kind;
     charge->unit = limit->unit;
     charge->period = limit->period;
