@@ -12,7 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LAYOUT = 1, BOOT_ID_LEN = 36 };
+enum { LAYOUT = 2, BOOT_ID_LEN = 36 };
+
+/* More commits than one file sees in its life. */
+static const uint64_t COMMITS_MAX = UINT64_C(1) << 32;
+/* A base that a healthy header can't hold: a JSON number would no longer be exact. */
+static const uint64_t BASE_MAX = UINT64_C(1) << 52;
 
 static const char MAGIC[8] = {'D', 'V', 'S', 'N', 'A', 'P', '\r', '\n'};
 
@@ -22,6 +27,7 @@ struct dv_snapshot_header {
     uint32_t reserved;
     char boot[BOOT_ID_LEN + 4];
     _Atomic uint64_t base;
+    uint64_t last_base; /* the highest before `base` was taken away */
 };
 
 static dv_result header_path(const char *folder, char out[PATH_MAX], dv_error *error)
@@ -128,7 +134,10 @@ uint64_t dv_snapshot_header_base(const dv_snapshot_header *header)
 
 void dv_snapshot_header_reset(dv_snapshot_header *header)
 {
+    uint64_t base = dv_snapshot_header_base(header);
+    uint64_t last = layout_ok(header) ? DV_MAX(base, header->last_base) : 0;
     atomic_store_explicit(&header->base, 0, memory_order_release);
+    header->last_base = last < BASE_MAX ? last : 0;
     memcpy(header->magic, MAGIC, sizeof(MAGIC));
     header->layout = LAYOUT;
     header->reserved = 0;
@@ -137,8 +146,11 @@ void dv_snapshot_header_reset(dv_snapshot_header *header)
 
 uint64_t dv_snapshot_header_publish(dv_snapshot_header *header)
 {
-    /* Microseconds outrun any count of commits, and fit a JSON number exactly. */
-    uint64_t base = (uint64_t)dv_time_now() / 1000;
+    /* Microseconds outrun any count of commits, and fit a JSON number exactly. But a clock can be
+     * set back, and a generation that comes again would make workers trust what they remember of
+     * another snapshot. */
+    uint64_t now = (uint64_t)dv_time_now() / 1000;
+    uint64_t base = DV_MAX(now, header->last_base + COMMITS_MAX);
     atomic_store_explicit(&header->base, base, memory_order_release);
     return base;
 }

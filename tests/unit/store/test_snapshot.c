@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/codec.h"
 #include "store/snapshot.h"
 #include "unit/temp.h"
@@ -342,6 +343,26 @@ static void replaces_foreign_header(void **state)
     assert_empty(f->writer);
 }
 
+/* As when the clock was set back by an hour between two snapshots. */
+static void never_gives_a_generation_twice(void **state)
+{
+    enum { BASE_OFFSET = 56 };
+    fixture *f = *state;
+    char path[PATH_MAX];
+    uint64_t later = (uint64_t)dv_time_now() / 1000 + UINT64_C(3600) * 1000000;
+    fill(f->writer);
+    int len = snprintf(path, sizeof(path), "%s/header", f->folder);
+    assert_in_range(len, 1, sizeof(path) - 1);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, &later, sizeof(later), BASE_OFFSET), sizeof(later));
+    close(fd);
+    damage_and_reopen(f, "data.mdb", 0, 4096);
+    fill(f->writer);
+    assert_int_equal(dv_snapshot_begin(f->writer), DV_OK);
+    assert_true(dv_snapshot_generation(f->writer) > later + 1000);
+    dv_snapshot_end(f->writer);
+}
+
 static void replaces_torn_files(void **state)
 {
     fixture *f = *state;
@@ -547,6 +568,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(killed_reader_does_not_grow_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_writer_leaves_the_last_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_foreign_header, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(never_gives_a_generation_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_torn_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_one_changed_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_file_cut_short, set_up, tear_down),
