@@ -73,14 +73,14 @@ def wait_for_port(port, seconds=10):
 
 
 class Nginx:
-    """A foreground nginx with one worker, pinned to a core."""
+    """A foreground nginx, pinned to a core."""
 
-    def __init__(self, folder, name, core, port, http, connections=1024):
+    def __init__(self, folder, name, core, port, http, connections=1024, workers=1):
         self.folder = folder / name
         self.folder.mkdir()
         self.port = port
         conf = self.folder / "nginx.conf"
-        conf.write_text(f"""daemon off; worker_processes 1; pid {self.folder}/pid;
+        conf.write_text(f"""daemon off; worker_processes {workers}; pid {self.folder}/pid;
 error_log {self.folder}/error.log warn;
 worker_rlimit_nofile {2 * connections + 64}; events {{ worker_connections {connections}; }}
 http {{
@@ -94,8 +94,11 @@ http {{
                                         stderr=subprocess.DEVNULL)
         wait_for_port(port)
 
+    def workers(self):
+        return children(self.process.pid)
+
     def worker(self):
-        return children(self.process.pid)[0]
+        return self.workers()[0]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -132,17 +135,19 @@ def private_bytes(pid):
 class Dvara:
     """Dvara as a user starts it, with limits that this load does not meet."""
 
-    def __init__(self, folder, upstream_port):
+    def __init__(self, folder, upstream_port, workers=1, scheme="http",
+                 overload="{connections_per_address: any, new_connections_per_address: any}"):
         self.state = folder / "dvara"
         self.port = free_port()
+        self.scheme = scheme
         config = folder / "dvara.yaml"
         rate = '{count: 100000000, per: 1s}'
         config.write_text(f"limits: {{key: {rate}, user: {rate}, group: {rate}, address: {rate}}}\n"
-                          "overload: {connections_per_address: any, new_connections_per_address: any}\n")
+                          f"overload: {overload}\n")
         self.env = dict(os.environ, DVARA_STATE=str(self.state))
         subprocess.run(pinned(PROXY_CORE, BUILD / "dvara", "up", "--state", self.state, "--listen",
-                              f"http://127.0.0.1:{self.port}", "--upstream",
-                              f"http://127.0.0.1:{upstream_port}", "--workers", 1, "--config",
+                              f"{scheme}://127.0.0.1:{self.port}", "--upstream",
+                              f"http://127.0.0.1:{upstream_port}", "--workers", workers, "--config",
                               config, "--detach"), check=True, stdout=subprocess.DEVNULL)
         self.cli("user", "create", "--name", "bench")
         self.cli("role", "assign", "--user", "bench", "--role", "model_user")
@@ -152,10 +157,13 @@ class Dvara:
         return subprocess.run([BUILD / "dvara", *words, "--output", "json"], env=self.env,
                               check=True, capture_output=True, text=True).stdout
 
+    def workers(self):
+        return [pid for pid in descendants_of_state(self.state)
+                if "nginx: worker process" in command_of(pid) and "shutting" not in command_of(pid)]
+
     def worker(self):
-        for pid in descendants_of_state(self.state):
-            if "nginx: worker process" in command_of(pid) and "shutting" not in command_of(pid):
-                return pid
+        for pid in self.workers():
+            return pid
         raise SystemExit("Dvara's nginx worker was not found")
 
     def stop(self):
@@ -178,12 +186,12 @@ def descendants_of_state(state):
     return []
 
 
-def load(port, connections, body, key, seconds, headers=()):
+def load(port, connections, body, key, seconds, headers=(), scheme="http"):
     env = dict(os.environ, BENCH_BODY=str(body), BENCH_KEY=key or "",
                BENCH_HEADERS="\n".join(headers))
     out = subprocess.run(
         pinned(CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s",
-               ROOT / "bench/wrk_chat.lua", f"http://127.0.0.1:{port}/v1/chat/completions"),
+               ROOT / "bench/wrk_chat.lua", f"{scheme}://127.0.0.1:{port}/v1/chat/completions"),
         env=env, check=True, capture_output=True, text=True).stdout
     line = re.search(r"RESULT (.*)", out).group(1)
     result = {k: int(v) for k, v in (pair.split("=") for pair in line.split())}

@@ -24,9 +24,8 @@ from gateway import (CLIENT_CORE, PROXY_CORE, ROUNDS, Dvara, Nginx, chat_answer,
                      free_port, load, private_bytes, wait_for_port)
 
 SIZES = [2, 8, 32, 64, 128, 256, 512, 1024]  # KB
-# A stream takes two descriptors of a worker.
-STREAMS = min(int(os.environ.get("BENCH_STREAMS", "10000")),
-              (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 400) // 2 // 100 * 100)
+STREAMS = int(os.environ.get("BENCH_STREAMS", "10000"))
+STREAM_WORKERS = 2  # a stream takes two descriptors of a worker, which are often 20,000 at most
 CHAT = "/v1/chat/completions"
 LARGE_PER_SECOND = 20
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -197,13 +196,14 @@ def open_streams(target, count):
 
 
 def idle_figures(target, small):
-    before = private_bytes(target.worker())
+    workers = target.workers()
+    before = sum(map(private_bytes, workers))
     streams = open_streams(target, STREAMS)
     try:
-        memory = (private_bytes(target.worker()) - before) / len(streams)
-        used = cpu_seconds(target.worker())
+        memory = (sum(map(private_bytes, workers)) - before) / len(streams)
+        used = sum(map(cpu_seconds, workers))
         time.sleep(5)
-        idle = (cpu_seconds(target.worker()) - used) / 5
+        idle = (sum(map(cpu_seconds, workers)) - used) / 5
         return {"memory": memory, "cpu": idle * 1e6,
                 **load(target.port, 1, small, getattr(target, "key", None), 4)}
     finally:
@@ -226,12 +226,12 @@ def start_upstream(folder, port):
     return 200 '{answer}'; }} }}""")
 
 
-def start_bare(folder, name, up_port):
+def start_bare(folder, name, up_port, workers=1):
     port = free_port()
     return Nginx(folder, name, PROXY_CORE, port, f"""
   client_max_body_size 0; upstream model {{ server 127.0.0.1:{up_port}; keepalive 64; }}
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://model; proxy_buffering off;
-    proxy_buffer_size 16k; proxy_buffers 4 16k; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}""", 24576)
+    proxy_buffer_size 16k; proxy_buffers 4 16k; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}""", 24576, workers)
 
 
 def measure_bodies(folder, small, stops):
@@ -249,9 +249,9 @@ def measure_streams(folder, small, stops):
     server = multiprocessing.Process(target=serve_streams, args=(port,), daemon=True)
     server.start()
     wait_for_port(port)
-    bare = start_bare(folder, "bare", port)
+    bare = start_bare(folder, "bare", port, STREAM_WORKERS)
     stops.append(bare)
-    dvara = Dvara(folder, port)
+    dvara = Dvara(folder, port, STREAM_WORKERS)
     stops.append(dvara)
     try:
         return list(stream_rows(bare, dvara, small))

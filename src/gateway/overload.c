@@ -138,6 +138,18 @@ static void take_listeners(ngx_cycle_t *cycle)
 
 /* -- refusals ---------------------------------------------------------------------------------- */
 
+/* Whoever is refused without end pays for each further refusal with a connection, and those are
+ * bounded. */
+static void end_connection(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+#if (NGX_HTTP_V2)
+    if (r->stream != NULL) {
+        r->stream->connection->connection->requests = NGX_MAX_INT_T_VALUE; /* GOAWAY at the next */
+    }
+#endif
+}
+
 bool dv_overload_records(dv_request *request)
 {
     char text[DV_LIMIT_ADDRESS_KEY_MAX];
@@ -156,6 +168,7 @@ bool dv_overload_records(dv_request *request)
     if (dv_flood_take(overload->refusals, address, verdict->reason, dv_time_monotonic()) != NULL) {
         return true;
     }
+    end_connection(request->r);
     tell_later(request->main);
     return false;
 }

@@ -4,6 +4,7 @@ import collections
 import json
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -109,22 +110,53 @@ def test_heads_and_bodies_that_do_not_come_are_ended(start):
     assert dvara.ask(key) == 200
 
 
-def test_refusals_are_counted_when_they_come_too_fast(start):
-    dvara, key = start("{recorded_refusals: 4}")
-    request = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n"
-               b"Content-Type: application/json\r\nAuthorization: Bearer dvk_none\r\n\r\n{}")
-    connection = connect(dvara)
-    stream, began = connection.makefile("rb"), time.monotonic()
-    for _ in range(200):
-        connection.sendall(request)
-        head = b"".join(iter(stream.readline, b"\r\n")).lower()
-        assert b" 401 " in head
-        stream.read(int(head.split(b"content-length:")[1].split()[0]))
+REFUSED = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n"
+           b"Content-Type: application/json\r\nAuthorization: Bearer dvk_none\r\n\r\n{}")
+
+
+def refused_on(stream, connection):
+    """One more refusal on this connection; whether the gate keeps it open."""
+    connection.sendall(REFUSED)
+    head = b"".join(iter(stream.readline, b"\r\n")).lower()
+    assert b" 401 " in head
+    stream.read(int(head.split(b"content-length:")[1].split()[0]))
+    return b"connection: close" not in head
+
+
+def test_refusals_that_come_too_fast_are_counted_and_cost_a_connection_each(start):
+    dvara, key = start("{recorded_refusals: 4, new_connections_per_address: any}")
+    refused, connections, began = 0, 0, time.monotonic()
+    while refused < 200:
+        connections += 1
+        with connect(dvara) as connection, connection.makefile("rb") as stream:
+            refused += 1
+            while refused_on(stream, connection) and refused < 200:
+                refused += 1
     took = time.monotonic() - began
     wait_until(lambda: sum(counted(dvara, "bad_credential")) == 200, 10, "all are told of")
     single, more = counted(dvara, "bad_credential")
     assert 20 <= single <= 20 + 4 * took + 1 and more == 200 - single
+    assert more <= connections <= more + 1
     assert dvara.ask(key) == 200
     tail = dvara.json("audit", "tail", "--last", "100")
     assert any("more refusals of 127.0.0.2" in item["what"] for item in tail["items"])
     assert json.loads(dvara.good("audit", "verify", "--output", "json"))["ok"]
+
+
+def test_refusals_over_http2_that_come_too_fast_cost_connections(make):
+    dvara = make(LIMITS + "overload: {recorded_refusals: 4, new_connections_per_address: any}\n")
+    dvara.listen = dvara.listen.replace("http:", "https:")
+    dvara.admin = dvara.admin.replace("http:", "https:")
+    dvara.up("--workers", 1)
+    url = dvara.listen + "/v1/chat/completions"
+    done = subprocess.run(
+        ["curl", "-sk", "--http2", "--interface", FLOODER[0], "-H", "Content-Type: application/json",
+         "-H", "Authorization: Bearer dvk_none", "-d", "{}", "-o", "/dev/null", "-w",
+         "%{http_version} %{http_code} %{num_connects}\n", f"{url}?[1-100]"],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:2] for line in lines] == [["2", "401"]] * 100
+    connects = sum(int(line[2]) for line in lines)
+    wait_until(lambda: sum(counted(dvara, "bad_credential")) == 100, 10, "all are told of")
+    more = counted(dvara, "bad_credential")[1]
+    assert 1 < more // 2 <= connects <= more + 1
