@@ -85,21 +85,12 @@ static dv_result deny(const checker *c, uint32_t token, const char *why)
     return DV_ERR_INVALID;
 }
 
-static dv_result deny_top(const checker *c, const char *name, const char *why)
+static dv_result deny_top(const checker *c, dv_slice name, const char *why)
 {
-    const char *pointer = dv_arena_printf(c->arena, "/%s", name);
+    const char *pointer = dv_arena_printf(c->arena, "/%.*s", DV_SLICE_ARGS(name));
     c->body->param = dv_slice_str(pointer);
-    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "/%s: %s", name, why);
+    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "/%.*s: %s", DV_SLICE_ARGS(name), why);
     return DV_ERR_INVALID;
-}
-
-static bool is_refused(const checker *c, uint32_t key)
-{
-    dv_slice name = {0};
-    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK) {
-        return true;
-    }
-    return dv_api_names_have_nocase(&c->config->refused_fields, name);
 }
 
 /* The schema of a tool's parameters names the caller's own things: /tools/N/function/parameters
@@ -117,24 +108,39 @@ static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
 }
 
 /* A model server fetches what such a member names, from inside the network. */
-static bool is_private_url(const checker *c, uint32_t key)
+static bool names_url(dv_slice name)
 {
-    static const char *const names[] = {"url",       "uri",       "image_url", "file_url",
-                                        "video_url", "audio_url", "server_url"};
-    dv_slice name = {0}, value = {0};
-    if (type_of(c, key + 1) != DV_JSON_STRING) {
-        return false;
-    }
-    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK) {
-        return true;
-    }
+    static const dv_slice names[] = {
+        DV_LIT("url"),       DV_LIT("uri"),       DV_LIT("image_url"),  DV_LIT("file_url"),
+        DV_LIT("video_url"), DV_LIT("audio_url"), DV_LIT("server_url"),
+    };
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        if (dv_slice_eq_nocase(name, dv_slice_str(names[i]))) {
-            return dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK ||
-                   dv_api_url_is_private(value);
+        if (dv_slice_eq_nocase(name, names[i])) {
+            return true;
         }
     }
     return false;
+}
+
+static bool is_private_url(const checker *c, uint32_t key, dv_slice name)
+{
+    dv_slice value = {0};
+    return type_of(c, key + 1) == DV_JSON_STRING && names_url(name) &&
+           (dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK ||
+            dv_api_url_is_private(value));
+}
+
+static dv_result check_key(const checker *c, uint32_t key)
+{
+    dv_slice name = {0};
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK ||
+        dv_api_names_have_nocase(&c->config->refused_fields, name)) {
+        return deny(c, key, "this field is not allowed");
+    }
+    if (is_private_url(c, key, name)) {
+        return deny(c, key, "this URL does not lead to the public internet");
+    }
+    return DV_OK;
 }
 
 static dv_result check_refused(const checker *c)
@@ -147,12 +153,7 @@ static dv_result check_refused(const checker *c)
             i++;
             continue;
         }
-        if (is_refused(c, i)) {
-            return deny(c, i, "this field is not allowed");
-        }
-        if (is_private_url(c, i)) {
-            return deny(c, i, "this URL does not lead to the public internet");
-        }
+        DV_TRY(check_key(c, i));
         i = is_tool_schema(c, i, tools) ? next_of(c, i) : i + 1;
     }
     return DV_OK;
@@ -430,9 +431,8 @@ static dv_result check_role(const checker *c, uint32_t value, dv_api_role role)
     return DV_ERR_INTERNAL;
 }
 
-static dv_result check_member(const checker *c, const dv_api_member *member)
+static dv_result check_member(const checker *c, const dv_api_member *member, uint32_t value)
 {
-    uint32_t value = dv_json_member(c->json, 0, member->name);
     if (value == 0) {
         return member->needed ? deny_top(c, member->name, "is needed") : DV_OK;
     }
@@ -440,6 +440,34 @@ static dv_result check_member(const checker *c, const dv_api_member *member)
         return deny(c, value, "has the wrong type");
     }
     return check_role(c, value, member->role);
+}
+
+/* Finds the members' values in one walk; of duplicates the last one, as dv_json_member does. */
+static dv_result find_members(const checker *c, uint32_t values[DV_API_MEMBERS_MAX])
+{
+    const dv_api_member *members = c->route->protocol->members;
+    for (uint32_t key = 1; key < c->json->count; key = next_of(c, key)) {
+        dv_slice name = {0};
+        DV_TRY(dv_json_string(c->json, key, c->arena, &name));
+        for (size_t i = 0; members[i].name.len > 0; i++) {
+            if (dv_slice_eq(members[i].name, name)) {
+                values[i] = key + 1;
+                break;
+            }
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result check_members(const checker *c)
+{
+    const dv_api_member *members = c->route->protocol->members;
+    uint32_t values[DV_API_MEMBERS_MAX] = {0};
+    DV_TRY(find_members(c, values));
+    for (size_t i = 0; members[i].name.len > 0; i++) {
+        DV_TRY(check_member(c, &members[i], values[i]));
+    }
+    return DV_OK;
 }
 
 dv_result dv_api_body_check(const dv_api_config *config, const dv_api_route *route,
@@ -458,8 +486,5 @@ dv_result dv_api_body_check(const dv_api_config *config, const dv_api_route *rou
     }
     DV_TRY(check_refused(&c));
     DV_TRY(check_allowed(&c));
-    for (const dv_api_member *m = route->protocol->members; m->name != NULL; m++) {
-        DV_TRY(check_member(&c, m));
-    }
-    return DV_OK;
+    return check_members(&c);
 }

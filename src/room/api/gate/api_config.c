@@ -108,9 +108,24 @@ static dv_result read_count(const reader *r, uint32_t object, const char *key, i
     return DV_OK;
 }
 
-static uint64_t length_bit(dv_slice name)
+static int by_length(const void *a, const void *b)
 {
-    return UINT64_C(1) << DV_MIN(name.len, (size_t)63);
+    const dv_slice *x = a, *y = b;
+    return (x->len > y->len) - (x->len < y->len);
+}
+
+/* Names are 1 to DV_LIMIT_NAME bytes long. */
+static void sort_names(dv_api_names *names, dv_slice *items)
+{
+    qsort(items, names->count, sizeof(*items), by_length);
+    size_t at = 0;
+    for (size_t len = 0; len < DV_ARRAY_LEN(names->shorter); len++) {
+        while (at < names->count && items[at].len < len) {
+            at++;
+        }
+        names->shorter[len] = (uint16_t)at;
+    }
+    names->items = items;
 }
 
 static dv_result read_names(const reader *r, uint32_t array, const char *key,
@@ -125,7 +140,6 @@ static dv_result read_names(const reader *r, uint32_t array, const char *key,
         return DV_ERR_NO_MEMORY;
     }
     uint32_t token = array + 1;
-    uint64_t lengths = 0;
     for (uint32_t i = 0; i < count; i++, token = r->json.tokens[token].next) {
         if (type_of(r, token) != DV_JSON_STRING) {
             return wrong(r, key, "a list of strings");
@@ -134,9 +148,9 @@ static dv_result read_names(const reader *r, uint32_t array, const char *key,
         if (items[i].len == 0 || items[i].len > DV_LIMIT_NAME) {
             return wrong(r, key, "a list of names of 1 to 128 bytes");
         }
-        lengths |= length_bit(items[i]);
     }
-    *ret_names = (dv_api_names){items, count, lengths};
+    *ret_names = (dv_api_names){.count = count};
+    sort_names(ret_names, items);
     return DV_OK;
 }
 
@@ -161,11 +175,13 @@ unsigned dv_api_method_bit(dv_slice name)
 
 bool dv_api_names_have_nocase(const dv_api_names *names, dv_slice name)
 {
-    if ((names->lengths & length_bit(name)) == 0) {
+    if (name.len > DV_LIMIT_NAME) {
         return false;
     }
-    for (size_t i = 0; i < names->count; i++) {
-        if (dv_slice_eq_nocase(names->items[i], name)) {
+    for (size_t i = names->shorter[name.len]; i < names->shorter[name.len + 1]; i++) {
+        const uint8_t *item = names->items[i].ptr;
+        if (((item[0] ^ name.ptr[0]) & 0xdf) == 0 &&
+            dv_slice_same_nocase(item, name.ptr, name.len)) {
             return true;
         }
     }
@@ -174,11 +190,12 @@ bool dv_api_names_have_nocase(const dv_api_names *names, dv_slice name)
 
 bool dv_api_names_have(const dv_api_names *names, dv_slice name)
 {
-    if ((names->lengths & length_bit(name)) == 0) {
+    if (name.len > DV_LIMIT_NAME) {
         return false;
     }
-    for (size_t i = 0; i < names->count; i++) {
-        if (dv_slice_eq(names->items[i], name)) {
+    for (size_t i = names->shorter[name.len]; i < names->shorter[name.len + 1]; i++) {
+        const uint8_t *item = names->items[i].ptr;
+        if (item[0] == name.ptr[0] && memcmp(item, name.ptr, name.len) == 0) {
             return true;
         }
     }

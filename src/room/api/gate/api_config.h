@@ -39,6 +39,7 @@
 
 #include "base/address.h"
 #include "base/buf.h"
+#include "base/caps.h"
 #include "base/json.h"
 #include "engine/limit/limit.h"
 #include "room/api/gate/api_protocol.h"
@@ -71,11 +72,11 @@ typedef enum dv_api_method {
  * have. */
 unsigned dv_api_method_bit(dv_slice name);
 
-/* A list of names. */
+/* A list of names, the shorter ones first. */
 typedef struct dv_api_names {
     const dv_slice *items;
     size_t count;
-    uint64_t lengths; /* a bit for each length that a name has, longer ones in the last */
+    uint16_t shorter[DV_LIMIT_NAME + 2]; /* how many items have fewer bytes than the index */
 } dv_api_names;
 
 bool dv_api_names_have(const dv_api_names *names, dv_slice name);

@@ -4,73 +4,81 @@
 enum { STRING_OR_LIST = DV_TYPE_STRING | DV_TYPE_ARRAY, SWITCH = DV_TYPE_BOOL | DV_TYPE_NULL };
 
 static const dv_api_member openai_chat_members[] = {
-    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
-    {"messages", DV_ROLE_MESSAGES, DV_TYPE_ARRAY, true},
-    {"stream", DV_ROLE_STREAM, SWITCH, false},
-    {"max_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"max_completion_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"n", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"tools", DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
-    {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
-    {"logprobs", DV_ROLE_LEAK, SWITCH, false},
-    {"top_logprobs", DV_ROLE_LEAK, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"prompt_logprobs", DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
-    {"echo", DV_ROLE_LEAK, SWITCH, false},
-    {"return_token_ids", DV_ROLE_LEAK, SWITCH, false},
-    {"return_tokens_as_token_ids", DV_ROLE_LEAK, SWITCH, false},
-    {NULL},
+    {DV_LIT("model"), DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {DV_LIT("messages"), DV_ROLE_MESSAGES, DV_TYPE_ARRAY, true},
+    {DV_LIT("stream"), DV_ROLE_STREAM, SWITCH, false},
+    {DV_LIT("max_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("max_completion_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("n"), DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("tools"), DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
+    {DV_LIT("stream_options"), DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
+    {DV_LIT("logprobs"), DV_ROLE_LEAK, SWITCH, false},
+    {DV_LIT("top_logprobs"), DV_ROLE_LEAK, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("prompt_logprobs"), DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
+    {DV_LIT("echo"), DV_ROLE_LEAK, SWITCH, false},
+    {DV_LIT("return_token_ids"), DV_ROLE_LEAK, SWITCH, false},
+    {DV_LIT("return_tokens_as_token_ids"), DV_ROLE_LEAK, SWITCH, false},
+    {{NULL, 0}},
 };
 
 static const dv_api_member openai_completions_members[] = {
-    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
-    {"prompt", DV_ROLE_TEXT, STRING_OR_LIST, true},
-    {"suffix", DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
-    {"stream", DV_ROLE_STREAM, SWITCH, false},
-    {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
-    {"max_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"n_predict", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"n", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"best_of", DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"logprobs", DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
-    {"prompt_logprobs", DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
-    {"echo", DV_ROLE_LEAK, SWITCH, false},
-    {"return_token_ids", DV_ROLE_LEAK, SWITCH, false},
-    {"return_tokens_as_token_ids", DV_ROLE_LEAK, SWITCH, false},
-    {NULL},
+    {DV_LIT("model"), DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {DV_LIT("prompt"), DV_ROLE_TEXT, STRING_OR_LIST, true},
+    {DV_LIT("suffix"), DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
+    {DV_LIT("stream"), DV_ROLE_STREAM, SWITCH, false},
+    {DV_LIT("stream_options"), DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
+    {DV_LIT("max_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("n_predict"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("n"), DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("best_of"), DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("logprobs"), DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
+    {DV_LIT("prompt_logprobs"), DV_ROLE_LEAK, DV_TYPE_INT | SWITCH, false},
+    {DV_LIT("echo"), DV_ROLE_LEAK, SWITCH, false},
+    {DV_LIT("return_token_ids"), DV_ROLE_LEAK, SWITCH, false},
+    {DV_LIT("return_tokens_as_token_ids"), DV_ROLE_LEAK, SWITCH, false},
+    {{NULL, 0}},
 };
 
 static const dv_api_member openai_embeddings_members[] = {
-    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
-    {"input", DV_ROLE_TEXT, STRING_OR_LIST, true},
-    {"dimensions", DV_ROLE_PLAIN, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"encoding_format", DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
-    {NULL},
+    {DV_LIT("model"), DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {DV_LIT("input"), DV_ROLE_TEXT, STRING_OR_LIST, true},
+    {DV_LIT("dimensions"), DV_ROLE_PLAIN, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("encoding_format"), DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
+    {{NULL, 0}},
 };
 
 static const dv_api_member openai_responses_members[] = {
-    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
-    {"input", DV_ROLE_ITEMS, STRING_OR_LIST, true},
-    {"instructions", DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
-    {"stream", DV_ROLE_STREAM, SWITCH, false},
-    {"max_output_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {"tools", DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
-    {"include", DV_ROLE_INCLUDE, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
-    {"stream_options", DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
-    {"top_logprobs", DV_ROLE_LEAK, DV_TYPE_INT | DV_TYPE_NULL, false},
-    {NULL},
+    {DV_LIT("model"), DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {DV_LIT("input"), DV_ROLE_ITEMS, STRING_OR_LIST, true},
+    {DV_LIT("instructions"), DV_ROLE_PLAIN, DV_TYPE_STRING | DV_TYPE_NULL, false},
+    {DV_LIT("stream"), DV_ROLE_STREAM, SWITCH, false},
+    {DV_LIT("max_output_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("tools"), DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
+    {DV_LIT("include"), DV_ROLE_INCLUDE, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
+    {DV_LIT("stream_options"), DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},
+    {DV_LIT("top_logprobs"), DV_ROLE_LEAK, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {{NULL, 0}},
 };
 
 static const dv_api_member anthropic_messages_members[] = {
-    {"model", DV_ROLE_MODEL, DV_TYPE_STRING, true},
-    {"messages", DV_ROLE_MESSAGES, DV_TYPE_ARRAY, true},
-    {"system", DV_ROLE_PARTS, STRING_OR_LIST, false},
-    {"max_tokens", DV_ROLE_MAX_TOKENS, DV_TYPE_INT, true},
-    {"stream", DV_ROLE_STREAM, DV_TYPE_BOOL, false},
-    {"tools", DV_ROLE_PLAIN, DV_TYPE_ARRAY, false},
-    {NULL},
+    {DV_LIT("model"), DV_ROLE_MODEL, DV_TYPE_STRING, true},
+    {DV_LIT("messages"), DV_ROLE_MESSAGES, DV_TYPE_ARRAY, true},
+    {DV_LIT("system"), DV_ROLE_PARTS, STRING_OR_LIST, false},
+    {DV_LIT("max_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT, true},
+    {DV_LIT("stream"), DV_ROLE_STREAM, DV_TYPE_BOOL, false},
+    {DV_LIT("tools"), DV_ROLE_PLAIN, DV_TYPE_ARRAY, false},
+    {{NULL, 0}},
 };
 
-static const dv_api_member no_members[] = {{NULL}};
+static const dv_api_member no_members[] = {{{NULL, 0}}};
+
+#define FITS(members) _Static_assert(DV_ARRAY_LEN(members) <= DV_API_MEMBERS_MAX + 1, "one more")
+FITS(openai_chat_members);
+FITS(openai_completions_members);
+FITS(openai_embeddings_members);
+FITS(openai_responses_members);
+FITS(anthropic_messages_members);
+#undef FITS
 
 static const char *const openai_parts[] = {"text", "refusal", NULL};
 static const char *const responses_parts[] = {"input_text",   "output_text",    "refusal",

@@ -45,8 +45,10 @@ typedef enum dv_api_type {
     DV_TYPE_NULL = 1 << 6,
 } dv_api_type;
 
+enum { DV_API_MEMBERS_MAX = 16 };
+
 typedef struct dv_api_member {
-    const char *name;
+    dv_slice name;
     dv_api_role role;
     unsigned types; /* of dv_api_type */
     bool needed;
@@ -58,7 +60,8 @@ typedef struct dv_api_protocol {
     dv_api_stream stream;
     bool object_body;             /* a JSON object must be sent */
     bool has_model;               /* the body names the model, which must be permitted */
-    const dv_api_member *members; /* those that the gate looks at; ended by a NULL name */
+    const dv_api_member *members; /* those that the gate looks at; at most DV_API_MEMBERS_MAX,
+                                   * ended by an empty name */
     const char *const *parts;     /* content parts that are text; NULL-ended */
     bool asks_usage;              /* streams tell their usage when stream_options ask for it */
 } dv_api_protocol;

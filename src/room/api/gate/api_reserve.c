@@ -23,7 +23,7 @@ static uint64_t price(const dv_api_price *price, uint64_t input, uint64_t output
 
 static bool generates(const dv_api_protocol *protocol)
 {
-    for (const dv_api_member *m = protocol->members; m->name != NULL; m++) {
+    for (const dv_api_member *m = protocol->members; m->name.len > 0; m++) {
         if (m->role == DV_ROLE_MAX_TOKENS) {
             return true;
         }

@@ -13,8 +13,10 @@
  *    so every level stays valid JSON and no other byte changes. */
 
 enum {
-    NESTED_MAX = 4,    /* strings within strings */
-    NUMBER_MIN = 8,    /* digits that can be a value */
+    NESTED_MAX = 4, /* strings within strings */
+    NUMBER_MIN = 8, /* digits that can be a value */
+    BLOCK = 16,     /* bytes of a short text that are copied at once */
+    FIRST_PARTS = 64,
     POINTER_MAX = 512, /* of a place, in bytes; more is cut */
 };
 
@@ -49,16 +51,16 @@ typedef struct inspection {
     size_t text_len;
     size_t text_room;
     dv_data_edits *edits;
+    document body; /* the first document; most bodies have no other */
 } inspection;
 
 /* ---- growing ---- */
 
-static dv_result grow(dv_arena *arena, void **items, uint32_t count, uint32_t *room, size_t size)
+/* Makes room for one more item, or for `first` of them. */
+static dv_result grow(dv_arena *arena, void **items, uint32_t count, uint32_t *room, uint32_t first,
+                      size_t size)
 {
-    if (count < *room) {
-        return DV_OK;
-    }
-    uint32_t bigger_room = *room == 0 ? 64 : *room * 2;
+    uint32_t bigger_room = *room == 0 ? first : *room * 2;
     void *bigger = dv_arena_alloc_raw(arena, bigger_room * size);
     if (bigger == NULL) {
         return DV_ERR_NO_MEMORY;
@@ -74,24 +76,38 @@ static dv_result grow(dv_arena *arena, void **items, uint32_t count, uint32_t *r
 static dv_result add_document(inspection *in, const dv_json *json, uint32_t carrier,
                               uint32_t nested)
 {
-    void *items = in->documents;
-    DV_TRY(grow(in->pass->temp, &items, in->document_count, &in->document_room,
-                sizeof(*in->documents)));
-    in->documents = items;
+    if (in->document_count == in->document_room) {
+        void *items = in->documents;
+        DV_TRY(grow(in->pass->temp, &items, in->document_count, &in->document_room, 1,
+                    sizeof(*in->documents)));
+        in->documents = items;
+    }
     in->documents[in->document_count++] =
         (document){.json = *json, .carrier = carrier, .nested = nested};
     return DV_OK;
 }
 
-static dv_result add_part(inspection *in, uint32_t document_index, uint32_t token,
-                          uint32_t *ret_index)
+static dv_result grow_parts(inspection *in)
 {
+    uint32_t tokens = in->documents[0].json.count;
     void *items = in->parts;
-    DV_TRY(grow(in->pass->temp, &items, in->part_count, &in->part_room, sizeof(*in->parts)));
+    DV_TRY(grow(in->pass->temp, &items, in->part_count, &in->part_room,
+                DV_MIN(tokens, (uint32_t)FIRST_PARTS), sizeof(*in->parts)));
     in->parts = items;
-    *ret_index = in->part_count;
-    in->parts[in->part_count++] = (part){
-        .document = document_index, .token = token, .start = in->text_len, .end = in->text_len};
+    return DV_OK;
+}
+
+/* Its text is what is joined next. */
+static inline dv_result add_part(inspection *in, uint32_t document_index, uint32_t token,
+                                 size_t len)
+{
+    if (in->part_count == in->part_room) {
+        DV_TRY(grow_parts(in));
+    }
+    in->parts[in->part_count++] = (part){.document = document_index,
+                                         .token = token,
+                                         .start = in->text_len,
+                                         .end = in->text_len + len};
     return DV_OK;
 }
 
@@ -99,9 +115,6 @@ static dv_result add_part(inspection *in, uint32_t document_index, uint32_t toke
 static dv_result reserve_text(inspection *in, size_t len)
 {
     size_t needed = in->text_len + len + 1;
-    if (needed <= in->text_room) {
-        return DV_OK;
-    }
     size_t room = DV_MAX(needed, in->text_room * 2);
     uint8_t *bigger = dv_arena_alloc_raw(in->pass->temp, room);
     if (bigger == NULL) {
@@ -115,27 +128,34 @@ static dv_result reserve_text(inspection *in, size_t len)
     return DV_OK;
 }
 
-static dv_result add_text(inspection *in, uint32_t document_index, uint32_t token, dv_slice text)
+/* `readable`: bytes from the text's first on, its own and those behind it. */
+static inline dv_result add_text(inspection *in, uint32_t document_index, uint32_t token,
+                                 dv_slice text, size_t readable)
 {
-    uint32_t index = 0;
-    DV_TRY(reserve_text(in, text.len));
-    DV_TRY(add_part(in, document_index, token, &index));
-    if (text.len > 0) {
-        memcpy(in->text + in->text_len, text.ptr, text.len);
+    if (in->text_room - in->text_len <= text.len) {
+        DV_TRY(reserve_text(in, text.len));
     }
-    in->text_len += text.len;
-    in->parts[index].end = in->text_len;
-    in->text[in->text_len++] = '\0';
+    DV_TRY(add_part(in, document_index, token, text.len));
+    uint8_t *out = in->text + in->text_len;
+    if (text.len <= BLOCK && readable >= BLOCK && in->text_room - in->text_len >= BLOCK) {
+        memcpy(out, text.ptr, BLOCK); /* what is too much is written over */
+    } else if (text.len > 0) {
+        memcpy(out, text.ptr, text.len);
+    }
+    out[text.len] = '\0';
+    in->text_len += text.len + 1;
     return DV_OK;
 }
 
 /* ---- collecting ---- */
 
-static bool could_be_json(dv_slice text)
+static inline bool could_be_json(dv_slice text)
 {
-    dv_slice trimmed = dv_slice_trim(text);
-    return trimmed.len >= 2 &&
-           (trimmed.ptr[0] == '{' || trimmed.ptr[0] == '[' || trimmed.ptr[0] == '"');
+    size_t at = 0;
+    while (at < text.len && text.ptr[at] <= ' ') {
+        at++;
+    }
+    return at + 1 < text.len && (text.ptr[at] == '{' || text.ptr[at] == '[' || text.ptr[at] == '"');
 }
 
 /* Adds the document that the string is, if it is one. */
@@ -146,11 +166,6 @@ static dv_result try_nested(inspection *in, uint32_t document_index, uint32_t to
                                           .tokens = DV_LIMIT_JSON_TOKENS};
     dv_json json;
     uint32_t nested = in->documents[document_index].nested + 1;
-    uint32_t carrier = 0;
-    *ret_nested = false;
-    if (!could_be_json(text)) {
-        return DV_OK;
-    }
     dv_result result = dv_json_scan(text, &limits, in->pass->temp, &json, NULL);
     if (result == DV_ERR_INVALID) {
         return DV_OK; /* text that only begins like JSON */
@@ -159,20 +174,27 @@ static dv_result try_nested(inspection *in, uint32_t document_index, uint32_t to
     if (nested > NESTED_MAX) {
         return DV_ERR_TOO_LARGE;
     }
-    DV_TRY(add_part(in, document_index, token, &carrier));
+    uint32_t carrier = in->part_count;
+    DV_TRY(add_part(in, document_index, token, 0));
     *ret_nested = true;
     return add_document(in, &json, carrier, nested);
 }
 
-static dv_result collect_string(inspection *in, uint32_t document_index, uint32_t token)
+static inline dv_result collect_string(inspection *in, const dv_json *json, uint32_t document_index,
+                                       uint32_t token)
 {
+    const dv_json_token *t = &json->tokens[token];
     dv_slice text;
-    bool nested = false;
-    DV_TRY(dv_json_string(&in->documents[document_index].json, token, in->pass->temp, &text));
-    if (in->documents[document_index].json.tokens[token].type == DV_JSON_STRING) {
+    DV_TRY(dv_json_string(json, token, in->pass->temp, &text));
+    if (t->type == DV_JSON_STRING && could_be_json(text)) {
+        bool nested = false;
         DV_TRY(try_nested(in, document_index, token, text, &nested));
+        if (nested) {
+            return DV_OK;
+        }
     }
-    return nested ? DV_OK : add_text(in, document_index, token, text);
+    return add_text(in, document_index, token, text,
+                    t->escaped ? text.len : json->text.len - t->start);
 }
 
 static size_t count_digits(dv_slice text)
@@ -230,13 +252,10 @@ static number_text read_number(dv_slice raw)
 static dv_result collect_number(inspection *in, uint32_t document_index, uint32_t token,
                                 dv_slice raw)
 {
-    if (raw.len < NUMBER_MIN) {
-        return DV_OK;
-    }
     number_text number = read_number(raw);
     if (number.exponent == 0) {
         return number.fraction == 0 && number.whole.len >= NUMBER_MIN
-                   ? add_text(in, document_index, token, number.whole)
+                   ? add_text(in, document_index, token, number.whole, number.whole.len)
                    : DV_OK;
     }
     if (in->pass->policy->rewrites && number.exponent >= (int)number.fraction &&
@@ -244,6 +263,12 @@ static dv_result collect_number(inspection *in, uint32_t document_index, uint32_
         dv_data_pass_deny(in->pass, "a long whole number has an exponent");
     }
     return DV_OK;
+}
+
+static inline bool could_repeat_tokens(const dv_json_token *key)
+{
+    return key->escaped || key->len == sizeof("logprobs") - 1 ||
+           key->len == sizeof("prompt_logprobs") - 1;
 }
 
 /* Log probabilities repeat the answer token by token, so that no value could be seen in them. */
@@ -259,21 +284,23 @@ static bool repeats_tokens(const dv_json *json, uint32_t key, dv_arena *arena)
            (dv_slice_eq_str(name, "logprobs") || dv_slice_eq_str(name, "prompt_logprobs"));
 }
 
-static dv_result collect_token(inspection *in, uint32_t document_index, uint32_t token)
+static inline dv_result collect_token(inspection *in, const dv_json *json, uint32_t document_index,
+                                      uint32_t token)
 {
-    const dv_json *json = &in->documents[document_index].json;
-    dv_slice raw = dv_json_raw(json, token);
-    switch ((dv_json_type)json->tokens[token].type) {
+    const dv_json_token *t = &json->tokens[token];
+    switch ((dv_json_type)t->type) {
     case DV_JSON_KEY:
         if (document_index == 0 && in->pass->answer && in->pass->policy->rewrites &&
-            repeats_tokens(json, token, in->pass->temp)) {
+            could_repeat_tokens(t) && repeats_tokens(json, token, in->pass->temp)) {
             dv_data_pass_deny(in->pass, "log probabilities can not be masked");
         }
-        return collect_string(in, document_index, token);
+        return collect_string(in, json, document_index, token);
     case DV_JSON_STRING:
-        return collect_string(in, document_index, token);
+        return collect_string(in, json, document_index, token);
     case DV_JSON_NUMBER:
-        return collect_number(in, document_index, token, raw);
+        return t->len < NUMBER_MIN
+                   ? DV_OK
+                   : collect_number(in, document_index, token, dv_json_raw(json, token));
     default:
         return DV_OK;
     }
@@ -283,11 +310,12 @@ static dv_result collect_token(inspection *in, uint32_t document_index, uint32_t
 static dv_result collect(inspection *in)
 {
     for (uint32_t d = 0; d < in->document_count; d++) {
-        for (uint32_t token = 0; token < in->documents[d].json.count; token++) {
+        const dv_json json = in->documents[d].json; /* the list may move */
+        for (uint32_t token = 0; token < json.count; token++) {
             if (d == 0 && in->skip != NULL && in->skip[token] != 0) {
                 continue;
             }
-            DV_TRY(collect_token(in, d, token));
+            DV_TRY(collect_token(in, &json, d, token));
         }
     }
     return DV_OK;
@@ -487,7 +515,8 @@ static dv_result apply_hits(inspection *in, const dv_data_hit *hits, size_t coun
 dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
                                dv_data_edits *edits)
 {
-    inspection in = {.pass = pass, .skip = skip, .edits = edits};
+    inspection in = {.pass = pass, .skip = skip, .edits = edits, .document_room = 1};
+    in.documents = &in.body;
     dv_data_hit *hits = NULL;
     size_t count = 0;
     DV_TRY(reserve_text(&in, body->text.len));
