@@ -7,6 +7,7 @@
 
 #include "base/caps.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "core/event.h"
 #include "crypto/random.h"
 #include "daemon/logd_keys.h"
@@ -76,6 +77,7 @@ static dv_result harden(dv_error *error)
                             strerror(errno));
     }
     umask(0027);
+    dv_thread_steps_aside(); /* callers wait for the workers, nobody for us */
     return dv_process_undumpable();
 }
 

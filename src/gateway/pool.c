@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/request.h"
 
+#include "base/thread.h"
+
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -115,6 +117,7 @@ static void run_job(void *data, ngx_log_t *log)
     dv_job *job = data;
     if (!lowered) {
         (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+        dv_thread_steps_aside();
         lowered = true;
     }
     if (!ngx_terminate) { /* nobody waits for the rest then */
