@@ -26,6 +26,7 @@ typedef struct event_view {
     dv_slice service, phase, reason, detail;
     int64_t upstream_status, latency_ns, upstream_latency_ns, sighting_count;
     const dv_sighting *sightings;
+    size_t listed; /* of the sightings */
     const dv_event_limit *limit;
     dv_slice target_name, target_uid, object, entity_type, entity_id, entity_owner, entity_change;
     int64_t target_type;
@@ -34,10 +35,9 @@ typedef struct event_view {
 } event_view;
 
 enum { /* bytes of the free texts */
-       SHORT = 128,
-       MEDIUM = 256,
-       LONG = 1024,
-       SIGHTINGS_MAX = 100,
+       SHORT = DV_EVENT_SHORT,
+       MEDIUM = DV_EVENT_MEDIUM,
+       LONG = DV_EVENT_LONG,
        /* What the rest of a record can need; sightings that would reach into it are only counted.
         */
        TAIL_ROOM = 16 << 10,
@@ -352,13 +352,12 @@ static void put_truncated(dv_event_writer *writer, const void *data)
 static void put_groups(dv_event_writer *writer, const void *data)
 {
     const event_view *view = data;
-    enum { GROUPS_MAX = 16 };
     if (view->principal == NULL || view->principal->group_count == 0) {
         return;
     }
     PUT_NAME(writer, "groups");
     PUT(writer, "[");
-    for (size_t i = 0; i < DV_MIN(view->principal->group_count, (size_t)GROUPS_MAX); i++) {
+    for (size_t i = 0; i < DV_MIN(view->principal->group_count, (size_t)DV_EVENT_GROUPS_MAX); i++) {
         if (i > 0) {
             PUT(writer, ",");
         }
@@ -391,12 +390,12 @@ static void put_sighting(dv_event_writer *writer, const dv_sighting *sighting)
 static void put_sightings(dv_event_writer *writer, const void *data)
 {
     const event_view *view = data;
-    if (view->sightings == NULL || view->sighting_count <= 0) {
+    if (view->sightings == NULL || view->listed == 0) {
         return;
     }
     PUT_NAME(writer, "sightings");
     PUT(writer, "[");
-    for (int64_t i = 0; i < DV_MIN(view->sighting_count, (int64_t)SIGHTINGS_MAX); i++) {
+    for (size_t i = 0; i < DV_MIN(view->listed, (size_t)DV_EVENT_SIGHTINGS_MAX); i++) {
         if (writer->end - writer->at < TAIL_ROOM) {
             break;
         }
@@ -582,7 +581,7 @@ static int64_t refusal_disposition(dv_reason reason)
     }
 }
 
-static bool was_rewritten(const dv_sighting *sightings, size_t count)
+bool dv_event_rewrote(const dv_sighting *sightings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (sightings[i].action == DV_ACTION_MASK || sightings[i].action == DV_ACTION_PLACEHOLDER) {
@@ -592,25 +591,34 @@ static bool was_rewritten(const dv_sighting *sightings, size_t count)
     return false;
 }
 
+/* What was seen in a body, whole or as far as it is listed. */
+typedef struct seen_in {
+    const dv_sighting *sightings;
+    size_t listed;
+    uint64_t unlisted;
+    bool unlisted_rewrote;
+} seen_in;
+
 /* Allowed, modified or denied; how bad it is for whoever reads the log. */
-static void view_decision(event_view *view, const dv_verdict *verdict, const dv_sighting *sightings,
-                          size_t count)
+static void view_decision(event_view *view, const dv_verdict *verdict, const seen_in *seen)
 {
     static const dv_verdict undecided = {.decision = DV_DENY, .reason = DV_REASON_UNSET};
     verdict = verdict == NULL ? &undecided : verdict;
     bool allowed = verdict->decision == DV_ALLOW;
+    bool rewrote = seen->unlisted_rewrote || dv_event_rewrote(seen->sightings, seen->listed);
+    view->sightings = seen->sightings;
+    view->listed = seen->listed;
+    view->sighting_count = (int64_t)(seen->listed + seen->unlisted);
     view->status_id = allowed ? 1 : 2;
     view->status_code = dv_slice_str(dv_reason_name(verdict->reason));
     view->status_detail = dv_slice_str(verdict->detail);
     view->policy = dv_slice_str(verdict->policy);
-    view->action_id = !allowed ? 2 : was_rewritten(sightings, count) ? 4 : 1;
+    view->action_id = !allowed ? 2 : rewrote ? 4 : 1;
     view->disposition_id = allowed ? 1 : refusal_disposition(verdict->reason);
-    view->severity_id = allowed ? (count > 0 ? 2 : 1) : 3;
-    view->sightings = sightings;
-    view->sighting_count = (int64_t)count;
+    view->severity_id = allowed ? (view->sighting_count > 0 ? 2 : 1) : 3;
 }
 
-static dv_slice without_query(dv_slice path)
+dv_slice dv_event_path(dv_slice path)
 {
     ptrdiff_t mark = dv_slice_find_byte(path, '?');
     return mark < 0 ? path : dv_slice_sub(path, 0, (size_t)mark);
@@ -627,7 +635,7 @@ static event_view view_request(const dv_event_request *request, dv_time time)
     }
     view.route = request->route;
     view.method = request->method;
-    view.path = without_query(request->path);
+    view.path = dv_event_path(request->path);
     view.http_version = request->http_version;
     view.user_agent = request->user_agent;
     view.body_bytes = (int64_t)request->body_bytes;
@@ -645,7 +653,9 @@ dv_result dv_event_request_open(dv_buf *out, const dv_event_request *request)
     event_view view = view_request(request, request->time);
     view.event_code = DV_LIT("request.open");
     view.phase = DV_LIT("open");
-    view_decision(&view, request->verdict, request->sightings, request->sighting_count);
+    const seen_in seen = {request->sightings, request->sighting_count, request->unlisted,
+                          request->unlisted_rewrote};
+    view_decision(&view, request->verdict, &seen);
     return write_event(out, OPEN_TABLE, &view);
 }
 
@@ -670,8 +680,9 @@ dv_result dv_event_request_close(dv_buf *out, const dv_event_request *request,
     event_view view = view_request(request, outcome->time);
     view.event_code = DV_LIT("request.close");
     view.phase = DV_LIT("close");
-    view_decision(&view, outcome->verdict != NULL ? outcome->verdict : request->verdict,
-                  outcome->sightings, outcome->sighting_count);
+    const seen_in seen = {outcome->sightings, outcome->sighting_count, outcome->unlisted,
+                          outcome->unlisted_rewrote};
+    view_decision(&view, outcome->verdict != NULL ? outcome->verdict : request->verdict, &seen);
     view.status = outcome->status == 0 ? CALLER_WENT_AWAY : outcome->status;
     view.answer_bytes = (int64_t)outcome->answer_bytes;
     view.latency_ms = outcome->latency / DV_MILLISECOND;
@@ -700,7 +711,7 @@ dv_result dv_event_refusals(dv_buf *out, const dv_event_refused *refused)
     view.count = (int64_t)refused->count;
     view.start_ms = refused->since / DV_MILLISECOND;
     view.end_ms = refused->until / DV_MILLISECOND;
-    view_decision(&view, &verdict, NULL, 0);
+    view_decision(&view, &verdict, &(const seen_in){.listed = 0});
     view.sighting_count = DV_EVENT_UNKNOWN;
     return write_event(out, REFUSALS_TABLE, &view);
 }

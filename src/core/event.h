@@ -19,6 +19,9 @@
 
 #define DV_OCSF_VERSION "1.8.0"
 
+/* How many of a list stand in a record; of sightings, those beyond are counted. */
+enum { DV_EVENT_GROUPS_MAX = 16, DV_EVENT_SIGHTINGS_MAX = 100 };
+
 /* How much a field tells of a person; dvara-logd keeps the personal ones under keys of theirs. */
 typedef enum dv_sensitivity {
     DV_SENSITIVITY_PUBLIC = 0,
@@ -69,6 +72,8 @@ typedef struct dv_event_request {
     size_t sighting_count;
     const dv_event_limit *limit; /* NULL: no limit applied */
     uint64_t body_bytes;
+    uint64_t unlisted;     /* sightings beyond these, known by their number alone */
+    bool unlisted_rewrote; /* one of them was masked or replaced */
 } dv_event_request;
 
 /* How it ended. -1 stands for "not known" in the numbers that can be. */
@@ -85,6 +90,8 @@ typedef struct dv_event_outcome {
     const dv_verdict *verdict;    /* on the answer; NULL: as the request's */
     const dv_sighting *sightings; /* in the answer */
     size_t sighting_count;
+    uint64_t unlisted; /* as in the request */
+    bool unlisted_rewrote;
 } dv_event_outcome;
 
 /* API Activity (6003). The open record carries the decision on the request; the close record, with

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Private to core/event.c: writes one JSON object by a table of rows over a C struct, without
- * allocating. What is empty or unknown is left out, and so is an object that stays empty. */
+/* Private to core/event.c and core/event_code.c: writes one JSON object by a table of rows over a C
+ * struct, without allocating. What is empty or unknown is left out, and so is an object that stays
+ * empty. */
 
 #include "base/buf.h"
 #include "base/caps.h"
 #include "core/event.h"
 
 #define DV_EVENT_UNKNOWN INT64_MIN /* an integer that is left out */
+
+enum { /* bytes of the free texts */
+       DV_EVENT_SHORT = 128,
+       DV_EVENT_MEDIUM = 256,
+       DV_EVENT_LONG = 1024,
+};
 
 typedef struct dv_event_writer {
     uint8_t *at;
@@ -76,3 +83,8 @@ static inline void dv_event_put_name(dv_event_writer *writer, const char *name, 
 
 void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max);
 void dv_event_put_int(dv_event_writer *writer, int64_t value);
+
+/* Whether one of them was masked or replaced. */
+bool dv_event_rewrote(const dv_sighting *sightings, size_t count);
+/* Without the query string, which no record holds. */
+dv_slice dv_event_path(dv_slice path);

@@ -3,7 +3,7 @@
 #include "gateway/request.h"
 
 #include "base/codec.h"
-#include "core/event.h"
+#include "core/event_code.h"
 
 static dv_slice version_of(const ngx_http_request_t *r)
 {
@@ -116,7 +116,7 @@ static dv_result append_open(dv_request *request, bool reserved)
     dv_verdict decided;
     dv_event_request event = event_of(request, &limit, &decided);
     dv_buf_clear(&worker->record);
-    DV_TRY(dv_event_request_open(&worker->record, &event));
+    DV_TRY(dv_event_code_open(&worker->record, &event));
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), reserved);
 }
 
@@ -212,7 +212,7 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     count_sightings(request, "request", event.sightings, event.sighting_count);
     count_sightings(request, "answer", outcome.sightings, outcome.sighting_count);
     dv_buf_clear(&worker->record);
-    DV_TRY(dv_event_request_close(&worker->record, &event, &outcome));
+    DV_TRY(dv_event_code_close(&worker->record, &event, &outcome));
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved);
 }
 

@@ -2,7 +2,9 @@
 #include "engine/log/entry.h"
 
 #include "base/caps.h"
+#include "base/codec.h"
 #include "base/json.h"
+#include "core/event_code.h"
 
 #include <inttypes.h>
 
@@ -18,19 +20,32 @@ static dv_result append_stamp(const dv_entry_stamp *stamp, dv_buf *out)
         stamp->source, segment, stamp->sequence, stamp->logged / DV_MILLISECOND);
 }
 
-/* OCSF's base event (class 0) around a text that is no event: only a writer that does not use
+/* A code is bytes, of which text would lose some. */
+static dv_result append_raw(dv_slice record, dv_buf *out)
+{
+    dv_slice kept = dv_slice_sub(record, 0, FOREIGN_MAX);
+    if (!dv_event_is_code(record)) {
+        return dv_buf_append_json_string(out, kept);
+    }
+    DV_TRY(dv_buf_append_byte(out, '"'));
+    DV_TRY(dv_base64_encode(kept, out));
+    return dv_buf_append_byte(out, '"');
+}
+
+/* OCSF's base event (class 0) around a record that is no event: only a writer that does not use
  * core/event.h can cause it. At most FOREIGN_MAX bytes are kept, so that it fits whatever has to be
  * escaped. */
 static dv_result append_foreign(const dv_entry_stamp *stamp, dv_slice record, dv_buf *out)
 {
+    const char *code = dv_event_is_code(record) ? "foreign.code" : "foreign";
     DV_TRY(append_stamp(stamp, out));
     DV_TRY(dv_buf_append_printf(
         out,
-        ",\"version\":\"1.8.0\",\"product\":{\"name\":\"Dvara\"},\"event_code\":\"foreign\"},"
+        ",\"version\":\"1.8.0\",\"product\":{\"name\":\"Dvara\"},\"event_code\":\"%s\"},"
         "\"time\":%" PRId64 ",\"class_uid\":0,\"category_uid\":0,\"type_uid\":0,\"activity_id\":0,"
         "\"severity_id\":0,\"raw_data_size\":%zu,\"raw_data\":",
-        stamp->logged / DV_MILLISECOND, record.len));
-    DV_TRY(dv_buf_append_json_string(out, dv_slice_sub(record, 0, FOREIGN_MAX)));
+        code, stamp->logged / DV_MILLISECOND, record.len));
+    DV_TRY(append_raw(record, out));
     return dv_buf_append_byte(out, '}');
 }
 

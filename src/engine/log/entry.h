@@ -16,8 +16,9 @@ typedef struct dv_entry_stamp {
     dv_time logged;
 } dv_entry_stamp;
 
-/* Appends the stamped entry. A record that does not begin as every event does is kept as text
- * inside one that does, so that nothing is lost. */
+/* Appends the stamped entry. A record that does not begin as every event does is kept inside one
+ * that does, so that nothing is lost: as text, or in base64 when it should have been a code
+ * (core/event_code.h). */
 dv_must dv_result dv_entry_stamp_record(const dv_entry_stamp *stamp, dv_slice record, dv_buf *out);
 
 typedef struct dv_entry_origin {

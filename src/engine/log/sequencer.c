@@ -2,7 +2,7 @@
 #include "engine/log/sequencer.h"
 
 #include "base/caps.h"
-#include "core/event.h"
+#include "core/event_code.h"
 #include "engine/log/entry.h"
 #include "engine/log/search.h"
 
@@ -20,6 +20,7 @@ typedef enum segment_state { SEGMENT_OPEN, SEGMENT_FINISHED, SEGMENT_REFUSED } s
 typedef struct spool_segment {
     struct spool_segment *next;
     segment_state state;
+    bool malformed;     /* an alarm told of a record that is no event */
     dv_segment *reader; /* NULL when it could not be opened */
     dv_uuid id;
     int folder_fd; /* borrowed from the spool */
@@ -41,6 +42,7 @@ struct dv_sequencer {
     spool_segment *segments;
     size_t segment_count;
     dv_buf entry;
+    dv_buf event; /* a record's code, expanded */
     dv_uuid own_id;
     uint64_t own_sequence;
     size_t pending;
@@ -223,16 +225,49 @@ static dv_result scan_spool(dv_sequencer *sequencer, spool *from)
 
 /* -- collecting -------------------------------------------------------------------------------- */
 
+/* The seal was right, so this is what the writer wrote: it was taken over, or is of another
+ * version. One alarm a segment, for it could write as many as it likes. */
+static dv_result alarm_malformed(dv_sequencer *sequencer, spool_segment *segment, uint64_t sequence,
+                                 const char *why)
+{
+    char title[DV_ERROR_MESSAGE_MAX], id[DV_UUID_TEXT_LEN + 1];
+    if (segment->malformed) {
+        return DV_OK;
+    }
+    dv_uuid_format(&segment->id, id);
+    (void)snprintf(title, sizeof(title),
+                   "segment %s of %s: record %llu is kept as it came, for it is no event: %.200s", id,
+                   dv_segment_about(segment->reader)->source, (unsigned long long)sequence, why);
+    DV_TRY(alarm_event(sequencer, "audit.malformed", title));
+    segment->malformed = true;
+    return DV_OK;
+}
+
+/* The record's JSON, or the record itself when none can be made of it. */
+static dv_result event_of(dv_sequencer *sequencer, spool_segment *segment,
+                          const dv_segment_record *record, dv_slice *ret_event)
+{
+    dv_error error = {0};
+    dv_result result = dv_event_code_text(record->text, &sequencer->event, ret_event, &error);
+    if (result == DV_OK || result == DV_ERR_NO_MEMORY) {
+        return result;
+    }
+    *ret_event = record->text;
+    return alarm_malformed(sequencer, segment, record->sequence, error.message);
+}
+
 static dv_result take_record(dv_sequencer *sequencer, spool_segment *segment,
                              const dv_segment_record *record)
 {
     const dv_segment_info *about = dv_segment_about(segment->reader);
     dv_log_position *position = dv_log_state_find(&sequencer->state, &segment->id);
     dv_entry_stamp stamp = {about->source, about->id, record->sequence, dv_time_now()};
+    dv_slice event;
     if (position == NULL) {
         return DV_ERR_INTERNAL;
     }
-    DV_TRY(add_entry(sequencer, &stamp, record->text));
+    DV_TRY(event_of(sequencer, segment, record, &event));
+    DV_TRY(add_entry(sequencer, &stamp, event));
     position->sequence = record->sequence + 1;
     position->offset = record->end;
     return DV_OK;
@@ -411,6 +446,7 @@ dv_result dv_sequencer_open(const dv_sequencer_options *options, dv_sequencer **
     sequencer->spools[0].fd = sequencer->spools[1].fd = -1;
     sequencer->own_id = dv_uuid_new(dv_time_now());
     sequencer->entry = dv_buf_init(UINT16_MAX);
+    sequencer->event = dv_buf_init(DV_LIMIT_RECORD);
     dv_result result = load(sequencer, error);
     if (result != DV_OK) {
         dv_sequencer_close(sequencer);
@@ -433,6 +469,7 @@ void dv_sequencer_close(dv_sequencer *sequencer)
     dv_tree_close(sequencer->tree);
     dv_catalogue_close(sequencer->catalogue);
     dv_buf_release(&sequencer->entry);
+    dv_buf_release(&sequencer->event);
     for (size_t i = 0; i < DV_ARRAY_LEN(sequencer->spools); i++) {
         dv_fd_close(&sequencer->spools[i].fd);
     }

@@ -2,8 +2,9 @@
 #pragma once
 
 /* Where a process leaves its records for dvara-logd: one segment file for each worker's lifetime,
- * written through a shared mapping (length, CRC-32C, sequence, sealed OCSF JSON). The folder lies
- * on a file system with fallocate that overwrites in place (ext4, xfs, tmpfs). */
+ * written through a shared mapping (length, CRC-32C, sequence, sealed record: OCSF JSON, or the
+ * gate's compact form of it, core/event_code.h). The folder lies on a file system with fallocate
+ * that overwrites in place (ext4, xfs, tmpfs). */
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -25,7 +26,7 @@ dv_must dv_result dv_spool_reserve(dv_spool *spool, size_t records);
 /* Gives back what was reserved and not used. */
 void dv_spool_unreserve(dv_spool *spool, size_t records);
 
-/* Appends one record (OCSF JSON, at most DV_LIMIT_RECORD); it survives the death of this process
+/* Appends one record of at most DV_LIMIT_RECORD; it survives the death of this process
  * once DV_OK is returned. After an error nothing of it is there. use_reserved takes one
  * reservation. Errors: DV_ERR_UNAVAILABLE (no space), DV_ERR_TOO_LARGE, DV_ERR_INVALID. */
 dv_must dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved);

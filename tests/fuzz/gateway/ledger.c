@@ -3,9 +3,11 @@
  * are removed, so that a long run needs no space. */
 #include "fuzz/gateway/gate.h"
 
+#include "base/caps.h"
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/uuid.h"
+#include "core/event_code.h"
 #include "engine/log/segment.h"
 #include "engine/log/spool.h"
 
@@ -112,6 +114,17 @@ static void note(dv_slice record)
     }
 }
 
+static void note_record(dv_slice record)
+{
+    dv_auto(buf) dv_buf room = dv_buf_init(DV_LIMIT_RECORD);
+    dv_error error = {0};
+    dv_slice event = {0};
+    if (dv_event_code_text(record, &room, &event, &error) != DV_OK) {
+        gate_fail("a record can not be read: %s", error.message);
+    }
+    note(event);
+}
+
 static void read_records(void)
 {
     dv_error error = {0};
@@ -122,7 +135,7 @@ static void read_records(void)
             return;
         }
         if (result == DV_OK) {
-            note(record.text);
+            note_record(record.text);
             continue;
         }
         if (result != DV_ERR_NOT_FOUND) {

@@ -16,6 +16,7 @@
 #include "base/caps.h"
 #include "base/codec.h"
 #include "base/file.h"
+#include "core/event_code.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
@@ -219,9 +220,12 @@ static void print_segment(const char *path, const dv_log_keys *keys)
     dv_segment_record record = {0};
     dv_error error = {0};
     check(dv_segment_open(path, keys, &segment, &error), &error, path);
+    dv_auto(buf) dv_buf room = dv_buf_init(DV_LIMIT_RECORD);
     dv_result result = dv_segment_next(segment, &record, &error);
     while (result == DV_OK) {
-        (void)printf("%.*s\n", DV_SLICE_ARGS(record.text));
+        dv_slice event = {0};
+        check(dv_event_code_text(record.text, &room, &event, &error), &error, path);
+        (void)printf("%.*s\n", DV_SLICE_ARGS(event));
         result = dv_segment_next(segment, &record, &error);
     }
     if (result != DV_ERR_AGAIN && result != DV_ERR_NOT_FOUND) {

@@ -3,6 +3,7 @@
 #include "base/caps.h"
 #include "base/codec.h"
 #include "base/file.h"
+#include "core/event_code.h"
 #include "crypto/aead.h"
 #include "crypto/ed25519.h"
 #include "crypto/random.h"
@@ -429,6 +430,72 @@ static void test_foreign_record_is_kept(void **state)
     check_log(0);
 }
 
+/* A record as the gate leaves it: request-N opened. */
+static void append_code(dv_spool *spool, unsigned number, int version)
+{
+    char id[32];
+    dv_auto(buf) dv_buf code = dv_buf_init(DV_LIMIT_RECORD);
+    snprintf(id, sizeof(id), "request-%u", number);
+    dv_event_request request = {.request_id = dv_slice_str(id), .method = DV_LIT("POST")};
+    assert_int_equal(dv_event_code_open(&code, &request), DV_OK);
+    code.ptr[0] = (uint8_t)version;
+    assert_int_equal(dv_spool_append(spool, dv_buf_slice(&code), false), DV_OK);
+}
+
+static dv_result keep_entry(void *data, uint64_t index, dv_slice entry)
+{
+    return dv_buf_append(data, entry);
+}
+
+/* What stands in the log is what the builders of core/event.h write. */
+static void test_codes_are_expanded(void **state)
+{
+    dv_spool *spool = NULL;
+    dv_auto(buf) dv_buf wanted = dv_buf_init(DV_LIMIT_RECORD);
+    dv_auto(buf) dv_buf entry = dv_buf_init(UINT16_MAX);
+    assert_int_equal(dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &spool, NULL),
+                     DV_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        append_code(spool, i, DV_EVENT_CODE_VERSION);
+    }
+    dv_spool_close(spool);
+    assert_int_equal(run_once(1 << 20, NULL), DV_OK);
+    check_log(20);
+    dv_event_request request = {.request_id = DV_LIT("request-3"), .method = DV_LIT("POST")};
+    assert_int_equal(dv_event_request_open(&wanted, &request), DV_OK);
+    assert_int_equal(dv_log_find(log_folder, 20, DV_LIT("request-3"), keep_entry, &entry, NULL),
+                     DV_OK);
+    dv_slice tail = dv_slice_sub(dv_buf_slice(&wanted), strlen("{\"metadata\":{"), wanted.len);
+    assert_true(dv_slice_ends_with(dv_buf_slice(&entry), tail));
+}
+
+/* A writer that was taken over, or one of a later version: everything is kept, one alarm says so,
+ * and what is right is read on. */
+static void test_malformed_codes_are_kept_and_told(void **state)
+{
+    dv_spool *spool = NULL;
+    dv_auto(buf) dv_buf all = dv_buf_init(1 << 20);
+    assert_int_equal(dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &spool, NULL),
+                     DV_OK);
+    append_code(spool, 0, DV_EVENT_CODE_VERSION);
+    append_code(spool, 900, DV_EVENT_CODE_VERSION + 1);
+    assert_int_equal(dv_spool_append(spool, DV_LIT("\x01\xff\xff"), false), DV_OK);
+    append_code(spool, 1, DV_EVENT_CODE_VERSION);
+    dv_spool_close(spool);
+    assert_int_equal(run_once(1 << 20, NULL), DV_OK);
+    check_log(2);
+    assert_int_equal(files_in_spool(".refused"), 0);
+    assert_int_equal(dv_log_read(log_folder, 5, 0, UINT64_MAX, keep_entry, &all, NULL), DV_OK);
+    dv_slice text = dv_buf_slice(&all);
+    ptrdiff_t alarm = dv_slice_find(text, DV_LIT("\"audit.malformed\""));
+    assert_true(alarm >= 0);
+    assert_true(dv_slice_find(text, DV_LIT("record 1 is kept as it came")) >= 0);
+    assert_true(dv_slice_find(text, DV_LIT("unknown version 2")) >= 0);
+    assert_true(dv_slice_find(text, DV_LIT("\"raw_data\":\"Af//\"")) >= 0);
+    assert_true(dv_slice_find(dv_slice_sub(text, (size_t)alarm + 1, text.len),
+                              DV_LIT("\"audit.malformed\"")) < 0);
+}
+
 static void find_all(unsigned events, uint64_t size)
 {
     char id[32];
@@ -482,6 +549,8 @@ int main(void)
         LOG_TEST(test_damaged_segment_is_refused_with_an_alarm),
         LOG_TEST(test_killed_writers_torn_record_raises_an_alarm),
         LOG_TEST(test_foreign_record_is_kept),
+        LOG_TEST(test_codes_are_expanded),
+        LOG_TEST(test_malformed_codes_are_kept_and_told),
         LOG_TEST(test_search_finds_every_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
