@@ -20,6 +20,11 @@ dv_time dv_time_monotonic(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+dv_time dv_time_coarse(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 /* Days since 1970-01-01 to a civil date and back (proleptic Gregorian), by counting years from
  * March so that the leap day comes last. */
 typedef struct civil {

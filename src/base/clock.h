@@ -17,6 +17,9 @@ dv_time dv_time_now(void);
 /* A clock that never goes back, for durations; its zero means nothing. */
 dv_time dv_time_monotonic(void);
 
+/* The same in steps of some milliseconds, at a fraction of the cost. */
+dv_time dv_time_coarse(void);
+
 /* "2026-01-31T23:59:59.123456Z" and its NUL. */
 enum { DV_TIME_TEXT_MAX = 32 };
 

@@ -10,7 +10,9 @@
  *    append without a reservation never uses it. Nothing is written beyond what is allocated, so
  *    that the kernel never has to find a block for a page and fail with a signal.
  * 3. A sequence number is never used twice in a segment, and neither is a nonce.
- * 4. A segment appears under its final name with its header whole and its lock held. */
+ * 4. A segment appears under its final name with its header whole and its lock held.
+ * 5. What dvara-logd set aside (another name) or somebody removed is left LOOK_EVERY later at the
+ *    latest: records go on in a new segment, or are refused. */
 #include "engine/log/spool.h"
 
 #include "base/codec.h"
@@ -26,7 +28,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ALLOCATION_STEP = 1 << 20, SEGMENT_MODE = 0640 };
+enum {
+    ALLOCATION_STEP = 1 << 20,
+    DROP_STEP = 1 << 16, /* a multiple of every page size */
+    SEGMENT_MODE = 0640,
+};
+static const dv_time LOOK_EVERY = 100 * DV_MILLISECOND;
 
 /* One segment that is being written. */
 typedef struct open_segment {
@@ -37,7 +44,10 @@ typedef struct open_segment {
     uint64_t offset;    /* of the next record */
     uint64_t sequence;  /* of the next record */
     uint64_t allocated; /* the file's length: space is there up to this offset */
-    bool spoiled;       /* a nonce was used and its record is not there: nothing may follow */
+    uint64_t dropped;   /* up to here the mapping's pages are given back */
+    dv_time looked;     /* when its name was seen in the folder (dv_time_coarse) */
+    bool spoiled;       /* nothing may follow: a nonce was used and its record is not there, or
+                           dvara-logd set the segment aside */
 } open_segment;
 
 struct dv_spool {
@@ -74,6 +84,17 @@ static dv_result map_upto(open_segment *segment, uint64_t length)
     return DV_OK;
 }
 
+/* What was written stays in the page cache and in the file; it only leaves this process's memory.
+ */
+static void drop_behind(open_segment *segment)
+{
+    uint64_t done = segment->offset / DROP_STEP * DROP_STEP;
+    if (done > segment->dropped &&
+        madvise(segment->bytes + segment->dropped, done - segment->dropped, MADV_DONTNEED) == 0) {
+        segment->dropped = done;
+    }
+}
+
 /* Allocates in large steps, so that most reservations cost no system call. */
 static dv_result ensure_space(open_segment *segment, uint64_t upto)
 {
@@ -82,6 +103,7 @@ static dv_result ensure_space(open_segment *segment, uint64_t upto)
     }
     uint64_t generous = (upto / ALLOCATION_STEP + 1) * ALLOCATION_STEP;
     if (allocate(segment->fd, segment->allocated, generous) == 0) {
+        drop_behind(segment);
         return map_upto(segment, generous);
     }
     if (errno != EOPNOTSUPP && allocate(segment->fd, segment->allocated, upto) == 0) {
@@ -130,6 +152,7 @@ static dv_result write_header(const dv_spool *spool, open_segment *segment)
     DV_TRY(make_key(spool->log_key, &header, &segment->aead));
     dv_segment_header_encode(&header, segment->bytes);
     segment->offset = DV_SEGMENT_HEADER_LEN;
+    segment->looked = dv_time_coarse();
     return DV_OK;
 }
 
@@ -217,6 +240,20 @@ static dv_result segment_rotate(dv_spool *spool)
     return DV_OK;
 }
 
+/* A segment that is not under its name any more is read by nobody. */
+static void look_after(const dv_spool *spool, open_segment *segment)
+{
+    char path[PATH_MAX];
+    dv_time now = dv_time_coarse();
+    if (now - segment->looked < LOOK_EVERY) {
+        return;
+    }
+    segment->looked = now;
+    segment->spoiled = segment->spoiled ||
+                       segment_path(spool, &segment->id, DV_SEGMENT_SUFFIX, path) != DV_OK ||
+                       (access(path, F_OK) != 0 && errno == ENOENT);
+}
+
 /* -- the spool --------------------------------------------------------------------------------- */
 
 static bool good_source(const char *source)
@@ -269,6 +306,7 @@ dv_result dv_spool_reserve(dv_spool *spool, size_t records)
     if (records > RESERVED_MAX - spool->reserved) {
         return DV_ERR_UNAVAILABLE;
     }
+    look_after(spool, &spool->segment);
     if (spool->segment.spoiled && segment_rotate(spool) != DV_OK) {
         return DV_ERR_UNAVAILABLE;
     }
@@ -288,6 +326,7 @@ static dv_result make_way(dv_spool *spool, size_t frame_len)
 {
     open_segment *segment = &spool->segment;
     bool full = segment->offset + frame_len > spool->max_bytes;
+    look_after(spool, segment);
     if (segment->spoiled) {
         return segment_rotate(spool) == DV_OK ? DV_OK : DV_ERR_UNAVAILABLE;
     }

@@ -117,11 +117,27 @@ def test_what_can_not_be_recorded_is_not_sent_on(make_gate, upstream):
     upstream.requests.clear()
     subprocess.run(["prlimit", "--pid", str(gate.workers()[0]), "--fsize=1"], check=True)
     served = 0  # what was allocated before is used up first
-    while (answer := gate.chat(key)).status == 200 and served < 2000:
+    while (answer := gate.chat(key)).status == 200 and served < 8000:
         served += 1
     assert (answer.status, answer.code) == (503, "audit_unavailable")
     assert gate.chat(key).code == "audit_unavailable"
     assert len(upstream.requests) == served
+
+
+def test_a_segment_that_was_set_aside_is_left(make_gate):
+    """What dvara-logd refuses gets another name; the worker goes on in a new segment."""
+    gate = make_gate()
+    key = gate.key()
+    assert gate.chat(key).status == 200
+    segments = list(pathlib.Path(gate.spool).glob("*.seg"))
+    for segment in segments:
+        segment.rename(f"{segment}.refused")
+    time.sleep(0.2)
+    answers = [gate.chat(key) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200] * 3
+    for answer in answers:
+        assert gate.wait_for_close(answer.id)["status_code"] == "ok"
+    assert {record["api"]["request"]["uid"] for record in gate.records()} == {answer.id for answer in answers}
 
 
 def test_a_killed_worker_loses_no_record_and_comes_back(make_gate, upstream):

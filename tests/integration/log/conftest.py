@@ -52,9 +52,9 @@ class Logd:
         self.errors.seek(0)
         return self.errors.read()
 
-    def write(self, name, count):
+    def write(self, name, count, pause_ms=0):
         return subprocess.Popen([BUILD / "tests/integration/log/spool_writer", self.runtime, self.spool,
-                                 name, str(count)], stdout=subprocess.PIPE, text=True)
+                                 name, str(count), str(pause_ms)], stdout=subprocess.PIPE, text=True)
 
     def get(self, path, *options):
         done = subprocess.run(

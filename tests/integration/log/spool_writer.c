@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spool_writer RUNTIME SPOOL NAME COUNT: appends that many events, the Nth with the request id
- * NAME-N, and prints each id once its record is acknowledged. */
+/* spool_writer RUNTIME SPOOL NAME COUNT [PAUSE_MS]: appends that many events, the Nth with the
+ * request id NAME-N, and prints each id once its record is acknowledged. */
 #include "base/caps.h"
-#include "core/event.h"
+#include "core/event_code.h"
 #include "engine/log/spool.h"
 
 #include <unistd.h>
@@ -18,12 +18,12 @@ static dv_result append(dv_spool *spool, const char *id)
         .path = DV_LIT("/v1/chat/completions"),
         .verdict = &verdict,
     };
-    DV_TRY(dv_event_request_open(&event, &request));
+    DV_TRY(dv_event_code_open(&event, &request));
     return dv_spool_append(spool, dv_buf_slice(&event), false);
 }
 
 static dv_result run(const char *runtime, const char *folder, const char *name, long count,
-                     dv_error *error)
+                     long pause_ms, dv_error *error)
 {
     enum { SEGMENT_MAX = 128 << 10 }; /* small, so that segments follow each other */
     uint8_t key[32];
@@ -39,6 +39,9 @@ static dv_result run(const char *runtime, const char *folder, const char *name, 
         if (result == DV_OK && write(STDOUT_FILENO, line, (size_t)len + 1) != len + 1) {
             result = DV_ERR_IO;
         }
+        if (pause_ms > 0) {
+            usleep((useconds_t)pause_ms * 1000);
+        }
     }
     dv_spool_close(spool);
     return result;
@@ -47,11 +50,12 @@ static dv_result run(const char *runtime, const char *folder, const char *name, 
 int main(int argc, char **argv)
 {
     dv_error error = {0};
-    if (argc != 5) {
-        fputs("usage: spool_writer RUNTIME SPOOL NAME COUNT\n", stderr);
+    if (argc != 5 && argc != 6) {
+        fputs("usage: spool_writer RUNTIME SPOOL NAME COUNT [PAUSE_MS]\n", stderr);
         return 2;
     }
-    dv_result result = run(argv[1], argv[2], argv[3], strtol(argv[4], NULL, 10), &error);
+    long pause_ms = argc == 6 ? strtol(argv[5], NULL, 10) : 0;
+    dv_result result = run(argv[1], argv[2], argv[3], strtol(argv[4], NULL, 10), pause_ms, &error);
     if (result != DV_OK) {
         fprintf(stderr, "spool_writer: %s %s\n", dv_result_name(result), error.message);
         return 1;

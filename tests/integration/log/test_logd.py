@@ -200,6 +200,45 @@ def test_a_damaged_segment_is_kept_and_told(logd):
     assert logd.verify()["ok"]
 
 
+def spoil_the_end(path):
+    """A record that does not check out, behind the last one."""
+    with path.open("r+b") as file:
+        at = 192
+        while True:
+            file.seek(at)
+            length = int.from_bytes(file.read(4), "little")
+            if length == 0:
+                break
+            at += 16 + length
+        file.seek(at)
+        file.write(b"\x20\0\0\0" + b"x" * 48)
+
+
+def test_a_living_writer_leaves_the_segment_that_was_set_aside(logd):
+    """Damage while it is written: what is acknowledged after that is in the log, but for moments."""
+    logd.start()
+    writer = logd.write("live", 120, pause_ms=50)
+    acknowledged = [writer.stdout.readline().strip() for _ in range(10)]
+    while not list(logd.spool.glob("*.refused")):  # the writer may write over the damage before it is seen
+        for segment in logd.spool.glob("*.seg"):
+            spoil_the_end(segment)
+        acknowledged.append(writer.stdout.readline().strip())
+        assert len(acknowledged) < 100, "dvara-logd saw no damage"
+    seen = len(acknowledged)
+    acknowledged += writer.communicate()[0].split()
+    assert len(acknowledged) == 120 and writer.returncode == 0
+    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
+    counted = ids(logd.feed())
+    assert all(counted[one] <= 1 for one in acknowledged)
+    late = [one for one in acknowledged[seen + 6:] if counted[one] == 0]
+    assert not late, f"of {len(acknowledged)}, {seen} before the segment was refused"
+    assert sum(counted[one] == 0 for one in acknowledged) < 40
+    alarms = [event for event in logd.feed() if event["class_uid"] == 2004]
+    assert "audit.corrupt" in [event["finding_info"]["uid"] for event in alarms]
+    assert logd.verify()["ok"]
+
+
 def test_a_full_disk_blocks_and_is_told(logd, tmp_path):
     """The log's folder on a file system of one MiB, in a mount namespace of its own."""
     script = f"""

@@ -613,6 +613,96 @@ static void test_a_refused_record_leaves_nothing(void **state)
     assert_int_equal(next, count + 2);
 }
 
+/* As dvara-logd does with a segment that it refuses; the writer has some time to see it. */
+static void set_aside(const char *path, char aside[PATH_MAX])
+{
+    assert_true(snprintf(aside, PATH_MAX, "%s.refused", path) < PATH_MAX);
+    assert_int_equal(rename(path, aside), 0);
+    usleep(150000);
+}
+
+static void test_a_segment_that_was_set_aside_is_left(void **state)
+{
+    static char paths[2][PATH_MAX];
+    char text[64], aside[PATH_MAX];
+    unsigned next;
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 3);
+    assert_int_equal(dv_spool_reserve(spool, 1), DV_OK);
+    assert_int_equal(list(paths, 2), 1);
+    set_aside(paths[0], aside);
+    assert_int_equal(dv_spool_append(spool, record_text(3, text), true), DV_OK);
+    append_numbered(spool, 4, 2);
+    dv_spool_close(spool);
+    dv_auto(segment) dv_segment *left = open_segment_at(aside);
+    dv_auto(segment) dv_segment *current = open_only_segment();
+    assert_int_equal(read_numbered(left, 0, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 3);
+    assert_int_equal(read_numbered(current, 3, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 6);
+}
+
+/* Without a place to go on nothing is acknowledged any more, until there is one. */
+static void test_without_its_folder_the_spool_takes_nothing(void **state)
+{
+    char away[PATH_MAX], text[64];
+    unsigned next;
+    dv_spool *spool = open_spool(1 << 20);
+    append_numbered(spool, 0, 3);
+    assert_int_equal(dv_spool_reserve(spool, 1), DV_OK);
+    set_aside(folder, away);
+    assert_int_equal(dv_spool_append(spool, record_text(3, text), true), DV_ERR_UNAVAILABLE);
+    assert_int_equal(dv_spool_append(spool, record_text(3, text), false), DV_ERR_UNAVAILABLE);
+    assert_int_equal(dv_spool_reserve(spool, 1), DV_ERR_UNAVAILABLE);
+    assert_int_equal(rename(away, folder), 0);
+    assert_int_equal(dv_spool_reserve(spool, 1), DV_OK);
+    static char paths[2][PATH_MAX];
+    assert_int_equal(list(paths, 2), 2);
+    assert_int_equal(dv_spool_append(spool, record_text(0, text), true), DV_OK);
+    dv_spool_close(spool);
+    dv_auto(segment) dv_segment *segment = open_segment_at(paths[1]);
+    assert_int_equal(read_numbered(segment, 0, &next), DV_ERR_NOT_FOUND);
+    assert_int_equal(next, 1);
+}
+
+static long private_kilobytes(void)
+{
+    char line[256];
+    long sum = 0, some = 0;
+    FILE *file = fopen("/proc/self/smaps_rollup", "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "Private_%*[a-zA-Z_]: %ld", &some) == 1) {
+            sum += some;
+        }
+    }
+    (void)fclose(file);
+    return sum;
+}
+
+/* What was written lies in the file, and no longer in the memory of its writer. */
+static void test_the_writers_memory_stays_flat(void **state)
+{
+    enum { COUNT = 300, MEGABYTES = COUNT * DV_LIMIT_RECORD >> 20 };
+    static uint8_t big[DV_LIMIT_RECORD];
+    dv_segment_record record;
+    int read = 0;
+    memset(big, 'x', sizeof(big));
+    dv_spool *spool = open_spool(64 << 20);
+    long before = private_kilobytes();
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(dv_spool_append(spool, dv_slice_of(big, sizeof(big)), false), DV_OK);
+    }
+    assert_true(private_kilobytes() - before < MEGABYTES * 1024 / 4);
+    dv_spool_close(spool);
+    dv_auto(segment) dv_segment *segment = open_only_segment();
+    while (dv_segment_next(segment, &record, NULL) == DV_OK) {
+        assert_true(dv_slice_eq(record.text, dv_slice_of(big, sizeof(big))));
+        read++;
+    }
+    assert_int_equal(read, COUNT);
+}
+
 #define SPOOL_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, lift_file_size)
 
 int main(void)
@@ -638,6 +728,9 @@ int main(void)
         SPOOL_TEST(test_no_space_is_known_before),
         SPOOL_TEST(test_reservations_are_not_eaten),
         SPOOL_TEST(test_a_refused_record_leaves_nothing),
+        SPOOL_TEST(test_a_segment_that_was_set_aside_is_left),
+        SPOOL_TEST(test_without_its_folder_the_spool_takes_nothing),
+        SPOOL_TEST(test_the_writers_memory_stays_flat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
