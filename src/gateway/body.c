@@ -383,26 +383,42 @@ static ngx_int_t add_part(ngx_pool_t *pool, dv_slice text, ngx_chain_t ***last)
     return NGX_OK;
 }
 
+/* The parts of the body around what the gate says in it; *length grows with it. */
+static ngx_int_t add_parts(dv_request *request, ngx_chain_t ***last, size_t *length)
+{
+    const dv_work *work = &request->work;
+    dv_slice body = request->seen.body;
+    ngx_pool_t *pool = request->r->pool;
+    size_t done = 0;
+    for (size_t i = 0; i < work->insert_count; i++) {
+        const dv_api_insert *insert = &work->inserts[i];
+        if (add_part(pool, dv_slice_sub(body, done, insert->at - done), last) != NGX_OK ||
+            add_part(pool, insert->text, last) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        done = insert->at + insert->len;
+        *length += insert->text.len - insert->len;
+    }
+    return add_part(pool, dv_slice_sub(body, done, body.len), last);
+}
+
 /* The upstream gets the inspected text, and its length. */
 static bool replace(dv_request *request)
 {
     ngx_http_request_t *r = request->r;
-    dv_slice body = request->seen.body;
-    dv_api_insert ask = request->work.ask;
+    size_t length = request->seen.body.len;
     ngx_chain_t *chain = NULL;
     ngx_chain_t **last = &chain;
-    if (body.len == 0) {
+    if (length == 0) {
         return true;
     }
-    if (add_part(r->pool, dv_slice_sub(body, 0, ask.at), &last) != NGX_OK ||
-        add_part(r->pool, ask.text, &last) != NGX_OK ||
-        add_part(r->pool, dv_slice_sub(body, ask.at + ask.len, body.len), &last) != NGX_OK) {
+    if (add_parts(request, &last, &length) != NGX_OK) {
         request->verdict = (dv_verdict){0};
         return deny(request, DV_REASON_INTERNAL, "");
     }
     r->request_body->bufs = chain;
     r->request_body->buf = NULL;
-    r->headers_in.content_length_n = (off_t)(body.len - ask.len + ask.text.len);
+    r->headers_in.content_length_n = (off_t)length;
     r->headers_in.chunked = 0;
     return true;
 }

@@ -100,7 +100,7 @@ static dv_result add_caller(const gathering *g)
 
 static dv_result add_model(const gathering *g)
 {
-    dv_slice model = g->request->body.model;
+    dv_slice model = g->request->body.counted;
     return model.len > 0 ? add(g, DV_API_LIMIT_MODEL, "model", model) : DV_OK;
 }
 
@@ -180,6 +180,18 @@ bool dv_limits_caller(dv_request *request)
     return charge(request, charges, result, request->limits.called_at);
 }
 
+/* What the model server is told to hold to, so that it takes no more than was reserved; and to the
+ * route's own bound in any case. */
+static uint64_t cap_of(const dv_request *request)
+{
+    const dv_api_charges *charges = &request->limits.body;
+    bool counted = request->route->max_tokens > 0;
+    for (size_t i = 0; i < charges->count; i++) {
+        counted = counted || charges->charges[i].unit != DV_LIMIT_REQUESTS;
+    }
+    return counted ? dv_api_cap(request->route, &request->body, request->body_bytes) : 0;
+}
+
 bool dv_limits_reserve(dv_request *request)
 {
     dv_request_limits *limits = &request->limits;
@@ -194,6 +206,7 @@ bool dv_limits_reserve(dv_request *request)
         return false;
     }
     limits->reserved_at = now;
+    request->work.cap = cap_of(request);
     request->work.count_text = now != 0;
     return true;
 }
@@ -215,6 +228,15 @@ static bool was_sent(const ngx_http_request_t *r)
     return false;
 }
 
+/* The last model server that was asked did not answer in time, or said that another did not. */
+static bool is_timed_out(const ngx_http_request_t *r)
+{
+    const ngx_http_upstream_state_t *states =
+        r->upstream_states != NULL ? r->upstream_states->elts : NULL;
+    ngx_uint_t count = states != NULL ? r->upstream_states->nelts : 0;
+    return count > 0 && states[count - 1].status == NGX_HTTP_GATEWAY_TIME_OUT;
+}
+
 static dv_api_spent spent_of(dv_request *request, bool aborted)
 {
     bool stream = request->stream != NULL;
@@ -223,18 +245,20 @@ static dv_api_spent spent_of(dv_request *request, bool aborted)
                                &request->output_tokens);
     }
     bool held = !stream && request->route->answer_policy >= 0;
+    uint64_t text = stream ? request->answer.text_bytes : held ? request->text_bytes : 0;
+    bool all_text = stream || (held && !request->route->protocol->any_text);
+    uint64_t length = request->upstream_status != 0 ? request->answer_bytes : 0;
     return (dv_api_spent){
         .sent = request->forwarded != 0 && was_sent(request->r),
         .whole = !aborted && request->answer_verdict.reason == DV_REASON_UNSET,
         .left = aborted,
+        .timed_out = is_timed_out(request->r),
         .streamed = stream || request->body.stream,
         .status = request->upstream_status,
         .input = request->input_tokens,
         .output = request->output_tokens,
-        .text_bytes = stream ? request->answer.text_bytes
-                      : held ? request->text_bytes
-                             : request->answer_bytes,
-        .text_known = held || stream,
+        .text_bytes = text,
+        .seen_bytes = all_text ? text : DV_MAX(length, text),
     };
 }
 

@@ -104,21 +104,50 @@ void dv_work_check(dv_work *work)
 }
 
 /* What a stream used is told at its end when that is asked for. */
-static dv_result find_ask(dv_work *work)
+static bool may_ask(const dv_work *work)
 {
     const dv_api_route *route = work->route;
+    return route->ask_usage && route->protocol->asks_usage && route->answer_policy >= 0 &&
+           work->body.stream;
+}
+
+static dv_result add_inserts(dv_work *work, const dv_json *json, bool caps, bool asks)
+{
+    dv_api_insert *inserts = work->inserts;
+    size_t count = 0;
+    if (caps) {
+        DV_TRY(dv_api_cap_put(json, work->route->cap, work->cap, work->arena, &inserts[count]));
+        count++;
+    }
+    work->asks_usage = asks && dv_api_usage_ask(json, &inserts[count]);
+    count += work->asks_usage;
+    if (count == 2 && inserts[1].at < inserts[0].at) {
+        dv_api_insert first = inserts[1];
+        inserts[1] = inserts[0];
+        inserts[0] = first;
+    }
+    work->insert_count = count;
+    return DV_OK;
+}
+
+/* What is put at the front of the body stands there whatever was masked; members that are there
+ * already have to be looked for again. */
+static dv_result find_inserts(dv_work *work)
+{
     const dv_json *json = &work->json;
     dv_json rewritten = {0};
-    if (!route->ask_usage || !route->protocol->asks_usage || route->answer_policy < 0 ||
-        !work->body.stream || json->count == 0) {
+    bool caps = work->cap > 0 && work->route->cap != NULL && json->count > 0;
+    bool asks = may_ask(work) && json->count > 0;
+    if (!caps && !asks) {
         return DV_OK;
     }
-    if (work->outcome.changed && dv_json_member(json, 0, "stream_options") != 0) {
+    bool within = (asks && dv_json_member(json, 0, "stream_options") != 0) ||
+                  (caps && dv_json_member(json, 0, work->route->cap) != 0);
+    if (work->outcome.changed && within) {
         DV_TRY(dv_json_scan(work->outcome.body, &request_limits, work->arena, &rewritten, NULL));
         json = &rewritten;
     }
-    work->asks_usage = dv_api_usage_ask(json, &work->ask);
-    return DV_OK;
+    return add_inserts(work, json, caps, asks);
 }
 
 void dv_work_inspect(dv_work *work)
@@ -134,7 +163,7 @@ void dv_work_inspect(dv_work *work)
         dv_data_gate_hurry(work->gate, 0);
     }
     if (work->result == DV_OK && work->verdict.decision == DV_ALLOW) {
-        work->result = find_ask(work);
+        work->result = find_inserts(work);
     }
 }
 
@@ -204,13 +233,15 @@ static uint64_t decoded_length(dv_slice raw)
     return length;
 }
 
-static uint64_t count_text(const dv_json *json)
+/* Where answers have no known form, every text may be what was generated. */
+static uint64_t count_text(const dv_json *json, bool any)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i + 1 < json->count; i++) {
-        if (json->tokens[i].type == DV_JSON_KEY && json->tokens[i + 1].type == DV_JSON_STRING &&
-            is_generated(dv_json_raw(json, i))) {
-            bytes += decoded_length(dv_json_raw(json, i + 1));
+    for (uint32_t i = 0; i < json->count; i++) {
+        bool key = i > 0 && json->tokens[i - 1].type == DV_JSON_KEY;
+        if (json->tokens[i].type == DV_JSON_STRING &&
+            (any || (key && is_generated(dv_json_raw(json, i - 1))))) {
+            bytes += decoded_length(dv_json_raw(json, i));
         }
     }
     return bytes;
@@ -227,7 +258,7 @@ static dv_result inspect_answer(dv_work *work, const dv_data_policy *policy)
     DV_TRY(dv_json_scan(work->bytes, &answer_limits, work->arena, &json, NULL));
     read_usage(work, &json);
     if (work->count_text) {
-        work->text_bytes = count_text(&json);
+        work->text_bytes = count_text(&json, work->route->protocol->any_text);
     }
     return dv_data_gate_answer(work->gate, policy, work->context, &json, work->arena,
                                &work->outcome, &work->verdict);

@@ -38,12 +38,14 @@ typedef struct dv_work {
     bool text;       /* an answer's body is text, not JSON */
     uint64_t effort; /* that inspecting may take; 0: as much as it needs */
     bool count_text; /* text_bytes is asked for */
+    uint64_t cap;    /* that the body is to bound its answer with; 0: it does, or need not */
 
     dv_json json;
     dv_api_body body;
     dv_data_outcome outcome;
-    dv_api_insert ask;    /* for the usage of the stream, in the text that the outcome has */
-    bool asks_usage;      /* the caller did not */
+    dv_api_insert inserts[2]; /* for the gate's sake, in the text that the outcome has; ascending */
+    size_t insert_count;
+    bool asks_usage;      /* of the stream: the caller did not */
     int64_t input_tokens; /* of an answer's usage; -1: not told */
     int64_t output_tokens;
     uint64_t text_bytes; /* of what an answer generated, decoded */

@@ -93,6 +93,91 @@ def test_lying_usage_is_held_to_what_was_seen(make_gate, upstream, told, settled
     assert close_of(gate, gate.chat(key, max_tokens=100))["settled_tokens"] == wanted
 
 
+def test_what_was_told_beyond_a_reservation_is_charged(make_gate, upstream):
+    gate = make_gate(config=limited({"key": [{"max": 10000, **TOKENS_A_DAY}]}))
+    key = gate.key()
+    usage(upstream, 9000, 2000)
+    over = gate.chat(key, max_tokens=100)
+    assert over.status == 200
+    assert close_of(gate, over)["settled_tokens"] == 11000
+    refused = gate.chat(key, max_tokens=1)
+    assert (refused.status, refused.code) == (429, "budget_exceeded")
+    assert refused.headers["x-ratelimit-remaining-tokens"] == "0"
+
+
+@pytest.mark.parametrize("path, more, name", [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a@b.example"}]},
+     "max_tokens"),
+    ("/v1/completions", {"prompt": "hi", "max_tokens": None}, "max_tokens"),
+    ("/v1/responses", {"input": "hi"}, "max_output_tokens"),
+])
+def test_a_model_server_is_told_what_was_reserved(make_gate, upstream, path, more, name):
+    limits = {"key": [{"max": 100000, **TOKENS_A_DAY}]}
+    gate = make_gate(config=limited(limits))
+    key = gate.key()
+    for stream in (False, True):
+        upstream.requests.clear()
+        gate.send(path, {"model": "m", **more, "stream": stream}, key)
+        got = json.loads(upstream.requests[0]["body"])
+        assert got[name] == 4096
+        assert set(got) - {"model", "stream", "stream_options", name} <= set(more)
+        # What the caller says stays as it is.
+        gate.send(path, {"model": "m", **more, "stream": stream, name: 7}, key)
+        assert json.loads(upstream.requests[1]["body"])[name] == 7
+    gate.configure(CONFIG)
+    gate.send(path, {"model": "m", **more}, key)  # nobody counts tokens
+    assert json.loads(upstream.requests[-1]["body"]).get(name) is None
+
+
+def test_routes_say_with_which_member(make_gate, upstream):
+    routes = [r | {"max_tokens": 60, "max_tokens_name": "max_completion_tokens"}
+              if r["name"] == "chat" else r for r in CONFIG["routes"]]
+    gate = make_gate(config=CONFIG | {"routes": routes})
+    gate.chat(gate.key())
+    assert json.loads(upstream.requests[-1]["body"])["max_completion_tokens"] == 60
+
+
+def test_an_answer_that_does_not_come_in_time_is_charged_as_if_its_caller_had_left(
+        make_gate, upstream):
+    gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))
+    key = gate.key()
+    upstream.sends(b"", pause=4)
+    for stream, output in ((False, 100), (True, 0)):
+        late = gate.chat(key, max_tokens=100, stream=stream)
+        assert late.status == 504
+        length = body_length(max_tokens=100, stream=stream)
+        assert close_of(gate, late)["settled_tokens"] == length + output
+
+
+def test_json_routes_reserve_the_routes_number(make_gate, upstream):
+    routes = [r | {"max_tokens": 300} if r["name"] == "large" else r for r in CONFIG["routes"]]
+    gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}, routes))
+    key = gate.key()
+    body = {"instances": ["hi"]}
+    for path, reserved, answer, settled in [
+            ("/small", 4096, {"predictions": [1] * 50}, len(json.dumps({"predictions": [1] * 50}))),
+            ("/large", 300, {"predictions": ["word " * 80] * 8}, 400),
+            ("/large", 300, {"text": "hi", "usage": {"prompt_tokens": 5, "completion_tokens": 6}},
+             None)]:
+        upstream.json(answer)
+        sent = gate.send(path, body, key)
+        assert sent.status == 200
+        opened, _ = gate.record_of(sent.id)
+        assert limit_of(opened)["reserved_tokens"] == len(json.dumps(body)) + reserved
+        wanted = 11 if settled is None else len(json.dumps(body)) + settled
+        assert close_of(gate, sent)["settled_tokens"] == wanted
+
+
+def test_a_models_name_counts_in_any_case(make_gate, upstream):
+    gate = make_gate(config=limited({"model": [{"count": 2, "period_ns": MINUTE, "burst": 0}]}))
+    key = gate.key()
+    ask = {"messages": [{"role": "user", "content": "hi"}]}
+    answers = [gate.send("/v1/chat/completions", {"model": name, **ask}, key).status
+               for name in ("gpt-x", "GPT-X", "Gpt-x", "other")]
+    assert answers == [200, 200, 429, 200]
+    assert gate.send("/v1/chat/completions", {"model": "gpt-x ", **ask}, key).status == 400
+
+
 def test_what_is_not_sent_or_refused_costs_nothing(make_gate, upstream):
     gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))
     key = gate.key()

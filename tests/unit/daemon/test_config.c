@@ -304,6 +304,7 @@ static void test_route_errors(void **state)
         {"prices: {m: {input: 1, output: cheap}}\n", 1, "output"},
         {"prices: {m: 3}\n", 1, "looks like"},
         {"routes:\n  - {name: a, path: /a, max_tokens: 0}\n", 2, "max_tokens"},
+        {"routes:\n  - {name: a, path: /a, max_tokens_name: max_tokens}\n", 2, "max_tokens_name"},
         {"refused_fields: api_base\n", 1, "list"},
         {"refused_fields: [\"a b\"]\n", 1, "no name"},
     };

@@ -49,7 +49,11 @@ static dv_result make_text(dv_call *call, const char *field, dv_api_limit_kind k
                                "no bit set behind its prefix",
                                name);
     }
-    *ret_text = dv_arena_printf(call->arena, "%s/%s", field, name);
+    dv_slice written = dv_slice_str(name);
+    if (kind == DV_API_LIMIT_MODEL) {
+        DV_TRY(dv_api_model_counted(written, call->arena, &written));
+    }
+    *ret_text = dv_arena_printf(call->arena, "%s/%.*s", field, DV_SLICE_ARGS(written));
     return *ret_text == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 

@@ -3,8 +3,9 @@
 #include "room/api/control/internal.h"
 
 static const char *const route_keys[] = {
-    "name",   "path",           "match",         "methods",    "protocol",  "action", "body_limit",
-    "fields", "request_policy", "answer_policy", "max_tokens", "ask_usage", NULL};
+    "name",       "path",   "match",          "methods",       "protocol",   "action",
+    "body_limit", "fields", "request_policy", "answer_policy", "max_tokens", "max_tokens_name",
+    "ask_usage",  NULL};
 static const char *const protocols[] = {"openai_chat",
                                         "openai_completions",
                                         "openai_responses",
@@ -196,6 +197,29 @@ static dv_result set_max_tokens(const dv_yaml *route, json_t *object, dv_error *
                                                                              : DV_ERR_NO_MEMORY;
 }
 
+/* Which member bounds an answer where the caller does not; absent: the protocol's usual one. */
+static dv_result set_max_tokens_name(const dv_yaml *route, const char *protocol, json_t *object,
+                                     dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(route, "max_tokens_name");
+    const dv_api_protocol *row = dv_api_protocol_find(dv_slice_str(protocol));
+    const char *name = NULL;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_string(node, &name, error));
+    bool known =
+        row != NULL && name[0] != '\0' && dv_api_protocol_cap(row, dv_slice_str(name)) != NULL;
+    if (!known && strcmp(name, "none") != 0) {
+        return dv_api_error_at(
+            node, error, "'max_tokens_name': '%.64s' is no member of %s that bounds an answer",
+            name, protocol);
+    }
+    return json_object_set_new(object, "max_tokens_name", json_string(name)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
 static int set_policy(json_t *object, const char *key, const char *policy)
 {
     bool none = strcmp(policy, "none") == 0;
@@ -243,6 +267,7 @@ static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *erro
     uint64_t limit = 0;
     DV_TRY(body_limit(route, &limit, error));
     DV_TRY(set_max_tokens(route, object, error));
+    DV_TRY(set_max_tokens_name(route, words.protocol, object, error));
     json_t *list = NULL;
     DV_TRY(methods_json(route, words.protocol, &list, error));
     int failed = json_object_set_new(object, "methods", list);

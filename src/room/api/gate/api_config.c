@@ -298,6 +298,18 @@ static dv_result read_protocol(const reader *r, uint32_t object, dv_api_route *r
                        "openai_models, anthropic_messages or json");
 }
 
+static dv_result read_cap(const reader *r, uint32_t object, dv_api_route *route)
+{
+    dv_slice name = {0};
+    if (dv_json_member(&r->json, object, "max_tokens_name") != 0) {
+        DV_TRY(read_name(r, object, "max_tokens_name", &name));
+    }
+    route->cap = dv_api_protocol_cap(route->protocol, name);
+    return route->cap != NULL || name.len == 0 || dv_slice_eq_str(name, "none")
+               ? DV_OK
+               : wrong(r, "max_tokens_name", "a member of its protocol, or none");
+}
+
 static dv_result read_names_of_route(const reader *r, uint32_t object, dv_api_route *route)
 {
     DV_TRY(read_name(r, object, "name", &route->name));
@@ -318,9 +330,9 @@ static dv_result read_route(const reader *r, const dv_api_config *config, uint32
                             dv_api_route *route)
 {
     static const char *const known[] = {
-        "name",          "path",       "match",      "methods", "protocol",
-        "action",        "upstream",   "body_limit", "fields",  "request_policy",
-        "answer_policy", "max_tokens", "ask_usage",  NULL};
+        "name",          "path",       "match",           "methods",   "protocol",
+        "action",        "upstream",   "body_limit",      "fields",    "request_policy",
+        "answer_policy", "max_tokens", "max_tokens_name", "ask_usage", NULL};
     if (type_of(r, object) != DV_JSON_OBJECT) {
         return wrong(r, "", "an object");
     }
@@ -329,6 +341,7 @@ static dv_result read_route(const reader *r, const dv_api_config *config, uint32
     DV_TRY(read_path(r, object, route));
     DV_TRY(read_methods(r, object, route));
     DV_TRY(read_protocol(r, object, route));
+    DV_TRY(read_cap(r, object, route));
     DV_TRY(read_fields(r, object, route));
     DV_TRY(read_ask_usage(r, object, route));
     int64_t limit = 0;
@@ -502,7 +515,9 @@ static dv_result read_price(reader *r, uint32_t key, dv_api_price *price)
     static const char *const known[] = {"input", "output", NULL};
     int64_t input = 0;
     int64_t output = 0;
-    DV_TRY(dv_json_string(&r->json, key, r->arena, &price->model));
+    dv_slice name = {0};
+    DV_TRY(dv_json_string(&r->json, key, r->arena, &name));
+    DV_TRY(dv_api_model_counted(name, r->arena, &price->model));
     if (type_of(r, key + 1) != DV_JSON_OBJECT || price->model.len > DV_LIMIT_NAME) {
         return wrong(r, "prices", "objects by model");
     }
@@ -533,6 +548,11 @@ static dv_result read_prices(reader *r, dv_api_config *config)
         DV_TRY(read_price(r, key, &prices[i]));
     }
     qsort(prices, count, sizeof(*prices), compare_prices);
+    for (uint32_t i = 1; i < count; i++) {
+        if (dv_slice_eq(prices[i - 1].model, prices[i].model)) {
+            return wrong(r, "prices", "of models that differ in more than their letters' case");
+        }
+    }
     config->prices = prices;
     config->price_count = count;
     return DV_OK;

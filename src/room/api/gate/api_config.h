@@ -16,6 +16,8 @@
  *       "upstream": "default",             optional; a group of dv_nginx_upstream
  *       "body_limit": 10485760,            bytes
  *       "max_tokens": 4096,                optional: the most that an answer may be asked to have
+ *       "max_tokens_name": "max_completion_tokens",  optional: the member that says so where the
+ *                                          caller does not; "none": none does
  *       "fields": ["model", ...] | null,   the members that a body may have; null: any
  *       "ask_usage": true | false,         optional, true; see dv_api_usage_ask
  *       "request_policy": "request" | null,  a name in data_policies; null: not inspected
@@ -27,7 +29,8 @@
  *                       {"max": 25000000, "period": "month", "unit": "cost"},    millionths
  *                       {"max": 8, "period": "at_once"}],
  *               "user": [], "group": [], "address": [], "model": [], "route": []},  each optional
- *    "prices": {"gpt-4o": {"input": 2500000, "output": 10000000},   optional; millionths of the
+ *    "prices": {"gpt-4o": {"input": 2500000, "output": 10000000},   optional, in whatever case;
+ *                                                                    millionths of the
  *               "*": {...}},                                        currency for a million tokens
  *    "warn": [80, 100],                    optional: percent of a budget; ascending
  *    "refused_fields": ["api_base", ...]}  in no depth of any body
@@ -94,6 +97,7 @@ typedef struct dv_api_route {
     dv_slice upstream;
     uint64_t body_limit;
     uint64_t max_tokens; /* 0: not said */
+    const char *cap;     /* the member that bounds an answer where the caller does not; or NULL */
     bool any_field;
     bool ask_usage;
     dv_api_names fields;
@@ -176,7 +180,7 @@ dv_must dv_result dv_api_named_parse(dv_slice kinds, dv_slice networks, dv_api_n
 
 /* What a million tokens cost, in millionths of the currency. */
 typedef struct dv_api_price {
-    dv_slice model; /* "*": any other */
+    dv_slice model; /* in lower case; "*": any other */
     uint64_t input;
     uint64_t output;
 } dv_api_price;
@@ -209,5 +213,5 @@ DV_DEFINE_AUTO_PTR(api_config, dv_api_config, dv_api_config_free)
  * "/v1/models" covers "/v1/models" and "/v1/models/x", never "/v1/modelsx". */
 const dv_api_route *dv_api_route_find(const dv_api_config *config, unsigned method, dv_slice path);
 
-/* The price of a model, or that of "*"; NULL: none. */
+/* The price of a model (as dv_api_model_counted writes it), or that of "*"; NULL: none. */
 const dv_api_price *dv_api_price_find(const dv_api_config *config, dv_slice model);

@@ -17,8 +17,12 @@ typedef struct dv_api_amount {
     const dv_api_price *price; /* NULL: costs nothing */
 } dv_api_amount;
 
-/* What a request reserves: a token a byte of its body, and max_tokens (else the route's, else
- * DV_API_TOKENS_DEFAULT) for each choice of each prompt, where its API generates text. */
+/* The tokens that an answer gets reserved when its request does not bound it: the route's
+ * max_tokens, else DV_API_TOKENS_DEFAULT. 0: the request bounds it, or nothing is generated. */
+uint64_t dv_api_cap(const dv_api_route *route, const dv_api_body *body, uint64_t body_bytes);
+
+/* What a request reserves: a token a byte of its body, and max_tokens (else dv_api_cap) for each
+ * choice of each prompt. */
 dv_api_amount dv_api_reserve(const dv_api_config *config, const dv_api_route *route,
                              const dv_api_body *body, uint64_t body_bytes);
 
@@ -27,25 +31,32 @@ typedef struct dv_api_spent {
     bool sent;           /* a byte of it went to a model server */
     bool whole;          /* its answer came to its end, and was passed on */
     bool left;           /* the caller went away before */
+    bool timed_out;      /* its answer did not come in time */
     bool streamed;       /* the answer is seen as it comes */
     int status;          /* of the model server; 0: no answer */
     int64_t input;       /* what its answer said; -1: nothing that could be */
     int64_t output;      /* the same */
-    uint64_t text_bytes; /* of text that it emitted, decoded */
-    bool text_known;     /* text_bytes was counted; otherwise it is the answer's whole length */
+    uint64_t text_bytes; /* of text that it emitted, decoded; the least that it took */
+    uint64_t seen_bytes; /* a token each where nothing is told: text_bytes, or where those are not
+                            known, or not all, the answer's whole length */
 } dv_api_spent;
 
-enum { DV_API_TOKEN_BYTES_MAX = 8 }; /* a token of text has no more on the average */
+enum {
+    DV_API_TOKEN_BYTES_MAX = 8, /* a token of text has no more on the average */
+    DV_API_TOLD_MAX = 1 << 24,  /* beyond any model's window: of a count beyond it, and beyond what
+                                   was reserved, no more is believed than that */
+};
 
 /* What it took, by these rules:
  *
  *   not sent, or refused by the model server without a count   nothing
- *   input tokens told                                          as told, what was reserved at most
- *   output tokens told                                         as told, what was reserved at most
+ *   input tokens told                                          as told
+ *   output tokens told                                         as told
  *   not told, or a stream cut off                              all of the input, unless told; a
  *                                                              token a byte of text, what was
  *                                                              reserved at most
- *   left before an answer came that is only seen whole         all of it
+ *   left, or out of time, before an answer came that is only
+ *   seen whole                                                 all of it
  *   no answer                                                  all of the input
  *
  * Text that was emitted counts a token for every DV_API_TOKEN_BYTES_MAX bytes at least, whatever

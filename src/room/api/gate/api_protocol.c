@@ -134,7 +134,8 @@ static const dv_api_protocol protocols[] = {
      .shape = DV_SHAPE_OPENAI,
      .stream = DV_API_STREAM_TEXT,
      .members = no_members,
-     .parts = no_parts},
+     .parts = no_parts,
+     .any_text = true},
 };
 
 const dv_api_protocol *dv_api_protocol_find(dv_slice name)
@@ -142,6 +143,16 @@ const dv_api_protocol *dv_api_protocol_find(dv_slice name)
     for (size_t i = 0; i < DV_ARRAY_LEN(protocols); i++) {
         if (dv_slice_eq_str(name, protocols[i].name)) {
             return &protocols[i];
+        }
+    }
+    return NULL;
+}
+
+const char *dv_api_protocol_cap(const dv_api_protocol *protocol, dv_slice name)
+{
+    for (const dv_api_member *m = protocol->members; m->name.len > 0; m++) {
+        if (m->role == DV_ROLE_MAX_TOKENS && (name.len == 0 || dv_slice_eq(name, m->name))) {
+            return (const char *)m->name.ptr; /* a literal */
         }
     }
     return NULL;

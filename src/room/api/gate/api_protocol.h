@@ -64,7 +64,12 @@ typedef struct dv_api_protocol {
                                    * ended by an empty name */
     const char *const *parts;     /* content parts that are text; NULL-ended */
     bool asks_usage;              /* streams tell their usage when stream_options ask for it */
+    bool any_text;                /* bodies have no known form: every text of an answer counts */
 } dv_api_protocol;
 
 /* The row of that name, or NULL. */
 const dv_api_protocol *dv_api_protocol_find(dv_slice name);
+
+/* The member that bounds an answer's tokens: the one of that name, or the first when it is empty.
+ * NULL: there is none. */
+const char *dv_api_protocol_cap(const dv_api_protocol *protocol, dv_slice name);

@@ -39,7 +39,8 @@ dv_must dv_result dv_api_query_check(const dv_api_config *config, dv_slice query
 
 /* What the body asks for. */
 typedef struct dv_api_body {
-    dv_slice model; /* decoded; empty where the protocol has none */
+    dv_slice model;   /* decoded; empty where the protocol has none */
+    dv_slice counted; /* the model as limits and prices know it: whatever its letters' case */
     bool stream;
     int64_t max_tokens; /* for each choice; -1: not said */
     int64_t choices;    /* 1 unless said */
@@ -59,12 +60,17 @@ dv_must dv_result dv_api_body_check(const dv_api_config *config, const dv_api_ro
 typedef struct dv_api_insert {
     size_t at;
     size_t len;
-    dv_slice text; /* lives as long as the program */
+    dv_slice text;
 } dv_api_insert;
 
 /* Where a body that asks for a stream would ask for the usage, too (OpenAI's `stream_options`); no
  * other byte changes. False: it does already. */
 bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert);
+
+/* Where a body that does not bound its answer would say that number of tokens, with the route's
+ * member; the text lies in the arena. Errors: DV_ERR_INVALID (no object), DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_api_cap_put(const dv_json *json, const char *member, uint64_t tokens,
+                                 dv_arena *arena, dv_api_insert *ret_insert);
 
 /* True for "application/json" and "application/SOMETHING+json", parameters aside; a charset other
  * than utf-8 makes it false (RFC 8259 section 8.1). */
@@ -76,5 +82,7 @@ bool dv_api_type_is_text(dv_slice content_type);
 bool dv_api_type_is(dv_slice content_type, const char *media_type);
 
 /* Model::"gpt-4o" in the arena. The name has 1 to DV_LIMIT_NAME printable ASCII bytes other than
- * '"' and '\'. Errors: DV_ERR_INVALID. */
+ * '"' and '\', and no space at its ends. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_api_model_entity(dv_slice model, dv_arena *arena, dv_slice *ret_entity);
+/* The name in lower case: the model's own, or a copy in the arena. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_api_model_counted(dv_slice model, dv_arena *arena, dv_slice *ret_counted);

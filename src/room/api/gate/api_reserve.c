@@ -21,74 +21,63 @@ static uint64_t price(const dv_api_price *price, uint64_t input, uint64_t output
     return (uint64_t)DV_MIN(units / 1000000, (unsigned __int128)amount_max);
 }
 
-static bool generates(const dv_api_protocol *protocol)
+static bool generates(const dv_api_protocol *protocol, uint64_t body_bytes)
 {
-    for (const dv_api_member *m = protocol->members; m->name.len > 0; m++) {
-        if (m->role == DV_ROLE_MAX_TOKENS) {
-            return true;
-        }
-    }
-    return false;
+    return dv_api_protocol_cap(protocol, DV_LIT("")) != NULL ||
+           (protocol->any_text && body_bytes > 0);
 }
 
-static uint64_t tokens_of_answer(const dv_api_route *route, const dv_api_body *body)
+uint64_t dv_api_cap(const dv_api_route *route, const dv_api_body *body, uint64_t body_bytes)
 {
-    if (body->max_tokens >= 0) {
-        return (uint64_t)body->max_tokens;
+    if (body->max_tokens >= 0 || !generates(route->protocol, body_bytes)) {
+        return 0;
     }
-    if (route->max_tokens > 0) {
-        return route->max_tokens;
-    }
-    return generates(route->protocol) ? DV_API_TOKENS_DEFAULT : 0;
+    return route->max_tokens > 0 ? route->max_tokens : DV_API_TOKENS_DEFAULT;
 }
 
 dv_api_amount dv_api_reserve(const dv_api_config *config, const dv_api_route *route,
                              const dv_api_body *body, uint64_t body_bytes)
 {
     dv_api_amount amount = {.input = body_bytes};
+    uint64_t each =
+        body->max_tokens >= 0 ? (uint64_t)body->max_tokens : dv_api_cap(route, body, body_bytes);
     uint64_t answers = multiply((uint64_t)body->choices, DV_MAX(body->prompts, UINT64_C(1)));
-    amount.output = multiply(tokens_of_answer(route, body), answers);
-    amount.price = dv_api_price_find(config, body->model);
+    amount.output = multiply(each, answers);
+    amount.price = dv_api_price_find(config, body->counted);
     amount.cost = price(amount.price, amount.input, amount.output);
     return amount;
 }
 
-static uint64_t input_of(const dv_api_amount *reserved, const dv_api_spent *spent)
+/* Of a count that can not be true no more is taken than was reserved. */
+static int64_t believe(int64_t told, uint64_t reserved)
 {
-    return spent->input >= 0 ? DV_MIN((uint64_t)spent->input, reserved->input) : reserved->input;
+    bool true_enough = told < 0 || (uint64_t)told <= DV_MAX(reserved, (uint64_t)DV_API_TOLD_MAX);
+    return true_enough ? told : (int64_t)reserved;
 }
 
 /* What a stream told before its end may be a beginning only. */
-static uint64_t told_output(const dv_api_amount *reserved, const dv_api_spent *spent)
+static uint64_t output_of(const dv_api_amount *reserved, const dv_api_spent *spent, int64_t told)
 {
-    uint64_t told = spent->output >= 0 ? (uint64_t)spent->output : spent->text_bytes;
-    if (spent->whole) {
-        return told;
+    uint64_t seen = DV_MIN(spent->seen_bytes, reserved->output);
+    if (told >= 0) {
+        return !spent->whole && spent->streamed ? DV_MAX((uint64_t)told, seen) : (uint64_t)told;
     }
-    if (spent->streamed) {
-        return DV_MAX(told, spent->text_bytes);
-    }
-    bool unseen = spent->left || spent->status != 0;
-    return spent->output < 0 && unseen ? reserved->output : told;
-}
-
-static uint64_t output_of(const dv_api_amount *reserved, const dv_api_spent *spent)
-{
-    uint64_t floor = spent->text_known
-                         ? (spent->text_bytes + DV_API_TOKEN_BYTES_MAX - 1) / DV_API_TOKEN_BYTES_MAX
-                         : 0;
-    return DV_MAX(DV_MIN(told_output(reserved, spent), reserved->output), floor);
+    bool cut_off = !spent->whole && (spent->left || spent->status != 0);
+    return !spent->streamed && (cut_off || spent->timed_out) ? reserved->output : seen;
 }
 
 dv_api_amount dv_api_settle(const dv_api_amount *reserved, const dv_api_spent *spent)
 {
-    bool refused = spent->status >= 400 && spent->input < 0 && spent->output < 0;
+    int64_t input = believe(spent->input, reserved->input);
+    int64_t output = believe(spent->output, reserved->output);
+    bool refused = spent->status >= 400 && !spent->timed_out && input < 0 && output < 0;
     dv_api_amount amount = {.price = reserved->price};
     if (!spent->sent || refused) {
         return amount;
     }
-    amount.input = input_of(reserved, spent);
-    amount.output = output_of(reserved, spent);
+    uint64_t least = (spent->text_bytes + DV_API_TOKEN_BYTES_MAX - 1) / DV_API_TOKEN_BYTES_MAX;
+    amount.input = input >= 0 ? (uint64_t)input : reserved->input;
+    amount.output = DV_MAX(output_of(reserved, spent, output), least);
     amount.cost = price(amount.price, amount.input, amount.output);
     return amount;
 }

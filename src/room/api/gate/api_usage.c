@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking a stream for its usage, which OpenAI's chat and completions tell only when they are asked.
- */
+/* What a body says for the gate's sake: that its answer is bounded, and that a stream tells its
+ * usage, which OpenAI's chat and completions do only when they are asked. */
 #include "room/api/gate/api_request.h"
 
 #define ASK "\"include_usage\":true"
@@ -52,4 +52,23 @@ bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert)
         *ret_insert = replace(json, asked, DV_LIT("true"));
     }
     return off;
+}
+
+dv_result dv_api_cap_put(const dv_json *json, const char *member, uint64_t tokens, dv_arena *arena,
+                         dv_api_insert *ret_insert)
+{
+    if (json->count == 0 || type_of(json, 0) != DV_JSON_OBJECT) {
+        return DV_ERR_INVALID;
+    }
+    uint32_t said = dv_json_member(json, 0, member);
+    const char *text =
+        said != 0 ? dv_arena_printf(arena, "%llu", (unsigned long long)tokens)
+                  : dv_arena_printf(arena, "\"%s\":%llu,", member, (unsigned long long)tokens);
+    if (text == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_slice whole = dv_slice_str(text);
+    *ret_insert = said != 0 ? replace(json, said, whole)
+                            : put_in(json, 0, dv_slice_sub(whole, 0, whole.len - 1), whole);
+    return DV_OK;
 }
