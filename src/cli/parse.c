@@ -292,8 +292,13 @@ static dv_result take_word(parser *parse, const char *word)
     if (line->command == NULL) {
         return take_verb(parse, word);
     }
-    if (parse->positional == line->command->arg_count) {
-        return wrong(parse, "\"%s\" is one argument too many", word);
+    size_t args = line->command->arg_count;
+    const dv_cli_input *last = args > 0 ? &line->command->inputs[args - 1] : NULL;
+    if (parse->positional == args) {
+        /* The last argument takes all the words that are left, if it is a list. */
+        return last != NULL && (last->schema->types & DV_SCHEMA_ARRAY) != 0
+                   ? add_text(parse, last, word)
+                   : wrong(parse, "\"%s\" is one argument too many", word);
     }
     return add_text(parse, &line->command->inputs[parse->positional++], word);
 }

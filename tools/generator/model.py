@@ -310,7 +310,8 @@ class Reader:
         self.example_complete(where, declared, cli, given, positional)
 
     def example_complete(self, where, declared, cli, given, positional):
-        if positional > cli.arg_count:
+        last = cli.inputs[cli.arg_count - 1] if cli.arg_count else None
+        if positional > cli.arg_count and not (last and main_type(last.schema) == "array"):
             self.bad(declared.line, f"{where} x-cli: the example has too many arguments")
         for index, field in enumerate(cli.inputs):
             there = index < positional if index < cli.arg_count else field.flag in given

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "room/auth/control/internal.h"
+#include "room/auth/control/policies.h"
 
 #include "base/codec.h"
 #include "crypto/hash.h"
@@ -153,8 +153,16 @@ static dv_result principals_below_publish(dv_services *services, dv_auth_ref ref
 static dv_result policies_publish(dv_services *services, dv_error *error)
 {
     uint8_t version[DV_SHA256_LEN];
+    int64_t last = 0;
+    dv_auth_documents documents;
     dv_auto(buf) dv_buf text = dv_buf_init(POLICIES_MAX);
-    DV_TRY(dv_auth_policies_write(services->store, &text, error));
+    dv_auto(arena) dv_arena *arena = dv_arena_new(PUBLISH_ARENA);
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_auth_version_last(services->store, &last, error));
+    DV_TRY(dv_auth_documents_read(services->store, last, arena, &documents, error));
+    DV_TRY(dv_auth_set_write(services->store, &documents, &text, error));
     dv_sha256(dv_buf_slice(&text), (dv_slice){0}, (dv_slice){0}, version);
     DV_TRY(dv_snapshot_put(services->snapshot, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
                            dv_buf_slice(&text)));

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Policies as managed things: named texts of Cedar, of which the store keeps every version. */
+
+#include "engine/cedar/cedar.h"
+#include "room/auth/control/internal.h"
+
+/* Ids that begin so are those of roles, which are changed as roles. */
+#define DV_AUTH_ROLE_POLICY "role:"
+
+/* One text. Several policies may stand in it; one without an @id gets the text's name for its id,
+ * or NAME.0, NAME.1, ... where there are several. */
+typedef struct dv_auth_document {
+    const char *name;
+    dv_slice text;
+    const char *digest; /* SHA-256 in hexadecimal */
+    int64_t since;      /* the version that brought it; 0: not stored yet */
+} dv_auth_document;
+
+typedef struct dv_auth_documents {
+    dv_auth_document *items; /* sorted by name */
+    size_t count;
+} dv_auth_documents;
+
+/* --- what a set means (policy_set.c) --------------------------------------------------------- */
+
+/* Appends the texts as one set in which each policy has its id. Errors: DV_ERR_INVALID, "NAME:LINE:
+ * COLUMN: what" (malformed, a template, an id that is taken, too long or a role's);
+ * DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. ret_bad (may be NULL): the text that is wrong. */
+dv_must dv_result dv_auth_documents_compile(const dv_auth_documents *documents, dv_buf *out,
+                                            size_t *ret_bad, dv_error *error);
+void dv_auth_documents_sort(dv_auth_documents *documents);
+dv_auth_document *dv_auth_documents_find(const dv_auth_documents *documents, const char *name);
+/* Fills in the digest. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_auth_document_digest(dv_auth_document *document, dv_arena *arena);
+/* What all roles permit, and the texts: the set as the gates get it. */
+dv_must dv_result dv_auth_set_write(dv_store *store, const dv_auth_documents *documents,
+                                    dv_buf *out, dv_error *error);
+dv_must dv_result dv_auth_set_parse(dv_store *store, const dv_auth_documents *documents,
+                                    dv_cedar_policy_set **ret_set, dv_error *error);
+
+/* --- versions (policy_store.c) --------------------------------------------------------------- */
+
+/* The version in force; 0: none yet. */
+dv_must dv_result dv_auth_version_last(dv_store *store, int64_t *ret_version, dv_error *error);
+/* What a version holds; 0: nothing. Errors: DV_ERR_NOT_FOUND. */
+dv_must dv_result dv_auth_documents_read(dv_store *store, int64_t version, dv_arena *arena,
+                                         dv_auth_documents *ret_documents, dv_error *error);
+
+typedef struct dv_auth_version {
+    const char *action; /* "apply", "delete", "rollback" */
+    const char *note;   /* or NULL */
+    int64_t origin;     /* of a rollback */
+    int64_t number;     /* ret: the new version */
+    const char *digest; /* ret: of the whole set */
+} dv_auth_version;
+
+/* Puts a set into force as a new version, within the running change: rows, touch and audit
+ * records. The set must have been compiled. */
+dv_must dv_result dv_auth_version_write(dv_call *call, const dv_auth_documents *before,
+                                        dv_auth_documents *after, dv_auth_version *version,
+                                        dv_error *error);
+
+/* How two sets differ, text by text: [{"name", "change": "new" | "changed" | "removed"}]. */
+json_t *dv_auth_documents_changes(const dv_auth_documents *before, const dv_auth_documents *after);
