@@ -5,7 +5,8 @@
 
 /* Invariants:
  * 1. `used` counts every byte handed out or held in blocks beyond the first; it never exceeds max.
- * 2. Blocks other than the first are freed by reset; the first lies in the arena's own malloc.
+ * 2. Blocks other than the first are freed by reset; recycling keeps one of NEXT_BLOCK bytes
+ * as `spare`; the first lies in the arena's own malloc.
  * 3. Under DV_SANITIZED every object is a block of its own, so that a tool sees its borders. */
 
 enum { FIRST_BLOCK = 4096, NEXT_BLOCK = 16384, ALIGNMENT = 16 };
@@ -26,6 +27,7 @@ struct dv_arena {
     size_t max;
     size_t used;
     block *blocks;
+    block *spare; /* for the next time; NULL: none */
     cleanup *cleanups;
     uint8_t *cursor;
     uint8_t *limit;
@@ -51,12 +53,13 @@ dv_arena *dv_arena_new(size_t max_bytes)
     arena->max = max_bytes;
     arena->used = 0;
     arena->blocks = NULL;
+    arena->spare = NULL;
     arena->cleanups = NULL;
     rewind_to_first(arena);
     return arena;
 }
 
-void dv_arena_reset(dv_arena *arena)
+static void forget(dv_arena *arena, bool keep_spare)
 {
     while (arena->cleanups != NULL) {
         cleanup *last = arena->cleanups;
@@ -66,10 +69,26 @@ void dv_arena_reset(dv_arena *arena)
     while (arena->blocks != NULL) {
         block *last = arena->blocks;
         arena->blocks = last->previous;
-        free(last);
+        if (keep_spare && arena->spare == NULL && last->size == NEXT_BLOCK) {
+            arena->spare = last;
+        } else {
+            free(last);
+        }
     }
     arena->used = 0;
     rewind_to_first(arena);
+}
+
+void dv_arena_reset(dv_arena *arena)
+{
+    forget(arena, false);
+    free(arena->spare);
+    arena->spare = NULL;
+}
+
+void dv_arena_recycle(dv_arena *arena)
+{
+    forget(arena, true);
 }
 
 void dv_arena_free(dv_arena *arena)
@@ -82,7 +101,11 @@ void dv_arena_free(dv_arena *arena)
 
 static block *add_block(dv_arena *arena, size_t size)
 {
-    block *added = malloc(sizeof(*added) + size);
+    bool reuse = size == NEXT_BLOCK && arena->spare != NULL;
+    block *added = reuse ? arena->spare : malloc(sizeof(*added) + size);
+    if (reuse) {
+        arena->spare = NULL;
+    }
     if (added != NULL) {
         added->previous = arena->blocks;
         added->size = size;

@@ -54,6 +54,15 @@ typedef struct dv_verdict {
     char detail[DV_VERDICT_DETAIL_MAX]; /* for the caller: names the field, never a value */
 } dv_verdict;
 
+/* As if nobody had decided. Cheaper than zeroing the room of its texts. */
+static inline void dv_verdict_reset(dv_verdict *verdict)
+{
+    verdict->decision = DV_DENY;
+    verdict->reason = DV_REASON_UNSET;
+    verdict->policy[0] = '\0';
+    verdict->detail[0] = '\0';
+}
+
 const char *dv_reason_name(dv_reason reason);
 int dv_reason_status(dv_reason reason);
 const char *dv_reason_text(dv_reason reason);

@@ -116,7 +116,8 @@ bool dv_access_authorize(dv_request *request)
         .address = dv_ngx_slice(request->r->connection->addr_text),
         .now = dv_time_now(),
     };
-    dv_verdict verdict = {0};
+    dv_verdict verdict;
+    dv_verdict_reset(&verdict);
     request->route_permitted = false;
     dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
                            request->arena, &verdict);

@@ -8,7 +8,10 @@
 
 #include <fcntl.h>
 
-enum { PATIENCE = 60 * 1000 }; /* milliseconds that a body may wait for a thread */
+enum {
+    PATIENCE = 60 * 1000, /* milliseconds that a body may wait for a thread */
+    PLACE_NAME_MAX = 49,  /* bytes of a header field's name that a denial tells */
+};
 static const dv_time PERMIT_HOLDS = 5 * DV_MILLISECOND; /* from the decision to the record */
 
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
@@ -172,21 +175,19 @@ static bool renew(dv_request *request)
 static bool permit_model(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
-    dv_slice entity = {0};
-    if (dv_api_model_entity(request->body.model, request->arena, &entity) != DV_OK) {
+    if (request->body.entity.len == 0) {
         return deny(request, DV_REASON_INTERNAL, "");
     }
     dv_auth_request question = {
         .action = request->route->action,
-        .resource = entity,
+        .resource = request->body.entity,
         .address = dv_ngx_slice(request->r->connection->addr_text),
         .now = dv_time_now(),
     };
-    dv_verdict verdict = {0};
+    dv_verdict_reset(&request->verdict);
     dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
-                           request->arena, &verdict);
-    request->verdict = verdict;
-    return verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
+                           request->arena, &request->verdict);
+    return request->verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
 static bool permit_route(dv_request *request)
@@ -240,60 +241,77 @@ static bool judged(dv_request *request, dv_result result, const dv_verdict *verd
     return deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
 }
 
+/* A part of the request's head, as a denial names it. */
+typedef struct place {
+    const char *what;
+    dv_slice name; /* of a header field */
+} place;
+
+static bool deny_place(dv_request *request, dv_reason reason, const place *where)
+{
+    dv_slice name = dv_slice_sub(where->name, 0, PLACE_NAME_MAX);
+    dv_verdict_reset(&request->verdict);
+    dv_verdict_deny(&request->verdict, reason, "%s%.*s", where->what, DV_SLICE_ARGS(name));
+    return false;
+}
+
 /* Inspects a text that can't be rewritten: what would be masked in a body is refused here. */
 static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_slice text,
-                         const char *where)
+                         const place *where)
 {
-    dv_verdict verdict = {0};
+    dv_verdict verdict;
     dv_data_outcome outcome = {0};
     if (text.len == 0 || policy == NULL) {
         return true;
     }
+    dv_verdict_reset(&verdict);
     dv_verdict_allow(&verdict, "");
     dv_result result = dv_data_gate_text(request->main->worker.data, policy, request->context,
                                          false, text, request->arena, &outcome, &verdict);
     bool blocked = verdict.decision == DV_DENY && verdict.reason == DV_REASON_SENSITIVE_DATA;
     if (result == DV_OK && (outcome.changed || blocked)) {
         request->seen = outcome;
-        request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_SENSITIVE_DATA, where);
+        return deny_place(request, DV_REASON_SENSITIVE_DATA, where);
     }
     return judged(request, result, &verdict);
 }
 
 static bool inspect_query(dv_request *request, const dv_data_policy *policy)
 {
+    static const place where = {.what = "in the query string"};
     dv_slice text = {0};
-    dv_verdict verdict = {0};
+    dv_verdict verdict;
+    if (request->r->args.len == 0) {
+        return true;
+    }
+    dv_verdict_reset(&verdict);
     dv_verdict_allow(&verdict, "");
     dv_result result = dv_api_query_check(request->config->api, dv_ngx_slice(request->r->args),
                                           request->arena, &text, &verdict);
-    return judged(request, result, &verdict) &&
-           inspect_line(request, policy, text, "in the query string");
+    return judged(request, result, &verdict) && inspect_line(request, policy, text, &where);
 }
 
 /* A prefix leaves room for the caller's own words; check_path made sure that nothing is escaped. */
 static bool inspect_path(dv_request *request, const dv_data_policy *policy)
 {
-    static const char where[] = "in the path";
+    static const place where = {.what = "in the path"};
     dv_slice path = dv_ngx_slice(request->r->uri);
     if (!request->route->prefix) {
         return true;
     }
     if (dv_slice_find(path, DV_LIT("dvk_")) >= 0) {
-        request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_BAD_REQUEST, where);
+        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
     }
-    return inspect_line(request, policy, path, where);
+    return inspect_line(request, policy, path, &where);
 }
 
 static bool is_forwarded(dv_slice name)
 {
-#define NAME(name, variable) name,
-    static const char *const names[] = {DV_FORWARDED_HEADERS(NAME)};
+#define NAME(name, variable) DV_LIT(name),
+    static const dv_slice names[] = {DV_FORWARDED_HEADERS(NAME)};
 #undef NAME
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        if (dv_slice_eq_nocase(name, dv_slice_str(names[i]))) {
+        if (dv_slice_eq_nocase(name, names[i])) {
             return true;
         }
     }
@@ -303,20 +321,15 @@ static bool is_forwarded(dv_slice name)
 static bool inspect_header(dv_request *request, const dv_data_policy *policy,
                            const ngx_table_elt_t *header)
 {
-    char where[64];
-    dv_slice name = dv_ngx_slice(header->key);
+    const place where = {"in the header ", dv_ngx_slice(header->key)};
     dv_slice value = dv_ngx_slice(header->value);
-    if (!is_forwarded(name)) {
+    if (!is_forwarded(where.name)) {
         return true;
     }
-    static const char before[] = "in the header ";
-    memcpy(where, before, sizeof(before) - 1);
-    dv_slice_copy(name, where + sizeof(before) - 1, sizeof(where) - sizeof(before) + 1);
     if (!dv_utf8_valid(value) || dv_slice_find(value, DV_LIT("dvk_")) >= 0) {
-        request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_BAD_REQUEST, where);
+        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
     }
-    return inspect_line(request, policy, value, where);
+    return inspect_line(request, policy, value, &where);
 }
 
 static bool inspect_headers(dv_request *request, const dv_data_policy *policy)
@@ -462,7 +475,7 @@ void dv_body_prepare_work(dv_request *request)
     work->context = request->context;
     work->effort = DV_WORK_EFFORT;
     work->outcome = (dv_data_outcome){0};
-    work->verdict = (dv_verdict){0};
+    dv_verdict_reset(&work->verdict);
     work->result = DV_OK;
 }
 

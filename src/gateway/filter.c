@@ -99,11 +99,12 @@ static bool is_known_header(dv_slice name)
 static bool is_clean(dv_request *request, dv_slice value)
 {
     dv_data_outcome outcome = {0};
-    dv_verdict verdict = {0};
+    dv_verdict verdict;
     const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
     if (value.len == 0) {
         return true;
     }
+    dv_verdict_reset(&verdict);
     dv_verdict_allow(&verdict, "");
     return dv_utf8_valid(value) &&
            dv_data_gate_text(request->main->worker.data, policy, request->context, true, value,
@@ -171,6 +172,7 @@ static ngx_int_t hold(dv_request *request, bool text)
     if (length > DV_LIMIT_ANSWER_DEFAULT) {
         return unreadable(request, "it is too large");
     }
+    dv_worker_held_get(&request->main->worker, &request->held);
     if (length > 0 && dv_buf_reserve(&request->held, (size_t)length) != DV_OK) {
         return deny(request, DV_REASON_INTERNAL, 0, "");
     }

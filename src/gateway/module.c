@@ -136,7 +136,7 @@ static void request_end(void *data)
         dv_limits_settle(request, true);
         dv_limits_release(request);
     }
-    dv_buf_release(&request->held);
+    dv_worker_held_put(&request->main->worker, &request->held);
     dv_gate_config_unref(request->config);
     if (request->arena != NULL) {
         dv_worker_arena_put(&request->main->worker, request->arena);
@@ -146,10 +146,13 @@ static void request_end(void *data)
 dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode)
 {
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, 0);
-    dv_request *request = ngx_pcalloc(r->pool, sizeof(*request));
+    dv_request *request = ngx_palloc(r->pool, sizeof(*request));
     if (cleanup == NULL || request == NULL) {
         return NULL;
     }
+    memset(request, 0, offsetof(dv_request, verdict));
+    dv_verdict_reset(&request->verdict);
+    dv_verdict_reset(&request->answer_verdict);
     request->r = r;
     request->main = ngx_http_get_module_main_conf(r, ngx_http_dvara_module);
     request->mode = mode;

@@ -112,9 +112,7 @@ typedef struct dv_request {
     bool authenticated;
     bool route_permitted; /* otherwise the model's permit is needed, too */
     char route_policy[DV_VERDICT_POLICY_MAX];
-    dv_verdict verdict;        /* on the request */
-    dv_verdict answer_verdict; /* on the answer */
-    dv_slice param;            /* member at fault */
+    dv_slice param; /* member at fault */
     dv_request_limits limits;
 
     size_t body_bytes; /* as the caller sent them */
@@ -153,6 +151,10 @@ typedef struct dv_request {
     int64_t output_tokens;
     uint64_t answer_bytes;
     uint64_t text_bytes; /* of the texts of a whole answer */
+
+    /* Reset, not zeroed: their room is large. */
+    dv_verdict verdict;        /* on the request */
+    dv_verdict answer_verdict; /* on the answer */
 } dv_request;
 
 /* module.c */

@@ -5,6 +5,7 @@
 
 enum {
     SEGMENT_MAX = 64 << 20, /* bytes of one spool segment */
+    HELD_KEPT_MAX = 64 << 10,
     PATH_LEN = 1024 + 64,
 };
 
@@ -47,6 +48,7 @@ void dv_worker_release(dv_worker *worker)
         dv_arena_free(worker->arenas[i]);
     }
     dv_buf_release(&worker->config_text);
+    dv_buf_release(&worker->held);
     dv_buf_release(&worker->record);
     *worker = (dv_worker){0};
 }
@@ -274,6 +276,25 @@ void dv_worker_arena_put(dv_worker *worker, dv_arena *arena)
         dv_arena_free(arena);
         return;
     }
-    dv_arena_reset(arena);
+    dv_arena_recycle(arena);
     worker->arenas[worker->arena_count++] = arena;
+}
+
+void dv_worker_held_get(dv_worker *worker, dv_buf *held)
+{
+    if (held->ptr == NULL) {
+        held->ptr = worker->held.ptr;
+        held->cap = worker->held.cap;
+        worker->held = dv_buf_init(0);
+    }
+}
+
+void dv_worker_held_put(dv_worker *worker, dv_buf *held)
+{
+    if (worker->held.ptr == NULL && held->cap <= HELD_KEPT_MAX) {
+        worker->held = *held;
+        *held = dv_buf_init(0);
+    } else {
+        dv_buf_release(held);
+    }
 }

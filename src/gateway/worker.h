@@ -58,6 +58,7 @@ typedef struct dv_worker {
     dv_limit_owed owed;
     dv_arena *arenas[DV_WORKER_ARENAS];
     size_t arena_count;
+    dv_buf held;   /* for the next answer that is gathered; may be empty */
     dv_buf record; /* room for one audit record */
 } dv_worker;
 
@@ -79,3 +80,8 @@ void dv_gate_config_unref(dv_gate_config *config); /* NULL is left alone */
 /* Memory of one request, reused; NULL when memory is out. */
 dv_arena *dv_worker_arena_get(dv_worker *worker);
 void dv_worker_arena_put(dv_worker *worker, dv_arena *arena);
+
+/* Lends an empty buffer memory that an earlier one left, if there is any; its maximum stays. */
+void dv_worker_held_get(dv_worker *worker, dv_buf *held);
+/* Releases it, or keeps its memory for the next one. */
+void dv_worker_held_put(dv_worker *worker, dv_buf *held);

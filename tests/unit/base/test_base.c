@@ -103,6 +103,36 @@ static void arenas_hold_many_small_objects(void **state)
     }
 }
 
+static void recycled_arenas_keep_one_block(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    uint8_t *before[5]; /* one in the first block, four in the next */
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < DV_ARRAY_LEN(before); i++) {
+            uint8_t *object = dv_arena_alloc(arena, 4000);
+            assert_non_null(object);
+            assert_int_equal(object[0] | object[3999], 0);
+            memset(object, 0xff, 4000);
+#ifndef DV_SANITIZED
+            if (round > 0) {
+                assert_ptr_equal(object, before[i]);
+            }
+#endif
+            before[i] = object;
+        }
+        cleanups_run = 0;
+        int one = 1;
+        assert_int_equal(dv_arena_on_free(arena, note_cleanup, &one), DV_OK);
+        dv_arena_recycle(arena);
+        assert_int_equal(cleanups_run, 1);
+    }
+    assert_null(dv_arena_alloc(arena, (1 << 20) + 1));
+    assert_non_null(dv_arena_alloc(arena, (1 << 20) - 64));
+    dv_arena_recycle(arena);
+    dv_arena_reset(arena);
+    assert_non_null(dv_arena_alloc(arena, 5000));
+}
+
 static void base64_vectors_of_rfc_4648(void **state)
 {
     static const char *const pairs[][2] = {
@@ -302,6 +332,7 @@ int main(void)
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(arenas_bound_align_and_clean_up),
         cmocka_unit_test(arenas_hold_many_small_objects),
+        cmocka_unit_test(recycled_arenas_keep_one_block),
         cmocka_unit_test(base64_vectors_of_rfc_4648),
         cmocka_unit_test(base62_round_trips_and_bounds),
         cmocka_unit_test(crcs_have_their_check_values),

@@ -375,10 +375,9 @@ static dv_result check_leak(const checker *c, uint32_t value)
 
 static dv_result read_model(const checker *c, uint32_t value)
 {
-    dv_slice entity = {0};
     DV_TRY(dv_json_string(c->json, value, c->arena, &c->body->model));
     DV_TRY(dv_api_model_counted(c->body->model, c->arena, &c->body->counted));
-    dv_result result = dv_api_model_entity(c->body->model, c->arena, &entity);
+    dv_result result = dv_api_model_entity(c->body->model, c->arena, &c->body->entity);
     return result == DV_ERR_INVALID ? deny(c, value, "is no model name") : result;
 }
 

@@ -43,6 +43,9 @@ static bool charset_is_utf8(dv_slice content_type, bool or_ascii)
 
 bool dv_api_type_is_json(dv_slice content_type)
 {
+    if (dv_slice_eq(content_type, DV_LIT("application/json"))) {
+        return true; /* as nearly everybody writes it */
+    }
     dv_slice media = media_of(content_type);
     dv_slice head = DV_LIT("application/");
     dv_slice tail = DV_LIT("+json");

@@ -41,6 +41,7 @@ dv_must dv_result dv_api_query_check(const dv_api_config *config, dv_slice query
 typedef struct dv_api_body {
     dv_slice model;   /* decoded; empty where the protocol has none */
     dv_slice counted; /* the model as limits and prices know it: whatever its letters' case */
+    dv_slice entity;  /* the model as policies know it; in the arena */
     bool stream;
     int64_t max_tokens; /* for each choice; -1: not said */
     int64_t choices;    /* 1 unless said */

@@ -49,13 +49,13 @@ static dv_result make_valid(dv_slice text, dv_arena *arena, dv_slice *ret_text)
 
 dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena, dv_slice *ret_text)
 {
-    dv_data_policy policy = {.enabled = DV_DETECT_ALL, .rewrites = true};
-    dv_data_outcome outcome = {0};
-    dv_verdict verdict = {0};
     if (text.len == 0 || dv_known_texts_have(&gate->clean, text, DV_DETECT_ALL)) {
         *ret_text = text;
         return DV_OK;
     }
+    dv_data_policy policy = {.enabled = DV_DETECT_ALL, .rewrites = true};
+    dv_data_outcome outcome = {0};
+    dv_verdict verdict = {0};
     memset(policy.actions, DV_ACTION_MASK, sizeof(policy.actions));
     dv_verdict_allow(&verdict, "");
     DV_TRY(make_valid(text, arena, &text));
