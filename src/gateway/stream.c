@@ -53,7 +53,8 @@ static ngx_chain_t *make_link(dv_request *request, dv_slice text)
             return NULL;
         }
     }
-    *buffer = (ngx_buf_t){.tag = stream_tag, .start = start, .end = start + room};
+    u_char *end = start != NULL ? start + room : NULL;
+    *buffer = (ngx_buf_t){.tag = stream_tag, .start = start, .end = end};
     buffer->pos = start;
     buffer->last = text.len > 0 ? ngx_cpymem(start, text.ptr, text.len) : start;
     buffer->temporary = text.len > 0;
