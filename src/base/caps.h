@@ -25,9 +25,14 @@ enum {
     DV_LIMIT_CEDAR_DEPTH = 128,         /* levels of an expression, and of a value */
     DV_LIMIT_CEDAR_STEPS = 200000,      /* of one decision */
     DV_LIMIT_CEDAR_UID = 4096,          /* an entity's canonical text */
-    DV_LIMIT_CEDAR_ANNOTATIONS = 64,    /* of one policy */
+    DV_LIMIT_CEDAR_ANNOTATIONS = 512,   /* of one policy or declaration */
     DV_LIMIT_CEDAR_LINKS = 100000,      /* policies made from templates, in one set */
     DV_LIMIT_CEDAR_ENTITIES = 64 << 20, /* entities as JSON */
+    DV_LIMIT_CEDAR_SCHEMA = 4 << 20,    /* a schema as text */
+    DV_LIMIT_CEDAR_FORM = 256 << 20,    /* a schema with its names looked up */
+    DV_LIMIT_CEDAR_DECLARED = 4096,     /* entity types, common types, actions of a schema */
+    DV_LIMIT_CEDAR_CHECKS = 1000000000, /* steps of validating one set */
+    DV_LIMIT_CEDAR_PROBLEMS = 256,      /* that one validation names */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */
     DV_LIMIT_STREAM_CHANNELS = 128,     /* texts that a stream tells */

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dv_error error = {0};
 
     require(arena != NULL);
-    if (dv_cedar_entities_parse(text, arena, &entities, &error) == DV_OK) {
+    if (dv_cedar_entities_parse(text, NULL, arena, &entities, &error) == DV_OK) {
         check_entities(entities, text);
     } else {
         require(error.result != DV_OK && error.message[0] != '\0');

@@ -21,7 +21,8 @@ static dv_result decide(const dv_cedar_policy_set *set, dv_cedar_answer *ret_ans
     dv_cedar_value context;
 
     require(arena != NULL);
-    require(dv_cedar_entities_parse(dv_slice_str(entities_text), arena, &entities, NULL) == DV_OK);
+    require(dv_cedar_entities_parse(dv_slice_str(entities_text), NULL, arena, &entities, NULL) ==
+            DV_OK);
     require(dv_cedar_record_parse(DV_LIT("{\"n\":2,\"b\":true,\"s\":\"ab\"}"), arena, &context,
                                   NULL) == DV_OK);
     dv_cedar_request request = {DV_LIT("U::\"a\""), DV_LIT("Action::\"a\""), DV_LIT("R::\"r\""),

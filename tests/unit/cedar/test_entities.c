@@ -26,7 +26,7 @@ static const dv_cedar_entities *parse(const char *text)
     const dv_cedar_entities *entities = NULL;
     dv_error error = {0};
 
-    if (dv_cedar_entities_parse(dv_slice_str(text), arena, &entities, &error) != DV_OK) {
+    if (dv_cedar_entities_parse(dv_slice_str(text), NULL, arena, &entities, &error) != DV_OK) {
         fail_msg("%d:%d: %s", error.line, error.column, error.message);
     }
     return entities;
@@ -68,7 +68,7 @@ static void expect_refused(const char *text, int line, int column, const char *m
     const dv_cedar_entities *entities = NULL;
     dv_error error = {0};
 
-    assert_int_equal(dv_cedar_entities_parse(dv_slice_str(text), arena, &entities, &error),
+    assert_int_equal(dv_cedar_entities_parse(dv_slice_str(text), NULL, arena, &entities, &error),
                      DV_ERR_INVALID);
     if (error.line != line || error.column != column || strstr(error.message, message) == NULL) {
         fail_msg("%s: refused at %d:%d with '%s'", text, error.line, error.column, error.message);
@@ -129,7 +129,7 @@ static void bounds_ancestors_depth_and_size(void **unused)
             DV_OK);
     }
     assert_int_equal(dv_buf_append_str(&text, "]}]"), DV_OK);
-    assert_int_equal(dv_cedar_entities_parse(dv_buf_slice(&text), arena, &entities, &error),
+    assert_int_equal(dv_cedar_entities_parse(dv_buf_slice(&text), NULL, arena, &entities, &error),
                      DV_ERR_TOO_LARGE);
     assert_non_null(strstr(error.message, "256 ancestors"));
 
@@ -137,11 +137,11 @@ static void bounds_ancestors_depth_and_size(void **unused)
     for (int i = 0; i < 100000; i++) {
         assert_int_equal(dv_buf_append_byte(&text, '['), DV_OK);
     }
-    assert_int_not_equal(dv_cedar_entities_parse(dv_buf_slice(&text), arena, &entities, &error),
-                         DV_OK);
+    assert_int_not_equal(
+        dv_cedar_entities_parse(dv_buf_slice(&text), NULL, arena, &entities, &error), DV_OK);
     assert_int_equal(dv_buf_reserve(&text, DV_LIMIT_CEDAR_ENTITIES), DV_OK);
     assert_int_equal(dv_cedar_entities_parse(dv_slice_of(text.ptr, DV_LIMIT_CEDAR_ENTITIES + 1),
-                                             arena, &entities, &error),
+                                             NULL, arena, &entities, &error),
                      DV_ERR_TOO_LARGE);
 }
 

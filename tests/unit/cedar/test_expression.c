@@ -43,8 +43,9 @@ static outcome evaluate(const char *expression)
     snprintf(policy, sizeof(policy), "permit(principal, action, resource) when { %s };",
              expression);
     world w = world_new(policy);
-    assert_int_equal(dv_cedar_entities_parse(dv_slice_str(entities_text), w.arena, &entities, NULL),
-                     DV_OK);
+    assert_int_equal(
+        dv_cedar_entities_parse(dv_slice_str(entities_text), NULL, w.arena, &entities, NULL),
+        DV_OK);
     assert_int_equal(dv_cedar_record_parse(dv_slice_str(context_text), w.arena, &context, NULL),
                      DV_OK);
     dv_cedar_request request = {DV_LIT("User::\"bob\""), DV_LIT("Action::\"view\""),

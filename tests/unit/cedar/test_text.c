@@ -211,7 +211,7 @@ static void bounds_text_names_and_annotations(void **unused)
     assert_int_equal(parse_repeated("@id(\"", "x", DV_LIMIT_NAME + 1,
                                     "\")permit(principal, action, resource);", &error),
                      DV_ERR_INVALID);
-    char text[2048];
+    char text[16 * DV_LIMIT_CEDAR_ANNOTATIONS];
     size_t at = 0;
     for (int i = 0; i <= DV_LIMIT_CEDAR_ANNOTATIONS; i++) {
         at += (size_t)snprintf(text + at, sizeof(text) - at, "@a%d ", i);
