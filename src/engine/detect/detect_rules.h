@@ -6,6 +6,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "engine/detect/detect.h"
+#include "engine/detect/sieve.h"
 
 #include <hs.h>
 #include <pcre2.h>
@@ -41,11 +42,17 @@ typedef struct dv_detect_pattern {
     uint8_t context; /* dv_detect_context */
     uint8_t score;
     bool within; /* the trigger ends within the value, which holds no byte that it may not */
+    /* What sieve.py derives of a number, that is where `within`: */
+    uint8_t digits; /* that each value has at least */
+    uint8_t others; /* other bytes between its first and its last digit, at least */
+    uint8_t lead;   /* bytes before its first digit, at most */
 } dv_detect_pattern;
 
 typedef struct dv_detect_rule {
     const char *context; /* PCRE2 patterns of the words; NULL: none */
     const char *unless;
+    const dv_sieve_gram *words; /* of the context's words */
+    size_t word_count;
     uint16_t context_distance; /* bytes before the value */
     uint16_t unless_distance;
     uint64_t bytes[4]; /* which bytes its values may hold */
@@ -56,8 +63,17 @@ extern const size_t dv_detect_info_count;
 extern const dv_detect_rule dv_detect_rule_table[];
 extern const char *const dv_detect_triggers[];
 extern const size_t dv_detect_trigger_count;
+extern const dv_sieve_gram *const dv_detect_trigger_grams;
+extern const size_t dv_detect_trigger_gram_count;
 extern const dv_detect_pattern dv_detect_patterns[];
 extern const size_t dv_detect_pattern_count;
+
+/* What the patterns of a trigger that ends within their values have in common. */
+typedef struct dv_detect_number_rule {
+    uint64_t detectors; /* 0: the trigger is none of these */
+    size_t back;
+    size_t longest;
+} dv_detect_number_rule;
 
 struct dv_detect_rules {
     hs_database_t *database;
@@ -66,7 +82,13 @@ struct dv_detect_rules {
     pcre2_code **exceptions; /* the same for `unless` */
     uint16_t *first_pattern; /* of each trigger; one more at the end */
     uint16_t *reach; /* of each trigger: ends no farther apart open one window in each pattern */
-    uint64_t may_hold[256]; /* which detectors' values may hold this byte */
+    uint64_t may_hold[256];         /* which detectors' values may hold this byte */
+    dv_detect_number_rule *numbers; /* of each trigger */
+    dv_sieve *sieve;                /* of the triggers; NULL: texts are searched as a whole, and
+                                       every window tried (the test's yardstick) */
+    dv_sieve *words[DV_DETECT_MAX]; /* of each detector's context; NULL: it has none */
+    uint64_t number_grams;          /* those of the sieve that are a number's */
+    size_t sieve_back;              /* the sieve stops so far behind a trigger's begin at most */
 };
 
 /* Starts that a pattern has still to try: [begin, end); all before were tried. */

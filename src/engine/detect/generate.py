@@ -9,12 +9,8 @@ import sys
 
 import yaml
 
-try:
-    import re._constants as sre
-    import re._parser as sre_parse
-except ImportError:  # before Python 3.11
-    import sre_constants as sre
-    import sre_parse
+import sieve
+from sieve import REPEATS, class_bytes, sre, sre_parse
 
 MACROS = {
     # What stands between the digits of a number: space, full stop, hyphen, U+2010 to U+2015, no-break
@@ -44,10 +40,7 @@ MAX_DISTANCE = 96
 WITHIN = {"{seven_digits}"}
 MAX_WORD = 20  # characters; scan.c's WORD_MAX holds their bytes and the gaps between
 MAX_LENGTH = 20000  # DV_DETECT_UNBOUNDED; more than a stream holds back: such a value ends the stream
-REPEATS = {getattr(sre, name) for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
-           if hasattr(sre, name)}
-CATEGORIES_OF_BYTES = {sre.CATEGORY_SPACE: set(b" \t\n\r\v\f"),
-                       sre.CATEGORY_DIGIT: set(b"0123456789")}
+SPLIT_TRIGGER = 8  # parts of a trigger that get grams of their own
 
 
 class Bad(Exception):
@@ -79,21 +72,6 @@ def bounded(regex):
     bounds = re.sub(r"\(\?<!((?:\[[^\]]*\]|[^()\[\]])*)\)",
                     lambda bound: f"(?<!{bound[1]}{NO_ESCAPE})", found[0])
     return bounds + regex[found.end():]
-
-
-def class_bytes(items):
-    """The bytes of one [...] class."""
-    text = set()
-    for op, arg in items:
-        if op is sre.LITERAL:
-            text.add(arg)
-        elif op is sre.RANGE:
-            text.update(range(arg[0], arg[1] + 1))
-        elif op is sre.CATEGORY:
-            text.update(CATEGORIES_OF_BYTES[arg])
-        else:
-            need(op is sre.NEGATE, f"class with {op}")
-    return set(range(256)) - text if items[0][0] is sre.NEGATE else text
 
 
 def shape(parsed):
@@ -231,22 +209,75 @@ def c_info(d):
             f"counter_examples_{i}, {len(d['counter_examples'])}}},\n")
 
 
-def c_rule(d):
+class Sets:
+    """The sets of bytes of all grams, each once."""
+
+    def __init__(self):
+        self.numbers = {sieve.ANY: 0}
+
+    def number(self, found):
+        need(len(self.numbers) < 256 or found in self.numbers, "too many sets of bytes in grams")
+        return self.numbers.setdefault(frozenset(found), len(self.numbers))
+
+    def rows(self):
+        return "".join(f"    {{{c_bits(found)}}},\n" for found in self.numbers)
+
+
+def c_bits(found):
     words = [0, 0, 0, 0]
-    for byte in d["byte_set"]:
+    for byte in found:
         words[byte // 64] |= 1 << (byte % 64)
-    bits = ", ".join(f"UINT64_C(0x{w:x})" for w in words)
-    return (f"    {{{c_string(d['context'][0])}, {c_string(d['unless'][0])}, {d['context'][1]}, "
-            f"{d['unless'][1]}, {{{bits}}}}},\n")
+    return ", ".join(f"UINT64_C(0x{w:x})" for w in words)
+
+
+def c_grams(name, grams, sets):
+    rows = "".join(f"    {{{g.ahead()}, {g.offset}, {g.owner}, {g.bucket}, "
+                   f"{{{', '.join(str(sets.number(s)) for s in g.sets())}}}}},\n" for g in grams)
+    return f"static const dv_sieve_gram {name}[] = {{\n{rows}}};\n"
+
+
+def c_words(d, sets):
+    """The grams of the detector's context words."""
+    return c_grams(f"words_{d['id']}", sieve.sieve([(0, d["context"][0])], sieve.GRAMS), sets)
+
+
+def c_rule(d):
+    name = f"words_{d['id']}"
+    words = f"{name}, DV_ARRAY_LEN({name})" if d["context"][0] else "NULL, 0"
+    return (f"    {{{c_string(d['context'][0])}, {c_string(d['unless'][0])}, {words}, "
+            f"{d['context'][1]}, {d['unless'][1]}, {{{c_bits(d['byte_set'])}}}}},\n")
 
 
 def c_pattern(index, d, pattern, triggers):
     check = pattern.get("check")
-    return (f"    {{{c_string(bounded(expand(pattern['match'])))}, "
+    match = bounded(expand(pattern["match"]))
+    within = pattern["find"] in WITHIN
+    digits, others, lead = sieve.number_needs(match) if within else (0, 0, 0)
+    return (f"    {{{c_string(match)}, "
             f"{'dv_detect_check_' + check if check else 'NULL'}, {triggers[expand(pattern['find'])]}, "
             f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
             f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}, "
-            f"{str(pattern['find'] in WITHIN).lower()}}},\n")
+            f"{str(within).lower()}, {digits}, {others}, {lead}}},\n")
+
+
+def check_numbers(detectors):
+    """A number's trigger must be found by walking along the bytes that its values may hold."""
+    for trigger in WITHIN:
+        found = set().union(*(d["byte_set"] for d in detectors
+                              if any(p["find"] == trigger for p in d["patterns"])))
+        need(shape(sre_parse.parse(expand(trigger).encode()))[0] <= found,
+             f"{trigger} holds bytes that its detectors' values do not")
+
+
+def c_sieve(triggers, detectors):
+    """The tables of the grams, which must stand before what names them."""
+    sets = Sets()
+    grams = sieve.sieve([(number, t) for t, number in triggers.items()], SPLIT_TRIGGER)
+    words = "".join(c_words(d, sets) for d in detectors if d["context"][0])
+    return (c_grams("trigger_grams", grams, sets) + words +
+            "const dv_sieve_gram *const dv_detect_trigger_grams = trigger_grams;\n"
+            f"const size_t dv_detect_trigger_gram_count = {len(grams)};\n"
+            "const uint64_t dv_sieve_sets[][4] = {\n" + sets.rows() + "};\n")
 
 
 def write(out, detectors):
@@ -256,12 +287,14 @@ def write(out, detectors):
             triggers.setdefault(expand(pattern["find"]), len(triggers))
     rows = sorted(((triggers[expand(p["find"])], i, n) for i, d in enumerate(detectors)
                    for n, p in enumerate(d["patterns"])))
+    tables = c_sieve(triggers, detectors)
     with open(out, "w", encoding="utf-8") as file:
         file.write("/* Made by src/engine/detect/generate.py from rules/detectors. */\n"
                    '#include "engine/detect/detect_rules.h"\n\n')
         for d in detectors:
             file.write(c_examples(f"examples_{d['id']}", d["examples"]))
             file.write(c_examples(f"counter_examples_{d['id']}", d["counter_examples"]))
+        file.write(tables)
         file.write("\nconst dv_detector_info dv_detect_infos[] = {\n")
         file.writelines(c_info(d) for d in detectors)
         file.write(f"}};\nconst size_t dv_detect_info_count = {len(detectors)};\n\n"
@@ -281,10 +314,11 @@ def main(out, paths):
     for path in sorted(paths):
         try:
             detectors.append(read_detector(path))
-        except (Bad, yaml.YAMLError, KeyError, TypeError, re.error) as error:
+        except (Bad, yaml.YAMLError, sieve.Unknown, KeyError, TypeError, re.error) as error:
             sys.exit(f"{path}: {error}" if path not in str(error) else str(error))
     if len(detectors) > MAX_DETECTORS:
         sys.exit(f"{len(detectors)} detectors; the engine's bit sets hold {MAX_DETECTORS}")
+    check_numbers(detectors)
     write(out, detectors)
 
 

@@ -130,6 +130,53 @@ static void index_bytes(dv_detect_rules *rules)
     }
 }
 
+static void index_numbers(dv_detect_rules *rules)
+{
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        dv_detect_number_rule *number = &rules->numbers[pattern->trigger];
+        if (pattern->within) {
+            number->detectors |= UINT64_C(1) << pattern->detector;
+            number->back = DV_MAX(number->back, (size_t)pattern->back);
+            number->longest =
+                DV_MAX(number->longest, (size_t)dv_detect_infos[pattern->detector].max_length);
+        }
+    }
+    for (size_t i = 0; i < dv_detect_trigger_gram_count; i++) {
+        const dv_sieve_gram *gram = &dv_detect_trigger_grams[i];
+        rules->sieve_back = DV_MAX(rules->sieve_back, (size_t)gram->back);
+        if (rules->numbers[gram->owner].detectors != 0) {
+            rules->number_grams |= UINT64_C(1) << i;
+        }
+    }
+}
+
+static dv_result make_sieve(const dv_sieve_gram *grams, size_t count, dv_sieve **ret_sieve)
+{
+    dv_sieve *sieve = calloc(1, sizeof(*sieve));
+    if (sieve == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_sieve_build(sieve, grams, count);
+    *ret_sieve = sieve;
+    return DV_OK;
+}
+
+static dv_result make_sieves(dv_detect_rules *rules)
+{
+    if (!dv_sieve_usable()) {
+        return DV_OK;
+    }
+    DV_TRY(make_sieve(dv_detect_trigger_grams, dv_detect_trigger_gram_count, &rules->sieve));
+    for (size_t i = 0; i < dv_detect_info_count; i++) {
+        const dv_detect_rule *rule = &dv_detect_rule_table[i];
+        if (rule->words != NULL) {
+            DV_TRY(make_sieve(rule->words, rule->word_count, &rules->words[i]));
+        }
+    }
+    return DV_OK;
+}
+
 dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
 {
     dv_auto(detect_rules) dv_detect_rules *rules = calloc(1, sizeof(*rules));
@@ -141,13 +188,16 @@ dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
     rules->exceptions = calloc(dv_detect_info_count, sizeof(pcre2_code *));
     rules->first_pattern = calloc(dv_detect_trigger_count + 1, sizeof(uint16_t));
     rules->reach = calloc(dv_detect_trigger_count, sizeof(uint16_t));
-    if (rules->patterns == NULL || rules->contexts == NULL || rules->exceptions == NULL ||
-        rules->first_pattern == NULL || rules->reach == NULL) {
+    rules->numbers = calloc(dv_detect_trigger_count, sizeof(*rules->numbers));
+    if (rules->numbers == NULL || rules->patterns == NULL || rules->contexts == NULL ||
+        rules->exceptions == NULL || rules->first_pattern == NULL || rules->reach == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     index_patterns(rules);
     index_reaches(rules);
     index_bytes(rules);
+    index_numbers(rules);
+    DV_TRY(make_sieves(rules));
     DV_TRY(compile_triggers(rules, error));
     DV_TRY(compile_patterns(rules, error));
     *ret_rules = rules;
@@ -173,6 +223,11 @@ void dv_detect_rules_free(dv_detect_rules *rules)
     free_codes(rules->exceptions, dv_detect_info_count);
     free(rules->first_pattern);
     free(rules->reach);
+    free(rules->numbers);
+    free(rules->sieve);
+    for (size_t i = 0; i < DV_DETECT_MAX; i++) {
+        free(rules->words[i]);
+    }
     (void)hs_free_database(rules->database);
     free(rules);
 }

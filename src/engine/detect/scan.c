@@ -21,8 +21,19 @@ enum {
     AFTER_VALUE = 8,        /* bytes behind a value that its pattern may look at */
 };
 
+/* Of what the sieve (sieve.h) finds in a text. */
+enum {
+    GAP = 256,         /* parts that are nearer to each other are searched at once: a call of
+                          vectorscan costs about as much as so many bytes */
+    COST_TRIGGER = 8,  /* of a place where a trigger may be, in stops of the sieve's pass */
+    DENSE_COST = 96,   /* after so many, */
+    DENSE_BYTES = 6,   /* one in so many bytes, the rest of the text is searched as a whole */
+    ESCAPE_LENGTH = 6, /* a value may begin so far behind its window, after an escape */
+};
+
 /* What a step costs, in about nanoseconds. */
 enum {
+    EFFORT_STOP = 20,
     EFFORT_TRIGGER = 40,
     EFFORT_MATCH = 250,
     EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
@@ -34,6 +45,11 @@ typedef struct search {
     dv_slice text;
     size_t from;
     size_t scanned_from; /* what vectorscan's offsets count from */
+    bool started;        /* the scratch is this search's */
+    size_t part_begin;   /* what vectorscan has to read next */
+    size_t part_end;
+    size_t number_end; /* numbers before it were judged */
+    size_t cost;       /* of the sieve's stops */
     uint64_t enabled;
     dv_arena *arena;
     dv_finding *found;
@@ -342,20 +358,94 @@ static bool widen(search *s, size_t index, size_t begin, size_t end)
     return true;
 }
 
+/* ---- what a pattern needs ---- */
+
+/* A text that could be numbers. */
+typedef struct figures {
+    size_t digits;
+    size_t others; /* other bytes between the first and the last digit */
+    size_t end;    /* the first byte behind it that no value of it could hold */
+} figures;
+
+static bool holds(const search *s, size_t at, uint64_t detectors)
+{
+    return (s->rules->may_hold[s->text.ptr[at]] & detectors) != 0;
+}
+
+/* Counts from `begin` to `until`, and on as far as values of the detectors could. */
+static figures count_number(const search *s, uint64_t detectors, size_t begin, size_t until,
+                            size_t limit)
+{
+    figures found = {0, 0, begin};
+    size_t others = 0;
+    size_t at = begin;
+    for (; at < limit && (at < until || holds(s, at, detectors)); at++) {
+        if (s->text.ptr[at] >= '0' && s->text.ptr[at] <= '9') {
+            found.digits++;
+            found.others = others;
+        } else if (found.digits > 0) {
+            others++;
+        }
+    }
+    found.end = at;
+    return found;
+}
+
+/* The numbers around a run of a trigger. A value that begins there goes on within them: its bytes
+ * are such that the walk does not end before it does. */
+static figures count_run(const search *s, const dv_detect_number_rule *rule, dv_detect_run run)
+{
+    size_t first = run.first > rule->back ? run.first - rule->back : 0;
+    size_t begin = run.first;
+    while (begin > first && holds(s, begin - 1, rule->detectors)) {
+        begin--;
+    }
+    size_t until = DV_MIN(run.last + ESCAPE_LENGTH, s->text.len);
+    return count_number(s, rule->detectors, begin, until,
+                        DV_MIN(until + rule->longest, s->text.len));
+}
+
+/* Whether a value of the pattern could begin in [begin, end): PCRE2 costs more than to ask. */
+static bool could_begin(const search *s, const dv_detect_pattern *pattern, const figures *number,
+                        size_t begin, size_t end)
+{
+    if (s->rules->sieve == NULL) {
+        return true; /* nothing is passed over */
+    }
+    if (number->digits < pattern->digits || number->others < pattern->others) {
+        return false;
+    }
+    const dv_sieve *words = s->rules->words[pattern->detector];
+    if (pattern->context != DV_CONTEXT_REQUIRED) {
+        return true;
+    }
+    size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
+    return dv_sieve_may_match(words, s->text, begin > distance ? begin - distance : 0,
+                              DV_MIN(end + ESCAPE_LENGTH, s->text.len));
+}
+
 /* Opens the windows of the trigger's patterns for the run that ended. */
 static bool end_run(search *s, unsigned id)
 {
     dv_detect_run run = s->scratch->runs[id];
+    const dv_detect_number_rule *rule = &s->rules->numbers[id];
+    figures number = {0, 0, 0};
+    if (rule->detectors != 0) {
+        number = count_run(s, rule, run);
+    }
     s->scratch->runs[id] = (dv_detect_run){0, 0};
     for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         size_t begin = run.first > pattern->back ? run.first - pattern->back : 0;
         size_t limit = DV_MIN(run.last + pattern->ahead, s->text.len);
+        if (((s->enabled >> pattern->detector) & 1) == 0 || limit <= s->from) {
+            continue;
+        }
         if (pattern->within) {
             begin = first_start(s, pattern, begin, run.first);
         }
-        if (((s->enabled >> pattern->detector) & 1) != 0 && limit > s->from &&
-            !widen(s, i, DV_MAX(begin, s->from), limit)) {
+        begin = DV_MAX(begin, s->from);
+        if (could_begin(s, pattern, &number, begin, limit) && !widen(s, i, begin, limit)) {
             return false;
         }
     }
@@ -396,16 +486,121 @@ static bool try_rest(search *s)
     return true;
 }
 
-static dv_result run(search *s)
+/* ---- where triggers may be ---- */
+
+static void start(search *s)
 {
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         s->scratch->windows[i] = (dv_detect_window){s->from, s->from};
     }
     memset(s->scratch->runs, 0, dv_detect_trigger_count * sizeof(*s->scratch->runs));
-    hs_error_t rc =
-        hs_scan(s->rules->database, (const char *)s->text.ptr + s->scanned_from,
-                (unsigned)(s->text.len - s->scanned_from), 0, s->scratch->hs, on_trigger, s);
-    if (rc == HS_SUCCESS && try_rest(s)) {
+    s->started = true;
+}
+
+/* Lets vectorscan read the part. Triggers look at nothing but their own bytes, so it tells of the
+ * same ones in a part as in the whole text, as long as they are within it. */
+static bool search_part(search *s)
+{
+    if (s->part_end <= s->part_begin) {
+        return true;
+    }
+    if (!s->started) {
+        start(s);
+    }
+    s->scanned_from = s->part_begin;
+    return hs_scan(s->rules->database, (const char *)s->text.ptr + s->part_begin,
+                   (unsigned)(s->part_end - s->part_begin), 0, s->scratch->hs, on_trigger,
+                   s) == HS_SUCCESS;
+}
+
+/* Adds [begin, end) to what vectorscan has to read; `begin` never goes back. */
+static bool add_part(search *s, size_t begin, size_t end)
+{
+    bool apart = s->part_end <= s->part_begin;
+    if (!apart && begin > s->part_end + GAP) {
+        if (!search_part(s)) {
+            return false;
+        }
+        apart = true;
+    }
+    s->part_begin = apart ? begin : s->part_begin;
+    s->part_end = DV_MAX(apart ? begin : s->part_end, DV_MIN(end, s->text.len));
+    return true;
+}
+
+/* A number begins at `first`. One that no pattern could take for its own is passed over. */
+static bool add_number(search *s, size_t trigger, size_t first, size_t part)
+{
+    const dv_detect_number_rule *rule = &s->rules->numbers[trigger];
+    figures number = count_number(s, rule->detectors, first, first, s->text.len);
+    s->number_end = number.end;
+    for (size_t i = s->rules->first_pattern[trigger]; i < s->rules->first_pattern[trigger + 1];
+         i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        size_t begin = first > pattern->lead ? first - pattern->lead : 0;
+        if (((s->enabled >> pattern->detector) & 1) != 0 &&
+            could_begin(s, pattern, &number, begin, number.end)) {
+            return add_part(s, part, number.end);
+        }
+    }
+    return true;
+}
+
+/* The sieve stopped at a place. */
+static bool look_at(search *s, size_t at, size_t first)
+{
+    uint64_t grams = dv_sieve_grams(s->rules->sieve, s->text, at);
+    size_t begin = at > first + s->rules->sieve_back ? at - s->rules->sieve_back : first;
+    s->cost++;
+    if (grams == 0) {
+        return true;
+    }
+    s->cost += COST_TRIGGER;
+    if (!spend(s, EFFORT_STOP)) {
+        return false;
+    }
+    if ((grams & s->rules->number_grams) != 0) {
+        const dv_sieve_gram *gram =
+            &dv_detect_trigger_grams[__builtin_ctzll(grams & s->rules->number_grams)];
+        grams &= ~s->rules->number_grams;
+        if (at >= s->number_end && !add_number(s, gram->owner, at - gram->back, begin)) {
+            return false;
+        }
+    }
+    size_t end = 0;
+    for (; grams != 0; grams &= grams - 1) {
+        size_t ahead = dv_detect_trigger_grams[__builtin_ctzll(grams)].ahead;
+        end = DV_MAX(end, ahead == 0 ? s->text.len : at + ahead);
+    }
+    return end == 0 || add_part(s, begin, end);
+}
+
+/* Finds the parts of the text that triggers may be in. All that stand in ordinary text is none. */
+static bool sift(search *s, size_t first)
+{
+    size_t at = first;
+    uint64_t stops = 0;
+    while ((stops = dv_sieve_next(s->rules->sieve, s->text, &at)) != 0) {
+        for (; stops != 0; stops &= stops - 1) {
+            if (!look_at(s, at + (size_t)__builtin_ctzll(stops), first)) {
+                return false;
+            }
+        }
+        at += 64;
+        bool dense = s->cost > DENSE_COST && s->cost * DENSE_BYTES > at - first;
+        if (dense || s->part_end == s->text.len) {
+            return add_part(s, at > s->rules->sieve_back ? at - s->rules->sieve_back : 0,
+                            s->text.len);
+        }
+    }
+    return true;
+}
+
+static dv_result run(search *s)
+{
+    size_t first = s->from > TRIGGER_LOOKBACK ? s->from - TRIGGER_LOOKBACK : 0;
+    bool sifted = s->rules->sieve != NULL ? sift(s, first) : add_part(s, first, s->text.len);
+    if (sifted && search_part(s) && (!s->started || try_rest(s))) {
         return DV_OK;
     }
     return s->result != DV_OK ? s->result : DV_ERR_INTERNAL;
@@ -469,7 +664,6 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
         .scratch = scratch,
         .text = text,
         .from = from,
-        .scanned_from = from > TRIGGER_LOOKBACK ? from - TRIGGER_LOOKBACK : 0,
         .enabled = enabled,
         .arena = arena,
     };
