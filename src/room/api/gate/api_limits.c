@@ -53,17 +53,38 @@ dv_result dv_api_limits_encode(const dv_api_limits *limits, dv_buf *out)
     return DV_OK;
 }
 
+/* Cost is only budgeted, what runs at once is requests. */
+static bool unit_fits(const dv_api_limit *limit)
+{
+    switch (limit->kind) {
+    case DV_LIMIT_RATE:
+        return limit->unit != DV_LIMIT_COST;
+    case DV_LIMIT_BUDGET:
+        return limit->unit != DV_LIMIT_REQUESTS;
+    case DV_LIMIT_CONCURRENT:
+        break;
+    }
+    return limit->unit == DV_LIMIT_REQUESTS;
+}
+
+static uint64_t max_of(const dv_api_limit *limit)
+{
+    return limit->kind == DV_LIMIT_CONCURRENT ? DV_LIMIT_CONCURRENT_MAX : DV_LIMIT_BUDGET_MAX;
+}
+
 static dv_result decode_one(const uint8_t *record, dv_api_limit *ret_limit)
 {
+    static const uint8_t reserved[5] = {0};
     dv_api_limit limit = {
         .kind = (dv_limit_kind)record[0],
         .unit = (dv_limit_unit)record[1],
         .period = (dv_limit_period)record[2],
         .rate = {dv_get_u64(record + 8), (dv_time)dv_get_u64(record + 16), dv_get_u64(record + 24)},
         .max = dv_get_u64(record + 32)};
+    bool numbers = dv_limit_rate_check(&limit.rate, NULL) == DV_OK && limit.max <= max_of(&limit);
     if (record[0] > DV_LIMIT_CONCURRENT || record[1] > DV_LIMIT_COST ||
-        record[2] > DV_LIMIT_MONTH || dv_limit_rate_check(&limit.rate, NULL) != DV_OK ||
-        limit.max > DV_LIMIT_BUDGET_MAX) {
+        record[2] > DV_LIMIT_MONTH || memcmp(record + 3, reserved, sizeof(reserved)) != 0 ||
+        !numbers || !unit_fits(&limit)) {
         return DV_ERR_CORRUPT;
     }
     *ret_limit = limit;
