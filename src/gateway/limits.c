@@ -3,6 +3,8 @@
  * caller when it is known, tokens and cost when the body is), settled before its close record. */
 #include "gateway/request.h"
 
+#include "base/codec.h"
+
 enum { PAY_MS = 1000 }; /* until a lease that could not be given back is tried again */
 
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
@@ -75,8 +77,18 @@ static dv_result add_networks(const gathering *g)
     return DV_OK;
 }
 
+/* Whether a subject of that kind can have limits that are due. */
+static bool applies(const gathering *g, dv_api_limit_kind kind)
+{
+    return g->request->main->worker.named.kinds[kind] ||
+           dv_api_limits_apply(&g->request->config->api->limits[kind], g->when);
+}
+
 static dv_result add_address(const gathering *g)
 {
+    if (!applies(g, DV_API_LIMIT_ADDRESS)) {
+        return add_networks(g);
+    }
     char text[DV_LIMIT_ADDRESS_KEY_MAX];
     dv_slice key = {0};
     DV_TRY(dv_limit_address_key(dv_ngx_slice(g->request->r->connection->addr_text), text, &key));
@@ -357,88 +369,76 @@ void dv_limits_release(dv_request *request)
 /* -- telling ----------------------------------------------------------------------------------- */
 
 /* The server's own counts would contradict ours. */
+static bool is_foreign(dv_slice name)
+{
+    static const dv_slice prefixes[] = {DV_LIT("x-ratelimit-"), DV_LIT("anthropic-ratelimit-"),
+                                        DV_LIT("ratelimit")};
+    for (size_t i = 0; i < DV_ARRAY_LEN(prefixes); i++) {
+        if (name.len >= prefixes[i].len && (name.ptr[0] | 0x20) == prefixes[i].ptr[0] &&
+            dv_slice_eq_nocase(dv_slice_sub(name, 0, prefixes[i].len), prefixes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void drop_foreign(ngx_http_request_t *r)
 {
-    static const char *const prefixes[] = {"x-ratelimit-", "anthropic-ratelimit-", "ratelimit"};
     ngx_list_part_t *part = &r->headers_out.headers.part;
     for (; part != NULL; part = part->next) {
         ngx_table_elt_t *headers = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            dv_slice name = dv_ngx_slice(headers[i].key);
-            for (size_t j = 0; j < DV_ARRAY_LEN(prefixes); j++) {
-                dv_slice prefix = dv_slice_str(prefixes[j]);
-                if (dv_slice_eq_nocase(dv_slice_sub(name, 0, prefix.len), prefix)) {
-                    headers[i].hash = 0;
-                }
+            if (is_foreign(dv_ngx_slice(headers[i].key))) {
+                headers[i].hash = 0;
             }
         }
     }
 }
 
-static ngx_int_t add_client_headers(dv_request *request, const dv_api_told *told, dv_buf *text)
+/* The arena lives as long as the request, so that nothing is copied. */
+static ngx_int_t add_headers(ngx_http_request_t *r, const dv_api_header *headers, size_t count)
 {
-    dv_slice line = {0};
-    dv_buf_clear(text);
-    if (dv_api_ratelimit_client_render(told, dv_request_shape(request), request->limits.state.now,
-                                       text) != DV_OK) {
-        return NGX_ERROR;
-    }
-    dv_slice rest = {0};
-    if (dv_arena_copy(request->arena, dv_buf_slice(text), &rest) != DV_OK) {
-        return NGX_ERROR;
-    }
-    while (rest.len > 0 && dv_slice_split(&rest, '\n', &line) && line.len > 0) {
-        size_t colon = (size_t)dv_slice_find_byte(line, ':');
-        char *name = (char *)line.ptr;
-        name[colon] = '\0';
-        if (dv_answer_header(request->r, name, dv_slice_sub(line, colon + 2, line.len)) != NGX_OK) {
+    for (size_t i = 0; i < count; i++) {
+        ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+        if (header == NULL) {
             return NGX_ERROR;
         }
+        *header = (ngx_table_elt_t){
+            .hash = 1,
+            .key = {headers[i].name.len, (u_char *)headers[i].name.ptr},
+            .value = {headers[i].value.len, (u_char *)headers[i].value.ptr},
+        };
     }
     return NGX_OK;
 }
 
-static ngx_int_t add_retry_after(dv_request *request, dv_buf *text)
+static ngx_int_t add_retry_after(dv_request *request)
 {
+    char room[DV_DECIMAL_MAX];
     uint64_t seconds = dv_api_retry_after(&request->limits.state);
     if (request->limits.state.admitted || seconds == 0) {
         return NGX_OK;
     }
-    dv_buf_clear(text);
-    if (dv_buf_append_u64(text, seconds) != DV_OK) {
-        return NGX_ERROR;
-    }
-    return dv_answer_header(request->r, "Retry-After", dv_buf_slice(text));
-}
-
-/* Empty where nothing is told of any limit. */
-static ngx_int_t add_header(dv_request *request, const char *name, const dv_buf *text)
-{
-    dv_slice value = dv_buf_slice(text);
-    return value.len > 0 ? dv_answer_header(request->r, name, value) : NGX_OK;
+    return dv_answer_header(request->r, "Retry-After", dv_decimal_write(seconds, room));
 }
 
 ngx_int_t dv_limits_headers(dv_request *request)
 {
-    dv_request_limits *limits = &request->limits;
-    dv_auto(buf) dv_buf text = dv_buf_init(64 << 10);
+    const dv_request_limits *limits = &request->limits;
+    dv_api_header headers[DV_API_TOLD_HEADERS];
+    size_t count = 0;
     if (limits->decided == NULL) {
         return NGX_OK;
     }
     const dv_api_charges *first = limits->caller.count > 0 ? &limits->caller : &limits->address;
-    dv_api_told told = {{first, &limits->body}};
+    dv_api_told told = {{first, &limits->body}, dv_request_shape(request), limits->state.now};
     drop_foreign(request->r);
-    if (dv_api_ratelimit_policy_render(&told, &text) != DV_OK ||
-        add_header(request, "RateLimit-Policy", &text) != NGX_OK) {
+    if (dv_api_told_headers(&told, &request->main->worker.policies, request->arena, headers,
+                            &count) != DV_OK ||
+        add_headers(request->r, headers, count) != NGX_OK) {
         return NGX_ERROR;
     }
-    dv_buf_clear(&text);
-    if (dv_api_ratelimit_render(&told, &text) != DV_OK ||
-        add_header(request, "RateLimit", &text) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    return add_client_headers(request, &told, &text) == NGX_OK ? add_retry_after(request, &text)
-                                                               : NGX_ERROR;
+    return add_retry_after(request);
 }
 
 bool dv_limits_event(const dv_request *request, dv_event_limit *limit)

@@ -7,7 +7,7 @@
 #include "core/metrics.h"
 #include "engine/limit/limit.h"
 #include "engine/log/spool.h"
-#include "room/api/gate/api_config.h"
+#include "room/api/gate/api_told.h"
 #include "room/auth/gate/auth_gate.h"
 #include "room/data/gate/data_gate.h"
 #include "store/snapshot.h"
@@ -56,6 +56,7 @@ typedef struct dv_worker {
     dv_time retry_at; /* monotonic */
     dv_time sit_at;   /* monotonic: when to ask for a seat again */
     dv_limit_owed owed;
+    dv_api_policies policies;
     dv_arena *arenas[DV_WORKER_ARENAS];
     size_t arena_count;
     dv_buf held;   /* for the next answer that is gathered; may be empty */

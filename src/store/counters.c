@@ -32,7 +32,7 @@ static uint32_t shard_count(const dv_counters_header *header, dv_counters_table 
     return table == DV_COUNTERS_LEASES ? DV_COUNTERS_LEASE_SHARDS : header->shards;
 }
 
-dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, dv_counters_table table)
+static dv_counter_key make_key(const dv_counters *counters, dv_slice name, dv_counters_table table)
 {
     dv_counter_key key = {.table = table};
     const dv_counters_header *header = counters->header;
@@ -45,6 +45,38 @@ dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, dv_co
     }
     key.shard = (uint32_t)(key.hash[1] & (shard_count(header, table) - 1));
     return key;
+}
+
+/* Quick, and good enough to tell the names of one process apart: who finds others that share a
+ * place makes the hash above be computed again. */
+static dv_counters_memo *memo_of(const dv_counters *counters, dv_slice name)
+{
+    uint64_t mixed = name.len;
+    for (size_t i = 0; i + 8 <= name.len; i += 8) {
+        uint64_t word;
+        memcpy(&word, name.ptr + i, sizeof(word));
+        mixed = (mixed ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed ^= mixed >> 32;
+    }
+    uint64_t last;
+    memcpy(&last, name.ptr + name.len - 8, sizeof(last));
+    mixed = (mixed ^ last) * UINT64_C(0x9e3779b97f4a7c15);
+    return &counters->memo[mixed >> 32 & (DV_COUNTERS_MEMO - 1)];
+}
+
+dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, dv_counters_table table)
+{
+    if (name.len < 8 || name.len > DV_COUNTERS_MEMO_NAME) {
+        return make_key(counters, name, table);
+    }
+    dv_counters_memo *memo = memo_of(counters, name);
+    if (memo->len != name.len || memo->key.table != table ||
+        memcmp(memo->name, name.ptr, name.len) != 0) {
+        memo->key = make_key(counters, name, table);
+        memcpy(memo->name, name.ptr, name.len);
+        memo->len = name.len;
+    }
+    return memo->key;
 }
 
 void dv_counters_prepare(dv_counters *counters, dv_counters_session *session)

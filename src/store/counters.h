@@ -64,7 +64,8 @@ typedef struct dv_counters_session {
     const void *claimed[DV_COUNTERS_SESSION_MAX]; /* written up to claimed_count only */
 } dv_counters_session;
 
-/* Hashes the name under the file's random key, so that nobody can choose names that collide. */
+/* Hashes the name under the file's random key, so that nobody can choose names that collide.
+ * Remembers names: for one thread only. */
 dv_counter_key dv_counters_key(const dv_counters *counters, dv_slice name, dv_counters_table table);
 
 /* A session: prepare, want each key, lock, claim, end. */

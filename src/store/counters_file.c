@@ -226,6 +226,11 @@ dv_result dv_counters_open(const char *path, uint32_t slots, dv_counters **ret_c
         return dv_error_set(error, DV_ERR_NO_MEMORY, "out of memory");
     }
     counters->seat = -1;
+    counters->memo = calloc(DV_COUNTERS_MEMO, sizeof(*counters->memo));
+    if (counters->memo == NULL) {
+        counters->fd = -1;
+        return dv_error_set(error, DV_ERR_NO_MEMORY, "out of memory");
+    }
     counters->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
     if (counters->fd < 0 ||
         dv_counters_lock_byte(counters->fd, F_WRLCK, DV_COUNTERS_LOCK_OPENING, true) < 0) {
@@ -257,6 +262,7 @@ void dv_counters_close(dv_counters *counters)
         munmap(counters->header, counters->size);
     }
     dv_fd_close(&counters->fd);
+    free(counters->memo);
     free(counters);
 }
 

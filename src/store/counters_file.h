@@ -66,6 +66,15 @@ enum { DV_COUNTERS_LOCK_OPENING = 0, DV_COUNTERS_LOCK_IN_USE = 1, DV_COUNTERS_LO
 /* type: F_WRLCK, F_RDLCK, F_UNLCK. Returns 0, or -1 with errno. */
 int dv_counters_lock_byte(int fd, short type, int byte, bool wait);
 
+/* Hashes of names that were asked for before, in this process: a name is compared whole, so that a
+ * place that two of them share costs time only. */
+enum { DV_COUNTERS_MEMO = 256, DV_COUNTERS_MEMO_NAME = 128 };
+typedef struct dv_counters_memo {
+    dv_counter_key key;
+    size_t len; /* 0: free */
+    uint8_t name[DV_COUNTERS_MEMO_NAME];
+} dv_counters_memo;
+
 struct dv_counters {
     int fd; /* holds the lock that says "in use" */
     dv_counters_header *header;
@@ -74,4 +83,5 @@ struct dv_counters {
     dv_lease *leases;          /* of shard i: from i * leases_per_shard */
     int seat;                  /* of this process; -1: none */
     size_t size;               /* of the mapping */
+    dv_counters_memo *memo;    /* DV_COUNTERS_MEMO of them */
 };

@@ -1,22 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/limit/limit.h"
 
-#include "base/codec.h"
-
 #include <arpa/inet.h>
 
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-/* As inet_ntop writes it, which calls printf. */
-static void write_ipv4(const uint8_t bytes[4], char out[INET6_ADDRSTRLEN])
+/* Four numbers as inet_pton takes them: such a text is its own key. */
+static bool is_ipv4(dv_slice text)
 {
-    char room[DV_DECIMAL_MAX];
-    for (size_t i = 0; i < 4; i++) {
-        dv_slice digits = dv_decimal_write(bytes[i], room);
-        memcpy(out, digits.ptr, digits.len);
-        out += digits.len;
-        *out++ = i < 3 ? '.' : '\0';
+    unsigned number = 0, digits = 0, dots = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (c == '.' && digits > 0) {
+            number = digits = 0;
+            dots++;
+        } else if (c >= '0' && c <= '9' && (digits == 0 || number > 0)) {
+            number = number * 10 + (unsigned)(c - '0');
+            digits++;
+        } else {
+            return false;
+        }
+        if (number > 255) {
+            return false;
+        }
     }
+    return dots == 3 && digits > 0;
+}
+
+static dv_slice join(dv_slice text, const char *suffix, size_t suffix_len,
+                     char out[DV_LIMIT_ADDRESS_KEY_MAX])
+{
+    static const char prefix[] = "address/";
+    size_t start = sizeof(prefix) - 1;
+
+    memcpy(out, prefix, start);
+    memcpy(out + start, text.ptr, text.len);
+    memcpy(out + start + text.len, suffix, suffix_len + 1);
+    return dv_slice_of(out, start + text.len + suffix_len);
 }
 
 static dv_result write_key(int family, const void *bytes, const char *suffix,
@@ -24,41 +45,31 @@ static dv_result write_key(int family, const void *bytes, const char *suffix,
 {
     char text[INET6_ADDRSTRLEN];
 
-    if (family == AF_INET) {
-        write_ipv4(bytes, text);
-    } else if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
+    if (inet_ntop(family, bytes, text, sizeof(text)) == NULL) {
         return DV_ERR_INTERNAL;
     }
-    static const char prefix[] = "address/";
-    size_t start = sizeof(prefix) - 1;
-    size_t len = strlen(text);
-    size_t suffix_len = strlen(suffix);
-    if (start + len + suffix_len >= DV_LIMIT_ADDRESS_KEY_MAX) {
-        return DV_ERR_INTERNAL;
-    }
-    memcpy(out, prefix, start);
-    memcpy(out + start, text, len);
-    memcpy(out + start + len, suffix, suffix_len + 1);
-    *ret_key = dv_slice_of(out, start + len + suffix_len);
+    *ret_key = join(dv_slice_str(text), suffix, strlen(suffix), out);
     return DV_OK;
 }
 
+/* A zone belongs to addresses of version 6 alone. */
 dv_result dv_limit_address_key(dv_slice address, char out[DV_LIMIT_ADDRESS_KEY_MAX],
                                dv_slice *ret_key)
 {
     char text[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
+
+    if (is_ipv4(address)) {
+        *ret_key = join(address, "", 0, out);
+        return DV_OK;
+    }
     ptrdiff_t zone = dv_slice_find_byte(address, '%');
     dv_slice bare = zone >= 0 ? dv_slice_sub(address, 0, (size_t)zone) : address;
-
     if (bare.len == 0 || bare.len >= sizeof(text) || memchr(bare.ptr, 0, bare.len) != NULL) {
         return DV_ERR_INVALID;
     }
     memcpy(text, bare.ptr, bare.len);
     text[bare.len] = '\0';
-    if (zone < 0 && inet_pton(AF_INET, text, bytes) == 1) {
-        return write_key(AF_INET, bytes, "", out, ret_key);
-    }
     if (inet_pton(AF_INET6, text, bytes) != 1) {
         return DV_ERR_INVALID;
     }

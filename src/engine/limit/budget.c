@@ -110,7 +110,7 @@ static dv_result check(dv_limit_charge *charge)
 
 static void name(const dv_limit_charge *charge, uint8_t head[DV_LIMIT_NAME_HEAD])
 {
-    dv_put_u64(head + 8, charge->period);
+    head[8] = (uint8_t)charge->period;
 }
 
 static dv_wide level(const dv_counters *counters, dv_limit_charge *charge, dv_time now)

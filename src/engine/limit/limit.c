@@ -342,6 +342,10 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
     bool any = false;
     size_t warnings = 0;
 
+    if (ret_warning_count != NULL) {
+        *ret_warning_count = 0;
+    }
+
     dv_counters_prepare(counters, &session);
     for (size_t i = 0; i < count; i++) {
         if (takes_part(&charges[i], settled)) {
@@ -349,10 +353,11 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
             any = true;
         }
     }
-    if (any) {
-        DV_TRY(dv_counters_lock(&session));
+    if (!any) {
+        return DV_OK;
     }
-    for (size_t i = 0; any && i < count; i++) {
+    DV_TRY(dv_counters_lock(&session));
+    for (size_t i = 0; i < count; i++) {
         if (!takes_part(&charges[i], settled)) {
             continue;
         }

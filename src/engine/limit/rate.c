@@ -5,8 +5,6 @@
  * fit 127 bits, and a sum of two of them 128. */
 #include "engine/limit/rule.h"
 
-#include "base/codec.h"
-
 /* A clock that seems this much behind is a worker that looked at it earlier; more is a step back.
  */
 static const dv_time skew_max = 10 * DV_SECOND;
@@ -51,9 +49,10 @@ static dv_result check(dv_limit_charge *charge)
 /* Its rate, so that a counter is only ever read in its own units. */
 static void name(const dv_limit_charge *charge, uint8_t head[DV_LIMIT_NAME_HEAD])
 {
-    dv_put_u64(head + 8, charge->rate.count);
-    dv_put_u64(head + 16, (uint64_t)charge->rate.period);
-    dv_put_u64(head + 24, burst_of(&charge->rate));
+    const uint64_t numbers[3] = {charge->rate.count, (uint64_t)charge->rate.period,
+                                 burst_of(&charge->rate)};
+
+    memcpy(head + 8, numbers, sizeof(numbers));
 }
 
 /* Nanoseconds that so many units take, rounded up. Most fit 64 bits, where a division is cheap. */
@@ -75,8 +74,10 @@ static dv_wide lag_of(const dv_limit_charge *charge, dv_time now)
 
 static void set_lag(const dv_limit_charge *charge, dv_wide lag, dv_time now)
 {
-    dv_counter_time tat = {now + (dv_time)(lag / charge->rate.count),
-                           (uint64_t)(lag % charge->rate.count)};
+    uint64_t count = charge->rate.count;
+    bool narrow = lag <= UINT64_MAX; /* where a division is cheap */
+    uint64_t whole = narrow ? (uint64_t)lag / count : (uint64_t)(lag / count);
+    dv_counter_time tat = {now + (dv_time)whole, (uint64_t)(lag - (dv_wide)whole * count)};
 
     dv_counter_set(charge->own.entry, tat);
 }

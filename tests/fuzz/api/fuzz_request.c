@@ -4,6 +4,7 @@
  * it claims. */
 #include "base/caps.h"
 #include "room/api/gate/api_answer.h"
+#include "room/api/gate/api_request.h"
 
 #define ROUTE(name, path, protocol, policy)                                                        \
     "{\"name\":\"" name "\",\"path\":\"" path "\",\"match\":\"prefix\",\"methods\":[\"POST\"],"    \

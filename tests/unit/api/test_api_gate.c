@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/caps.h"
 #include "room/api/gate/api_answer.h"
+#include "room/api/gate/api_request.h"
+#include "room/api/gate/api_told.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -446,6 +448,23 @@ static void test_media_types(void **state)
     assert_true(dv_api_type_is(DV_LIT("text/event-stream; x=y"), "text/event-stream"));
 }
 
+static dv_api_policies policies;
+
+static const char *told_of(const fixture *f, const dv_api_charges *charges, dv_api_shape shape,
+                           const char *name)
+{
+    const dv_api_told told = {{NULL, charges}, shape, (dv_time)1700000000 * DV_SECOND};
+    dv_api_header headers[DV_API_TOLD_HEADERS];
+    size_t count = 0;
+    assert_int_equal(dv_api_told_headers(&told, &policies, f->arena, headers, &count), DV_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (dv_slice_eq_str(headers[i].name, name)) {
+            return dv_arena_printf(f->arena, "%.*s", DV_SLICE_ARGS(headers[i].value));
+        }
+    }
+    return NULL;
+}
+
 static void add_charges(const fixture *f, dv_api_limit_kind kind, const char *type,
                         const char *name, dv_api_charges *charges)
 {
@@ -460,7 +479,6 @@ static void test_charges(void **state)
 {
     const fixture *f = *state;
     dv_api_charges charges = {.arena = f->arena};
-    dv_api_told told = {{&charges, NULL}};
     add_charges(f, DV_API_LIMIT_KEY, "key", "Ab3dEf9h", &charges);
     add_charges(f, DV_API_LIMIT_USER, "user", "alice", &charges);
     add_charges(f, DV_API_LIMIT_GROUP, "group", "ml", &charges);
@@ -468,17 +486,13 @@ static void test_charges(void **state)
     assert_true(dv_slice_eq_str(charges.charges[0].key, "key/Ab3dEf9h"));
     assert_true(dv_slice_eq_str(charges.charges[2].key, "group/ml"));
     assert_int_equal(charges.charges[0].cost, 1);
-    dv_auto(buf) dv_buf out = dv_buf_init(4096);
-    assert_int_equal(dv_api_ratelimit_policy_render(&told, &out), DV_OK);
-    assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key\";q=60;w=60, \"key-2\";q=1000;w=3600, "
-                                                    "\"group\";q=5;w=1"));
-    dv_buf_clear(&out);
+    assert_string_equal(told_of(f, &charges, DV_SHAPE_OPENAI, "RateLimit-Policy"),
+                        "\"key\";q=60;w=60, \"key-2\";q=1000;w=3600, \"group\";q=5;w=1");
     charges.charges[0].remaining = 7;
     charges.charges[1].remaining = 3;
     charges.charges[1].reset_after = DV_SECOND + 1;
     charges.charges[2].remaining = 4;
-    assert_int_equal(dv_api_ratelimit_render(&told, &out), DV_OK);
-    assert_true(dv_slice_eq_str(dv_buf_slice(&out), "\"key-2\";r=3;t=2"));
+    assert_string_equal(told_of(f, &charges, DV_SHAPE_OPENAI, "RateLimit"), "\"key-2\";r=3;t=2");
     dv_limit_state limit = {.retry_after = 0};
     assert_int_equal(dv_api_retry_after(&limit), 1);
     limit.retry_after = 2 * DV_SECOND + 1;
@@ -492,6 +506,102 @@ static void test_charges(void **state)
                                         &f->config->limits[DV_API_LIMIT_GROUP], NULL,
                                         DV_API_AT_ONCE, NULL),
                      DV_ERR_TOO_LARGE);
+}
+
+static dv_limit_charge told_rate(uint64_t count, dv_limit_unit unit, uint64_t remaining)
+{
+    return (dv_limit_charge){.rate = {count, 60 * DV_SECOND, 2 * count},
+                             .unit = unit,
+                             .remaining = remaining,
+                             .reset_after = 90 * DV_SECOND + 1};
+}
+
+static void test_clients_find_their_headers(void **state)
+{
+    const fixture *f = *state;
+    dv_limit_charge list[] = {
+        told_rate(60, DV_LIMIT_REQUESTS, 59),
+        told_rate(9000, DV_LIMIT_TOKENS, 500),
+        {.kind = DV_LIMIT_BUDGET, .unit = DV_LIMIT_COST, .max = 5, .period = DV_LIMIT_DAY},
+        {.kind = DV_LIMIT_CONCURRENT, .max = 5},
+        {.kind = DV_LIMIT_BUDGET,
+         .unit = DV_LIMIT_TOKENS,
+         .max = 100000,
+         .remaining = 700,
+         .period = DV_LIMIT_MONTH,
+         .label = 682,
+         .reset_after = 12 * DV_MILLISECOND},
+    };
+    uint8_t kinds[] = {DV_API_LIMIT_KEY, DV_API_LIMIT_USER, DV_API_LIMIT_USER, DV_API_LIMIT_USER,
+                       DV_API_LIMIT_GROUP};
+    const dv_api_charges charges = {.charges = list, .kinds = kinds, .count = DV_ARRAY_LEN(list)};
+    static const struct {
+        dv_api_shape shape;
+        const char *name, *value;
+    } rows[] = {
+        {DV_SHAPE_OPENAI, "RateLimit-Policy",
+         "\"key\";q=60;w=60, \"user-tokens\";q=9000;w=60;qu=\"tokens\", "
+         "\"group-tokens-month\";q=100000;w=2592000;qu=\"tokens\""},
+        {DV_SHAPE_OPENAI, "RateLimit", "\"key\";r=59;t=91, \"user-tokens\";r=500;t=91"},
+        {DV_SHAPE_OPENAI, "x-ratelimit-limit-requests", "120"},
+        {DV_SHAPE_OPENAI, "x-ratelimit-remaining-requests", "59"},
+        {DV_SHAPE_OPENAI, "x-ratelimit-reset-requests", "1m31s"},
+        {DV_SHAPE_RESPONSES, "x-ratelimit-remaining-tokens", "500"},
+        {DV_SHAPE_OPENAI, "anthropic-ratelimit-tokens-limit", NULL},
+        {DV_SHAPE_ANTHROPIC, "anthropic-ratelimit-tokens-limit", "18000"},
+        {DV_SHAPE_ANTHROPIC, "anthropic-ratelimit-tokens-remaining", "500"},
+        {DV_SHAPE_ANTHROPIC, "anthropic-ratelimit-requests-reset", "2023-11-14T22:14:51Z"},
+    };
+    for (size_t i = 0; i < 2 * DV_ARRAY_LEN(rows); i++) { /* the second time from what is kept */
+        size_t row = i % DV_ARRAY_LEN(rows);
+        const char *value = told_of(f, &charges, rows[row].shape, rows[row].name);
+        if (rows[row].value == NULL) {
+            assert_null(value);
+        } else {
+            assert_string_equal(value, rows[row].value);
+        }
+    }
+    list[4].remaining = 0;
+    list[4].label++; /* a month of 31 days */
+    assert_non_null(strstr(told_of(f, &charges, DV_SHAPE_OPENAI, "RateLimit-Policy"), "w=2678400"));
+    assert_string_equal(told_of(f, &charges, DV_SHAPE_OPENAI, "x-ratelimit-reset-tokens"), "12ms");
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)) != NULL; text++) {
+        count++;
+    }
+    return count;
+}
+
+/* However many groups somebody is in: the nearest, the caller's own, and no more than there is room
+ * for. */
+static void test_many_limits_are_few_headers(void **state)
+{
+    enum { MANY = 500 };
+    const fixture *f = *state;
+    static dv_limit_charge list[MANY];
+    static uint8_t kinds[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        list[i] = told_rate(UINT64_MAX / 8 - i, DV_LIMIT_TOKENS, UINT64_MAX - i);
+        list[i].rate.period = DV_TIME_NEVER;
+        list[i].reset_after = DV_TIME_NEVER;
+        kinds[i] = DV_API_LIMIT_NETWORK;
+    }
+    kinds[400] = DV_API_LIMIT_KEY;
+    kinds[401] = DV_API_LIMIT_USER;
+    list[402].remaining = 3;
+    const dv_api_charges charges = {.charges = list, .kinds = kinds, .count = MANY};
+    const char *policy = told_of(f, &charges, DV_SHAPE_OPENAI, "RateLimit-Policy");
+    assert_int_equal(count_of(policy, ";q="), DV_API_TOLD_LIMITS);
+    assert_int_equal(count_of(policy, ";qu=\"tokens\""), DV_API_TOLD_LIMITS); /* nothing is cut */
+    assert_int_equal(count_of(policy, "\"key-tokens\""), 1);
+    assert_int_equal(count_of(policy, "\"user-tokens\""), 1);
+    assert_int_equal(count_of(policy, "\"network-tokens-6\""), 1);
+    assert_non_null(
+        strstr(told_of(f, &charges, DV_SHAPE_OPENAI, "RateLimit"), "\"network-tokens-6\";r=3;t="));
 }
 
 static void test_denials(void **state)
@@ -537,6 +647,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_models, setup, teardown),
         cmocka_unit_test(test_media_types),
         cmocka_unit_test_setup_teardown(test_charges, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clients_find_their_headers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_limits_are_few_headers, setup, teardown),
         cmocka_unit_test(test_denials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,17 +330,22 @@ dv_result dv_api_charges_add(dv_api_charges *charges, dv_api_limit_kind kind, dv
     return DV_OK;
 }
 
-void dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
-                       char out[DV_API_LIMIT_TEXT_MAX])
+size_t dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
+                         char out[DV_API_LIMIT_TEXT_MAX])
 {
-    static const char *const units[] = {"", "-tokens", "-cost"};
-    static const char *const periods[] = {"-day", "-month"};
-    const char *what = charge->kind == DV_LIMIT_CONCURRENT ? "-concurrent" : units[charge->unit];
-    const char *period = charge->kind == DV_LIMIT_BUDGET ? periods[charge->period] : "";
-    const char *const parts[] = {kind_names[kind], what, period};
+    static const dv_slice units[] = {DV_LIT(""), DV_LIT("-tokens"), DV_LIT("-cost")};
+    static const dv_slice periods[] = {DV_LIT("-day"), DV_LIT("-month")};
+    bool at_once = charge->kind == DV_LIMIT_CONCURRENT;
+    const dv_slice parts[] = {
+        dv_slice_str(kind_names[kind]),
+        at_once ? DV_LIT("-concurrent") : units[charge->unit],
+        charge->kind == DV_LIMIT_BUDGET ? periods[charge->period] : DV_LIT(""),
+    };
     size_t at = 0;
     for (size_t i = 0; i < DV_ARRAY_LEN(parts); i++) {
-        dv_slice_copy(dv_slice_str(parts[i]), out + at, DV_API_LIMIT_TEXT_MAX - at);
-        at += strlen(out + at);
+        memcpy(out + at, parts[i].ptr, parts[i].len); /* the longest fits: "network-concurrent" */
+        at += parts[i].len;
     }
+    out[at] = '\0';
+    return at;
 }

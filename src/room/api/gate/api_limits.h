@@ -88,7 +88,8 @@ dv_must dv_result dv_api_charges_add(dv_api_charges *charges, dv_api_limit_kind 
                                      const dv_api_limits *of_kind, const dv_api_limits *own,
                                      dv_api_when when, const dv_api_amount *amount);
 
-/* What a limit is called where one is told: "key", "key-tokens", "group-cost-month". */
+/* What a limit is called where one is told: "key", "key-tokens", "group-cost-month". Returns the
+ * length. */
 enum { DV_API_LIMIT_TEXT_MAX = 48 };
-void dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
-                       char out[DV_API_LIMIT_TEXT_MAX]);
+size_t dv_api_limit_text(dv_api_limit_kind kind, const dv_limit_charge *charge,
+                         char out[DV_API_LIMIT_TEXT_MAX]);
