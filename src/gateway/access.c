@@ -4,6 +4,8 @@
  */
 #include "gateway/request.h"
 
+static const dv_time PERMIT_HOLDS = 5 * DV_MILLISECOND;
+
 /* A step's answer: false means denied, with the verdict set. */
 typedef bool (*step)(dv_request *request);
 
@@ -131,6 +133,32 @@ bool dv_access_authorize(dv_request *request)
     }
     request->verdict = verdict;
     return deny(request, DV_REASON_NOT_PERMITTED, "");
+}
+
+bool dv_access_is_good(dv_request *request, dv_time now)
+{
+    dv_worker *worker = &request->main->worker;
+    if (worker->generation == request->generation && now < request->identity.expires) {
+        return true;
+    }
+    request->generation = worker->generation;
+    return dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now) == DV_OK;
+}
+
+bool dv_access_may_go_on(dv_request *request)
+{
+    dv_worker *worker = &request->main->worker;
+    if (dv_worker_enter(worker, NULL) != DV_OK) {
+        return false;
+    }
+    bool good = dv_access_is_good(request, dv_time_now());
+    dv_worker_leave(worker);
+    return good;
+}
+
+bool dv_access_is_fresh(const dv_request *request)
+{
+    return dv_time_monotonic() - request->permitted < PERMIT_HOLDS;
 }
 
 static bool decide_head(dv_request *request)

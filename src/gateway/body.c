@@ -12,7 +12,6 @@ enum {
     PATIENCE = 60 * 1000, /* milliseconds that a body may wait for a thread */
     PLACE_NAME_MAX = 49,  /* bytes of a header field's name that a denial tells */
 };
-static const dv_time PERMIT_HOLDS = 5 * DV_MILLISECOND; /* from the decision to the record */
 
 static bool deny(dv_request *request, dv_reason reason, const char *detail)
 {
@@ -220,7 +219,7 @@ static bool permit(dv_request *request)
 /* A large body may wait a minute for a thread: what was withdrawn since counts. */
 static bool permit_again(dv_request *request)
 {
-    if (dv_time_monotonic() - request->permitted < PERMIT_HOLDS) {
+    if (dv_access_is_fresh(request)) {
         return true;
     }
     if (!dv_access_enter(request)) {

@@ -118,29 +118,18 @@ static void request_end(void *data)
     }
     dv_pool_abandon(request);
     dv_work_release(&request->work);
-    if (request->arena == NULL && request->opened && !request->closed) {
-        /* Memory ran out when its arena was left to a thread: no record can be made of it. */
-        ngx_log_error(NGX_LOG_CRIT, request->r->connection->log, 0,
-                      "dvara: no memory for the close record of %s", request->id);
-        ngx_queue_remove(&request->link);
-        dv_spool_unreserve(request->main->worker.spool, 1);
-    }
-    if (request->arena != NULL && request->opened && !request->closed) {
+    if (request->opened && !request->closed) {
         /* Nothing more can be done here when it fails: dvara-logd sees an open record alone. */
         if (dv_record_close(request, (int)request->r->headers_out.status, true) != DV_OK) {
             ngx_log_error(NGX_LOG_CRIT, request->r->connection->log, 0,
                           "dvara: the close record of %s can not be written", request->id);
         }
     }
-    if (request->arena != NULL) {
-        dv_limits_settle(request, true);
-        dv_limits_release(request);
-    }
+    dv_limits_settle(request, true);
+    dv_limits_release(request);
     dv_worker_held_put(&request->main->worker, &request->held);
     dv_gate_config_unref(request->config);
-    if (request->arena != NULL) {
-        dv_worker_arena_put(&request->main->worker, request->arena);
-    }
+    dv_worker_arena_put(&request->main->worker, request->arena);
 }
 
 dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode)

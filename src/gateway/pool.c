@@ -23,6 +23,7 @@ struct dv_job {
     dv_request *request; /* NULL: it ended */
     dv_gate_config *config;
     dv_buf held;        /* when the request ended: the answer that is read */
+    dv_arena *spare;    /* the request's when it ends before the job, which keeps its own */
     dv_slice principal; /* in the arena */
     size_t round;       /* how many of its principal's were there before it */
     size_t slot;        /* the thread's gate */
@@ -49,6 +50,7 @@ static void job_free(dv_job *job)
     ngx_queue_remove(&job->link);
     if (job->request != NULL) {
         job->request->job = NULL;
+        dv_worker_arena_put(job->worker, job->spare);
     } else {
         dv_worker_arena_put(job->worker, job->work.arena);
     }
@@ -195,7 +197,9 @@ bool dv_pool_post(dv_request *request, void (*compute)(dv_work *work),
         return false;
     }
     dv_job *job = calloc(1, sizeof(*job));
-    if (job == NULL) {
+    dv_arena *spare = job != NULL ? dv_worker_arena_get(&request->main->worker) : NULL;
+    if (spare == NULL) {
+        free(job);
         return false;
     }
     *job = (dv_job){
@@ -206,6 +210,7 @@ bool dv_pool_post(dv_request *request, void (*compute)(dv_work *work),
         .worker = &request->main->worker,
         .request = request,
         .config = dv_gate_config_ref(request->config),
+        .spare = spare,
         .principal = principal,
         .round = begun ? 0 : others,
     };
@@ -236,5 +241,5 @@ void dv_pool_abandon(dv_request *request)
     job->held = request->held;
     request->held = dv_buf_init(0);
     request->job = NULL;
-    request->arena = dv_worker_arena_get(&request->main->worker);
+    request->arena = job->spare;
 }

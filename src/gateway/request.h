@@ -170,6 +170,12 @@ ngx_int_t dv_access_deny(dv_request *request);
 bool dv_access_enter(dv_request *request);
 /* Decides about the route, within dv_access_enter and dv_worker_leave; false: denied. */
 bool dv_access_authorize(dv_request *request);
+/* An answer outlives decisions: false when the key was revoked or expired, or its owner suspended,
+ * since the request was decided. The first within dv_worker_enter and dv_worker_leave. */
+bool dv_access_is_good(dv_request *request, dv_time now);
+bool dv_access_may_go_on(dv_request *request);
+/* True right after the decision: nothing needs to be asked again. */
+bool dv_access_is_fresh(const dv_request *request);
 
 /* limits.c */
 void dv_limits_init(dv_main_conf *main, ngx_cycle_t *cycle);

@@ -129,29 +129,6 @@ static ngx_int_t deny_withdrawn(dv_request *request)
 
 /* ---- keys that end ---- */
 
-/* A stream outlives decisions: a key revoked or expired since it began ends it. Within
- * dv_worker_enter and dv_worker_leave. */
-static bool is_still_good(dv_request *request, dv_time now)
-{
-    dv_worker *worker = &request->main->worker;
-    if (worker->generation == request->generation && now < request->identity.expires) {
-        return true;
-    }
-    request->generation = worker->generation;
-    return dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now) == DV_OK;
-}
-
-static bool may_go_on(dv_request *request)
-{
-    dv_worker *worker = &request->main->worker;
-    if (dv_worker_enter(worker, NULL) != DV_OK) {
-        return false;
-    }
-    bool good = is_still_good(request, dv_time_now());
-    dv_worker_leave(worker);
-    return good;
-}
-
 /* One timer for all streams: it looks at the snapshot's generation and the clock, and at the
  * streams only when one of them moved past what they were last held against. */
 
@@ -200,7 +177,7 @@ static void check_front(dv_main_conf *main, dv_time now)
         main->watched_generation = 0; /* nothing can be asked now: look again */
         return;
     }
-    bool good = is_still_good(request, now);
+    bool good = dv_access_is_good(request, now);
     dv_worker_leave(&main->worker);
     if (good) {
         main->watched_until = DV_MIN(main->watched_until, request->identity.expires);
@@ -262,7 +239,7 @@ ngx_int_t dv_stream_begin(dv_request *request)
     if (request->work.asks_usage) {
         dv_data_stream_hide_usage(request->stream);
     }
-    if (!may_go_on(request)) {
+    if (!dv_access_may_go_on(request)) {
         dv_verdict_deny(&request->answer_verdict, DV_REASON_BAD_CREDENTIAL, "%s", "");
         return dv_answer_denial(request, 0);
     }
@@ -275,7 +252,7 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
 {
     dv_auto(buf) dv_buf out = dv_buf_init(STREAM_OUT_MAX);
     dv_verdict verdict = {0};
-    if (!may_go_on(request)) {
+    if (!dv_access_may_go_on(request)) {
         return deny_withdrawn(request);
     }
     dv_verdict_allow(&verdict, "");

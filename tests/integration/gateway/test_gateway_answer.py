@@ -50,6 +50,23 @@ def test_cached_input_of_an_answer_counts(gate, upstream):
     assert closed["message_context"]["completion_tokens"] == 2
 
 
+def test_a_key_revoked_before_the_answer_comes_gets_none_of_it(gate, upstream):
+    key = gate.key("leaver")
+
+    def answer(handler, request):
+        gate.fixture("revoke", gate.runtime, key[4:12])
+        time.sleep(0.01)  # a decision is not asked for again within 5 ms
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                            b"Content-Length: 12\r\n\r\n{\"a\":\"none\"}")
+        return True
+    upstream.answer = answer
+    got = gate.chat(key)
+    assert (got.status, got.code) == (401, "bad_credential"), got.body
+    assert b"none" not in got.body
+    _, closed = gate.record_of(got.id)
+    assert closed["status_code"] == "bad_credential"
+
+
 def test_other_bytes_of_an_answer_stay_as_they_are(gate, upstream):
     body = b'{ "a" : 1.0e+2 , "b":"\\u00e9\\/",\n\t"c": [ 1,2 , 3.000 ] }\n'
     upstream.json(body)

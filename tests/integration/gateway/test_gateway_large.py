@@ -4,10 +4,16 @@ import json
 import pathlib
 import signal
 import socket
+import sys
 import threading
 import time
 
 import pytest
+
+from gateway_tools import CONFIG, read_answer
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "torture"))
+from torture import FROM, MEMORY, Torture  # noqa: E402
 
 CHAT = "/v1/chat/completions"
 PROSE = "The pumps of the northern districts start faster and need less care than the old ones. "
@@ -142,6 +148,62 @@ def test_callers_that_go_away_while_their_answers_are_inspected(make_gate, upstr
     records = [r for r in gate.records() if r["unmapped"]["dvara"]["phase"] == "open"]
     for record in records:
         assert gate.wait_for_close(record["api"]["request"]["uid"])
+
+
+def a_thread_runs(worker):
+    for _ in range(1000):
+        for task in pathlib.Path(f"/proc/{worker}/task").iterdir():
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            if task.name != str(worker) and state == "R":
+                return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_caller_that_goes_away_without_memory_holds_nothing(make_gate, upstream, tmp_path, monkeypatch):
+    """What a request held at once is given back though its arena is left to a thread just then."""
+    torture = Torture(tmp_path / "torture")
+    monkeypatch.setenv("LD_PRELOAD", str(torture.library))
+    gate = make_gate(config=CONFIG | {"limits": {"key": [{"max": 1, "period": "at_once"}]}})
+    monkeypatch.delenv("LD_PRELOAD")
+    key, workers = gate.key(), gate.workers()
+    text = json.dumps([NASTY] * 4).encode()
+    with gate.connect() as caller:
+        caller.sendall(head_of(gate, key, len(text)) + text)
+        assert a_thread_runs(workers[0])
+        torture.arm("nginx", 1, mode=FROM, kinds=MEMORY)
+    time.sleep(0.1)
+    torture.disarm("nginx")
+    for _ in range(100):
+        if (answer := gate.chat(key)).status == 200:
+            break
+        time.sleep(0.05)
+    assert answer.status == 200, answer.body
+    assert gate.workers() == workers
+
+
+def test_a_key_revoked_while_an_answer_is_inspected_gets_none_of_it(make_gate, upstream):
+    gate = make_gate()
+    key, began = gate.key("leaver"), threading.Event()
+    text = json.dumps({"a": [NASTY] * 4}).encode()
+
+    def answer(handler, request):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                            b"Content-Length: %d\r\n\r\n" % len(text) + text)
+        handler.wfile.flush()
+        began.set()
+        return True
+    upstream.answer = answer
+    with gate.connect() as caller:
+        caller.sendall(head_of(gate, key, 15) + b'{"hello":"you"}')
+        assert began.wait(20)
+        gate.fixture("revoke", gate.runtime, key[4:12])
+        got = read_answer(caller.makefile("rb"))
+    upstream.echo()
+    assert (got.status, got.code) == (401, "bad_credential")
+    assert b"1.1.1" not in got.body
+    closed = gate.wait_for_close(got.id)
+    assert closed["status_code"] == "bad_credential"
 
 
 def test_a_reload_lets_large_bodies_end(make_gate, upstream):
