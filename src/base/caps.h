@@ -26,6 +26,9 @@ enum {
     DV_LIMIT_CEDAR_STEPS = 200000,      /* of one decision */
     DV_LIMIT_CEDAR_UID = 4096,          /* an entity's canonical text */
     DV_LIMIT_CEDAR_ANNOTATIONS = 512,   /* of one policy or declaration */
+    DV_LIMIT_CEDAR_JSON = 64 << 20,     /* policies of one set as JSON */
+    DV_LIMIT_CEDAR_JSON_DEPTH = 16384,  /* its containers in one another: && nests to the left */
+    DV_LIMIT_CEDAR_JSON_TOKENS = 1 << 24,
     DV_LIMIT_CEDAR_LINKS = 100000,      /* policies made from templates, in one set */
     DV_LIMIT_CEDAR_ENTITIES = 64 << 20, /* entities as JSON */
     DV_LIMIT_CEDAR_SCHEMA = 4 << 20,    /* a schema as text */

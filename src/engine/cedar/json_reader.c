@@ -5,7 +5,7 @@
 
 #include <stdarg.h>
 
-enum { TOKENS_MAX = 1 << 24 };
+enum { TOKENS_MAX = 1 << 24, POINTER_MAX = 200 };
 
 dv_result dv_cedar_reader_init(dv_cedar_reader *reader, dv_slice text, size_t max_bytes,
                                uint32_t max_depth, dv_arena *arena, dv_error *error)
@@ -22,16 +22,59 @@ dv_result dv_cedar_reader_init(dv_cedar_reader *reader, dv_slice text, size_t ma
     return dv_json_scan(reader->place.text, &limits, arena, &reader->json, error);
 }
 
+/* Adds one step to the pointer: a name with ~ and / escaped (RFC 6901 section 3), or a number. */
+static size_t add_step(const dv_cedar_reader *reader, uint32_t key, size_t number, char *out,
+                       size_t at)
+{
+    dv_slice name = dv_json_raw(&reader->json, key);
+
+    if (!dv_cedar_reader_is(reader, key, DV_JSON_KEY)) {
+        return at + (size_t)snprintf(out + at, POINTER_MAX - at, "/%zu", number);
+    }
+    out[at++] = '/';
+    for (size_t i = 0; i < name.len && at + 3 < POINTER_MAX; i++) {
+        if (name.ptr[i] == '~' || name.ptr[i] == '/') {
+            out[at++] = '~';
+            out[at++] = name.ptr[i] == '~' ? '0' : '1';
+        } else {
+            out[at++] = (char)name.ptr[i];
+        }
+    }
+    return at;
+}
+
+/* The pointer of a token, from the top; what does not fit is left out. */
+static void find_pointer(const dv_cedar_reader *reader, uint32_t token, char out[POINTER_MAX])
+{
+    uint32_t within = 0;
+    size_t at = 0;
+
+    while (within != token && at + 32 < POINTER_MAX) {
+        uint32_t child = within + 1;
+        size_t number = 0;
+        for (; dv_cedar_reader_next(reader, child) <= token;
+             child = dv_cedar_reader_next(reader, child)) {
+            number++;
+        }
+        at = add_step(reader, child, number, out, at);
+        within =
+            dv_cedar_reader_is(reader, child, DV_JSON_KEY) && child != token ? child + 1 : child;
+    }
+    out[at] = '\0';
+}
+
 dv_result dv_cedar_reader_refuse(const dv_cedar_reader *reader, uint32_t token, const char *format,
                                  ...)
 {
-    char message[DV_ERROR_MESSAGE_MAX];
+    char message[DV_ERROR_MESSAGE_MAX - POINTER_MAX - 16], pointer[POINTER_MAX];
     va_list args;
 
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    return dv_cedar_error_at(&reader->place, reader->json.tokens[token].start, "%s", message);
+    find_pointer(reader, token, pointer);
+    return dv_cedar_error_at(&reader->place, reader->json.tokens[token].start, "%s (at %s)",
+                             message, pointer[0] == '\0' ? "the top" : pointer);
 }
 
 size_t dv_cedar_reader_count(const dv_cedar_reader *reader, uint32_t token)

@@ -11,6 +11,7 @@ typedef struct dv_cedar_reader {
     dv_json json;
     dv_arena *arena;
     dv_cedar_lexer place; /* for errors */
+    unsigned depth;       /* of what is being read, for those who recurse */
 } dv_cedar_reader;
 
 /* Scans a copy of the text in the arena, which refuses a member that stands twice. Errors:
@@ -19,7 +20,7 @@ typedef struct dv_cedar_reader {
 dv_must dv_result dv_cedar_reader_init(dv_cedar_reader *reader, dv_slice text, size_t max_bytes,
                                        uint32_t max_depth, dv_arena *arena, dv_error *error);
 
-/* Sets the error at the token's place. Returns DV_ERR_INVALID. */
+/* Sets the error at the token's place, with its JSON pointer (RFC 6901). Returns DV_ERR_INVALID. */
 dv_must dv_result dv_cedar_reader_refuse(const dv_cedar_reader *reader, uint32_t token,
                                          const char *format, ...) dv_printf(3, 4);
 

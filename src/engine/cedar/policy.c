@@ -123,15 +123,15 @@ static dv_result parse_scope(dv_cedar_parser *parser, int dimension, dv_cedar_sc
     return DV_OK;
 }
 
-/* Whether the annotation gives the policy its id. */
+/* An @id with text gives the policy its id. */
 static dv_result note_id(const dv_cedar_parser *parser, const dv_cedar_annotation *annotation,
                          dv_cedar_policy *policy)
 {
     if (!dv_slice_eq_str(annotation->name, "id")) {
         return DV_OK;
     }
-    if (annotation->text.len == 0 || annotation->text.len > DV_LIMIT_NAME) {
-        return dv_cedar_parser_error(parser, "an id of 1 to 128 bytes in front of this");
+    if (annotation->text.len > DV_LIMIT_NAME) {
+        return dv_cedar_parser_error(parser, "an id of up to 128 bytes in front of this");
     }
     policy->id = annotation->text;
     return DV_OK;

@@ -3,6 +3,7 @@
 
 #include "base/caps.h"
 #include "base/codec.h"
+#include "engine/cedar/lexer.h"
 #include "engine/cedar/value.h"
 
 static const char *const reserved[] = {"true", "false", "if",  "then", "else",
@@ -44,7 +45,7 @@ bool dv_cedar_path_valid(dv_slice path)
     }
 }
 
-static dv_result append_id_byte(dv_buf *out, uint8_t byte)
+static dv_result append_escaped(dv_buf *out, uint8_t byte)
 {
     switch (byte) {
     case '"':
@@ -66,6 +67,17 @@ static dv_result append_id_byte(dv_buf *out, uint8_t byte)
         return dv_buf_append_printf(out, "\\u{%x}", byte);
     }
     return dv_buf_append_byte(out, byte);
+}
+
+dv_result dv_cedar_escape(dv_buf *out, dv_slice text, bool pattern)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (pattern && text.ptr[i] == '*') {
+            DV_TRY(dv_buf_append_byte(out, '\\'));
+        }
+        DV_TRY(append_escaped(out, text.ptr[i]));
+    }
+    return DV_OK;
 }
 
 /* Nothing in it is written with an escape. */
@@ -92,9 +104,7 @@ dv_result dv_cedar_uid(dv_arena *arena, dv_slice type, dv_slice id, dv_slice *re
     }
     DV_TRY(dv_buf_append(&out, type));
     DV_TRY(dv_buf_append_str(&out, "::\""));
-    for (size_t i = 0; i < id.len; i++) {
-        DV_TRY(append_id_byte(&out, id.ptr[i]));
-    }
+    DV_TRY(dv_cedar_escape(&out, id, false));
     DV_TRY(dv_buf_append_byte(&out, '"'));
     return dv_arena_copy(arena, dv_buf_slice(&out), ret_uid);
 }
@@ -107,5 +117,21 @@ dv_result dv_cedar_uid_type(dv_slice uid, dv_slice *ret_type)
         return DV_ERR_INVALID;
     }
     *ret_type = dv_slice_sub(uid, 0, (size_t)end);
+    return DV_OK;
+}
+
+dv_result dv_cedar_uid_read(dv_slice uid, dv_arena *arena, dv_slice *ret_type, dv_slice *ret_id)
+{
+    const dv_cedar_lexer lexer = {.text = uid};
+    const dv_slice *pieces = NULL;
+    dv_slice type = {0};
+    size_t count = 0;
+
+    DV_TRY(dv_cedar_uid_type(uid, &type));
+    dv_cedar_token id = {.kind = DV_CEDAR_TOKEN_STRING,
+                         .text = dv_slice_sub(uid, type.len + 3, uid.len - type.len - 4)};
+    DV_TRY(dv_cedar_unescape(&lexer, &id, false, arena, &pieces, &count));
+    *ret_type = type;
+    *ret_id = pieces[0];
     return DV_OK;
 }

@@ -40,8 +40,6 @@ static void says_what_is_wrong_and_where(void **unused)
     expect_refused("permit(principal, action == [Action::\"a\"], resource);", 1, 29, "a name");
     expect_refused("permit(principal == __cedar::U::\"a\", action, resource);", 1, 21, "reserved");
     expect_refused("permit(principal == if::\"a\", action, resource);", 1, 21, "reserved");
-    expect_refused("@id permit(principal, action, resource);", 1, 5, "an id of");
-    expect_refused("@id(\"\") permit(principal, action, resource);", 1, 9, "an id of");
     expect_refused("@a @a permit(principal, action, resource);", 1, 5, "once");
     expect_refused("@a(1) permit(principal, action, resource);", 1, 4, "a string");
     expect_refused("@1 permit(principal, action, resource);", 1, 2, "annotation");
