@@ -2,6 +2,7 @@
 /* The commands of `dvara policy` that read files or print Cedar. */
 #include "api/commands.h"
 #include "cli/policy_files.h"
+#include "room/auth/control/policies.h"
 
 enum { POLICY_ARENA = 256 << 20 };
 
@@ -14,11 +15,11 @@ static int fail_with(dv_cli *cli, dv_result result, dv_error *error)
 /* --- apply ----------------------------------------------------------------------------------- */
 
 /* Copies the parameters that the operation has under the same name. */
-static dv_result body_make(const json_t *params, const dv_policy_files *files, json_t **ret_body)
+static dv_result body_make(const json_t *params, const char *const *fields, size_t count,
+                           const dv_policy_files *files, json_t **ret_body)
 {
-    static const char *const fields[] = {"replace_all", "dry_run", "note"};
     json_t *body = json_pack("{s:o}", "policies", dv_policy_files_json(files));
-    for (size_t i = 0; body != NULL && i < DV_ARRAY_LEN(fields); i++) {
+    for (size_t i = 0; body != NULL && i < count; i++) {
         json_t *value = json_object_get(params, fields[i]);
         if (value != NULL && json_object_set(body, fields[i], value) != 0) {
             json_decref(body);
@@ -29,14 +30,35 @@ static dv_result body_make(const json_t *params, const dv_policy_files *files, j
     return body == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
+/* Who gains or loses what, when the answer has it. */
+static dv_result print_access(dv_cli *cli, const json_t *answer)
+{
+    static const char *const columns[] = {"change",   "principal", "action",
+                                          "resource", "policy",    NULL};
+    const json_t *access = json_object_get(answer, "access");
+    if (access == NULL) {
+        return DV_OK;
+    }
+    if (json_array_size(access) == 0) {
+        fputs("nobody gains or loses anything\n", cli->out);
+    } else {
+        DV_TRY(dv_cli_print(cli, answer, "access", columns));
+    }
+    if (json_is_false(json_object_get(answer, "complete"))) {
+        fputs("there is more to ask about than was asked\n", cli->err);
+    }
+    return DV_OK;
+}
+
 static dv_result apply(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
 {
+    static const char *const fields[] = {"replace_all", "dry_run", "note"};
     static const char *const columns[] = {"name", "change", "digest", NULL};
     dv_policy_files files = {0};
     json_t *body = NULL;
     json_t *answer = NULL;
     DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
-    DV_TRY(body_make(params, &files, &body));
+    DV_TRY(body_make(params, fields, DV_ARRAY_LEN(fields), &files, &body));
     dv_result result = dv_cli_call(cli, "policy_apply", NULL, body, &answer, error);
     json_decref(body);
     if (result != DV_OK) {
@@ -44,6 +66,9 @@ static dv_result apply(dv_cli *cli, const json_t *params, dv_arena *arena, dv_er
         return result;
     }
     result = dv_cli_print(cli, answer, "changes", columns);
+    if (result == DV_OK && cli->output == DV_OUTPUT_TABLE) {
+        result = print_access(cli, answer);
+    }
     json_decref(answer);
     return result;
 }
@@ -71,6 +96,207 @@ int dv_command_policy_show(dv_cli *cli, const json_t *params)
         const char *text = json_string_value(json_object_get(answer, "text"));
         result =
             text != NULL && fputs(text, cli->out) >= 0 && fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
+    } else {
+        result = dv_cli_print(cli, answer, NULL, NULL);
+    }
+    json_decref(answer);
+    return result == DV_OK ? DV_EXIT_DONE : fail_with(cli, result, &error);
+}
+
+/* --- diff ------------------------------------------------------------------------------------ */
+
+static dv_result diff(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
+{
+    static const char *const fields[] = {"replace_all", "from", "to"};
+    static const char *const columns[] = {"name", "change", "digest", NULL};
+    dv_policy_files files = {0};
+    json_t *body = NULL;
+    json_t *answer = NULL;
+    DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
+    DV_TRY(body_make(params, fields, DV_ARRAY_LEN(fields), &files, &body));
+    dv_result result = dv_cli_call(cli, "policy_diff", NULL, body, &answer, error);
+    json_decref(body);
+    if (result != DV_OK) {
+        dv_policy_files_place(&files, error);
+        return result;
+    }
+    if (cli->output != DV_OUTPUT_TABLE) {
+        result = dv_cli_print(cli, answer, NULL, NULL);
+    } else {
+        result = dv_cli_print(cli, answer, "changes", columns);
+        result = result == DV_OK ? print_access(cli, answer) : result;
+    }
+    json_decref(answer);
+    return result;
+}
+
+int dv_command_policy_diff(dv_cli *cli, const json_t *params)
+{
+    dv_error error = {0};
+    dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
+    dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : diff(cli, params, arena, &error);
+    return result == DV_OK ? DV_EXIT_DONE : fail_with(cli, result, &error);
+}
+
+/* --- validate -------------------------------------------------------------------------------- */
+
+/* What is wrong with one file, or with all of them together. */
+static json_t *problem_json(const dv_policy_files *files, const char *name, dv_error *error)
+{
+    dv_policy_files_place(files, error);
+    return json_pack("{s:s, s:b, s:s}", "file", name, "ok", false, "problem", error->message);
+}
+
+static dv_result documents_make(const dv_policy_files *files, dv_arena *arena,
+                                dv_auth_documents *ret_documents)
+{
+    dv_auth_documents documents = {
+        .items = dv_arena_alloc(arena, (files->count + 1) * sizeof(*documents.items))};
+    if (documents.items == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        documents.items[i] =
+            (dv_auth_document){.name = files->items[i].name, .text = files->items[i].text};
+    }
+    documents.count = files->count;
+    dv_auth_documents_sort(&documents);
+    *ret_documents = documents;
+    return DV_OK;
+}
+
+static dv_result validate_one(const dv_policy_files *files, dv_auth_document *document,
+                              json_t *results, size_t *bad)
+{
+    dv_error detail = {0};
+    dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
+    const dv_auth_documents alone = {document, 1};
+    const char *path = dv_policy_files_path(files, dv_slice_str(document->name));
+    dv_result result = dv_auth_documents_compile(&alone, &text, NULL, &detail);
+    *bad += result != DV_OK;
+    json_t *json = result == DV_OK
+                       ? json_pack("{s:s, s:b, s:s}", "file", path, "ok", true, "problem", "")
+                       : problem_json(files, path, &detail);
+    return json_array_append_new(results, json) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* Each by itself, so that every file's trouble is told; then all of them, for what only shows in
+ * the whole. */
+static dv_result validate_all(const dv_policy_files *files, dv_arena *arena, json_t *results,
+                              size_t *bad)
+{
+    dv_auth_documents documents;
+    dv_error detail = {0};
+    dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
+    DV_TRY(documents_make(files, arena, &documents));
+    for (size_t i = 0; i < documents.count; i++) {
+        DV_TRY(validate_one(files, &documents.items[i], results, bad));
+    }
+    if (*bad == 0 && dv_auth_documents_compile(&documents, &text, NULL, &detail) != DV_OK) {
+        *bad = 1;
+        return json_array_append_new(results, problem_json(files, "", &detail)) == 0
+                   ? DV_OK
+                   : DV_ERR_NO_MEMORY;
+    }
+    return DV_OK;
+}
+
+static dv_result validate(dv_cli *cli, const json_t *params, dv_arena *arena, size_t *bad,
+                          dv_error *error)
+{
+    static const char *const columns[] = {"file", "ok", "problem", NULL};
+    dv_policy_files files;
+    DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
+    json_t *results = json_array();
+    json_t *report = json_pack("{s:o}", "results", results);
+    dv_result result =
+        report == NULL ? DV_ERR_NO_MEMORY : validate_all(&files, arena, results, bad);
+    if (result == DV_OK) {
+        result = dv_cli_print(cli, report, "results", columns);
+    }
+    json_decref(report);
+    return result;
+}
+
+int dv_command_policy_validate(dv_cli *cli, const json_t *params)
+{
+    dv_error error = {0};
+    size_t bad = 0;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
+    dv_result result =
+        arena == NULL ? DV_ERR_NO_MEMORY : validate(cli, params, arena, &bad, &error);
+    if (result != DV_OK) {
+        return fail_with(cli, result, &error);
+    }
+    return bad == 0 ? DV_EXIT_DONE : DV_EXIT_FAILED;
+}
+
+/* --- explain --------------------------------------------------------------------------------- */
+
+static void print_ids(dv_cli *cli, const char *before, const json_t *ids)
+{
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        fprintf(cli->out, "%s%s", i == 0 ? before : ", ",
+                json_string_value(json_array_get(ids, i)));
+    }
+    if (json_array_size(ids) > 0) {
+        fputc('\n', cli->out);
+    }
+}
+
+/* "permit hours: condition does not hold: context.weekday <= 5" */
+static void print_differ(dv_cli *cli, const json_t *one)
+{
+    const json_t *lacks = json_object_get(one, "lacks");
+    const char *condition = json_string_value(json_object_get(one, "condition"));
+    fprintf(cli->out, "  %s %s:", json_string_value(json_object_get(one, "effect")),
+            json_string_value(json_object_get(one, "policy")));
+    if (json_array_size(lacks) == 0) {
+        fputs(" holds", cli->out);
+    } else if (json_is_true(json_object_get(one, "failed"))) {
+        fputs(" could not be evaluated", cli->out);
+    } else if (condition != NULL) {
+        fprintf(cli->out, " its %s does not hold",
+                json_is_true(json_object_get(one, "unless")) ? "unless" : "when");
+    } else {
+        for (size_t i = 0; i < json_array_size(lacks); i++) {
+            fprintf(cli->out, "%s %s", i == 0 ? " is for another" : ",",
+                    json_string_value(json_array_get(lacks, i)));
+        }
+    }
+    fprintf(cli->out, "%s%s\n", condition == NULL ? "" : ": ", condition == NULL ? "" : condition);
+}
+
+static void print_explanation(dv_cli *cli, const json_t *answer)
+{
+    const json_t *differ = json_object_get(answer, "differ");
+    const json_t *policies = json_object_get(answer, "policies");
+    fprintf(cli->out, "decision: %s\n", json_string_value(json_object_get(answer, "decision")));
+    print_ids(cli, "decided by: ", policies);
+    if (json_array_size(policies) == 0) {
+        fputs("decided by: no policy permits it\n", cli->out);
+    }
+    print_ids(cli, "could not be evaluated: ", json_object_get(answer, "errors"));
+    print_ids(cli, "the principal is in: ", json_object_get(answer, "ancestors"));
+    if (json_array_size(differ) > 0) {
+        fputs("would have had to differ:\n", cli->out);
+    }
+    for (size_t i = 0; i < json_array_size(differ); i++) {
+        print_differ(cli, json_array_get(differ, i));
+    }
+}
+
+int dv_command_policy_explain(dv_cli *cli, const json_t *params)
+{
+    dv_error error = {0};
+    json_t *answer = NULL;
+    dv_result result = dv_cli_call(cli, "policy_explain", NULL, params, &answer, &error);
+    if (result != DV_OK) {
+        return fail_with(cli, result, &error);
+    }
+    if (cli->output == DV_OUTPUT_TABLE) {
+        print_explanation(cli, answer);
+        result = fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
     } else {
         result = dv_cli_print(cli, answer, NULL, NULL);
     }

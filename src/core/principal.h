@@ -30,4 +30,5 @@ typedef struct dv_credential {
     const dv_slice
         *scopes; /* actions this credential is confined to; none: all of the principal's */
     size_t scope_count;
+    bool mfa; /* a second factor was used */
 } dv_credential;

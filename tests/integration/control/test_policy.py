@@ -140,3 +140,120 @@ def test_only_who_may_manages_policies(control):
     assert control.curl("/v1/policies", key=key).status == 200
     body = {"policies": [{"name": "x", "text": "permit(principal, action, resource);"}]}
     assert control.curl("/v1/policies", key=key, method="PUT", body=body).status == 403
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+HOURS = ('@id("hours")\npermit(principal in Group::"ml", action == Action::"use_model", resource)\n'
+         'when {\n  context.weekday <= 5 &&\n  context.mfa\n};\n')
+TESTS = """\
+policies: [hours.cedar]
+entities:
+  User::"alice": {in: ['Group::"ml"']}
+tests:
+  - name: on a Friday with MFA
+    principal: User::"alice"
+    action: use_model
+    resource: Model::"m"
+    context: {now: 2026-01-02T12:00:00Z, mfa: true}
+    expect: allow
+    policy: hours
+  - {principal: 'User::"alice"', action: use_model, resource: 'Model::"m"', expect: deny, context: {now: '2026-01-03T12:00:00Z', mfa: true}}
+  - {principal: 'User::"bob"', action: use_model, resource: 'Model::"m"', expect: deny}
+"""
+
+
+def test_expected_decisions_are_checked_without_a_server(fresh, tmp_path):
+    (tmp_path / "hours.cedar").write_text(HOURS)
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(TESTS)
+    done = fresh.dvara("policy", "test", str(tests))
+    assert done.returncode == 0 and "3 of 3 as expected" in done.stdout, done.stderr
+    tests.write_text(TESTS.replace("mfa: true}\n    expect: allow", "mfa: false}\n    expect: allow"))
+    done = fresh.dvara("policy", "test", str(tests), "--output", "json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["failed"] == 1
+    assert report["results"][0]["problem"] == "expected allow"
+    tests.write_text(TESTS.replace("policy: hours", "policy: other"))
+    assert "other did not decide" in fresh.dvara("policy", "test", str(tests)).stdout
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("expect: allow", "expect: maybe", "on a Friday with MFA: expect is allow or deny"),
+    ('User::"alice"\n', "alice\n", "no entity"),
+    ("2026-01-02T12:00:00Z", "noon", "context.now"),
+    ("tests:", "test:", "did you mean"), ("hours.cedar", "none.cedar", "none.cedar"),
+])
+def test_a_bad_file_of_tests_is_told(fresh, tmp_path, old, new, words):
+    (tmp_path / "hours.cedar").write_text(HOURS)
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(TESTS.replace(old, new, 1))
+    done = fresh.dvara("policy", "test", str(tests))
+    assert done.returncode == 1 and words in done.stderr, done.stderr
+
+
+def test_every_wrong_file_is_told_by_validate(fresh, tmp_path):
+    (tmp_path / "a.cedar").write_text("permit(principal, action, resource)")
+    (tmp_path / "b.cedar").write_text("permit(principal, action, resource);")
+    (tmp_path / "c.cedar").write_text("\nforbid(principal, action);")
+    done = fresh.dvara("policy", "validate", str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path}/a.cedar:1:36:" in done.stdout and f"{tmp_path}/c.cedar:2:25:" in done.stdout
+    assert fresh.dvara("policy", "validate", str(tmp_path / "b.cedar")).returncode == 0
+
+
+def test_explain_names_what_decides_and_what_would_have_had_to_differ(control, tmp_path):
+    assert apply(control, tmp_path / "p", {"hours.cedar": HOURS}).returncode == 0
+    control.json("group", "create", "--name", "ml")
+    control.json("user", "create", "--name", "alma", "--groups", "ml")
+    ask = ("policy", "explain", "--principal", 'User::"alma"', "--action", "use_model",
+           "--resource", 'Model::"gpt-x"')
+    allowed = control.json(*ask, "--context", '{"mfa": true, "now": "2026-01-02T12:00:00Z"}')
+    assert (allowed["decision"], allowed["policies"]) == ("allow", ["hours"])
+    assert allowed["ancestors"] == ['Group::"ml"']
+    refused = control.json(*ask, "--context", '{"now": "2026-01-02T12:00:00Z"}')
+    assert (refused["decision"], refused["policies"]) == ("deny", [])
+    near = [one for one in refused["differ"] if one["policy"] == "hours"]
+    assert near == [{"policy": "hours", "effect": "permit", "failed": False, "lacks": ["condition"],
+                     "condition": "context.mfa", "unless": False}]
+    assert "its when does not hold: context.mfa" in control.dvara(
+        *ask, "--context", '{"now": "2026-01-02T12:00:00Z"}').stdout
+    assert control.dvara(*ask[:-1], "gpt-x").returncode == 1
+
+
+def test_tests_are_asked_of_the_policies_in_force(control, tmp_path):
+    control.json("user", "create", "--name", "aude")
+    control.json("role", "assign", "--user", "aude", "--role", "model_user")
+    tests = tmp_path / "live.yaml"
+    tests.write_text('tests:\n  - {principal: \'User::"aude"\', action: use_model, resource: \'Model::"m"\','
+                     ' expect: allow, policy: "role:model_user"}\n')
+    assert control.dvara("policy", "test", str(tests)).returncode == 0
+    apply(control, tmp_path / "p", {"stop.cedar": 'forbid(principal == User::"aude", action, resource);'})
+    assert control.dvara("policy", "test", str(tests)).returncode == 1
+    control.dvara("policy", "delete", "stop")
+
+
+def test_diff_and_dry_run_tell_who_gains_and_loses(fresh, tmp_path):
+    fresh.start_all()
+    for user in ("ann", "ben"):
+        fresh.json("user", "create", "--name", user)
+    fresh.json("role", "assign", "--user", "ben", "--role", "model_user")
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "gain.cedar").write_text(
+        'permit(principal == User::"ann", action == Action::"use_model", resource == Model::"gpt-x");')
+    (folder / "lose.cedar").write_text(
+        'forbid(principal == User::"ben", action == Action::"use_model", resource == Model::"gpt-x");')
+    expected = [
+        {"principal": 'User::"ann"', "change": "gains", "action": 'Action::"use_model"',
+         "resource": 'Model::"gpt-x"', "policy": "gain"},
+        {"principal": 'User::"ben"', "change": "loses", "action": 'Action::"use_model"',
+         "resource": 'Model::"gpt-x"', "policy": "lose"}]
+    diff = fresh.json("policy", "diff", str(folder))
+    assert diff["access"] == expected and diff["complete"]
+    assert fresh.json("policy", "apply", str(folder), "--dry-run")["access"] == expected
+    assert fresh.json("policy", "list")["items"] == []
+    fresh.json("policy", "apply", str(folder))
+    fresh.dvara("policy", "delete", "lose")
+    back = fresh.json("policy", "diff", "--from", "1", "--to", "2")["access"]
+    assert [(one["principal"], one["change"]) for one in back] == [('User::"ben"', "gains")]

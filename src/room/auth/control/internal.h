@@ -77,6 +77,9 @@ dv_must dv_result dv_auth_catch_up(dv_services *services, dv_error *error);
 
 /* Roles as Cedar policies, one each (policy.c). */
 dv_must dv_result dv_auth_policies_write(dv_store *store, dv_buf *out, dv_error *error);
+/* The one of a role with these permissions; without any: nothing. */
+dv_must dv_result dv_auth_role_policy_write(const char *role, dv_auth_names permissions,
+                                            dv_buf *out);
 
 /* --- who belongs where (graph.c) ------------------------------------------------------------- */
 

@@ -64,3 +64,13 @@ dv_must dv_result dv_auth_version_write(dv_call *call, const dv_auth_documents *
 
 /* How two sets differ, text by text: [{"name", "change": "new" | "changed" | "removed"}]. */
 json_t *dv_auth_documents_changes(const dv_auth_documents *before, const dv_auth_documents *after);
+
+/* --- what a change means (policy_ask.c) ------------------------------------------------------ */
+
+/* Sets answer.access: who gains or loses what between two sets, found by deciding over the known
+ * principals, actions and resources with the context of a plain API key now; answer.complete is
+ * false when there were more of them than are asked about (1000 principals, 50,000 decisions, 1000
+ * differences). */
+dv_must dv_result dv_auth_access_compare(dv_call *call, const dv_auth_documents *before,
+                                         const dv_auth_documents *after, json_t *answer,
+                                         dv_error *error);

@@ -24,6 +24,19 @@ static dv_result actions_write(dv_buf *out, dv_auth_names permissions)
     return dv_buf_append_str(out, "], resource);\n");
 }
 
+dv_result dv_auth_role_policy_write(const char *role, dv_auth_names permissions, dv_buf *out)
+{
+    bool everything = false;
+    for (size_t i = 0; i < permissions.count && !everything; i++) {
+        everything = strcmp(permissions.items[i], "*") == 0;
+    }
+    if (permissions.count == 0) {
+        return DV_OK;
+    }
+    DV_TRY(policy_begin(out, role, everything));
+    return everything ? DV_OK : actions_write(out, permissions);
+}
+
 static dv_result role_write(dv_store *store, const char *role, dv_buf *out, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(DV_RECORD_MAX * 16);
@@ -37,13 +50,7 @@ static dv_result role_write(dv_store *store, const char *role, dv_buf *out, dv_e
                           " ORDER BY permission",
                           "t", role));
     DV_TRY(dv_auth_read_names(statement, arena, &permissions, error));
-    if (permissions.count == 0) {
-        return DV_OK;
-    }
-    /* '*' sorts before every name. */
-    bool everything = strcmp(permissions.items[0], "*") == 0;
-    DV_TRY(policy_begin(out, role, everything));
-    return everything ? DV_OK : actions_write(out, permissions);
+    return dv_auth_role_policy_write(role, permissions, out);
 }
 
 dv_result dv_auth_policies_write(dv_store *store, dv_buf *out, dv_error *error)

@@ -117,7 +117,8 @@ static dv_result set_put(dv_call *call, const dv_auth_documents *live, dv_auth_d
         json_decref(changes);
         return result;
     }
-    return change_answer(call, version, dry_run, changes);
+    DV_TRY(change_answer(call, version, dry_run, changes));
+    return dry_run ? dv_auth_access_compare(call, live, wanted, call->answer, error) : DV_OK;
 }
 
 static dv_result policy_apply(dv_call *call, dv_error *error)
@@ -199,6 +200,29 @@ static dv_result policy_rollback(dv_call *call, dv_error *error)
 dv_result dv_op_policy_rollback(dv_call *call, dv_error *error)
 {
     return change_or_try(call, policy_rollback, error);
+}
+
+/* Between two versions, or a version and the set that the given texts would make of it. */
+dv_result dv_op_policy_diff(dv_call *call, dv_error *error)
+{
+    dv_auth_documents before, after, given;
+    bool replace_all = json_is_true(json_object_get(call->body, "replace_all"));
+    dv_store *store = call->services->store;
+    int64_t last = 0;
+    DV_TRY(dv_auth_version_last(store, &last, error));
+    const json_t *from = json_object_get(call->body, "from"),
+                 *to = json_object_get(call->body, "to");
+    DV_TRY(dv_auth_documents_read(store, from == NULL ? last : json_integer_value(from),
+                                  call->arena, &before, error));
+    DV_TRY(dv_auth_documents_read(store, to == NULL ? last : json_integer_value(to), call->arena,
+                                  &after, error));
+    DV_TRY(given_read(call, &given, error));
+    DV_TRY(merge(call, &after, &given, replace_all, &after, error));
+    json_t *changes = dv_auth_documents_changes(&before, &after);
+    call->answer = json_pack("{s:o}", "changes", changes);
+    return call->answer == NULL
+               ? DV_ERR_NO_MEMORY
+               : dv_auth_access_compare(call, &before, &after, call->answer, error);
 }
 
 /* --- showing --------------------------------------------------------------------------------- */

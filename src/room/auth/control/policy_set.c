@@ -164,10 +164,9 @@ static bool misleads(dv_slice rest, size_t *ret_len)
     size_t len = dv_utf8_decode(rest, &character);
     *ret_len = DV_MAX(len, 1);
     bool space = character == '\n' || character == '\t' || character == '\r';
-    return len > 0 &&
-           ((character < 0x20 && !space) || (character >= 0x7f && character < 0xa0) ||
-            (character >= 0x202a && character <= 0x202e) ||
-            (character >= 0x2066 && character <= 0x2069));
+    return len > 0 && ((character < 0x20 && !space) || (character >= 0x7f && character < 0xa0) ||
+                       (character >= 0x202a && character <= 0x202e) ||
+                       (character >= 0x2066 && character <= 0x2069));
 }
 
 static dv_result characters_check(compiler *c, const dv_auth_document *document)

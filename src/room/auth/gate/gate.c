@@ -6,6 +6,7 @@
 #include "engine/cedar/cedar.h"
 #include "room/auth/gate/api_key.h"
 #include "room/auth/gate/callers.h"
+#include "room/auth/gate/context.h"
 #include "room/auth/gate/record.h"
 #include "room/auth/gate/usage.h"
 
@@ -336,23 +337,6 @@ static bool entity_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
     return true;
 }
 
-/* context.now always; context.address when the caller has one (not over a unix socket). */
-static dv_result context_make(const dv_auth_request *request, dv_arena *arena,
-                              dv_cedar_value *ret_context)
-{
-    dv_cedar_attr *attrs = dv_arena_alloc(arena, 2 * sizeof(*attrs));
-    size_t count = 1;
-    if (attrs == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    attrs[0] = (dv_cedar_attr){DV_LIT("now"), {.type = DV_CEDAR_DATETIME}};
-    attrs[0].value.number = request->now / DV_MILLISECOND;
-    if (request->address.len > 0 && dv_cedar_ip_parse(request->address, &attrs[1].value) == DV_OK) {
-        attrs[count++].name = DV_LIT("address");
-    }
-    return dv_cedar_record(attrs, count, ret_context);
-}
-
 static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
                         const dv_auth_request *request, dv_arena *arena,
                         dv_cedar_answer *ret_answer)
@@ -362,7 +346,7 @@ static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
                                  .resource = request->resource,
                                  .context = &context};
     DV_TRY(dv_cedar_uid(arena, DV_LIT("Action"), request->action, &question.action));
-    DV_TRY(context_make(request, arena, &context));
+    DV_TRY(dv_auth_context_make(&identity->credential, request, arena, &context));
     return dv_cedar_decide(gate->policies, &question, entity_lookup, (void *)&identity->principal,
                            arena, ret_answer);
 }
