@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands of `dvara policy` that read files or print Cedar. */
 #include "api/commands.h"
+#include "base/file.h"
 #include "cli/policy_files.h"
+#include "engine/cedar/describe.h"
 #include "room/auth/control/policies.h"
 
 enum { POLICY_ARENA = 256 << 20 };
@@ -83,16 +85,16 @@ int dv_command_policy_apply(dv_cli *cli, const json_t *params)
 
 /* --- show ------------------------------------------------------------------------------------ */
 
-int dv_command_policy_show(dv_cli *cli, const json_t *params)
+/* The text itself, so that it can be edited and given back; programs get all of the answer. */
+static int show_text(dv_cli *cli, const char *operation, const json_t *params)
 {
     dv_error error = {0};
     json_t *answer = NULL;
-    dv_result result = dv_cli_call(cli, "policy_show", params, NULL, &answer, &error);
+    dv_result result = dv_cli_call(cli, operation, params, NULL, &answer, &error);
     if (result != DV_OK) {
         return fail_with(cli, result, &error);
     }
     if (cli->output == DV_OUTPUT_TABLE) {
-        /* The text itself, so that it can be edited and applied again. */
         const char *text = json_string_value(json_object_get(answer, "text"));
         result =
             text != NULL && fputs(text, cli->out) >= 0 && fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
@@ -101,6 +103,16 @@ int dv_command_policy_show(dv_cli *cli, const json_t *params)
     }
     json_decref(answer);
     return result == DV_OK ? DV_EXIT_DONE : fail_with(cli, result, &error);
+}
+
+int dv_command_policy_show(dv_cli *cli, const json_t *params)
+{
+    return show_text(cli, "policy_show", params);
+}
+
+int dv_command_policy_schema(dv_cli *cli, const json_t *params)
+{
+    return show_text(cli, "policy_schema", NULL);
 }
 
 /* --- diff ------------------------------------------------------------------------------------ */
@@ -165,14 +177,60 @@ static dv_result documents_make(const dv_policy_files *files, dv_arena *arena,
     return DV_OK;
 }
 
+/* --- validate: the schema ------------------------------------------------------------------- */
+
+typedef struct named_actions {
+    dv_arena *arena;
+    const char *items[DV_LIMIT_ROLE_PERMISSIONS];
+    size_t count;
+} named_actions;
+
+/* Of Action::"name" the name. */
+static dv_result action_add(void *data, dv_slice uid)
+{
+    named_actions *actions = data;
+    dv_slice name = dv_slice_sub(uid, strlen("Action::\""), uid.len - strlen("Action::\"\""));
+    dv_slice copy;
+    if (!dv_slice_starts_with(uid, DV_LIT("Action::\"")) || !dv_auth_permission_ok(name) ||
+        actions->count == DV_ARRAY_LEN(actions->items)) {
+        return DV_OK;
+    }
+    DV_TRY(dv_arena_copy(actions->arena, name, &copy));
+    actions->items[actions->count++] = (const char *)copy.ptr;
+    return DV_OK;
+}
+
+/* A server's schema from a file; otherwise Dvara's own, in which the actions that the files name
+ * are taken for declared. */
+static dv_result schema_read(const json_t *params, const dv_policy_files *files, dv_arena *arena,
+                             dv_cedar_schema **ret_schema, dv_error *error)
+{
+    enum { SCHEMA_MAX = 4 << 20 };
+    const char *path = json_string_value(json_object_get(params, "schema"));
+    dv_auto(buf) dv_buf text = dv_buf_init(SCHEMA_MAX);
+    named_actions actions = {.arena = arena};
+    if (path != NULL) {
+        DV_TRY(dv_file_read(path, &text, error));
+        return dv_cedar_schema_parse(dv_buf_slice(&text), ret_schema, error);
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+        if (dv_cedar_parse(files->items[i].text, &set, NULL) == DV_OK) {
+            DV_TRY(dv_cedar_scope_uids(set, DV_CEDAR_PART_ACTION, action_add, &actions));
+        }
+    }
+    DV_TRY(dv_auth_schema_write((dv_auth_names){actions.items, actions.count}, arena, &text));
+    return dv_cedar_schema_parse(dv_buf_slice(&text), ret_schema, error);
+}
+
 static dv_result validate_one(const dv_policy_files *files, dv_auth_document *document,
-                              json_t *results, size_t *bad)
+                              const dv_cedar_schema *schema, json_t *results, size_t *bad)
 {
     dv_error detail = {0};
     dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
     const dv_auth_documents alone = {document, 1};
     const char *path = dv_policy_files_path(files, dv_slice_str(document->name));
-    dv_result result = dv_auth_documents_compile(&alone, &text, NULL, &detail);
+    dv_result result = dv_auth_documents_compile(&alone, schema, &text, &detail);
     *bad += result != DV_OK;
     json_t *json = result == DV_OK
                        ? json_pack("{s:s, s:b, s:s}", "file", path, "ok", true, "problem", "")
@@ -182,17 +240,17 @@ static dv_result validate_one(const dv_policy_files *files, dv_auth_document *do
 
 /* Each by itself, so that every file's trouble is told; then all of them, for what only shows in
  * the whole. */
-static dv_result validate_all(const dv_policy_files *files, dv_arena *arena, json_t *results,
-                              size_t *bad)
+static dv_result validate_all(const dv_policy_files *files, const dv_cedar_schema *schema,
+                              dv_arena *arena, json_t *results, size_t *bad)
 {
     dv_auth_documents documents;
     dv_error detail = {0};
     dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
     DV_TRY(documents_make(files, arena, &documents));
     for (size_t i = 0; i < documents.count; i++) {
-        DV_TRY(validate_one(files, &documents.items[i], results, bad));
+        DV_TRY(validate_one(files, &documents.items[i], schema, results, bad));
     }
-    if (*bad == 0 && dv_auth_documents_compile(&documents, &text, NULL, &detail) != DV_OK) {
+    if (*bad == 0 && dv_auth_documents_compile(&documents, NULL, &text, &detail) != DV_OK) {
         *bad = 1;
         return json_array_append_new(results, problem_json(files, "", &detail)) == 0
                    ? DV_OK
@@ -206,11 +264,13 @@ static dv_result validate(dv_cli *cli, const json_t *params, dv_arena *arena, si
 {
     static const char *const columns[] = {"file", "ok", "problem", NULL};
     dv_policy_files files;
+    dv_auto(cedar_schema) dv_cedar_schema *schema = NULL;
     DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
+    DV_TRY(schema_read(params, &files, arena, &schema, error));
     json_t *results = json_array();
     json_t *report = json_pack("{s:o}", "results", results);
     dv_result result =
-        report == NULL ? DV_ERR_NO_MEMORY : validate_all(&files, arena, results, bad);
+        report == NULL ? DV_ERR_NO_MEMORY : validate_all(&files, schema, arena, results, bad);
     if (result == DV_OK) {
         result = dv_cli_print(cli, report, "results", columns);
     }

@@ -101,7 +101,7 @@ static dv_result documents_write(const dv_policy_files *files, dv_arena *arena, 
             (dv_auth_document){.name = file->name, .text = file->text};
     }
     dv_auth_documents_sort(&documents);
-    return dv_auth_documents_compile(&documents, out, NULL, error);
+    return dv_auth_documents_compile(&documents, NULL, out, error);
 }
 
 /* Roles inherit by being in each other. */

@@ -74,6 +74,14 @@ dv_result dv_audit_account(const dv_call *call, dv_account_activity activity, co
     return keep(call, result, &record, error);
 }
 
+dv_result dv_audit_alarm(const dv_call *call, const char *rule, const char *title, dv_error *error)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = dv_audit_actor(call, DV_OK, NULL);
+    dv_result result = dv_event_alarm(&record, &actor, dv_slice_str(rule), dv_slice_str(title));
+    return keep(call, result, &record, error);
+}
+
 /* What the path names, when it names one thing: {name} or {id}. */
 static const char *call_target(const dv_call *call)
 {

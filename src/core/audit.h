@@ -23,6 +23,10 @@ dv_must dv_result dv_audit_entity(const dv_call *call, dv_entity_activity activi
 dv_must dv_result dv_audit_account(const dv_call *call, dv_account_activity activity,
                                    const char *account, const char *object, dv_error *error);
 
+/* One finding that someone must look at: rule "auth.break_glass"; title in one line. */
+dv_must dv_result dv_audit_alarm(const dv_call *call, const char *rule, const char *title,
+                                 dv_error *error);
+
 /* The record of one REST call, which dvarad's router leaves for every operation: who, which, with
  * what result (API Activity). detail: the error's message, or NULL. An unsafe operation's call must
  * be kept before its answer is sent. */

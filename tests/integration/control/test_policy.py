@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies as managed things: applied from files, listed, shown, rolled back, felt at once."""
 import json
+import pathlib
 
 import pytest
 
@@ -257,3 +258,102 @@ def test_diff_and_dry_run_tell_who_gains_and_loses(fresh, tmp_path):
     fresh.dvara("policy", "delete", "lose")
     back = fresh.json("policy", "diff", "--from", "1", "--to", "2")["access"]
     assert [(one["principal"], one["change"]) for one in back] == [('User::"ben"', "gains")]
+
+
+# --- the schema --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text, place, words", [
+    ('permit(principal, action == Action::"use_modle", resource);', "1:", "use_modle"),
+    ('permit(principal == Usr::"a", action, resource);', "1:", "Usr"),
+    ('permit(principal, action, resource)\nwhen { context.adress == ip("10.0.0.1") };', "2:", "adress"),
+    ('permit(principal, action, resource)\nwhen { context.address == ip("10.0.0.1") };', "2:", "address"),
+    ('permit(principal, action, resource)\nwhen { context.weekday == "Monday" };', "2:", ""),
+])
+def test_what_does_not_fit_the_schema_is_refused(control, tmp_path, text, place, words):
+    before = control.json("policy", "history")["items"]
+    done = apply(control, tmp_path / "p", {"wrong.cedar": text})
+    assert done.returncode == 1 and f"wrong.cedar:{place}" in done.stderr and words in done.stderr
+    assert control.json("policy", "history")["items"] == before
+
+
+def test_permissions_of_roles_are_actions_of_the_schema(fresh, tmp_path):
+    fresh.config.write_text("rbac: {roles: {oncall: {permissions: ['models:restart']}}}\n")
+    fresh.start_all()
+    assert 'action "models:restart" appliesTo' in fresh.dvara("policy", "schema").stdout
+    text = 'forbid(principal == User::"x", action == Action::"models:%s", resource);'
+    assert apply(fresh, tmp_path / "a", {"a.cedar": text % "restart"}).returncode == 0
+    assert apply(fresh, tmp_path / "b", {"b.cedar": text % "stop"}).returncode == 1
+    schema = tmp_path / "dvara.cedarschema"
+    schema.write_text(fresh.dvara("policy", "schema").stdout)
+    check = ("policy", "validate", "--schema", str(schema))
+    assert fresh.dvara(*check, str(tmp_path / "a")).returncode == 0
+    assert fresh.dvara(*check, str(tmp_path / "b")).returncode == 1
+
+
+# --- roles that end ----------------------------------------------------------------------------
+
+def test_a_role_ends_by_itself(control):
+    control.json("user", "create", "--name", "tim")
+    key = control.json("apikey", "create", "--user", "tim")["secret"]
+    given = control.json("role", "assign", "--user", "tim", "--role", "auditor", "--until", "2s")
+    assert given["until"] is not None and not given["break_glass"]
+    assert control.curl("/v1/users", key=key).status == 200
+    access = control.json("access", "audit", "--user", "tim")
+    assert access["roles"][0]["until"] == given["until"]
+    control.wait_for(lambda: control.curl("/v1/users", key=key).status == 403)
+    assert control.json("access", "audit", "--user", "tim")["roles"] == []
+
+
+def test_a_role_for_good_is_not_made_to_end(control):
+    control.json("user", "create", "--name", "ted")
+    control.json("role", "assign", "--user", "ted", "--role", "viewer", "--until", "1h")
+    control.json("role", "assign", "--user", "ted", "--role", "viewer")
+    refused = control.dvara("role", "assign", "--user", "ted", "--role", "viewer", "--until", "1h")
+    assert refused.returncode == 1 and "for good" in refused.stderr
+    assert control.dvara("role", "assign", "--user", "ted", "--role", "auditor", "--until", "never").returncode == 1
+
+
+def test_breaking_the_glass_asks_for_its_own_permission_and_alerts(control, tmp_path):
+    control.json("group", "create", "--name", "sre")
+    key = control.key_of("sam", "manage_roles")["secret"]
+    control.json("role", "create", "--name", "oncall", "--permissions", "view_users")
+    control.json("group", "add-member", "sre", "--user", "sam")
+    take = {"user": "sam", "break_glass": True, "reason": "model server down", "until": "1h"}
+
+    def assign(role, **body):
+        return control.curl(f"/v1/roles/{role}/assignments", key=key, method="POST", body=body)
+    assert assign("oncall", user="sam").status == 403
+    assert assign("oncall", **take).status == 403
+    text = (pathlib.Path(__file__).parents[3] / "docs/authorization/break-glass.cedar").read_text()
+    assert apply(control, tmp_path / "p", {"break-glass.cedar": text}).returncode == 0
+    assert assign("admin", **take).status == 403
+    assert assign("oncall", **{**take, "reason": ""}).status == 400
+    assert assign("oncall", **{**take, "until": "25h"}).status == 400
+    assert control.curl("/v1/users", key=key).status == 403
+    assert assign("oncall", **take).status == 200
+    assert control.curl("/v1/users", key=key).status == 200
+    control.wait_for(lambda: "auth.break_glass" in control.dvara(
+        "audit", "tail", "--limit", "50", "--output", "json").stdout
+        or "model server down" in control.dvara("audit", "tail", "--limit", "50", "--output", "json").stdout)
+
+
+# --- the examples of the manual ----------------------------------------------------------------
+
+DOCS = pathlib.Path(__file__).resolve().parents[3] / "docs"
+EXAMPLES = sorted(path.name.removesuffix(".cedar") for path in (DOCS / "authorization").glob("*.cedar"))
+
+
+def test_there_are_ten_examples():
+    assert len(EXAMPLES) == 10
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_does_what_the_manual_says(control, tmp_path, name):
+    policy = DOCS / "authorization" / f"{name}.cedar"
+    assert policy.read_text() in (DOCS / "authorization.md").read_text()
+    checked = control.dvara("policy", "validate", str(policy))
+    assert checked.returncode == 0, checked.stdout
+    done = control.dvara("policy", "test", str(DOCS / "authorization" / f"{name}.tests.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    applied = control.dvara("policy", "apply", str(policy), "--dry-run")
+    assert applied.returncode == 0, applied.stderr

@@ -153,6 +153,45 @@ static void suspension_and_deletion_are_felt_at_once(void **state)
     assert_int_equal(may(g, secret, "use_model"), DV_REASON_BAD_CREDENTIAL);
 }
 
+/* The gate ends it by itself, for callers that it knows already, too; nothing is swept here. */
+static void a_role_ends_at_its_time(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    dv_time now = dv_time_now();
+    op(g, dv_op_user_create, NULL, "{'name':'tim'}");
+    op(g, dv_op_role_assign, "{'role':'model_user'}", "{'user':'tim','until':'1h'}");
+    op(g, dv_op_role_assign, "{'role':'viewer'}", "{'user':'tim'}");
+    make_key(g->f, "{'user':'tim'}", secret, id);
+    assert_int_equal(ask_at(g, secret, "use_model", now), DV_REASON_OK);
+    assert_true(g->identity.expires > now + 3599 * DV_SECOND);
+    assert_true(g->identity.expires < now + 3700 * DV_SECOND);
+    assert_int_equal(ask_at(g, secret, "use_model", g->identity.expires - 1), DV_REASON_OK);
+    dv_time end = g->identity.expires;
+    assert_int_equal(ask_at(g, secret, "use_model", end), DV_REASON_NOT_PERMITTED);
+    assert_int_equal(ask_at(g, secret, "view_status", end), DV_REASON_OK);
+    assert_int_equal(g->identity.expires, DV_TIME_NEVER);
+}
+
+/* By the longer of two ways it lasts longer. */
+static void a_role_by_two_ways_lasts_as_the_longer_one(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    dv_time now = dv_time_now();
+    op(g, dv_op_group_create, NULL, "{'name':'ml'}");
+    op(g, dv_op_user_create, NULL, "{'name':'tea','groups':['ml']}");
+    op(g, dv_op_role_create, NULL, "{'name':'lead','inherits':['model_user']}");
+    op(g, dv_op_role_assign, "{'role':'lead'}", "{'user':'tea','until':'1h'}");
+    op(g, dv_op_role_assign, "{'role':'lead'}", "{'group':'ml','until':'3h'}");
+    make_key(g->f, "{'user':'tea'}", secret, id);
+    assert_int_equal(ask_at(g, secret, "use_model", now + 7200 * DV_SECOND), DV_REASON_OK);
+    assert_int_equal(ask_at(g, secret, "use_model", now + 10900 * DV_SECOND),
+                     DV_REASON_NOT_PERMITTED);
+}
+
 static void role_changes_are_felt_at_once(void **state)
 {
     gate_fixture *g = *state;
@@ -509,6 +548,8 @@ int main(void)
         TEST(junk_is_refused),
         TEST(revocation_is_felt_at_once),
         TEST(suspension_and_deletion_are_felt_at_once),
+        TEST(a_role_ends_at_its_time),
+        TEST(a_role_by_two_ways_lasts_as_the_longer_one),
         TEST(role_changes_are_felt_at_once),
         TEST(keys_expire),
         TEST(rotation_overlaps),

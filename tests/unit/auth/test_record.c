@@ -155,6 +155,50 @@ static void principals_come_back(void **state)
                      DV_ERR_CORRUPT);
 }
 
+/* A role is one until its time, exactly; the others close up, and the next ending is told. */
+static void roles_end_in_records(void **state)
+{
+    const dv_slice ancestors[] = {DV_LIT("Group::\"ml\""), DV_LIT("Role::\"a\""),
+                                  DV_LIT("Role::\"b\""), DV_LIT("Role::\"c\"")};
+    const dv_time until[] = {DV_TIME_NEVER, 100, DV_TIME_NEVER, 200};
+    dv_auto(buf) dv_buf bytes = dv_buf_init(DV_RECORD_MAX);
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    dv_principal out;
+    dv_time next;
+    bool active;
+    assert_int_equal(dv_principal_encode_until(DV_PRINCIPAL_USER, DV_LIT("alice"), true, ancestors,
+                                               until, 4, 1, &bytes),
+                     DV_OK);
+    const struct {
+        dv_time now;
+        size_t count;
+        dv_time next;
+    } cases[] = {{99, 4, 100}, {100, 3, 200}, {199, 3, 200}, {200, 2, DV_TIME_NEVER}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        assert_int_equal(
+            dv_principal_decode_at(dv_buf_slice(&bytes), cases[i].now, arena, &out, &active, &next),
+            DV_OK);
+        assert_int_equal(out.ancestor_count, cases[i].count);
+        assert_int_equal(out.group_count, 1);
+        assert_int_equal(next, cases[i].next);
+        assert_true(dv_slice_eq_str(out.ancestors[0], "Group::\"ml\""));
+    }
+    assert_true(dv_slice_eq_str(out.ancestors[1], "Role::\"b\""));
+    for (size_t len = bytes.len - 19; len < bytes.len; len++) {
+        dv_result expected = len == bytes.len - 10 ? DV_OK : DV_ERR_CORRUPT;
+        assert_int_equal(
+            dv_principal_decode_at(dv_slice_of(bytes.ptr, len), 0, arena, &out, &active, &next),
+            expected);
+    }
+    /* Groups do not end, and places lie within the ancestors. */
+    bytes.ptr[bytes.len - 9] = 0;
+    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
+                     DV_ERR_CORRUPT);
+    bytes.ptr[bytes.len - 9] = 4;
+    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
+                     DV_ERR_CORRUPT);
+}
+
 static void ancestors_have_a_limit(void **state)
 {
     dv_slice many[257];
@@ -290,6 +334,7 @@ int main(void)
         cmocka_unit_test(names_are_plain),
         cmocka_unit_test(credentials_come_back),
         cmocka_unit_test(principals_come_back),
+        cmocka_unit_test(roles_end_in_records),
         cmocka_unit_test(ancestors_have_a_limit),
         cmocka_unit_test(marks_are_read_once),
         cmocka_unit_test(a_hundred_thousand_keys_are_noted),

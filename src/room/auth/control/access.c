@@ -50,8 +50,10 @@ static dv_result nodes_set(access_walk *w, dv_auth_kind kind, const char *field,
     json_t *array = json_array();
     for (size_t i = 1; i < w->up.count; i++) {
         if (w->up.nodes[i].ref.kind == kind &&
-            json_array_append_new(array, json_pack("{s:s, s:s}", "name", w->up.nodes[i].ref.name,
-                                                   "way", way_of(w, i))) != 0) {
+            json_array_append_new(array,
+                                  json_pack("{s:s, s:s, s:o}", "name", w->up.nodes[i].ref.name,
+                                            "way", way_of(w, i), "until",
+                                            dv_auth_json_time(w->up.nodes[i].until))) != 0) {
             json_decref(array);
             return DV_ERR_NO_MEMORY;
         }

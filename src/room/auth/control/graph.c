@@ -12,52 +12,83 @@
 #define ROLES_ABOVE                                                                                \
     "r (name) AS (SELECT name FROM auth_role WHERE ?1 = 'role' AND name = ?2"                      \
     " UNION SELECT role FROM auth_assignment WHERE kind = ?1 AND name = ?2"                        \
+    " AND coalesce(expires, ?3 + 1) > ?3"                                                          \
     " UNION SELECT a.role FROM auth_assignment a JOIN g ON a.kind = 'group' AND a.name = g.name"   \
+    " AND coalesce(a.expires, ?3 + 1) > ?3"                                                        \
     " UNION SELECT p.parent FROM auth_role_parent p JOIN r ON p.role = r.name)"
-
-static dv_result query_names(dv_store *store, const char *sql, dv_auth_ref ref, dv_arena *arena,
-                             dv_auth_names *ret_names, dv_error *error)
-{
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(
-        dv_store_query(store, &statement, error, sql, "tt", dv_auth_kind_name(ref.kind), ref.name));
-    return dv_auth_read_names(statement, arena, ret_names, error);
-}
 
 /* --- upwards --------------------------------------------------------------------------------- */
 
+typedef struct edge {
+    const char *name;
+    dv_time until;
+} edge;
+
+typedef struct edge_list {
+    edge items[DV_LIMIT_ANCESTORS + 1]; /* one more than can be, to see that there are too many */
+    size_t count;
+} edge_list;
+
 /* One level by its index, in order; a walk of several is cheaper than one recursive query, for
  * which SQLite makes and drops a table. */
-static dv_result above_read(dv_store *store, dv_auth_ref ref, dv_auth_kind kind, dv_arena *arena,
-                            dv_auth_names *ret_names, dv_error *error)
+static const char *above_sql(dv_auth_ref ref, dv_auth_kind kind)
 {
-    const char *sql = "SELECT group_name FROM auth_member WHERE member_kind = ?1"
-                      " AND member_name = ?2 ORDER BY group_name";
-    if (kind == DV_AUTH_ROLE) {
-        sql = ref.kind == DV_AUTH_ROLE
-                  ? "SELECT parent FROM auth_role_parent WHERE ?1 = 'role' AND role = ?2"
-                    " ORDER BY parent"
-                  : "SELECT role FROM auth_assignment WHERE kind = ?1 AND name = ?2 ORDER BY role";
+    if (kind == DV_AUTH_GROUP) {
+        return "SELECT group_name, NULL FROM auth_member WHERE member_kind = ?1"
+               " AND member_name = ?2 AND ?3 > 0 ORDER BY group_name";
     }
-    return query_names(store, sql, ref, arena, ret_names, error);
+    return ref.kind == DV_AUTH_ROLE
+               ? "SELECT parent, NULL FROM auth_role_parent WHERE ?1 = 'role' AND role = ?2"
+                 " AND ?3 > 0 ORDER BY parent"
+               : "SELECT role, expires FROM auth_assignment WHERE kind = ?1 AND name = ?2"
+                 " AND coalesce(expires, ?3 + 1) > ?3 ORDER BY role";
 }
 
-static bool seen(const dv_auth_walk *walk, dv_auth_ref ref)
+static dv_result above_read(dv_store *store, dv_auth_ref ref, dv_auth_kind kind, dv_arena *arena,
+                            edge_list *edges, dv_error *error)
 {
-    bool found = false;
-    for (size_t i = 0; i < walk->count && !found; i++) {
-        found =
-            walk->nodes[i].ref.kind == ref.kind && strcmp(walk->nodes[i].ref.name, ref.name) == 0;
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_result result = DV_OK;
+    dv_slice name;
+    DV_TRY(dv_store_query(store, &row, error, above_sql(ref, kind), "tti",
+                          dv_auth_kind_name(ref.kind), ref.name, dv_time_now()));
+    edges->count = 0;
+    while (edges->count < DV_ARRAY_LEN(edges->items) &&
+           (result = dv_statement_step(row, error)) == DV_OK) {
+        DV_TRY(dv_arena_copy(arena, dv_column_slice(row, 0), &name));
+        edges->items[edges->count++] =
+            (edge){(const char *)name.ptr,
+                   dv_column_is_null(row, 1) ? DV_TIME_NEVER : dv_column_int(row, 1)};
+    }
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+static dv_auth_node *seen(dv_auth_walk *walk, dv_auth_ref ref)
+{
+    dv_auth_node *found = NULL;
+    for (size_t i = 0; i < walk->count && found == NULL; i++) {
+        if (walk->nodes[i].ref.kind == ref.kind && strcmp(walk->nodes[i].ref.name, ref.name) == 0) {
+            found = &walk->nodes[i];
+        }
     }
     return found;
 }
 
-static dv_result reach(dv_auth_walk *walk, size_t from, dv_auth_kind kind, dv_auth_names names,
-                       dv_error *error)
+/* What is reached by two ways lasts as long as the longer one. *longer: something was reached
+ * before and lasts longer now, and so may what is over it. */
+static dv_result reach(dv_auth_walk *walk, size_t from, dv_auth_kind kind, const edge_list *edges,
+                       bool *longer, dv_error *error)
 {
-    for (size_t i = 0; i < names.count; i++) {
-        dv_auth_ref ref = {kind, names.items[i]};
-        if (seen(walk, ref)) {
+    for (size_t i = 0; i < edges->count; i++) {
+        dv_auth_ref ref = {kind, edges->items[i].name};
+        dv_time until = DV_MIN(walk->nodes[from].until, edges->items[i].until);
+        dv_auth_node *node = seen(walk, ref);
+        if (node != NULL) {
+            *longer = *longer || until > node->until;
+            if (until > node->until) {
+                node->until = until;
+                node->from = from;
+            }
             continue;
         }
         if (walk->count == DV_ARRAY_LEN(walk->nodes)) {
@@ -66,25 +97,37 @@ static dv_result reach(dv_auth_walk *walk, size_t from, dv_auth_kind kind, dv_au
                                 dv_auth_kind_name(walk->nodes[0].ref.kind), walk->nodes[0].ref.name,
                                 DV_LIMIT_ANCESTORS);
         }
-        walk->nodes[walk->count++] = (dv_auth_node){ref, from};
+        walk->nodes[walk->count++] = (dv_auth_node){ref, from, until};
     }
     return DV_OK;
 }
 
+static dv_result walk_once(dv_store *store, dv_arena *arena, dv_auth_walk *walk, bool *longer,
+                           dv_error *error)
+{
+    edge_list edges;
+    for (size_t i = 0; i < walk->count; i++) {
+        dv_auth_ref ref = walk->nodes[i].ref;
+        if (ref.kind != DV_AUTH_ROLE) {
+            DV_TRY(above_read(store, ref, DV_AUTH_GROUP, arena, &edges, error));
+            DV_TRY(reach(walk, i, DV_AUTH_GROUP, &edges, longer, error));
+        }
+        DV_TRY(above_read(store, ref, DV_AUTH_ROLE, arena, &edges, error));
+        DV_TRY(reach(walk, i, DV_AUTH_ROLE, &edges, longer, error));
+    }
+    return DV_OK;
+}
+
+/* Times only grow, so that it ends. */
 dv_result dv_auth_walk_up(dv_store *store, dv_auth_ref start, dv_arena *arena,
                           dv_auth_walk *ret_walk, dv_error *error)
 {
-    dv_auth_names names;
-    ret_walk->nodes[0] = (dv_auth_node){start, 0};
+    bool longer = true;
+    ret_walk->nodes[0] = (dv_auth_node){start, 0, DV_TIME_NEVER};
     ret_walk->count = 1;
-    for (size_t i = 0; i < ret_walk->count; i++) {
-        dv_auth_ref ref = ret_walk->nodes[i].ref;
-        if (ref.kind != DV_AUTH_ROLE) {
-            DV_TRY(above_read(store, ref, DV_AUTH_GROUP, arena, &names, error));
-            DV_TRY(reach(ret_walk, i, DV_AUTH_GROUP, names, error));
-        }
-        DV_TRY(above_read(store, ref, DV_AUTH_ROLE, arena, &names, error));
-        DV_TRY(reach(ret_walk, i, DV_AUTH_ROLE, names, error));
+    while (longer) {
+        longer = false;
+        DV_TRY(walk_once(store, arena, ret_walk, &longer, error));
     }
     return DV_OK;
 }
@@ -111,12 +154,14 @@ dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *a
 dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
                               dv_auth_names *ret_permissions, dv_error *error)
 {
+    dv_auto(statement) dv_statement *statement = NULL;
     /* A group has its own roles besides those of the groups over it: ROLES_ABOVE takes both. */
-    return query_names(store,
-                       "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE
-                       " SELECT DISTINCT permission FROM auth_role_permission"
-                       " JOIN r ON role = r.name ORDER BY permission",
-                       ref, arena, ret_permissions, error);
+    DV_TRY(dv_store_query(store, &statement, error,
+                          "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE
+                          " SELECT DISTINCT permission FROM auth_role_permission"
+                          " JOIN r ON role = r.name ORDER BY permission",
+                          "tti", dv_auth_kind_name(ref.kind), ref.name, dv_time_now()));
+    return dv_auth_read_names(statement, arena, ret_permissions, error);
 }
 
 /* --- handing out ----------------------------------------------------------------------------- */

@@ -87,7 +87,8 @@ dv_must dv_result dv_auth_role_policy_write(const char *role, dv_auth_names perm
  * directly or not. nodes[0] is itself. */
 typedef struct dv_auth_node {
     dv_auth_ref ref;
-    size_t from; /* the node by which it was reached first */
+    size_t from;   /* the node by which it was reached first, or by which it lasts longest */
+    dv_time until; /* when it ends to be over the first one; DV_TIME_NEVER: it does not */
 } dv_auth_node;
 
 typedef struct dv_auth_walk {
@@ -95,7 +96,8 @@ typedef struct dv_auth_walk {
     size_t count;
 } dv_auth_walk;
 
-/* Names lie in the arena. Errors: DV_ERR_TOO_LARGE: more than DV_LIMIT_ANCESTORS. */
+/* What has ended by now is left out. Names lie in the arena. Errors: DV_ERR_TOO_LARGE: more than
+ * DV_LIMIT_ANCESTORS. */
 dv_must dv_result dv_auth_walk_up(dv_store *store, dv_auth_ref start, dv_arena *arena,
                                   dv_auth_walk *ret_walk, dv_error *error);
 /* Users and services in the group or with the role, directly or not. */
@@ -157,8 +159,17 @@ dv_must dv_result dv_auth_role_put(dv_call *call, const dv_auth_role *role, dv_e
 dv_must dv_result dv_auth_role_read(dv_store *store, const char *name, dv_arena *arena,
                                     dv_auth_role *ret_role, dv_error *error);
 dv_must dv_result dv_auth_role_remove(dv_call *call, const char *name, dv_error *error);
+/* For how long and why; zero: for good. */
+typedef struct dv_auth_grant {
+    dv_time until;      /* 0: for good */
+    bool break_glass;   /* in an emergency: asks for another permission, and alerts */
+    const char *reason; /* or NULL */
+} dv_auth_grant;
+
 dv_must dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
-                                 dv_error *error);
+                                 const dv_auth_grant *grant, dv_error *error);
+/* Takes away the roles that have ended, with their records. The gates have left them out since. */
+dv_must dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error);
 
 extern const dv_auth_role DV_AUTH_BUILTIN_ROLES[];
 extern const size_t DV_AUTH_BUILTIN_ROLE_COUNT;

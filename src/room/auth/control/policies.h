@@ -3,7 +3,7 @@
 
 /* Policies as managed things: named texts of Cedar, of which the store keeps every version. */
 
-#include "engine/cedar/cedar.h"
+#include "engine/cedar/schema.h"
 #include "room/auth/control/internal.h"
 
 /* Ids that begin so are those of roles, which are changed as roles. */
@@ -26,10 +26,11 @@ typedef struct dv_auth_documents {
 /* --- what a set means (policy_set.c) --------------------------------------------------------- */
 
 /* Appends the texts as one set in which each policy has its id. Errors: DV_ERR_INVALID, "NAME:LINE:
- * COLUMN: what" (malformed, a template, an id that is taken, too long or a role's);
- * DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. ret_bad (may be NULL): the text that is wrong. */
-dv_must dv_result dv_auth_documents_compile(const dv_auth_documents *documents, dv_buf *out,
-                                            size_t *ret_bad, dv_error *error);
+ * COLUMN: what" (malformed, a template, an id that is taken, too long or a role's, what is no good
+ * by the schema; schema NULL: that is not asked); DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_auth_documents_compile(const dv_auth_documents *documents,
+                                            const dv_cedar_schema *schema, dv_buf *out,
+                                            dv_error *error);
 void dv_auth_documents_sort(dv_auth_documents *documents);
 dv_auth_document *dv_auth_documents_find(const dv_auth_documents *documents, const char *name);
 /* Fills in the digest. Errors: DV_ERR_NO_MEMORY. */
@@ -39,6 +40,15 @@ dv_must dv_result dv_auth_set_write(dv_store *store, const dv_auth_documents *do
                                     dv_buf *out, dv_error *error);
 dv_must dv_result dv_auth_set_parse(dv_store *store, const dv_auth_documents *documents,
                                     dv_cedar_policy_set **ret_set, dv_error *error);
+
+/* --- the schema (policy_schema.c) ------------------------------------------------------------ */
+
+/* Appends the schema with Dvara's own actions and the declared ones. Errors: DV_ERR_NO_MEMORY,
+ * DV_ERR_TOO_LARGE. */
+dv_must dv_result dv_auth_schema_write(dv_auth_names declared, dv_arena *arena, dv_buf *out);
+/* The schema of this store, with the permissions of its roles for actions. */
+dv_must dv_result dv_auth_schema_read(dv_store *store, dv_arena *arena,
+                                      dv_cedar_schema **ret_schema, dv_error *error);
 
 /* --- versions (policy_store.c) --------------------------------------------------------------- */
 
@@ -74,3 +84,7 @@ json_t *dv_auth_documents_changes(const dv_auth_documents *before, const dv_auth
 dv_must dv_result dv_auth_access_compare(dv_call *call, const dv_auth_documents *before,
                                          const dv_auth_documents *after, json_t *answer,
                                          dv_error *error);
+
+/* Whether the policies permit the caller this, with the scopes of his key. */
+dv_must dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *resource,
+                                     bool *ret_may, dv_error *error);

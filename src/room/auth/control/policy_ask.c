@@ -22,6 +22,7 @@ enum {
 typedef struct live_world {
     dv_snapshot *snapshot;
     const dv_cedar_entities *given; /* first; or NULL */
+    dv_time now;
     dv_arena *arena;
 } live_world;
 
@@ -31,13 +32,15 @@ static bool live_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
     dv_slice bytes;
     dv_principal principal;
     bool active = false;
+    dv_time until;
     if (world->given != NULL &&
         dv_cedar_entities_lookup((void *)(uintptr_t)world->given, uid, ret_entity)) {
         return true;
     }
     if (dv_snapshot_get(world->snapshot, DV_TABLE_PRINCIPALS, uid, &bytes) != DV_OK ||
         dv_arena_copy(world->arena, bytes, &bytes) != DV_OK ||
-        dv_principal_decode(bytes, world->arena, &principal, &active) != DV_OK) {
+        dv_principal_decode_at(bytes, world->now, world->arena, &principal, &active, &until) !=
+            DV_OK) {
         return false;
     }
     *ret_entity = (dv_cedar_entity){.uid = principal.entity,
@@ -57,7 +60,8 @@ static dv_result asked_read(dv_call *call, asked *a, dv_error *error)
 {
     dv_auth_documents documents;
     int64_t version = 0;
-    *a = (asked){.live = {.snapshot = call->services->snapshot, .arena = call->arena}};
+    *a = (asked){
+        .live = {.snapshot = call->services->snapshot, .now = call->now, .arena = call->arena}};
     DV_TRY(dv_auth_version_last(call->services->store, &version, error));
     DV_TRY(dv_auth_documents_read(call->services->store, version, call->arena, &documents, error));
     DV_TRY(dv_auth_entities_read(json_object_get(call->body, "entities"), call->arena,
@@ -122,6 +126,41 @@ static dv_result test(dv_call *call, asked *a, dv_error *error)
 dv_result dv_op_policy_test(dv_call *call, dv_error *error)
 {
     return ask(call, test, error);
+}
+
+/* --- one question of a handler's ------------------------------------------------------------- */
+
+static bool scope_covers(const dv_call *call, const char *action)
+{
+    const dv_credential *credential = call->credential;
+    bool covers = credential != NULL && credential->scope_count == 0;
+    for (size_t i = 0; !covers && credential != NULL && i < credential->scope_count; i++) {
+        covers = dv_slice_eq_str(credential->scopes[i], action);
+    }
+    return covers;
+}
+
+dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *resource, bool *ret_may,
+                             dv_error *error)
+{
+    dv_auth_question question;
+    dv_cedar_answer answer;
+    asked a;
+    json_t *json = json_pack("{s:s, s:s, s:s, s:{s:o*}}", "principal", call->caller, "action",
+                             action, "resource", resource, "context", "address",
+                             *call->address == '\0' ? NULL : json_string(call->address));
+    DV_TRY(asked_read(call, &a, error));
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = a.set;
+    a.live.given = NULL;
+    dv_result result = dv_auth_question_read(json, call->now, call->arena, &question, error);
+    json_decref(json);
+    DV_TRY(result);
+    DV_TRY(dv_snapshot_begin(call->services->snapshot));
+    result = dv_auth_question_decide(&a.world, &question, call->arena, &answer, error);
+    dv_snapshot_end(call->services->snapshot);
+    DV_TRY(result);
+    *ret_may = answer.decision == DV_ALLOW && scope_covers(call, action);
+    return DV_OK;
 }
 
 /* --- diff: what there is to ask about -------------------------------------------------------- */
@@ -329,7 +368,7 @@ static dv_result comparison_run(dv_call *call, const dv_cedar_policy_set *const 
     if (scratch == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    c.live = (live_world){.snapshot = call->services->snapshot, .arena = scratch};
+    c.live = (live_world){.snapshot = call->services->snapshot, .now = call->now, .arena = scratch};
     for (size_t i = 0; i < 2; i++) {
         c.worlds[i] = (dv_auth_world){sets[i], live_lookup, &c.live};
     }

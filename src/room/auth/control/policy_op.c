@@ -6,7 +6,7 @@
 /* The operations of `dvara policy`. What is given is merged into the set in force; nothing changes
  * unless all of the new set is good. */
 
-enum { DOCUMENTS_MAX = 10000 };
+enum { DOCUMENTS_MAX = 10000, SHOW_MAX = 8 << 20 };
 
 static dv_result live_read(dv_call *call, dv_auth_documents *ret_documents, dv_error *error)
 {
@@ -79,9 +79,13 @@ static dv_result merge(dv_call *call, const dv_auth_documents *live, const dv_au
     return DV_OK;
 }
 
-/* Refuses a set that is not good, and says which text of the body is wrong. */
+/* Refuses a set that is not good by itself, by the schema, or with the roles. */
 static dv_result set_check(dv_call *call, const dv_auth_documents *set, dv_error *error)
 {
+    dv_auto(cedar_schema) dv_cedar_schema *schema = NULL;
+    dv_auto(buf) dv_buf text = dv_buf_init(SHOW_MAX);
+    DV_TRY(dv_auth_schema_read(call->services->store, call->arena, &schema, error));
+    DV_TRY(dv_auth_documents_compile(set, schema, &text, error));
     dv_auto(cedar_policy_set) dv_cedar_policy_set *parsed = NULL;
     return dv_auth_set_parse(call->services->store, set, &parsed, error);
 }
@@ -257,8 +261,6 @@ dv_result dv_op_policy_list(dv_call *call, dv_error *error)
     return call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
-enum { SHOW_MAX = 8 << 20 };
-
 static dv_result show_answer(dv_call *call, const char *source, int64_t version, dv_slice text)
 {
     call->answer = json_pack("{s:s, s:I, s:s%}", "source", source, "version", (json_int_t)version,
@@ -289,7 +291,7 @@ static dv_result show_source(dv_call *call, const char *source, int64_t version,
             dv_auth_documents_read(call->services->store, version, call->arena, &documents, error));
     }
     DV_TRY(strcmp(source, "api") == 0
-               ? dv_auth_documents_compile(&documents, &text, NULL, error)
+               ? dv_auth_documents_compile(&documents, NULL, &text, error)
                : dv_auth_set_write(call->services->store, &documents, &text, error));
     return show_answer(call, source, version, dv_buf_slice(&text));
 }

@@ -5,6 +5,7 @@
 #include "core/verdict.h"
 #include "crypto/hash.h"
 #include "engine/cedar/describe.h"
+#include "engine/cedar/validate.h"
 
 /* From named texts to one set. Every text is read by itself first, so that an error has the place
  * in the text that its author knows. */
@@ -61,6 +62,7 @@ typedef struct compiler {
     size_t id_count;
     size_t id_cap;
     dv_buf *out;
+    const dv_cedar_schema *schema; /* or NULL */
     dv_error *error;
 } compiler;
 
@@ -187,6 +189,32 @@ static dv_result characters_check(compiler *c, const dv_auth_document *document)
     return DV_OK;
 }
 
+/* The first thing that is no good by the schema. What can never apply is no error. */
+static dv_result schema_check(compiler *c, const dv_auth_document *document,
+                              const dv_cedar_policy_set *set)
+{
+    dv_cedar_report report;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
+    if (c->schema == NULL) {
+        return DV_OK;
+    }
+    dv_result result =
+        arena == NULL ? DV_ERR_NO_MEMORY : dv_cedar_validate(set, c->schema, arena, &report);
+    if (result == DV_ERR_TOO_LARGE) {
+        return dv_error_set(c->error, DV_ERR_INVALID,
+                            "%s:1:1: too complex to be checked against the schema", document->name);
+    }
+    DV_TRY(result);
+    for (size_t i = 0; i < report.count; i++) {
+        const dv_cedar_problem *problem = &report.problems[i];
+        if (!problem->warning) {
+            return refuse_at(c, document->name, problem->line, problem->column, "%.*s",
+                             DV_SLICE_ARGS(problem->message));
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result document_append(compiler *c, const dv_auth_document *document)
 {
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
@@ -202,6 +230,7 @@ static dv_result document_append(compiler *c, const dv_auth_document *document)
     }
     DV_TRY(dv_buf_append_printf(c->out, "// %s\n", document->name));
     DV_TRY(policies_append(c, document, set));
+    DV_TRY(schema_check(c, document, set));
     return dv_buf_append_str(c->out, "\n");
 }
 
@@ -212,7 +241,7 @@ static int order_ids(const void *a, const void *b)
     return difference != 0 ? difference : strcmp(x->document, y->document);
 }
 
-static dv_result doubles_check(compiler *c, const char **ret_document)
+static dv_result doubles_check(compiler *c)
 {
     if (c->id_count > 1) {
         qsort(c->ids, c->id_count, sizeof(*c->ids), order_ids);
@@ -220,7 +249,6 @@ static dv_result doubles_check(compiler *c, const char **ret_document)
     for (size_t i = 1; i < c->id_count; i++) {
         const used_id *one = &c->ids[i - 1], *other = &c->ids[i];
         if (dv_slice_eq(one->id, other->id)) {
-            *ret_document = other->document;
             return refuse_at(c, other->document, other->line, other->column,
                              "the id \"%.*s\" stands in %s at line %d, too",
                              DV_SLICE_ARGS(other->id), one->document, one->line);
@@ -229,41 +257,29 @@ static dv_result doubles_check(compiler *c, const char **ret_document)
     return DV_OK;
 }
 
-static size_t index_of(const dv_auth_documents *documents, const char *name)
-{
-    const dv_auth_document *found = name == NULL ? NULL : dv_auth_documents_find(documents, name);
-    return found == NULL ? 0 : (size_t)(found - documents->items);
-}
-
-dv_result dv_auth_documents_compile(const dv_auth_documents *documents, dv_buf *out,
-                                    size_t *ret_bad, dv_error *error)
+dv_result dv_auth_documents_compile(const dv_auth_documents *documents,
+                                    const dv_cedar_schema *schema, dv_buf *out, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
-    compiler c = {.arena = arena, .out = out, .error = error};
-    const char *bad = NULL;
+    compiler c = {.arena = arena, .out = out, .schema = schema, .error = error};
     dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : DV_OK;
     for (size_t i = 0; i < documents->count && result == DV_OK; i++) {
-        bad = documents->items[i].name;
         result = document_append(&c, &documents->items[i]);
     }
     if (result == DV_OK) {
-        result = doubles_check(&c, &bad);
+        result = doubles_check(&c);
     }
-    if (result == DV_ERR_TOO_LARGE) {
-        result =
-            dv_error_set(error, result, "all policies together have more than %d bytes", SET_MAX);
-    }
-    if (result != DV_OK && ret_bad != NULL) {
-        *ret_bad = index_of(documents, bad);
-    }
-    return result;
+    return result == DV_ERR_TOO_LARGE
+               ? dv_error_set(error, result, "all policies together have more than %d bytes",
+                              SET_MAX)
+               : result;
 }
 
 dv_result dv_auth_set_write(dv_store *store, const dv_auth_documents *documents, dv_buf *out,
                             dv_error *error)
 {
     DV_TRY(dv_auth_policies_write(store, out, error));
-    return dv_auth_documents_compile(documents, out, NULL, error);
+    return dv_auth_documents_compile(documents, NULL, out, error);
 }
 
 dv_result dv_auth_set_parse(dv_store *store, const dv_auth_documents *documents,

@@ -85,7 +85,8 @@ static dv_result credential_publish(dv_services *services, dv_slice id, dv_error
 
 /* Those of one kind, as entity texts behind each other. */
 static dv_result entities_add(const dv_auth_walk *walk, dv_auth_kind kind, dv_arena *arena,
-                              dv_slice entities[DV_LIMIT_ANCESTORS], size_t *count)
+                              dv_slice entities[DV_LIMIT_ANCESTORS],
+                              dv_time until[DV_LIMIT_ANCESTORS], size_t *count)
 {
     for (size_t i = 1; i < walk->count; i++) {
         if (walk->nodes[i].ref.kind != kind) {
@@ -95,6 +96,7 @@ static dv_result entities_add(const dv_auth_walk *walk, dv_auth_kind kind, dv_ar
         if (text == NULL) {
             return DV_ERR_NO_MEMORY;
         }
+        until[*count] = walk->nodes[i].until;
         entities[(*count)++] = dv_slice_str(text);
     }
     return DV_OK;
@@ -106,14 +108,16 @@ static dv_result principal_put(dv_services *services, dv_auth_ref ref, bool acti
 {
     dv_auth_walk walk;
     dv_slice entities[DV_LIMIT_ANCESTORS];
+    dv_time until[DV_LIMIT_ANCESTORS];
     size_t groups = 0;
     dv_auto(buf) dv_buf bytes = dv_buf_init(DV_RECORD_MAX);
     DV_TRY(dv_auth_walk_up(services->store, ref, arena, &walk, error));
-    DV_TRY(entities_add(&walk, DV_AUTH_GROUP, arena, entities, &groups));
+    DV_TRY(entities_add(&walk, DV_AUTH_GROUP, arena, entities, until, &groups));
     size_t count = groups;
-    DV_TRY(entities_add(&walk, DV_AUTH_ROLE, arena, entities, &count));
-    DV_TRY(dv_principal_encode(ref.kind == DV_AUTH_USER ? DV_PRINCIPAL_USER : DV_PRINCIPAL_SERVICE,
-                               dv_slice_str(ref.name), active, entities, count, groups, &bytes));
+    DV_TRY(entities_add(&walk, DV_AUTH_ROLE, arena, entities, until, &count));
+    dv_principal_type type = ref.kind == DV_AUTH_USER ? DV_PRINCIPAL_USER : DV_PRINCIPAL_SERVICE;
+    DV_TRY(dv_principal_encode_until(type, dv_slice_str(ref.name), active, entities, until, count,
+                                     groups, &bytes));
     return dv_snapshot_put(services->snapshot, DV_TABLE_PRINCIPALS, entity, dv_buf_slice(&bytes));
 }
 

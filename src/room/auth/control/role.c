@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "room/auth/control/internal.h"
+#include "room/auth/control/policies.h"
 
 #include "base/caps.h"
 
@@ -286,19 +286,146 @@ static dv_result assignment_audit(dv_call *call, const char *role, dv_auth_ref h
                             entity, object, error);
 }
 
-dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
+/* A role that is there for good is not made to end by asking for an hour of it. */
+static dv_result assignment_check(dv_call *call, const char *role, dv_auth_ref holder,
+                                  const dv_auth_grant *grant, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    if (grant->until == 0) {
+        return DV_OK;
+    }
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT 1 FROM auth_assignment WHERE role = ?1 AND kind = ?2"
+                          " AND name = ?3 AND expires IS NULL",
+                          "ttt", role, dv_auth_kind_name(holder.kind), holder.name));
+    dv_result result = dv_statement_step(row, error);
+    return result == DV_OK ? dv_error_set(error, DV_ERR_CONFLICT, "%s %s has the role %s for good",
+                                          dv_auth_kind_name(holder.kind), holder.name, role)
+           : result == DV_ERR_NOT_FOUND ? DV_OK
+                                        : result;
+}
+
+/* In an emergency a role may be given that the giver does not have: who may, policies say, role by
+ * role (permit(..., action == Action::"break_glass", resource == Role::"oncall")). */
+static dv_result break_glass_check(dv_call *call, const char *role, dv_error *error)
+{
+    dv_auth_grantor grantor;
+    bool may = false;
+    const char *resource = dv_auth_entity(call->arena, (dv_auth_ref){DV_AUTH_ROLE, role});
+    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
+    if (grantor.all) {
+        return DV_OK;
+    }
+    if (resource == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_auth_caller_may(call, "break_glass", resource, &may, error));
+    return may ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN,
+                              "no policy permits you break_glass on Role::\"%s\"", role);
+}
+
+static dv_result break_glass_alert(dv_call *call, const char *role, dv_auth_ref holder,
+                                   const dv_auth_grant *grant, dv_error *error)
+{
+    char until[DV_TIME_TEXT_MAX];
+    dv_time_format(grant->until, until);
+    const char *title =
+        dv_arena_printf(call->arena, "%s took the role %s for %s %s until %s: %s", call->caller,
+                        role, dv_auth_kind_name(holder.kind), holder.name, until, grant->reason);
+    return title == NULL ? DV_ERR_NO_MEMORY
+                         : dv_audit_alarm(call, "auth.break_glass", title, error);
+}
+
+dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
+                         const dv_auth_grant *grant, dv_error *error)
 {
     dv_store *store = call->services->store;
     dv_auth_ref role_ref = {DV_AUTH_ROLE, role};
+    dv_auto(statement) dv_statement *insert = NULL;
     DV_TRY(dv_auth_require(store, role_ref, error));
     DV_TRY(dv_auth_require(store, holder, error));
-    DV_TRY(dv_auth_check_grant(call, role_ref, error));
-    DV_TRY(dv_store_run(store, error,
-                        "INSERT INTO auth_assignment (role, kind, name, created)"
-                        " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                        "ttti", role, dv_auth_kind_name(holder.kind), holder.name, call->now));
+    DV_TRY(grant->break_glass ? break_glass_check(call, role, error)
+                              : dv_auth_check_grant(call, role_ref, error));
+    DV_TRY(assignment_check(call, role, holder, grant, error));
+    DV_TRY(dv_store_query(store, &insert, error,
+                          "INSERT INTO auth_assignment"
+                          " (role, kind, name, created, reason, break_glass, expires)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (role, kind, name)"
+                          " DO UPDATE SET reason = ?5, break_glass = ?6, expires = ?7",
+                          "tttitii", role, dv_auth_kind_name(holder.kind), holder.name, call->now,
+                          grant->reason, (int64_t)grant->break_glass, grant->until));
+    if (grant->until == 0) {
+        DV_TRY(dv_bind_null(insert, 7));
+    }
+    dv_result result = dv_statement_step(insert, error);
+    DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
     DV_TRY(dv_auth_touch(call, holder, error));
-    return assignment_audit(call, role, holder, true, error);
+    DV_TRY(assignment_audit(call, role, holder, true, error));
+    return grant->break_glass ? break_glass_alert(call, role, holder, grant, error) : DV_OK;
+}
+
+/* --- roles that end -------------------------------------------------------------------------- */
+
+typedef struct ended {
+    const char *role;
+    dv_auth_ref holder;
+} ended;
+
+enum { SWEEP_MAX = 256 };
+
+static dv_result ended_read(dv_call *call, ended items[SWEEP_MAX], size_t *ret_count,
+                            dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    size_t count = 0;
+    dv_result result = DV_OK;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT role, kind, name FROM auth_assignment WHERE expires <= ?1"
+                          " ORDER BY expires LIMIT ?2",
+                          "ii", call->now, (int64_t)SWEEP_MAX));
+    while (count < SWEEP_MAX && (result = dv_statement_step(row, error)) == DV_OK) {
+        dv_slice role, name;
+        DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 0), &role));
+        DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 2), &name));
+        DV_TRY(dv_auth_kind_parse(dv_column_slice(row, 1), &items[count].holder.kind));
+        items[count].role = (const char *)role.ptr;
+        items[count++].holder.name = (const char *)name.ptr;
+    }
+    *ret_count = count;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+static dv_result sweep(dv_call *call, dv_error *error)
+{
+    ended items[SWEEP_MAX];
+    size_t count = 0;
+    DV_TRY(ended_read(call, items, &count, error));
+    for (size_t i = 0; i < count; i++) {
+        const ended *one = &items[i];
+        DV_TRY(dv_store_run(call->services->store, error,
+                            "DELETE FROM auth_assignment WHERE role = ?1 AND kind = ?2"
+                            " AND name = ?3",
+                            "ttt", one->role, dv_auth_kind_name(one->holder.kind),
+                            one->holder.name));
+        DV_TRY(dv_auth_touch(call, one->holder, error));
+        DV_TRY(assignment_audit(call, one->role, one->holder, false, error));
+    }
+    return DV_OK;
+}
+
+dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error)
+{
+    dv_call call;
+    ended items[SWEEP_MAX];
+    size_t count = 0;
+    DV_TRY(dv_auth_system_call(services, &call));
+    dv_result result = ended_read(&call, items, &count, error);
+    if (result == DV_OK && count > 0) {
+        result = dv_auth_change(&call, sweep, error);
+    }
+    dv_auth_system_call_end(&call);
+    return result;
 }
 
 static dv_result unassign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
@@ -417,20 +544,66 @@ dv_result dv_op_role_delete(dv_call *call, dv_error *error)
 }
 
 /* Answers with whom it was given to (or taken from) and which role. */
-static dv_result assignment_answer(dv_call *call, const char *role, dv_auth_ref holder)
+static dv_result assignment_answer(dv_call *call, const char *role, dv_auth_ref holder,
+                                   const dv_auth_grant *grant)
 {
     call->answer =
-        json_pack("{s:s, s:s}", "role", role, dv_auth_kind_name(holder.kind), holder.name);
+        json_pack("{s:s, s:s, s:o, s:b}", "role", role, dv_auth_kind_name(holder.kind), holder.name,
+                  "until", dv_auth_json_time(grant->until), "break_glass", grant->break_glass);
     return call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+enum { BREAK_GLASS_HOURS = 24 };
+
+/* until: a duration from now, or a time. */
+static dv_result until_read(dv_call *call, dv_time *ret_until, dv_error *error)
+{
+    const char *text = dv_call_field(call, "until");
+    dv_time duration = 0;
+    if (text == NULL) {
+        *ret_until = 0;
+        return DV_OK;
+    }
+    if (dv_duration_parse(dv_slice_str(text), &duration) == DV_OK && duration > 0 &&
+        !__builtin_add_overflow(call->now, duration, ret_until)) {
+        return DV_OK;
+    }
+    if (dv_time_parse(dv_slice_str(text), ret_until) != DV_OK || *ret_until <= call->now) {
+        return dv_call_invalid(call, "until", error,
+                               "until is a duration (2h) or a time to come "
+                               "(2026-01-31T18:00:00Z)");
+    }
+    return DV_OK;
+}
+
+static dv_result grant_read(dv_call *call, dv_auth_grant *ret_grant, dv_error *error)
+{
+    dv_auth_grant grant = {.reason = dv_call_field(call, "reason"),
+                           .break_glass = json_is_true(json_object_get(call->body, "break_glass"))};
+    DV_TRY(until_read(call, &grant.until, error));
+    if (grant.break_glass && (grant.reason == NULL || *grant.reason == '\0')) {
+        return dv_call_invalid(call, "reason", error, "breaking the glass wants a reason");
+    }
+    if (grant.break_glass && grant.until == 0) {
+        grant.until = call->now + 3600 * DV_SECOND;
+    }
+    if (grant.break_glass && grant.until - call->now > BREAK_GLASS_HOURS * 3600 * DV_SECOND) {
+        return dv_call_invalid(call, "until", error, "breaking the glass is for %d hours at most",
+                               BREAK_GLASS_HOURS);
+    }
+    *ret_grant = grant;
+    return DV_OK;
 }
 
 static dv_result role_assign(dv_call *call, dv_error *error)
 {
     dv_auth_ref holder;
+    dv_auth_grant grant;
     const char *role = dv_call_param(call, "role");
     DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &holder, error));
-    DV_TRY(dv_auth_assign(call, role, holder, error));
-    return assignment_answer(call, role, holder);
+    DV_TRY(grant_read(call, &grant, error));
+    DV_TRY(dv_auth_assign(call, role, holder, &grant, error));
+    return assignment_answer(call, role, holder, &grant);
 }
 
 dv_result dv_op_role_assign(dv_call *call, dv_error *error)

@@ -68,10 +68,11 @@ static dv_result first_admin(dv_call *call, dv_error *error)
     const char *id = NULL;
     char secret[DV_API_KEY_LEN + 1];
     dv_auth_ref admin = {DV_AUTH_USER, "admin"};
+    const dv_auth_grant for_good = {0};
     dv_auth_new_key wanted = {admin, "first administrator", DV_TIME_NEVER, ""};
     DV_TRY(dv_auth_entity_insert(call, admin, NULL, NULL, error));
     DV_TRY(dv_audit_account(call, DV_ACCOUNT_CREATE, "User::\"admin\"", NULL, error));
-    DV_TRY(dv_auth_assign(call, "admin", admin, error));
+    DV_TRY(dv_auth_assign(call, "admin", admin, &for_good, error));
     DV_TRY(dv_auth_key_make(call, &wanted, secret, &id, error));
     dv_result result = credentials_write(call->services, secret, error);
     dv_wipe(secret, sizeof(secret));
@@ -172,5 +173,6 @@ static dv_result usage_collect(dv_services *services, dv_time now, dv_error *err
 dv_result dv_auth_control_tick(dv_services *services, dv_time now, dv_error *error)
 {
     DV_TRY(dv_auth_catch_up(services, error));
+    DV_TRY(dv_auth_grants_sweep(services, error));
     return usage_collect(services, now, error);
 }

@@ -22,7 +22,7 @@ dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot
 typedef struct dv_identity {
     dv_principal principal;
     dv_credential credential;
-    dv_time expires;          /* of the credential, or of the secret presented, if sooner */
+    dv_time expires;          /* of the credential, the secret presented or a role, if sooner */
     uint8_t secret[32];       /* HMAC of what was presented, as the snapshot has it */
     struct dv_caller *caller; /* the room's own: what it knows of a caller seen before, or NULL */
 } dv_identity;

@@ -160,7 +160,8 @@ static dv_result credential_read(dv_snapshot *snapshot, dv_slice id,
 
 /* The owner's record, copied into the arena; a suspended owner is as good as none. */
 static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, dv_slice name,
-                                dv_arena *arena, dv_principal *ret_principal)
+                                dv_time now, dv_arena *arena, dv_principal *ret_principal,
+                                dv_time *ret_until)
 {
     char text[DV_ENTITY_TEXT_MAX];
     dv_slice entity;
@@ -170,7 +171,7 @@ static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, d
     DV_TRY(dv_entity_text(dv_principal_type_name(type), name, text, &entity));
     DV_TRY(dv_snapshot_get(snapshot, DV_TABLE_PRINCIPALS, entity, &bytes));
     DV_TRY(dv_arena_copy(arena, bytes, &bytes));
-    DV_TRY(dv_principal_decode(bytes, arena, &principal, &active));
+    DV_TRY(dv_principal_decode_at(bytes, now, arena, &principal, &active, ret_until));
     if (!active || !dv_slice_eq(principal.entity, entity)) {
         return DV_ERR_UNAUTHENTICATED;
     }
@@ -179,14 +180,17 @@ static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, d
 }
 
 /* until: how long the credential is good as it was presented: a secret that a rotation replaced
- * ends with the overlap. */
+ * ends with the overlap. The identity ends with the first of its roles that ends, too; it is then
+ * read again. */
 static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record *record,
                                dv_slice id, const uint8_t mac[DV_SHA256_LEN], dv_time until,
-                               dv_arena *arena, dv_identity *ret_identity)
+                               dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
+    dv_time roles_until;
     dv_identity identity = {0};
-    DV_TRY(principal_read(snapshot, record->owner_type, record->owner, arena, &identity.principal));
-    identity.expires = until;
+    DV_TRY(principal_read(snapshot, record->owner_type, record->owner, now, arena,
+                          &identity.principal, &roles_until));
+    identity.expires = DV_MIN(until, roles_until);
     memcpy(identity.secret, mac, DV_SHA256_LEN);
     identity.credential.kind = DV_LIT("api_key");
     identity.credential.scope_count = record->scope_count;
@@ -208,7 +212,7 @@ static void note_use(dv_auth_gate *gate, const dv_identity *identity, dv_time no
 static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
                              const dv_credential_record *record, dv_slice id,
                              const uint8_t mac[DV_SHA256_LEN], dv_slice presented, dv_time until,
-                             dv_arena *arena, dv_identity *ret_identity)
+                             dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
     dv_identity identity;
     dv_caller *caller = dv_caller_new();
@@ -216,9 +220,10 @@ static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
         return DV_ERR_NO_MEMORY;
     }
     dv_result result =
-        identity_make(snapshot, record, id, mac, until, dv_caller_arena(caller), &identity);
+        identity_make(snapshot, record, id, mac, until, now, dv_caller_arena(caller), &identity);
     if (result == DV_OK) {
-        dv_callers_add(gate->callers, caller, &identity, presented, gate->generation, until);
+        dv_callers_add(gate->callers, caller, &identity, presented, gate->generation,
+                       identity.expires);
         result = dv_caller_lend(caller, arena, ret_identity);
     }
     dv_caller_unref(caller);
@@ -240,7 +245,8 @@ static dv_result api_key_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_sli
     if (!same || now >= record.expires) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    DV_TRY(caller_make(gate, snapshot, &record, id, mac, presented, until, arena, ret_identity));
+    DV_TRY(
+        caller_make(gate, snapshot, &record, id, mac, presented, until, now, arena, ret_identity));
     note_use(gate, ret_identity, now);
     return DV_OK;
 }
@@ -292,8 +298,8 @@ dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot, const dv
         return DV_ERR_UNAUTHENTICATED;
     }
     dv_identity made;
-    if (identity_make(snapshot, &record, identity->credential.id, identity->secret, until, arena,
-                      &made) != DV_OK) {
+    if (identity_make(snapshot, &record, identity->credential.id, identity->secret, until, now,
+                      arena, &made) != DV_OK) {
         return DV_ERR_UNAUTHENTICATED;
     }
     *ret_identity = made;

@@ -9,6 +9,7 @@ enum {
     PRINCIPAL_VERSION = 1,
     CREDENTIAL_FIXED = 6 + 8 + 8 + DV_SECRET_MAC_LEN + DV_SECRET_MAC_LEN,
     PRINCIPAL_FIXED = 8,
+    ENDING = 2 + 8, /* place of the ancestor, time */
     ACTIVE = 1,
     SUSPENDED = 2,
 };
@@ -233,10 +234,32 @@ dv_result dv_credential_scopes(const dv_credential_record *record, dv_arena *are
 /* --- principals ------------------------------------------------------------------------------ */
 
 /* version, type, status, length of its entity text, u16 groups, u16 ancestors, entity text,
- * ancestors (u8 length, text) */
+ * ancestors (u8 length, text), endings in the order of their places */
+static dv_result endings_encode(const dv_time *until, size_t count, dv_buf *out)
+{
+    for (size_t i = 0; until != NULL && i < count; i++) {
+        uint8_t ending[ENDING];
+        if (until[i] == DV_TIME_NEVER) {
+            continue;
+        }
+        dv_put_u16(ending, (uint16_t)i);
+        dv_put_u64(ending + 2, (uint64_t)until[i]);
+        DV_TRY(dv_buf_append(out, dv_slice_of(ending, sizeof(ending))));
+    }
+    return DV_OK;
+}
+
 dv_result dv_principal_encode(dv_principal_type type, dv_slice name, bool active,
                               const dv_slice *ancestors, size_t ancestor_count, size_t group_count,
                               dv_buf *out)
+{
+    return dv_principal_encode_until(type, name, active, ancestors, NULL, ancestor_count,
+                                     group_count, out);
+}
+
+dv_result dv_principal_encode_until(dv_principal_type type, dv_slice name, bool active,
+                                    const dv_slice *ancestors, const dv_time *until,
+                                    size_t ancestor_count, size_t group_count, dv_buf *out)
 {
     char text[DV_ENTITY_TEXT_MAX];
     dv_slice entity;
@@ -254,7 +277,7 @@ dv_result dv_principal_encode(dv_principal_type type, dv_slice name, bool active
         DV_TRY(dv_buf_append_byte(out, (uint8_t)ancestors[i].len));
         DV_TRY(dv_buf_append(out, ancestors[i]));
     }
-    return DV_OK;
+    return endings_encode(until, ancestor_count, out);
 }
 
 /* The name within Type::"name", when that is what it is. */
@@ -291,9 +314,46 @@ static bool take_ancestors(dv_slice *rest, dv_principal *principal, dv_slice *an
     return true;
 }
 
+/* Drops the roles that have ended: NULL takes their place, then all others close up. Groups do not
+ * end, so that they stay in front. */
+static bool take_endings(dv_slice *rest, dv_time now, dv_principal *principal, dv_slice *ancestors,
+                         dv_time *ret_until)
+{
+    size_t place = 0, next = principal->group_count;
+    dv_time time = 0;
+    while (rest->len > 0) {
+        if (!take_u16(rest, &place) || !take_time(rest, &time) || place < next ||
+            place >= principal->ancestor_count) {
+            return false;
+        }
+        next = place + 1;
+        if (now >= time) {
+            ancestors[place] = (dv_slice){NULL, 0};
+        } else {
+            *ret_until = DV_MIN(*ret_until, time);
+        }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < principal->ancestor_count; i++) {
+        if (ancestors[i].len > 0) {
+            ancestors[kept++] = ancestors[i];
+        }
+    }
+    principal->ancestor_count = kept;
+    return true;
+}
+
 dv_result dv_principal_decode(dv_slice bytes, dv_arena *arena, dv_principal *ret_principal,
                               bool *ret_active)
 {
+    dv_time until;
+    return dv_principal_decode_at(bytes, 0, arena, ret_principal, ret_active, &until);
+}
+
+dv_result dv_principal_decode_at(dv_slice bytes, dv_time now, dv_arena *arena,
+                                 dv_principal *ret_principal, bool *ret_active, dv_time *ret_until)
+{
+    dv_time until = DV_TIME_NEVER;
     dv_principal principal = {0};
     uint8_t status;
     uint8_t entity_len;
@@ -315,10 +375,11 @@ dv_result dv_principal_decode(dv_slice bytes, dv_arena *arena, dv_principal *ret
         return DV_ERR_NO_MEMORY;
     }
     if (!take_ancestors(&bytes, &principal, arrays, arrays + principal.ancestor_count) ||
-        bytes.len != 0) {
+        (bytes.len > 0 && !take_endings(&bytes, now, &principal, arrays, &until))) {
         return DV_ERR_CORRUPT;
     }
     *ret_principal = principal;
     *ret_active = status == ACTIVE;
+    *ret_until = until;
     return DV_OK;
 }

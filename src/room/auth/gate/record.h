@@ -43,8 +43,18 @@ dv_must dv_result dv_credential_scopes(const dv_credential_record *record, dv_ar
 dv_must dv_result dv_principal_encode(dv_principal_type type, dv_slice name, bool active,
                                       const dv_slice *ancestors, size_t ancestor_count,
                                       size_t group_count, dv_buf *out);
-/* Borrows from bytes, which must live as long as the principal; the arrays lie in the arena.
- * Errors: DV_ERR_CORRUPT, DV_ERR_NO_MEMORY. */
+/* The same, where ancestors[i] is one until until[i] only; DV_TIME_NEVER: for good. Only roles end.
+ */
+dv_must dv_result dv_principal_encode_until(dv_principal_type type, dv_slice name, bool active,
+                                            const dv_slice *ancestors, const dv_time *until,
+                                            size_t ancestor_count, size_t group_count, dv_buf *out);
+/* The principal as it is at that time. Borrows from bytes, which must live as long as the
+ * principal; the arrays lie in the arena. ret_until: when the next of its roles ends. Errors:
+ * DV_ERR_CORRUPT, DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_principal_decode_at(dv_slice bytes, dv_time now, dv_arena *arena,
+                                         dv_principal *ret_principal, bool *ret_active,
+                                         dv_time *ret_until);
+/* The same with roles that have ended, too. */
 dv_must dv_result dv_principal_decode(dv_slice bytes, dv_arena *arena, dv_principal *ret_principal,
                                       bool *ret_active);
 
