@@ -191,10 +191,10 @@ static void roles_end_in_records(void **state)
             expected);
     }
     /* Groups do not end, and places lie within the ancestors. */
-    bytes.ptr[bytes.len - 9] = 0;
+    dv_put_u16(bytes.ptr + bytes.len - 10, 0);
     assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
                      DV_ERR_CORRUPT);
-    bytes.ptr[bytes.len - 9] = 4;
+    dv_put_u16(bytes.ptr + bytes.len - 10, 4);
     assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
                      DV_ERR_CORRUPT);
 }
