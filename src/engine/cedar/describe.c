@@ -32,6 +32,17 @@ static bool is_named(const dv_cedar_policy *policy)
     return named;
 }
 
+static dv_slice scope_type(const dv_cedar_scope *scope)
+{
+    dv_slice type = scope->type;
+
+    if (type.len == 0 && scope->uid_count > 0 &&
+        dv_cedar_uid_type(scope->uids[0], &type) != DV_OK) {
+        type = (dv_slice){0};
+    }
+    return type;
+}
+
 void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
                               dv_cedar_policy_info *ret_info)
 {
@@ -39,11 +50,14 @@ void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
     const dv_cedar_policy *policy =
         template ? &set->templates[index - set->count] : &set->policies[index];
 
-    *ret_info = (dv_cedar_policy_info){.id = policy->id,
-                                       .named = is_named(policy),
-                                       .forbid = policy->forbid,
-                                       .template = template,
-                                       .offset = policy->offset};
+    *ret_info =
+        (dv_cedar_policy_info){.id = policy->id,
+                               .named = is_named(policy),
+                               .forbid = policy->forbid,
+                               .template = template,
+                               .principal_type = scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
+                               .resource_type = scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
+                               .offset = policy->offset};
     place(set->text, policy->offset, &ret_info->line, &ret_info->column);
 }
 

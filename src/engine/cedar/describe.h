@@ -7,10 +7,12 @@
 #include "engine/cedar/cedar.h"
 
 typedef struct dv_cedar_policy_info {
-    dv_slice id;   /* borrowed from the set */
-    bool named;    /* by an @id annotation, not by its place */
-    bool forbid;   /* otherwise permit */
-    bool template; /* decides nothing until it is linked */
+    dv_slice id;             /* borrowed from the set */
+    bool named;              /* by an @id annotation, not by its place */
+    bool forbid;             /* otherwise permit */
+    bool template;           /* decides nothing until it is linked */
+    dv_slice principal_type; /* that the scope names, by `is` or by an entity; empty: none */
+    dv_slice resource_type;
     size_t offset; /* in the text that the set was read from: where the policy begins */
     int line;      /* the same place, 1-based */
     int column;

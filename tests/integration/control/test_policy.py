@@ -264,7 +264,7 @@ def test_diff_and_dry_run_tell_who_gains_and_loses(fresh, tmp_path):
 
 @pytest.mark.parametrize("text, place, words", [
     ('permit(principal, action == Action::"use_modle", resource);', "1:", "use_modle"),
-    ('permit(principal == Usr::"a", action, resource);', "1:", "Usr"),
+    ('permit(principal, action, resource)\nwhen { principal in Grup::"a" };', "2:", "Grup"),
     ('permit(principal, action, resource)\nwhen { context.adress == ip("10.0.0.1") };', "2:", "adress"),
     ('permit(principal, action, resource)\nwhen { context.address == ip("10.0.0.1") };', "2:", "address"),
     ('permit(principal, action, resource)\nwhen { context.weekday == "Monday" };', "2:", ""),
@@ -274,6 +274,13 @@ def test_what_does_not_fit_the_schema_is_refused(control, tmp_path, text, place,
     done = apply(control, tmp_path / "p", {"wrong.cedar": text})
     assert done.returncode == 1 and f"wrong.cedar:{place}" in done.stderr and words in done.stderr
     assert control.json("policy", "history")["items"] == before
+
+
+def test_policies_of_other_programs_have_types_of_their_own(control, tmp_path):
+    text = ('permit(principal is todo_user, action == Action::"can_read", resource)\n'
+            'when { principal has roles && principal.roles.contains("editor") };')
+    assert apply(control, tmp_path / "p", {"todo.cedar": text}).returncode == 0
+    control.dvara("policy", "delete", "todo")
 
 
 def test_permissions_of_roles_are_actions_of_the_schema(fresh, tmp_path):

@@ -30,6 +30,17 @@ static const char TYPES[] = "// Who and what there is.\n"
                             "};\n"
                             "\n";
 
+bool dv_auth_schema_has_type(dv_slice type)
+{
+    static const char *const types[] = {"Role",       "Group", "User",   "Service", "Model",
+                                        "ModelGroup", "Route", "System", "Action"};
+    bool found = false;
+    for (size_t i = 0; i < DV_ARRAY_LEN(types) && !found; i++) {
+        found = dv_slice_eq_str(type, types[i]);
+    }
+    return found;
+}
+
 static int order(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -189,6 +189,23 @@ static dv_result characters_check(compiler *c, const dv_auth_document *document)
     return DV_OK;
 }
 
+static bool is_foreign(dv_slice type)
+{
+    return type.len > 0 && !dv_auth_schema_has_type(type);
+}
+
+/* Dvara decides for other programs, too: a policy whose scope names a type of theirs is not held
+ * against Dvara's schema. */
+static bool policy_is_foreign(const dv_cedar_policy_set *set, dv_slice id)
+{
+    size_t count = dv_cedar_policy_count(set) + dv_cedar_template_count(set);
+    dv_cedar_policy_info info = {.id = {NULL, 0}};
+    for (size_t i = 0; i < count && !dv_slice_eq(info.id, id); i++) {
+        dv_cedar_policy_describe(set, i, &info);
+    }
+    return is_foreign(info.principal_type) || is_foreign(info.resource_type);
+}
+
 /* The first thing that is no good by the schema. What can never apply is no error. */
 static dv_result schema_check(compiler *c, const dv_auth_document *document,
                               const dv_cedar_policy_set *set)
@@ -205,9 +222,13 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
                             "%s:1:1: too complex to be checked against the schema", document->name);
     }
     DV_TRY(result);
+    if (report.cut) {
+        return dv_error_set(c->error, DV_ERR_INVALID, "%s:1:1: too much does not fit the schema",
+                            document->name);
+    }
     for (size_t i = 0; i < report.count; i++) {
         const dv_cedar_problem *problem = &report.problems[i];
-        if (!problem->warning) {
+        if (!problem->warning && !policy_is_foreign(set, problem->policy)) {
             return refuse_at(c, document->name, problem->line, problem->column, "%.*s",
                              DV_SLICE_ARGS(problem->message));
         }
