@@ -24,12 +24,12 @@ typedef struct gathering {
 } gathering;
 
 /* The subject's own limits; NULL: it has none. */
-static dv_result find_own(const gathering *g, const char *subject, dv_api_limits *room,
+static dv_result find_own(const gathering *g, dv_slice subject, dv_api_limits *room,
                           const dv_api_limits **ret_own)
 {
     dv_slice record = {0};
-    dv_result result = dv_snapshot_get(g->request->main->worker.snapshot, DV_TABLE_ROUTES,
-                                       dv_slice_str(subject), &record);
+    dv_result result =
+        dv_snapshot_get(g->request->main->worker.snapshot, DV_TABLE_ROUTES, subject, &record);
     *ret_own = NULL;
     if (result == DV_ERR_NOT_FOUND) {
         return DV_OK;
@@ -40,20 +40,25 @@ static dv_result find_own(const gathering *g, const char *subject, dv_api_limits
     return DV_OK;
 }
 
+/* Whether a subject of that kind can have limits that are due. */
+static bool applies(const gathering *g, dv_api_limit_kind kind)
+{
+    return g->request->main->worker.named.kinds[kind] ||
+           (g->request->config->api->due[g->when] >> kind & 1) != 0;
+}
+
 /* type: how the key begins; services are users of another type. */
-static dv_result add(const gathering *g, dv_api_limit_kind kind, const char *type, dv_slice name)
+static dv_result add(const gathering *g, dv_api_limit_kind kind, dv_slice type, dv_slice name)
 {
     const dv_api_limits *of_kind = &g->request->config->api->limits[kind];
     bool named = g->request->main->worker.named.kinds[kind];
     dv_api_limits room;
     const dv_api_limits *own = NULL;
-    if (!named && !dv_api_limits_apply(of_kind, g->when)) {
+    if (!applies(g, kind)) {
         return DV_OK;
     }
-    const char *subject = dv_api_subject(g->request->arena, type, name);
-    if (subject == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
+    dv_slice subject = {0};
+    DV_TRY(dv_api_subject(g->request->arena, type, name, &subject));
     if (named) {
         DV_TRY(find_own(g, subject, &room, &own));
     }
@@ -71,17 +76,10 @@ static dv_result add_networks(const gathering *g)
     DV_TRY(dv_address_parse(dv_ngx_slice(g->request->r->connection->addr_text), &address));
     for (size_t i = 0; i < named->network_count; i++) {
         if (dv_api_network_has(&named->networks[i], &address)) {
-            DV_TRY(add(g, DV_API_LIMIT_NETWORK, "network", named->networks[i].text));
+            DV_TRY(add(g, DV_API_LIMIT_NETWORK, DV_LIT("network"), named->networks[i].text));
         }
     }
     return DV_OK;
-}
-
-/* Whether a subject of that kind can have limits that are due. */
-static bool applies(const gathering *g, dv_api_limit_kind kind)
-{
-    return g->request->main->worker.named.kinds[kind] ||
-           dv_api_limits_apply(&g->request->config->api->limits[kind], g->when);
 }
 
 static dv_result add_address(const gathering *g)
@@ -92,7 +90,7 @@ static dv_result add_address(const gathering *g)
     char text[DV_LIMIT_ADDRESS_KEY_MAX];
     dv_slice key = {0};
     DV_TRY(dv_limit_address_key(dv_ngx_slice(g->request->r->connection->addr_text), text, &key));
-    DV_TRY(add(g, DV_API_LIMIT_ADDRESS, "address",
+    DV_TRY(add(g, DV_API_LIMIT_ADDRESS, DV_LIT("address"),
                dv_slice_sub(key, sizeof("address/") - 1, key.len)));
     return add_networks(g);
 }
@@ -101,25 +99,37 @@ static dv_result add_caller(const gathering *g)
 {
     const dv_identity *identity = &g->request->identity;
     const dv_principal *principal = &identity->principal;
-    const char *who = principal->type == DV_PRINCIPAL_SERVICE ? "service" : "user";
-    DV_TRY(add(g, DV_API_LIMIT_KEY, "key", identity->credential.id));
+    dv_slice who = principal->type == DV_PRINCIPAL_SERVICE ? DV_LIT("service") : DV_LIT("user");
+    DV_TRY(add(g, DV_API_LIMIT_KEY, DV_LIT("key"), identity->credential.id));
     DV_TRY(add(g, DV_API_LIMIT_USER, who, principal->name));
     for (size_t i = 0; i < principal->group_count; i++) {
-        DV_TRY(add(g, DV_API_LIMIT_GROUP, "group", principal->groups[i]));
+        DV_TRY(add(g, DV_API_LIMIT_GROUP, DV_LIT("group"), principal->groups[i]));
     }
-    return add(g, DV_API_LIMIT_ROUTE, "route", g->request->route->name);
+    return add(g, DV_API_LIMIT_ROUTE, DV_LIT("route"), g->request->route->name);
 }
 
 static dv_result add_model(const gathering *g)
 {
     dv_slice model = g->request->body.counted;
-    return model.len > 0 ? add(g, DV_API_LIMIT_MODEL, "model", model) : DV_OK;
+    return model.len > 0 ? add(g, DV_API_LIMIT_MODEL, DV_LIT("model"), model) : DV_OK;
+}
+
+static bool any_reserved(const gathering *g)
+{
+    bool any = g->request->config->api->due[DV_API_RESERVED] != 0;
+    for (size_t kind = 0; !any && kind < DV_API_LIMIT_KINDS; kind++) {
+        any = g->request->main->worker.named.kinds[kind];
+    }
+    return any;
 }
 
 /* The model's own requests, then tokens and cost of all. */
 static dv_result add_body(const gathering *at_once, const gathering *reserved)
 {
     DV_TRY(add_model(at_once));
+    if (!any_reserved(reserved)) {
+        return DV_OK;
+    }
     DV_TRY(add_address(reserved));
     DV_TRY(add_caller(reserved));
     return add_model(reserved);
@@ -347,9 +357,8 @@ void dv_limits_init(dv_main_conf *main, ngx_cycle_t *cycle)
 static void release(dv_request *request, dv_api_charges *charges)
 {
     dv_worker *worker = &request->main->worker;
-    if (charges->count == 0 ||
-        dv_limit_settle_all(worker->counters, charges->charges, charges->count, NULL, 0, 0, NULL,
-                            NULL, NULL) == DV_OK) {
+    if (!charges->held || dv_limit_settle_all(worker->counters, charges->charges, charges->count,
+                                              NULL, 0, 0, NULL, NULL, NULL) == DV_OK) {
         return;
     }
     if (dv_limit_owe(&worker->owed, charges->charges, charges->count) != DV_OK) {

@@ -5,27 +5,32 @@
 
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-/* Four numbers as inet_pton takes them: such a text is its own key. */
+/* One to three digits up to 255, without a leading zero, as inet_pton takes them; returns how many,
+ * or 0. */
+static size_t octet_len(const uint8_t *at, size_t left)
+{
+    size_t len = 0;
+    unsigned number = 0;
+
+    while (len < left && len < 3 && (unsigned)(at[len] - '0') < 10) {
+        number = number * 10 + (unsigned)(at[len++] - '0');
+    }
+    return number > 255 || (len > 1 && at[0] == '0') ? 0 : len;
+}
+
+/* Such a text is its own key. */
 static bool is_ipv4(dv_slice text)
 {
-    unsigned number = 0, digits = 0, dots = 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        if (c == '.' && digits > 0) {
-            number = digits = 0;
-            dots++;
-        } else if (c >= '0' && c <= '9' && (digits == 0 || number > 0)) {
-            number = number * 10 + (unsigned)(c - '0');
-            digits++;
-        } else {
-            return false;
-        }
-        if (number > 255) {
+    for (int octet = 0; octet < 4; octet++) {
+        size_t len = octet_len(text.ptr + at, text.len - at);
+        at += len;
+        if (len == 0 || (octet < 3 && (at == text.len || text.ptr[at++] != '.'))) {
             return false;
         }
     }
-    return dots == 3 && digits > 0;
+    return at == text.len;
 }
 
 static dv_slice join(dv_slice text, const char *suffix, size_t suffix_len,

@@ -468,8 +468,9 @@ static const char *told_of(const fixture *f, const dv_api_charges *charges, dv_a
 static void add_charges(const fixture *f, dv_api_limit_kind kind, const char *type,
                         const char *name, dv_api_charges *charges)
 {
-    const char *subject = dv_api_subject(f->arena, type, dv_slice_str(name));
-    assert_non_null(subject);
+    dv_slice subject = {0};
+    assert_int_equal(dv_api_subject(f->arena, dv_slice_str(type), dv_slice_str(name), &subject),
+                     DV_OK);
     assert_int_equal(dv_api_charges_add(charges, kind, dv_api_subject_key(subject),
                                         &f->config->limits[kind], NULL, DV_API_AT_ONCE, NULL),
                      DV_OK);

@@ -500,6 +500,10 @@ static dv_result read_limits(reader *r, dv_api_config *config)
     DV_TRY(check_members(r, limits, known));
     for (unsigned kind = 0; kind < DV_API_LIMIT_KINDS; kind++) {
         DV_TRY(read_limits_of(r, limits, (dv_api_limit_kind)kind, &config->limits[kind]));
+        for (size_t i = 0; i < config->limits[kind].count; i++) {
+            bool reserved = config->limits[kind].items[i].unit != DV_LIMIT_REQUESTS;
+            config->due[reserved] |= 1U << kind;
+        }
     }
     r->where[0] = '\0';
     return DV_OK;

@@ -197,7 +197,8 @@ typedef struct dv_api_config {
     const dv_api_policy *policies;
     size_t policy_count;
     dv_api_limits limits[DV_API_LIMIT_KINDS]; /* of each one of that kind */
-    const dv_api_price *prices;               /* by model, ascending */
+    unsigned due[2]; /* which kinds have some that are charged at once; that are reserved */
+    const dv_api_price *prices; /* by model, ascending */
     size_t price_count;
     dv_limit_thresholds warn;
     dv_api_names refused_fields;

@@ -198,27 +198,28 @@ dv_result dv_api_named_parse(dv_slice kinds, dv_slice networks, dv_api_named *na
 
 /* -- charges ----------------------------------------------------------------------------------- */
 
-const char *dv_api_subject(dv_arena *arena, const char *kind, dv_slice name)
+dv_result dv_api_subject(dv_arena *arena, dv_slice kind, dv_slice name, dv_slice *ret_subject)
 {
-    size_t prefix = sizeof(DV_API_NAMED_PREFIX) - 1;
-    size_t len = strlen(kind);
-    char *text = dv_arena_alloc_raw(arena, prefix + len + 1 + name.len + 1);
+    static const char prefix[] = DV_API_NAMED_PREFIX;
+    size_t start = sizeof(prefix) - 1;
+    size_t len = start + kind.len + 1 + name.len;
+    char *text = dv_arena_alloc_raw(arena, len);
     if (text == NULL) {
-        return NULL;
+        return DV_ERR_NO_MEMORY;
     }
-    memcpy(text, DV_API_NAMED_PREFIX, prefix);
-    memcpy(text + prefix, kind, len);
-    text[prefix + len] = '/';
+    memcpy(text, prefix, start);
+    memcpy(text + start, kind.ptr, kind.len);
+    text[start + kind.len] = '/';
     if (name.len > 0) {
-        memcpy(text + prefix + len + 1, name.ptr, name.len);
+        memcpy(text + start + kind.len + 1, name.ptr, name.len);
     }
-    text[prefix + len + 1 + name.len] = '\0';
-    return text;
+    *ret_subject = dv_slice_of(text, len);
+    return DV_OK;
 }
 
-dv_slice dv_api_subject_key(const char *subject)
+dv_slice dv_api_subject_key(dv_slice subject)
 {
-    return dv_slice_str(subject + sizeof(DV_API_NAMED_PREFIX) - 1);
+    return dv_slice_sub(subject, sizeof(DV_API_NAMED_PREFIX) - 1, subject.len);
 }
 
 static bool is_due(const dv_api_limit *limit, dv_api_when when)
@@ -230,16 +231,6 @@ static bool is_due(const dv_api_limit *limit, dv_api_when when)
 static bool is_lifted(const dv_api_limit *limit)
 {
     return limit->kind == DV_LIMIT_RATE ? limit->rate.count == 0 : limit->max == 0;
-}
-
-bool dv_api_limits_apply(const dv_api_limits *limits, dv_api_when when)
-{
-    for (size_t i = 0; i < limits->count; i++) {
-        if (is_due(&limits->items[i], when)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static dv_result make_room(dv_api_charges *charges)
@@ -299,6 +290,7 @@ static dv_result add_one(dv_api_charges *charges, dv_api_limit_kind kind, dv_sli
     charge->reset_after = 0;
     charge->label = 0;
     charge->own.charged = false;
+    charges->held = charges->held || limit->kind == DV_LIMIT_CONCURRENT;
     charges->kinds[charges->count++] = (uint8_t)kind;
     return DV_OK;
 }

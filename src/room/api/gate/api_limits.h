@@ -70,15 +70,14 @@ typedef struct dv_api_charges {
     uint8_t *kinds; /* of dv_api_limit_kind */
     size_t count;
     size_t room;
+    bool held; /* some are to be given back when the request ends */
 } dv_api_charges;
 
 /* The text under which a subject's own limits lie: "limit/group/ml"; what follows
- * DV_API_NAMED_PREFIX names its counters. NULL when memory is out. */
-const char *dv_api_subject(dv_arena *arena, const char *kind, dv_slice name);
-dv_slice dv_api_subject_key(const char *subject);
-
-/* True when a subject of that kind has limits to be charged then, or may have of its own. */
-bool dv_api_limits_apply(const dv_api_limits *limits, dv_api_when when);
+ * DV_API_NAMED_PREFIX names its counters. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_api_subject(dv_arena *arena, dv_slice kind, dv_slice name,
+                                 dv_slice *ret_subject);
+dv_slice dv_api_subject_key(dv_slice subject);
 
 /* Adds a subject's limits: its own, and those of its kind that they leave in place. own may be
  * NULL, amount is needed for DV_API_RESERVED. Errors: DV_ERR_TOO_LARGE (more than

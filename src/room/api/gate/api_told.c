@@ -70,20 +70,40 @@ static enum rank rank_of(const chosen *all, const dv_limit_charge *charge, unsig
     return kind == DV_API_LIMIT_KEY || kind == DV_API_LIMIT_USER ? OWN : OTHER;
 }
 
-static void find_nearest(const dv_api_charges *list, chosen *all)
+/* Returns how many could be told. */
+static size_t find_nearest(const dv_api_charges *list, chosen *all)
 {
+    size_t told = 0;
     for (size_t i = 0; list != NULL && i < list->count; i++) {
         const dv_limit_charge *charge = &list->charges[i];
-        if (is_told(charge) && is_nearer(charge, all->nearest[charge->unit])) {
+        if (!is_told(charge)) {
+            continue;
+        }
+        told++;
+        if (is_nearer(charge, all->nearest[charge->unit])) {
             all->nearest[charge->unit] = charge;
         }
     }
+    return told;
 }
 
 static void count_ranks(const dv_api_charges *list, const chosen *all, size_t counts[RANKS + 1])
 {
     for (size_t i = 0; list != NULL && i < list->count; i++) {
         counts[rank_of(all, &list->charges[i], list->kinds[i])]++;
+    }
+}
+
+/* How many of each rank are told. */
+static void share(const dv_api_told *told, const chosen *all, size_t room[RANKS + 1])
+{
+    size_t left = DV_API_TOLD_LIMITS;
+    memset(room, 0, (RANKS + 1) * sizeof(room[0]));
+    count_ranks(told->charges[0], all, room);
+    count_ranks(told->charges[1], all, room);
+    for (size_t rank = 0; rank < RANKS; rank++) {
+        room[rank] = DV_MIN(room[rank], left);
+        left -= room[rank];
     }
 }
 
@@ -102,21 +122,13 @@ static void take(const dv_api_charges *list, chosen *all, size_t room[RANKS + 1]
 
 static void choose(const dv_api_told *told, chosen *all)
 {
-    size_t counts[RANKS + 1] = {0};
-    size_t left = DV_API_TOLD_LIMITS;
-    for (size_t i = 0; i < DV_ARRAY_LEN(told->charges); i++) {
-        find_nearest(told->charges[i], all);
+    size_t room[RANKS + 1] = {DV_API_TOLD_LIMITS, DV_API_TOLD_LIMITS, DV_API_TOLD_LIMITS, 0};
+    size_t count = find_nearest(told->charges[0], all) + find_nearest(told->charges[1], all);
+    if (count > DV_API_TOLD_LIMITS) {
+        share(told, all, room);
     }
-    for (size_t i = 0; i < DV_ARRAY_LEN(told->charges); i++) {
-        count_ranks(told->charges[i], all, counts);
-    }
-    for (size_t rank = 0; rank < RANKS; rank++) {
-        counts[rank] = DV_MIN(counts[rank], left);
-        left -= counts[rank];
-    }
-    for (size_t i = 0; i < DV_ARRAY_LEN(told->charges); i++) {
-        take(told->charges[i], all, counts);
-    }
+    take(told->charges[0], all, room);
+    take(told->charges[1], all, room);
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
