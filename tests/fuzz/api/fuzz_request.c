@@ -43,7 +43,8 @@ static void try_credential(dv_slice value)
     dv_api_presented_add(&presented, DV_LIT("Authorization"), value);
     if (dv_api_presented_get(&presented, &credential, &verdict) == DV_OK) {
         require(credential.len > 0 && dv_slice_find_byte(credential, ' ') < 0);
-        require(dv_slice_find(value, credential) > 0);
+        dv_slice behind = dv_slice_sub(value, sizeof("bearer ") - 1, value.len);
+        require(dv_slice_find(behind, credential) >= 0);
     } else {
         require(verdict.reason == DV_REASON_BAD_CREDENTIAL);
     }
