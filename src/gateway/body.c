@@ -141,7 +141,7 @@ static bool gather(dv_request *request)
     return true;
 }
 
-/* The work said no, or nothing. */
+/* The work said yes, or no; when it said neither it was not done, and that is a no. */
 static bool take_checked(dv_request *request)
 {
     const dv_work *work = &request->work;
@@ -151,7 +151,7 @@ static bool take_checked(dv_request *request)
         request->verdict = work->verdict;
         return false;
     }
-    return true;
+    return work->checked || deny(request, DV_REASON_INTERNAL, "");
 }
 
 /* A body may come long after its head: a key revoked or expired since, or a role withdrawn, counts.

@@ -91,16 +91,24 @@ static bool check_rules(dv_work *work)
     return result == DV_OK || deny(work, DV_REASON_INTERNAL, "");
 }
 
-void dv_work_check(dv_work *work)
+static bool check(dv_work *work)
 {
-    if (!read_pieces(work) || !dv_work_reads(work->route)) {
-        return;
+    if (!read_pieces(work)) {
+        return false;
+    }
+    if (!dv_work_reads(work->route)) {
+        return true;
     }
     if (work->bytes.len > 0) {
-        (void)(scan(work) && check_rules(work));
-    } else if (work->route->protocol->object_body) {
-        (void)deny(work, DV_REASON_BAD_REQUEST, "a JSON body is needed");
+        return scan(work) && check_rules(work);
     }
+    return !work->route->protocol->object_body ||
+           deny(work, DV_REASON_BAD_REQUEST, "a JSON body is needed");
+}
+
+void dv_work_check(dv_work *work)
+{
+    work->checked = check(work) && work->verdict.reason == DV_REASON_UNSET;
 }
 
 /* What a stream used is told at its end when that is asked for. */

@@ -40,6 +40,7 @@ typedef struct dv_work {
     bool count_text; /* text_bytes is asked for */
     uint64_t cap;    /* that the body is to bound its answer with; 0: it does, or need not */
 
+    bool checked; /* dv_work_check came to its end and had nothing against the body */
     dv_json json;
     dv_api_body body;
     dv_data_outcome outcome;
@@ -57,7 +58,7 @@ typedef struct dv_work {
 bool dv_work_reads(const dv_api_route *route);
 
 /* Reads what lies in the file, scans the JSON and checks it against the route (json, body). On a
- * denial the verdict tells it; otherwise it is left unset. */
+ * denial the verdict tells it; otherwise it is left unset, and `checked` is set. */
 void dv_work_check(dv_work *work);
 
 /* Inspects the request's body: verdict, result and outcome as dv_data_gate_request gives them, and

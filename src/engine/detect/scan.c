@@ -152,8 +152,9 @@ static bool meet_word(search *s, pcre2_code *words, dv_detect_words *met, size_t
     return true;
 }
 
-/* The same as words_before for starts that go forwards: a pattern reads each byte once, however
- * many of its values ask for the words before them. */
+/* The same as words_before for starts that go forwards and have no letter there (which would seem
+ * to go on with the word): a pattern reads each byte once, however many of its values ask for the
+ * words before them. */
 static bool context_before(search *s, size_t index, size_t start, bool *ret_found)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
@@ -188,6 +189,7 @@ static bool surroundings_allow(search *s, size_t index, bool forwards, size_t st
     const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
     bool context = false;
     bool exception = false;
+    forwards = forwards && !isalpha(s->text.ptr[start]);
     if (pattern->context != DV_CONTEXT_NONE &&
         !(forwards ? context_before(s, index, start, &context)
                    : words_before(s, s->rules->contexts[pattern->detector], rule->context_distance,
