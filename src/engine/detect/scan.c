@@ -23,6 +23,7 @@ enum {
 
 /* Of what the sieve (sieve.h) finds in a text. */
 enum {
+    LONG_TRIGGER = 100,
     GAP = 256,         /* parts that are nearer to each other are searched at once: a call of
                           vectorscan costs about as much as so many bytes */
     COST_TRIGGER = 8,  /* of a place where a trigger may be, in stops of the sieve's pass */
@@ -33,8 +34,10 @@ enum {
 
 /* What a step costs, in about nanoseconds. */
 enum {
-    EFFORT_STOP = 20,
-    EFFORT_TRIGGER = 40,
+    EFFORT_STOP = 10,  /* of the sieve's pass */
+    EFFORT_PART = 40,  /* what vectorscan reads there, */
+    EFFORT_LONG = 600, /* and where a trigger may be long, which is slow */
+    EFFORT_TRIGGER = 80,
     EFFORT_MATCH = 250,
     EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
 };
@@ -553,13 +556,12 @@ static bool look_at(search *s, size_t at, size_t first)
 {
     uint64_t grams = dv_sieve_grams(s->rules->sieve, s->text, at);
     size_t begin = at > first + s->rules->sieve_back ? at - s->rules->sieve_back : first;
-    s->cost++;
+    s->cost += grams == 0 ? 1 : COST_TRIGGER;
+    if (!spend(s, grams == 0 ? EFFORT_STOP : EFFORT_PART)) {
+        return false;
+    }
     if (grams == 0) {
         return true;
-    }
-    s->cost += COST_TRIGGER;
-    if (!spend(s, EFFORT_STOP)) {
-        return false;
     }
     if ((grams & s->rules->number_grams) != 0) {
         const dv_sieve_gram *gram =
@@ -570,11 +572,13 @@ static bool look_at(search *s, size_t at, size_t first)
         }
     }
     size_t end = 0;
+    bool is_long = false;
     for (; grams != 0; grams &= grams - 1) {
         size_t ahead = dv_detect_trigger_grams[__builtin_ctzll(grams)].ahead;
         end = DV_MAX(end, ahead == 0 ? s->text.len : at + ahead);
+        is_long |= ahead == 0 || ahead > LONG_TRIGGER;
     }
-    return end == 0 || add_part(s, begin, end);
+    return end == 0 || (spend(s, is_long ? EFFORT_LONG : 0) && add_part(s, begin, end));
 }
 
 /* Finds the parts of the text that triggers may be in. All that stand in ordinary text is none. */
@@ -589,8 +593,10 @@ static bool sift(search *s, size_t first)
             }
         }
         at += 64;
-        bool dense = s->cost > DENSE_COST && s->cost * DENSE_BYTES > at - first;
-        if (dense || s->part_end == s->text.len) {
+        /* In a hurry every place is looked at, since each is counted. */
+        bool dense = s->part_end > s->part_begin && s->cost > DENSE_COST &&
+                     s->cost * DENSE_BYTES > at - first;
+        if (!s->scratch->hurried && (dense || s->part_end == s->text.len)) {
             return add_part(s, at > s->rules->sieve_back ? at - s->rules->sieve_back : 0,
                             s->text.len);
         }
