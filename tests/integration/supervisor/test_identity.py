@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 
 import pytest
 
@@ -175,3 +176,50 @@ def test_secrets_are_nowhere_in_the_state(dvara):
         if path.is_file():
             assert random not in path.read_bytes(), path
     assert json.loads(dvara.run("audit", "verify", "--output", "json").stdout)["ok"]
+
+
+def test_a_policy_is_felt_under_load_by_every_worker_and_loses_no_request(dvara, tmp_path):
+    """Others go on all the time; who is forbidden is so from the moment that the command returns."""
+    alice = dvara.key()
+    dvara.good("user", "create", "--name", "bert")
+    dvara.good("role", "assign", "--user", "bert", "--role", "model_user")
+    _, bert = new_key(dvara, "--user", "bert")
+    policy = tmp_path / "no-bert.cedar"
+    policy.write_text('forbid(principal == User::"bert", action == Action::"use_model", resource);')
+    seen, done = [], threading.Event()
+
+    def load():
+        while not done.is_set():
+            seen.append(dvara.ask(alice))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            assert statuses(dvara, bert) == {200}
+            dvara.good("policy", "apply", policy)
+            assert statuses(dvara, bert) == {403}
+            dvara.good("policy", "delete", "no-bert")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(seen) > 50 and set(seen) == {200}
+
+
+def test_the_event_of_a_refusal_names_the_policy(dvara, tmp_path):
+    key = dvara.key()
+    policy = tmp_path / "closed.cedar"
+    policy.write_text('@id("closed-for-alice")\nforbid(principal == User::"alice", action, resource)'
+                      '\nwhen { context.weekday >= 1 };')
+    dvara.good("policy", "apply", policy)
+    assert statuses(dvara, key) == {403}
+
+    def refusals():
+        items = dvara.json("audit", "tail", "--limit", "50")["items"]
+        return [one["request"] for one in items if one["event"] == "request.open" and one.get("request")]
+    wait_until(refusals, 20, "the record of the refusal")
+    why = dvara.json("why", refusals()[-1])
+    assert (why["reason"], why["policy"]) == ("forbidden_by_policy", "closed-for-alice")
+    assert "closed-for-alice" in why["summary"]

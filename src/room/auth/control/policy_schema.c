@@ -14,8 +14,7 @@ static const char TYPES[] = "// Who and what there is.\n"
                             "entity Group in [Group, Role];\n"
                             "entity User in [Group, Role];\n"
                             "entity Service in [Group, Role];\n"
-                            "entity ModelGroup in [ModelGroup];\n"
-                            "entity Model in [ModelGroup] = {tier?: String, label?: String};\n"
+                            "entity Model;\n"
                             "entity Route;\n"
                             "entity System;\n"
                             "\n"
@@ -32,8 +31,8 @@ static const char TYPES[] = "// Who and what there is.\n"
 
 bool dv_auth_schema_has_type(dv_slice type)
 {
-    static const char *const types[] = {"Role",       "Group", "User",   "Service", "Model",
-                                        "ModelGroup", "Route", "System", "Action"};
+    static const char *const types[] = {"Role",  "Group", "User",   "Service",
+                                        "Model", "Route", "System", "Action"};
     bool found = false;
     for (size_t i = 0; i < DV_ARRAY_LEN(types) && !found; i++) {
         found = dv_slice_eq_str(type, types[i]);
