@@ -114,13 +114,13 @@ const dv_cedar_attribute *dv_cedar_static_attribute(const dv_cedar_static *recor
     return NULL;
 }
 
-bool dv_cedar_schema_has_choice(const dv_cedar_entity_type *type, dv_slice uid)
+static bool has_name(const dv_slice *sorted, size_t count, dv_slice name)
 {
-    size_t low = 0, high = type->choice_count;
+    size_t low = 0, high = count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = dv_slice_cmp(type->choices[middle], uid);
+        int order = dv_slice_cmp(sorted[middle], name);
         if (order == 0) {
             return true;
         }
@@ -130,7 +130,17 @@ bool dv_cedar_schema_has_choice(const dv_cedar_entity_type *type, dv_slice uid)
             high = middle;
         }
     }
-    return type->choice_count == 0;
+    return false;
+}
+
+bool dv_cedar_schema_has_choice(const dv_cedar_entity_type *type, dv_slice uid)
+{
+    return type->choice_count == 0 || has_name(type->choices, type->choice_count, uid);
+}
+
+bool dv_cedar_schema_has_common(const dv_cedar_schema *schema, dv_slice name)
+{
+    return has_name(schema->commons, schema->common_count, name);
 }
 
 /* An action can be in an action of another type when any of its type is. */

@@ -4,6 +4,7 @@
 /* Cedar schemas (specs: human-readable-schema, json-schema): which entity types and actions there
  * are, what they look like, and what applies to what. */
 
+#include "base/buf.h"
 #include "engine/cedar/cedar.h"
 
 typedef struct dv_cedar_schema dv_cedar_schema; /* read-only, free of any text */
@@ -17,6 +18,13 @@ dv_must dv_result dv_cedar_schema_parse(dv_slice text, dv_cedar_schema **ret_sch
                                         dv_error *error);
 void dv_cedar_schema_free(dv_cedar_schema *schema);
 DV_DEFINE_AUTO_PTR(cedar_schema, dv_cedar_schema, dv_cedar_schema_free)
+
+/* Appends the schema in Cedar's own syntax, or in JSON; comments are lost, annotations kept. What
+ * is read from it means the same. Errors: DV_ERR_TOO_LARGE (the buffer is full), DV_ERR_NO_MEMORY;
+ * in text also DV_ERR_UNSUPPORTED, for what only JSON can say: an entity type whose name is a
+ * common type's, too, and a shape that is a common type. */
+dv_must dv_result dv_cedar_schema_write_text(const dv_cedar_schema *schema, dv_buf *out);
+dv_must dv_result dv_cedar_schema_write_json(const dv_cedar_schema *schema, dv_buf *out);
 
 /* Checks a request: the action is declared, principal and resource have types that it applies to
  * and, of enumerated types, ids that there are; the context is as the action wants it (specs:

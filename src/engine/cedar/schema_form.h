@@ -66,6 +66,8 @@ typedef struct dv_cedar_action {
 struct dv_cedar_schema {
     dv_arena *arena; /* holds all but this struct */
     dv_cedar_decl_schema written;
+    const dv_slice *commons; /* full names of the common types, sorted */
+    size_t common_count;
     const dv_cedar_entity_type *types; /* sorted by name */
     size_t type_count;
     const dv_cedar_action *actions; /* sorted by uid */
@@ -80,6 +82,9 @@ static inline bool dv_cedar_bit(const uint64_t *bits, uint32_t number)
 /* By name or canonical uid; NULL when there is none. */
 const dv_cedar_entity_type *dv_cedar_schema_type(const dv_cedar_schema *schema, dv_slice name);
 const dv_cedar_action *dv_cedar_schema_action(const dv_cedar_schema *schema, dv_slice uid);
+
+/* True when there is a common type of that full name. */
+bool dv_cedar_schema_has_common(const dv_cedar_schema *schema, dv_slice name);
 
 /* The type in front of a canonical uid, or NULL. */
 const dv_cedar_entity_type *dv_cedar_schema_type_of(const dv_cedar_schema *schema, dv_slice uid);
@@ -109,7 +114,7 @@ dv_must dv_result dv_cedar_static_check(const dv_cedar_schema *schema, const dv_
                                         const dv_cedar_value *value, const char *path,
                                         dv_error *error);
 
-/* Appends the type as a schema would write it, cut where the buffer ends. */
+/* Writes the type as a schema would, cut where the room ends. */
 void dv_cedar_static_print(const dv_cedar_static *type, char *out, size_t size);
 
 /* Looks all names up. Errors: as dv_cedar_schema_parse. */

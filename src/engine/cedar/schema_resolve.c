@@ -265,6 +265,19 @@ static dv_result make_room(resolver *r)
     return allocate(r, actions, sizeof(*r->actions), &r->actions);
 }
 
+static dv_result note_commons(const resolver *r)
+{
+    dv_slice *names = NULL;
+
+    DV_TRY(allocate(r, r->common_count, sizeof(*names), &names));
+    for (size_t i = 0; i < r->common_count; i++) {
+        names[i] = r->commons[i].name;
+    }
+    r->schema->commons = names;
+    r->schema->common_count = r->common_count;
+    return DV_OK;
+}
+
 static dv_result sort_commons(resolver *r)
 {
     if (r->common_count > 1) {
@@ -276,7 +289,7 @@ static dv_result sort_commons(resolver *r)
                           "is declared twice as a common type");
         }
     }
-    return DV_OK;
+    return note_commons(r);
 }
 
 /* Sorts the types and puts them into one list, whose places are their numbers. */

@@ -252,6 +252,62 @@ static void bounds_memory(void **unused)
     assert_non_null(strstr(error.message, "more memory"));
 }
 
+/* Written in one syntax, read, written in the other, read, and so on: the text stays the same. */
+static void write_both_ways(const char *written)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 16), json = dv_buf_init(1 << 16);
+    dv_auto(buf) dv_buf again = dv_buf_init(1 << 16);
+    dv_auto(cedar_schema) dv_cedar_schema *schema = schema_new(written);
+
+    assert_int_equal(dv_cedar_schema_write_json(schema, &json), DV_OK);
+    dv_auto(cedar_schema) dv_cedar_schema *from_json = schema_new(dv_buf_cstr(&json));
+    assert_int_equal(dv_cedar_schema_write_text(from_json, &text), DV_OK);
+    dv_auto(cedar_schema) dv_cedar_schema *from_text = schema_new(dv_buf_cstr(&text));
+    assert_int_equal(dv_cedar_schema_write_text(from_text, &again), DV_OK);
+    assert_string_equal(dv_buf_cstr(&again), dv_buf_cstr(&text));
+    dv_buf_clear(&again);
+    assert_int_equal(dv_cedar_schema_write_json(from_text, &again), DV_OK);
+    assert_string_equal(dv_buf_cstr(&again), dv_buf_cstr(&json));
+}
+
+static void writes_both_syntaxes(void **unused)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(1 << 16), small = dv_buf_init(8);
+    dv_auto(cedar_schema) dv_cedar_schema *schema = schema_new(
+        "@d(\"x\") namespace N { type T = {a?: Set<Long>}; entity A in [B] = {\"a b\": T}"
+        " tags String; entity B enum [\"\\\"q\"]; action r; action \"r w\" in r appliesTo "
+        "{principal: A, resource: B, context: T}; }");
+
+    assert_int_equal(dv_cedar_schema_write_text(schema, &out), DV_OK);
+    assert_string_equal(dv_buf_cstr(&out),
+                        "@d(\"x\")\nnamespace N {\n  type T = {\n    a?: Set<Long>,\n  };\n"
+                        "  entity A in [B] = {\n    \"a b\": T,\n  } tags String;\n"
+                        "  entity B enum [\"\\\"q\"];\n  action r;\n"
+                        "  action \"r w\" in [r] appliesTo {\n    principal: [A],\n"
+                        "    resource: [B],\n    context: T\n  };\n}\n");
+    assert_int_equal(dv_cedar_schema_write_text(schema, &small), DV_ERR_TOO_LARGE);
+    write_both_ways("");
+    write_both_ways("@a @b(\"\") entity A { @c(\"\\n\") x: {y?: {}} }; action a appliesTo "
+                    "{principal: A, resource: A};");
+    write_both_ways("namespace N { type T = __cedar::ipaddr; entity A { t: T, d: decimal, "
+                    "l: __cedar::Long, b: __cedar::Bool, s: __cedar::String }; action a in "
+                    "[M::Action::\"x\"]; } namespace M { action x; }");
+}
+
+static void says_what_text_cannot(void **unused)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(1 << 16);
+    dv_auto(cedar_schema) dv_cedar_schema *both = schema_new(
+        "{\"\": {\"actions\": {}, \"commonTypes\": {\"A\": {\"type\": \"Long\"}}, \"entityTypes\": "
+        "{\"A\": {\"tags\": {\"type\": \"Entity\", \"name\": \"A\"}}}}}");
+    dv_auto(cedar_schema) dv_cedar_schema *shape = schema_new(
+        "{\"\": {\"actions\": {}, \"commonTypes\": {\"T\": {\"type\": \"Record\", "
+        "\"attributes\": {}}}, \"entityTypes\": {\"A\": {\"shape\": {\"type\": \"T\"}}}}}");
+
+    assert_int_equal(dv_cedar_schema_write_text(both, &out), DV_ERR_UNSUPPORTED);
+    assert_int_equal(dv_cedar_schema_write_text(shape, &out), DV_ERR_UNSUPPORTED);
+}
+
 #define WORLD                                                                                      \
     "entity User in [Group] { name: String, age?: Long, boss?: User, ip: ipaddr } tags Long;"      \
     "entity Group in [Group]; entity Level enum [\"low\", \"high\"];"                              \
@@ -413,6 +469,8 @@ int main(void)
         cmocka_unit_test(bounds_the_depth_of_types),
         cmocka_unit_test(bounds_text_and_declarations),
         cmocka_unit_test(bounds_memory),
+        cmocka_unit_test(writes_both_syntaxes),
+        cmocka_unit_test(says_what_text_cannot),
         cmocka_unit_test(reads_entities_without_escapes),
         cmocka_unit_test(refuses_entities_that_the_schema_has_otherwise),
         cmocka_unit_test(checks_requests),
