@@ -123,6 +123,8 @@ static dv_result parse_ref(dv_cedar_parser *parser, dv_cedar_decl_parent *ret_re
     }
     if (idents == 1 && !more) {
         ref.id = path;
+    } else if (idents > 0 && !more) {
+        return dv_cedar_parser_error(parser, "'::' and the action's id");
     } else {
         ref.type = path;
         DV_TRY(dv_cedar_parse_string(parser, &ref.id));

@@ -97,6 +97,7 @@ static void tells_where_text_is_wrong(void **unused)
     refused("namespace N { entity A; ", 1, 25, "'}'");
     refused("thing A;", 1, 1, "'namespace'");
     refused("type T = ;", 1, 10, "name");
+    refused("action a in N::Action\"b\";", 1, 22, "'::' and the action's id");
 }
 
 static void tells_where_json_is_wrong(void **unused)
