@@ -127,7 +127,7 @@ static dv_result set_put(dv_call *call, const dv_auth_documents *live, dv_auth_d
 
 static dv_result policy_apply(dv_call *call, dv_error *error)
 {
-    dv_auth_documents live, given, wanted;
+    dv_auth_documents live, wanted, given = {0};
     dv_auth_version version = {.action = "apply", .note = dv_call_field(call, "note")};
     bool replace_all = json_is_true(json_object_get(call->body, "replace_all"));
     DV_TRY(live_read(call, &live, error));
@@ -209,7 +209,7 @@ dv_result dv_op_policy_rollback(dv_call *call, dv_error *error)
 /* Between two versions, or a version and the set that the given texts would make of it. */
 dv_result dv_op_policy_diff(dv_call *call, dv_error *error)
 {
-    dv_auth_documents before, after, given;
+    dv_auth_documents before, after, given = {0};
     bool replace_all = json_is_true(json_object_get(call->body, "replace_all"));
     dv_store *store = call->services->store;
     int64_t last = 0;
