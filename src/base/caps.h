@@ -36,6 +36,11 @@ enum {
     DV_LIMIT_CEDAR_DECLARED = 4096,     /* entity types, common types, actions of a schema */
     DV_LIMIT_CEDAR_CHECKS = 1000000000, /* steps of validating one set */
     DV_LIMIT_CEDAR_PROBLEMS = 256,      /* that one validation names */
+    DV_LIMIT_ENTITY_RECORD = 64 << 10,  /* attributes or tags of one registered entity, as JSON */
+    DV_LIMIT_ENTITIES = 1000000,        /* registered in all */
+    DV_LIMIT_EVALUATIONS = 500,         /* in one request */
+    DV_LIMIT_CANDIDATES = 2000,         /* that one search decides over; the next page goes on */
+    DV_LIMIT_LOOKUPS = 256,             /* entities that one decision asks the store for */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */
     DV_LIMIT_STREAM_CHANNELS = 128,     /* texts that a stream tells */

@@ -3,6 +3,16 @@
 
 #include <stdarg.h>
 
+const dv_schema dv_schema_any = {
+    .types = DV_SCHEMA_STRING | DV_SCHEMA_NUMBER | DV_SCHEMA_BOOLEAN | DV_SCHEMA_ARRAY |
+             DV_SCHEMA_OBJECT | DV_SCHEMA_NULL,
+    .minimum = INT64_MIN,
+    .maximum = INT64_MAX,
+    .max_length = UINT32_MAX,
+    .items = &dv_schema_any,
+    .others = &dv_schema_any,
+};
+
 const char *dv_call_param(const dv_call *call, const char *name)
 {
     return json_string_value(json_object_get(call->params, name));

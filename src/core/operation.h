@@ -33,6 +33,8 @@ typedef struct dv_call {
     const dv_credential *credential; /* what proved the caller; NULL on control.sock */
     const char *via;                 /* "control" or "api" */
     const char *address;             /* of the caller, or "" */
+    const char *base_url;            /* where the caller reached the API, "https://host"; or "" */
+    const char *caller_request_id;   /* what the caller calls the request (X-Request-ID), or "" */
     const json_t *params;    /* path and query parameters by name: checked, typed, defaults set */
     const json_t *body;      /* checked object, or NULL */
     json_t *answer;          /* set by the handler; the router owns and releases it */

@@ -51,3 +51,6 @@ struct dv_schema {
     size_t field_count;
     const dv_schema *others; /* objects: what unknown fields must be; NULL refuses them */
 };
+
+/* Every value, and so every part of it: `additionalProperties: true`. */
+extern const dv_schema dv_schema_any;

@@ -15,9 +15,12 @@ typedef struct dv_event_sink {
     void *data;
 } dv_event_sink;
 
+struct dv_auth_gate; /* of the auth room */
+
 typedef struct dv_services {
     dv_store *store;
-    dv_snapshot *snapshot; /* the writer's */
+    dv_snapshot *snapshot;     /* the writer's */
+    struct dv_auth_gate *gate; /* what decides for this process */
     dv_event_sink events;
     const char *state_dir;     /* 0700: store, keys, tiles */
     const char *runtime_dir;   /* sockets, snapshot, spool, counters */

@@ -200,6 +200,7 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(open_spool(daemon, error));
     DV_TRY(open_metrics(daemon, error));
     DV_TRY(dv_auth_gate_new(&daemon->control.gate));
+    daemon->control.services.gate = daemon->control.gate;
     DV_TRY(dv_auth_control_start(&daemon->control.services, error));
     DV_TRY(dv_daemon_reload(daemon, error));
     DV_TRY(record_lifecycle(daemon, DV_LIFECYCLE_START));

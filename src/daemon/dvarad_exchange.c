@@ -48,6 +48,39 @@ dv_event_sink dv_control_events(dv_control *control)
     return (dv_event_sink){append_event, control};
 }
 
+static bool is_made_of(dv_slice text, const char *punctuation)
+{
+    bool ok = text.len > 0;
+    for (size_t i = 0; i < text.len && ok; i++) {
+        uint8_t c = text.ptr[i];
+        ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+             (c != 0 && strchr(punctuation, c) != NULL);
+    }
+    return ok;
+}
+
+/* What the caller calls his request, as it may stand in a header and in a record; NULL: nothing. */
+static const char *echo_id_of(dv_slice id, dv_arena *arena)
+{
+    enum { ECHO_MAX = 128 };
+    return id.len <= ECHO_MAX && is_made_of(id, "-_.:+/=@~")
+               ? dv_arena_printf(arena, "%.*s", DV_SLICE_ARGS(id))
+               : NULL;
+}
+
+/* Tells a caller only what he said himself: the host that he asked. */
+static const char *base_url_of(const dv_exchange_head *head, dv_arena *arena)
+{
+    enum { HOST_MAX = 300 };
+    const char *url = NULL;
+    if (head->host.len <= HOST_MAX && is_made_of(head->host, "-.:[]")) {
+        url = dv_arena_printf(arena, "%s://%.*s",
+                              dv_slice_eq_str(head->scheme, "http") ? "http" : "https",
+                              DV_SLICE_ARGS(head->host));
+    }
+    return url == NULL ? "" : url;
+}
+
 dv_exchange *dv_exchange_new(dv_control *control, const dv_exchange_head *head)
 {
     dv_arena *arena = dv_arena_new(ARENA_MAX);
@@ -72,7 +105,13 @@ dv_exchange *dv_exchange_new(dv_control *control, const dv_exchange_head *head)
         .caller = head->local != NULL ? head->local : "",
         .via = head->local != NULL ? "control" : "api",
         .address = "",
+        .base_url = base_url_of(head, arena),
+        .caller_request_id = "",
     };
+    exchange->answer.echo_id = echo_id_of(head->request_id, arena);
+    if (exchange->answer.echo_id != NULL) {
+        exchange->call.caller_request_id = exchange->answer.echo_id;
+    }
     return exchange;
 }
 
@@ -575,6 +614,17 @@ static void run_reserved(dv_exchange *exchange)
     control->reserved = 0;
 }
 
+/* AuthZEN knows 400 alone for what is wrong with a request (section 10.1.2). */
+static void refuse_content_type(dv_exchange *exchange)
+{
+    static const char MESSAGE[] = "Send Content-Type: application/json.";
+    if (dv_slice_starts_with(dv_slice_str(exchange->call.operation->path), DV_LIT("/access/"))) {
+        answer_error(exchange, 400, dv_reason_name(DV_REASON_BAD_CONTENT_TYPE), MESSAGE, NULL);
+    } else {
+        answer_reason(exchange, DV_REASON_BAD_CONTENT_TYPE, MESSAGE);
+    }
+}
+
 void dv_exchange_finish(dv_exchange *exchange, dv_slice body, bool too_large)
 {
     char field[DV_FIELD_MAX] = "";
@@ -586,7 +636,7 @@ void dv_exchange_finish(dv_exchange *exchange, dv_slice body, bool too_large)
         return;
     }
     if (body.len > 0 && !is_json(exchange->head.content_type)) {
-        answer_reason(exchange, DV_REASON_BAD_CONTENT_TYPE, "Send Content-Type: application/json.");
+        refuse_content_type(exchange);
         conclude(exchange, DV_ERR_INVALID, "bad_content_type");
         return;
     }

@@ -53,6 +53,9 @@ typedef struct dv_exchange_head {
     dv_slice content_type;
     dv_slice if_match;
     dv_slice if_none_match;
+    dv_slice host;
+    dv_slice scheme;     /* as nginx tells it: "http", otherwise https */
+    dv_slice request_id; /* the caller's own name for the request */
     dv_slice address; /* as nginx tells it: for the record and for policies, not for identity */
     bool repeated;    /* a header above stood twice */
 } dv_exchange_head;
@@ -65,7 +68,8 @@ typedef struct dv_exchange_answer {
     dv_slice body;            /* lives as long as the exchange */
     const char *allow;        /* Allow header, or NULL */
     char etag[DV_ETAG_MAX];   /* with quotes, or "" */
-    const char *request_id;
+    const char *request_id;   /* Dvara's: what the audit log has */
+    const char *echo_id;      /* the caller's own, or NULL */
 } dv_exchange_answer;
 
 typedef struct dv_exchange dv_exchange;

@@ -59,6 +59,9 @@ static enum MHD_Result read_header(void *data, enum MHD_ValueKind kind, const ch
         {"If-Match", &head->if_match},
         {"If-None-Match", &head->if_none_match},
         {"X-Real-IP", &head->address},
+        {"Host", &head->host},
+        {"X-Forwarded-Proto", &head->scheme},
+        {"X-Request-Id", &head->request_id},
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(known); i++) {
         if (dv_slice_eq_nocase(dv_slice_str(name), dv_slice_str(known[i].name))) {
@@ -135,7 +138,8 @@ static bool add_headers(struct MHD_Response *response, const dv_exchange_answer 
         const char *value;
     } headers[] = {
         {"Content-Type", answer->content_type},
-        {"X-Request-Id", answer->request_id},
+        {"X-Request-Id", answer->echo_id != NULL ? answer->echo_id : answer->request_id},
+        {"Dvara-Request-Id", answer->request_id},
         {"Cache-Control", "no-store"},
         {"X-Content-Type-Options", "nosniff"},
         {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "

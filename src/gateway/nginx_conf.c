@@ -30,6 +30,7 @@ static const char *const admin_headers[][2] = {
     {"User-Agent", "$http_user_agent"},
     {"X-API-Key", "$http_x_api_key"},
     {"X-Real-IP", "$remote_addr"},
+    {"X-Request-ID", "$http_x_request_id"},
 };
 
 /* Headers of an answer that would steer the caller's client or speak in Dvara's name. */

@@ -94,7 +94,9 @@ class SchemaTables:
                   for name, part in schema["properties"].items()]
         parts = [f".fields = {self.fields(fields)}", f".field_count = {len(fields)}",
                  f".max_length = {ARRAY_MAX}"]
-        if schema.get("additionalProperties"):
+        if schema.get("additionalProperties") is True:
+            parts.append(".others = &dv_schema_any")
+        elif schema.get("additionalProperties"):
             parts.append(f".others = &{self.schema(schema['additionalProperties'])}")
         return parts
 

@@ -157,8 +157,9 @@ class Reader:
                 responses, self.errors(where, declared), is_list, self.room, cli))
 
     def parameters(self, where, path, declared, is_list):
-        if not re.fullmatch(r"/v1(/([a-z][a-z0-9-]*|\{[a-z][a-z0-9_]*\}))+", path):
-            self.bad(declared.line, f"{where}: a path is /v1/ and segments: lower-case words or {{names}}")
+        if not re.fullmatch(r"(/access)?/v1(/([a-z][a-z0-9-]*|\{[a-z][a-z0-9_]*\}))+|/\.well-known/[a-z-]+", path):
+            self.bad(declared.line, f"{where}: a path is /v1/ and segments: lower-case words or {{names}};"
+                     " or what a standard says under /access/v1/ and /.well-known/")
         in_path = re.findall(r"\{([a-z0-9_]+)\}", path)
         result = []
         for one in declared.get("parameters") or []:

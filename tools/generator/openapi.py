@@ -36,7 +36,7 @@ def strict(schema):
     if "object" in types(schema):
         result["properties"] = {name: strict(part) for name, part in schema["properties"].items()}
         others = schema.get("additionalProperties")
-        result["additionalProperties"] = strict(others) if others else False
+        result["additionalProperties"] = strict(others) if isinstance(others, dict) else bool(others)
     elif "array" in types(schema):
         result["items"] = strict(schema["items"])
     return result

@@ -122,7 +122,7 @@ class Resolver:
             if name not in properties:
                 self.problems.add(file, schema.line, f"{where}: required {name} is no property")
         others = schema.get("additionalProperties")
-        if others is not None and others is not False:
+        if others is not None and not isinstance(others, bool):
             result["additionalProperties"] = self.resolve(
                 file, f"{where} additionalProperties", others, schema.line, seen)
         return result

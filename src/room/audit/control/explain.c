@@ -217,6 +217,27 @@ static void add_end(dv_buf *out, const json_t *close)
     }
 }
 
+/* What dvarad decided for those who asked it. */
+static void add_access(dv_buf *out, const json_t *lines)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(lines, i, line)
+    {
+        const json_t *event = json_object_get(line, "event");
+        const json_t *data = dv_event_at(event, "entity.data");
+        const json_t *policy = json_array_get(json_object_get(data, "policies"), 0);
+        if (strcmp(dv_event_text(event, "entity.type"), "access_decision") != 0) {
+            continue;
+        }
+        add_words(out, " %.100s asked for %.100s on %.100s: %s%s%.64s.",
+                  dv_event_text(data, "subject"), dv_event_text(data, "action"),
+                  dv_event_text(data, "resource"),
+                  json_is_true(json_object_get(data, "decision")) ? "allowed" : "refused",
+                  policy != NULL ? " by " : "", policy != NULL ? json_string_value(policy) : "");
+    }
+}
+
 static dv_result set_summary(json_t *why, const story *told)
 {
     dv_auto(buf) dv_buf text = dv_buf_init(SUMMARY_MAX);
@@ -225,6 +246,7 @@ static dv_result set_summary(json_t *why, const story *told)
         add_words(&text, "%.128s called %.128s of the control plane: %.128s.",
                   dv_event_text(event, "actor.user.name"), dv_event_text(event, "api.operation"),
                   dv_event_text(event, "status_code"));
+        add_access(&text, json_object_get(why, "events"));
     } else {
         add_decision(&text, deciding(told));
         add_findings(&text, json_object_get(why, "found"));

@@ -19,6 +19,11 @@ void dv_auth_gate_free(dv_auth_gate *gate);
  * refresh succeeds. */
 dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot, dv_error *error);
 
+/* The policies that the gate decides with, for those who ask them other questions; NULL when it is
+ * not ready. Good until the next refresh. */
+struct dv_cedar_policy_set;
+const struct dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate);
+
 typedef struct dv_identity {
     dv_principal principal;
     dv_credential credential;

@@ -319,6 +319,11 @@ dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot, dv_ide
     return DV_OK;
 }
 
+const dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate)
+{
+    return gate->ready ? gate->policies : NULL;
+}
+
 /* --- may he ---------------------------------------------------------------------------------- */
 
 static bool scope_covers(const dv_credential *credential, dv_slice action)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Decisions for those who ask dvarad: with the gate's own policies, and with every entity that the
+ * store knows. Slices of uids are canonical (dv_cedar_uid). */
+
+#include "engine/cedar/cedar.h"
+#include "room/auth/control/internal.h"
+
+/* --- deciding (access_decide.c) -------------------------------------------------------------- */
+
+typedef struct dv_access_question {
+    dv_slice principal;
+    dv_slice action;
+    dv_slice resource;
+    /* Attributes for this decision only, records or NULL. What the store knows outranks them. */
+    const dv_cedar_value *principal_extra;
+    const dv_cedar_value *resource_extra;
+    const dv_cedar_value *context; /* a record, or NULL: empty */
+} dv_access_question;
+
+typedef struct dv_access_verdict {
+    bool allowed;
+    bool suspended;           /* the principal may do nothing, whatever the policies say */
+    const dv_slice *policies; /* that determined it; borrowed from the set */
+    size_t policy_count;
+    const dv_slice *errors; /* policies that could not be evaluated: any of them refuses */
+    size_t error_count;
+} dv_access_verdict;
+
+/* Between begin and end the snapshot is read, so nothing may be written. */
+typedef struct dv_access {
+    dv_call *call;
+    const struct dv_cedar_policy_set *policies;
+} dv_access;
+
+/* Errors: DV_ERR_UNAVAILABLE: there are no policies. */
+dv_must dv_result dv_access_begin(dv_call *call, dv_access *ret_access, dv_error *error);
+void dv_access_end(dv_access *access);
+DV_DEFINE_AUTO(access, dv_access, dv_access_end)
+
+/* Everything is made in the arena. Errors (and then nothing is allowed): DV_ERR_TOO_LARGE when the
+ * decision needs too many steps, entities or ancestors; the store's. */
+dv_must dv_result dv_access_decide(const dv_access *access, const dv_access_question *question,
+                                   dv_arena *arena, dv_access_verdict *ret_verdict,
+                                   dv_error *error);
+
+/* --- what may be asked about (access_candidates.c) ------------------------------------------- */
+
+/* Ids of one type in the order of their bytes: what the store has and what policies name. */
+typedef struct dv_access_candidates {
+    const dv_slice *ids;
+    size_t count;
+    bool more; /* behind the last one */
+} dv_access_candidates;
+
+/* At most DV_LIMIT_CANDIDATES behind `after`, which may be empty. Type "Action": those that
+ * policies name. */
+dv_must dv_result dv_access_candidates_read(const dv_access *access, dv_slice type, dv_slice after,
+                                            dv_access_candidates *ret_candidates, dv_error *error);
+
+/* --- JSON to Cedar (access_value.c) ---------------------------------------------------------- */
+
+/* An object as a record: a member that is null is left out, a fraction becomes a decimal, entities
+ * and extension values need Cedar's escapes. Errors: DV_ERR_INVALID. */
+dv_must dv_result dv_access_record(const json_t *object, dv_arena *arena,
+                                   const dv_cedar_value **ret_record, dv_error *error);
+
+/* Both records in one; where a name stands in both, that of `stored` (which may be NULL). */
+dv_must dv_result dv_access_merge(const dv_cedar_value *stored, const dv_cedar_value *extra,
+                                  dv_arena *arena, const dv_cedar_value **ret_merged);
+
+/* --- AuthZEN 1.0 (authzen.c, authzen_search.c) ----------------------------------------------- */
+
+/* What stands in a request (specs: authorization-api, Information Model), in the arena. */
+typedef struct dv_authzen_asked {
+    dv_access_question question;
+    dv_slice subject_type;
+    dv_slice resource_type;
+} dv_authzen_asked;
+
+/* Which entity a search looks for: it has no id, and an action is not told at all. */
+typedef enum dv_authzen_target {
+    DV_AUTHZEN_NONE,
+    DV_AUTHZEN_SUBJECT,
+    DV_AUTHZEN_RESOURCE,
+    DV_AUTHZEN_ACTION,
+} dv_authzen_target;
+
+/* Reads the four members of `request`, where they are missing those of `defaults` (NULL: none).
+ * Errors: DV_ERR_INVALID, with call->error_field. */
+dv_must dv_result dv_authzen_read(dv_call *call, const json_t *request, const json_t *defaults,
+                                  dv_authzen_target target, dv_arena *arena,
+                                  dv_authzen_asked *ret_asked, dv_error *error);
