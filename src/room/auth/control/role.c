@@ -598,7 +598,7 @@ static dv_result grant_read(dv_call *call, dv_auth_grant *ret_grant, dv_error *e
 static dv_result role_assign(dv_call *call, dv_error *error)
 {
     dv_auth_ref holder;
-    dv_auth_grant grant;
+    dv_auth_grant grant = {0};
     const char *role = dv_call_param(call, "role");
     DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &holder, error));
     DV_TRY(grant_read(call, &grant, error));
