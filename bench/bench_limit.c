@@ -42,7 +42,6 @@ static int run(dv_counters *counters)
 
 static int run_reservations(dv_counters *counters)
 {
-    const uint64_t settled[3] = {[DV_LIMIT_TOKENS] = 300, [DV_LIMIT_COST] = 900};
     dv_limit_charge charges[3] = {
         {DV_LIT("user/alice"), {1u << 31, DV_SECOND, 0}, 1000, false, .unit = DV_LIMIT_TOKENS},
         {DV_LIT("user/alice"), .cost = 1000, .kind = DV_LIMIT_BUDGET, .unit = DV_LIMIT_TOKENS,
@@ -56,6 +55,7 @@ static int run_reservations(dv_counters *counters)
 
     for (int i = 0; i < ROUNDS; i++) {
         dv_time now = dv_time_now();
+        uint64_t settled[3] = {[DV_LIMIT_TOKENS] = 300, [DV_LIMIT_COST] = 900};
         if (dv_limit_charge_all(counters, charges, 3, now, &state) != DV_OK ||
             dv_limit_settle_all(counters, charges, 3, settled, now, dv_time_now(), NULL, NULL,
                                 NULL) != DV_OK) {

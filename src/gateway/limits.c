@@ -308,6 +308,17 @@ static void warn(dv_request *request, const dv_limit_warning *warning)
     }
 }
 
+/* What the budgets had no room for was not charged. */
+static dv_api_amount charged_of(dv_api_amount amount, const uint64_t units[3])
+{
+    uint64_t excess = amount.input + amount.output - units[DV_LIMIT_TOKENS];
+    uint64_t of_output = DV_MIN(excess, amount.output);
+    amount.output -= of_output;
+    amount.input -= excess - of_output;
+    amount.cost = units[DV_LIMIT_COST];
+    return amount;
+}
+
 void dv_limits_settle(dv_request *request, bool aborted)
 {
     dv_request_limits *limits = &request->limits;
@@ -318,14 +329,14 @@ void dv_limits_settle(dv_request *request, bool aborted)
     }
     dv_api_spent spent = spent_of(request, aborted);
     dv_api_amount amount = dv_api_settle(&limits->reserved, &spent);
-    const uint64_t units[3] = {
+    uint64_t units[3] = {
         [DV_LIMIT_TOKENS] = amount.input + amount.output, [DV_LIMIT_COST] = amount.cost};
     limits->settled = limits->reserved;
     limits->is_settled = true;
     if (dv_limit_settle_all(request->main->worker.counters, limits->body.charges,
                             limits->body.count, units, limits->reserved_at, dv_time_now(),
                             &request->config->api->warn, warnings, &count) == DV_OK) {
-        limits->settled = amount;
+        limits->settled = charged_of(amount, units);
     }
     for (size_t i = 0; i < count && request->main->worker.spool != NULL; i++) {
         warn(request, &warnings[i]);

@@ -5,8 +5,8 @@
  *   63..48 the period's label | 47..44 thresholds that were told | 43..0 what is used
  *
  * Invariants
- * 1. Nothing is reserved beyond the budget: reservations count as used until they are settled. Only
- *    what a request took beyond its own reservation can overdraw it.
+ * 1. Used never exceeds the budget that it was charged under: reservations count as used until they
+ *    are settled, and what is settled beyond a reservation stops at the budget.
  * 2. A label never goes back by one: a clock that was set back goes on in the later period. One
  *    that went back further finds the present period used up, and its own again at the next.
  * 3. A period's entry is kept for a month after its end, so that a clock that jumps forth and back
@@ -164,6 +164,17 @@ static uint32_t passed(const dv_limit_charge *charge, uint64_t used,
     return highest;
 }
 
+uint64_t dv_limit_budget_room(const dv_limit_charge *charge)
+{
+    uint64_t word = dv_counter_word(charge->own.entry);
+
+    if (label_of(word) > charge->label) {
+        return UINT64_MAX;
+    }
+    uint64_t used = label_of(word) == charge->label ? used_of(word) : 0;
+    return used < charge->max ? charge->max - used : 0;
+}
+
 static uint32_t settle(const dv_counters *counters, dv_limit_charge *charge,
                        const dv_limit_settlement *settlement)
 {
@@ -176,7 +187,7 @@ static uint32_t settle(const dv_counters *counters, dv_limit_charge *charge,
     if (label_of(word) > charge->label || (!over && (!same || settlement->renewed))) {
         return 0; /* its period is over, or it was forgotten with the rest */
     }
-    used = over ? used + DV_MIN(settlement->permits - charge->cost, used_mask)
+    used = over ? used + DV_MIN(settlement->permits - charge->cost, dv_limit_budget_room(charge))
                 : used - DV_MIN(used, charge->cost - settlement->permits);
     uint32_t percent =
         settlement->thresholds != NULL ? passed(charge, used, settlement->thresholds, &told) : 0;

@@ -330,8 +330,25 @@ static bool takes_part(const dv_limit_charge *charge, const uint64_t settled[3])
     return is_settled_later(charge) && (settled != NULL || charge->kind == DV_LIMIT_CONCURRENT);
 }
 
+/* What came on top of the reservations stops where the first budget of its unit does. */
+static void stop_at_budgets(const dv_counters_session *session, dv_limit_charge *charges,
+                            size_t count, uint64_t settled[3])
+{
+    for (size_t i = 0; i < count; i++) {
+        dv_limit_charge *charge = &charges[i];
+        uint64_t *permits = &settled[charge->unit];
+        if (charge->kind != DV_LIMIT_BUDGET || !takes_part(charge, settled) ||
+            *permits <= charge->cost) {
+            continue;
+        }
+        charge->own.entry = find_entry(session, charge);
+        uint64_t room = charge->own.entry != NULL ? dv_limit_budget_room(charge) : charge->max;
+        *permits = charge->cost + DV_MIN(*permits - charge->cost, room);
+    }
+}
+
 dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, size_t count,
-                              const uint64_t settled[3], dv_time reserved_at, dv_time now,
+                              uint64_t settled[3], dv_time reserved_at, dv_time now,
                               const dv_limit_thresholds *thresholds, dv_limit_warning *ret_warnings,
                               size_t *ret_warning_count)
 {
@@ -357,6 +374,9 @@ dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, s
         return DV_OK;
     }
     DV_TRY(dv_counters_lock(&session));
+    if (settled != NULL) {
+        stop_at_budgets(&session, charges, count, settled);
+    }
     for (size_t i = 0; i < count; i++) {
         if (!takes_part(&charges[i], settled)) {
             continue;

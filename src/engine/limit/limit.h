@@ -113,21 +113,21 @@ typedef struct dv_limit_thresholds {
 
 /* Gives back what was charged too much, or charges what came on top, once for each charge that was
  * admitted; the others are passed over. settled holds for each unit what the request took after
- * all; NULL settles leases alone.
+ * all, and then what of it was charged; NULL settles leases alone.
  *
  * - A lease is given back.
  * - Of a rate of tokens, what was reserved too much is given back, less what would have drained
  *   away since: never so much that an interval could admit more than burst + rate * time. What came
  *   on top is charged as far as the burst.
  * - Of a budget, all that was reserved too much, if its period still runs. What came on top is
- *   charged whole: the budget is overdrawn then, and refuses until its period ends.
+ *   charged as far as every budget of its unit has room: none is ever overdrawn.
  * - What was reset meanwhile gets nothing back: the reservation was forgotten with the rest.
  * - Rates of requests stay as they are.
  *
  * ret_warnings (room for count) may be NULL. Errors: DV_ERR_UNAVAILABLE: all of it stays reserved.
  */
 dv_must dv_result dv_limit_settle_all(dv_counters *counters, dv_limit_charge *charges, size_t count,
-                                      const uint64_t settled[3], dv_time reserved_at, dv_time now,
+                                      uint64_t settled[3], dv_time reserved_at, dv_time now,
                                       const dv_limit_thresholds *thresholds,
                                       dv_limit_warning *ret_warnings, size_t *ret_warning_count);
 

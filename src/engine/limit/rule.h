@@ -48,3 +48,7 @@ typedef struct dv_limit_rule {
 extern const dv_limit_rule dv_limit_rule_rate;
 extern const dv_limit_rule dv_limit_rule_budget;
 extern const dv_limit_rule dv_limit_rule_concurrent;
+
+/* How much the budget, whose entry is found, has left in the period that it was charged in;
+ * UINT64_MAX: that is over. */
+uint64_t dv_limit_budget_room(const dv_limit_charge *charge);

@@ -48,7 +48,8 @@ class Reaper:
             self.supervisor(status["pid"], pids)
             return True
         candidates = children(pids["nginx"]) if kind == "worker" else [pids[kind]]
-        if not candidates or candidates == [0]:
+        candidates = [pid for pid in candidates if pid]  # a process that is down has none
+        if not candidates:
             return False
         self.kill(self.random.choice(candidates), kind)
         return True

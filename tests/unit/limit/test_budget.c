@@ -48,7 +48,7 @@ static dv_limit_state charge(scratch *s, dv_limit_charge *charges, size_t count,
 static uint32_t settle(scratch *s, dv_limit_charge *charge, uint64_t tokens, dv_time reserved_at,
                        dv_time now)
 {
-    const uint64_t settled[3] = {[DV_LIMIT_TOKENS] = tokens};
+    uint64_t settled[3] = {[DV_LIMIT_TOKENS] = tokens};
     dv_limit_warning warning = {0};
     size_t warnings = 0;
 
@@ -138,17 +138,17 @@ static void settling_gives_back_what_was_not_used(void **unused)
     assert_int_equal(used(&s, one, start), 100);
     assert_int_equal(settle(&s, &one, 0, start, start), 0); /* only once */
     assert_int_equal(used(&s, one, start), 100);
-    /* What came on top of a reservation is charged whole: then nobody gets more. */
+    /* What came on top of a reservation is charged as far as there is room. */
     one.cost = 100;
     assert_true(charge(&s, &one, 1, start).admitted);
     dv_limit_charge other = budget_of("user/a", 1000, DV_LIMIT_MONTH, 700);
     assert_true(charge(&s, &other, 1, start).admitted);
     assert_int_equal(settle(&s, &one, 5000, start, start), 100);
-    assert_int_equal(used(&s, one, start), 5800);
-    dv_limit_charge more = budget_of("user/a", 5800, DV_LIMIT_MONTH, 1);
+    assert_int_equal(used(&s, one, start), 1000);
+    dv_limit_charge more = budget_of("user/a", 1000, DV_LIMIT_MONTH, 1);
     assert_false(charge(&s, &more, 1, start).admitted);
     assert_int_equal(more.remaining, 0);
-    more.max = 5801;
+    more.max = 1001;
     assert_true(charge(&s, &more, 1, start).admitted);
     /* Its period is over: the next one is left alone. */
     dv_time next = dv_limit_label_end(DV_LIMIT_MONTH, one.label);
@@ -515,6 +515,27 @@ static void what_comes_on_top_is_charged_without_a_reservation(void **unused)
     scratch_end(&s);
 }
 
+/* The sum of what is said to be settled stays within every budget that took part. */
+static void what_comes_on_top_stops_at_the_first_budget(void **unused)
+{
+    scratch s = scratch_new(16);
+    dv_limit_charge charges[] = {budget_of("user/a", 1000, DV_LIMIT_MONTH, 100),
+                                 budget_of("group/g", 300, DV_LIMIT_DAY, 100),
+                                 tokens_of("user/a", 1000, 100)};
+    uint64_t settled[3] = {[DV_LIMIT_TOKENS] = 5000, [DV_LIMIT_COST] = 7};
+
+    assert_true(charge(&s, charges, 3, start).admitted);
+    assert_int_equal(
+        dv_limit_settle_all(s.counters, charges, 3, settled, start, start, NULL, NULL, NULL),
+        DV_OK);
+    assert_int_equal(settled[DV_LIMIT_TOKENS], 300);
+    assert_int_equal(settled[DV_LIMIT_COST], 7);
+    assert_int_equal(used(&s, charges[0], start), 300);
+    assert_int_equal(used(&s, charges[1], start), 300);
+    assert_int_equal(used(&s, charges[2], start), 300);
+    scratch_end(&s);
+}
+
 /* A process that is stopped within a session of its own keeps every lock of the leases. */
 static pid_t stopped_holder(const scratch *s)
 {
@@ -594,6 +615,7 @@ int main(void)
         cmocka_unit_test(an_unused_budget_gives_way),
         cmocka_unit_test(models_fill_no_other_table),
         cmocka_unit_test(what_comes_on_top_is_charged_without_a_reservation),
+        cmocka_unit_test(what_comes_on_top_stops_at_the_first_budget),
         cmocka_unit_test(a_lease_that_could_not_be_given_back_is_owed),
     };
 
