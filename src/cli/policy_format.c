@@ -74,7 +74,7 @@ static dv_result format_one(formatting *f, const char *path, dv_error *error)
     if (f->check) {
         return !changed || fprintf(f->cli->out, "%s\n", name) > 0 ? DV_OK : DV_ERR_IO;
     }
-    if (f->write) {
+    if (f->write && path != NULL) {
         return changed ? replace(path, &formatted, error) : DV_OK;
     }
     return put_out(f, &formatted, error);

@@ -70,6 +70,7 @@ static dv_result evaluate_logic(dv_cedar_evaluation *evaluation, const dv_cedar_
     return DV_OK;
 }
 
+/* if (specs: syntax-operators, operator-if) */
 static dv_result evaluate_if(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                              dv_cedar_value *ret_value)
 {
@@ -112,6 +113,7 @@ static dv_result evaluate_pair(dv_cedar_evaluation *evaluation, const dv_cedar_n
     return dv_cedar_evaluate(evaluation, &node->operands[1], &pair[1]);
 }
 
+/* == and != (specs: syntax-operators, operator-equality, operator-inequality) */
 static dv_result evaluate_equal(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                 dv_cedar_value *ret_value)
 {
@@ -129,6 +131,8 @@ static bool is_ordered(dv_cedar_type type)
     return type == DV_CEDAR_LONG || type == DV_CEDAR_DATETIME || type == DV_CEDAR_DURATION;
 }
 
+/* <, <=, >, >=: of longs, datetimes and durations (specs: syntax-operators, operator-lessthan and
+ * its like) */
 static dv_result evaluate_order(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                 dv_cedar_value *ret_value)
 {
@@ -208,6 +212,7 @@ static dv_result entity_in(dv_cedar_evaluation *evaluation, dv_slice uid,
     return DV_OK;
 }
 
+/* in (specs: syntax-operators, operator-in) */
 static dv_result evaluate_in(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                              dv_cedar_value *ret_value)
 {
@@ -253,6 +258,7 @@ static dv_result find_attribute(const dv_cedar_evaluation *evaluation, const dv_
     return DV_ERR_INVALID;
 }
 
+/* . and [] (specs: syntax-operators) */
 static dv_result evaluate_attribute(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                     dv_cedar_value *ret_value)
 {
@@ -310,6 +316,7 @@ static bool matches(dv_slice text, const dv_slice *pieces, uint32_t count)
     return true;
 }
 
+/* like (specs: syntax-operators, operators-string-like) */
 static dv_result evaluate_like(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                dv_cedar_value *ret_value)
 {
@@ -333,6 +340,8 @@ static bool overflows(uint8_t operator, int64_t a, int64_t b, int64_t *ret_resul
     }
 }
 
+/* +, - and *; what does not fit 64 bits is an error (specs: syntax-operators, operator-add and its
+ * like) */
 static dv_result evaluate_arithmetic(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                      dv_cedar_value *ret_value)
 {
@@ -351,6 +360,7 @@ static dv_result evaluate_arithmetic(dv_cedar_evaluation *evaluation, const dv_c
     return DV_OK;
 }
 
+/* - with one operand */
 static dv_result evaluate_negate(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                                  dv_cedar_value *ret_value)
 {
@@ -365,6 +375,7 @@ static dv_result evaluate_negate(dv_cedar_evaluation *evaluation, const dv_cedar
     return DV_OK;
 }
 
+/* ! (specs: syntax-operators, operator-not) */
 static dv_result evaluate_not(dv_cedar_evaluation *evaluation, const dv_cedar_node *node,
                               dv_cedar_value *ret_value)
 {
@@ -492,6 +503,7 @@ static bool set_has(const dv_cedar_value *set, const dv_cedar_value *value)
     return false;
 }
 
+/* .contains() (specs: syntax-operators) */
 dv_result dv_cedar_run_contains(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                 dv_cedar_value *ret_value)
 {
@@ -520,6 +532,7 @@ static dv_result find_element(dv_cedar_evaluation *evaluation, const dv_cedar_va
     return DV_OK;
 }
 
+/* .containsAll() (specs: syntax-operators) */
 dv_result dv_cedar_run_contains_all(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                     dv_cedar_value *ret_value)
 {
@@ -530,6 +543,7 @@ dv_result dv_cedar_run_contains_all(dv_cedar_evaluation *evaluation, const dv_ce
     return DV_OK;
 }
 
+/* .containsAny() (specs: syntax-operators) */
 dv_result dv_cedar_run_contains_any(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                     dv_cedar_value *ret_value)
 {
@@ -540,6 +554,7 @@ dv_result dv_cedar_run_contains_any(dv_cedar_evaluation *evaluation, const dv_ce
     return DV_OK;
 }
 
+/* .isEmpty() (specs: syntax-operators) */
 dv_result dv_cedar_run_is_empty(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                 dv_cedar_value *ret_value)
 {
@@ -560,6 +575,7 @@ static dv_result find_tag(const dv_cedar_evaluation *evaluation, const dv_cedar_
     return DV_OK;
 }
 
+/* .hasTag() (specs: syntax-operators) */
 dv_result dv_cedar_run_has_tag(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                dv_cedar_value *ret_value)
 {
@@ -570,6 +586,7 @@ dv_result dv_cedar_run_has_tag(dv_cedar_evaluation *evaluation, const dv_cedar_v
     return DV_OK;
 }
 
+/* .getTag(): a tag that is not there is an error (specs: syntax-operators) */
 dv_result dv_cedar_run_get_tag(dv_cedar_evaluation *evaluation, const dv_cedar_value *args,
                                dv_cedar_value *ret_value)
 {

@@ -35,7 +35,7 @@ static dv_result read_nodes(dv_cedar_reader *r, uint32_t array, read_function re
     DV_TRY(dv_cedar_policy_reader_want(r, array, DV_JSON_ARRAY, "a list"));
     for (uint32_t i = array + 1; i < dv_cedar_reader_next(r, array);
          i = dv_cedar_reader_next(r, i)) {
-        dv_cedar_node node;
+        dv_cedar_node node = {0};
         DV_TRY(read(r, i, &node));
         DV_TRY(dv_cedar_list_add(r->arena, list, &node, sizeof(node)));
     }
@@ -83,7 +83,7 @@ static dv_result read_extension(dv_cedar_reader *r, uint32_t token, dv_cedar_nod
     static const char *const names[] = {"fn", "arg", "args", NULL};
     uint32_t members[3];
     dv_cedar_list args = {0};
-    dv_cedar_node one;
+    dv_cedar_node one = {0};
     dv_slice name = {0};
 
     DV_TRY(dv_cedar_policy_reader_members(r, token, names, 1, members));
@@ -196,7 +196,7 @@ static dv_result read_operands(dv_cedar_reader *r, uint32_t token, bool two,
 
     DV_TRY(dv_cedar_policy_reader_members(r, token, two ? binary : unary, two ? 2 : 1, members));
     for (size_t i = 0; i < (two ? 2 : 1); i++) {
-        dv_cedar_node node;
+        dv_cedar_node node = {0};
         DV_TRY(dv_cedar_policy_reader_expression(r, members[i], &node));
         DV_TRY(dv_cedar_list_add(r->arena, operands, &node, sizeof(node)));
     }
@@ -286,7 +286,7 @@ static dv_result read_chain(dv_cedar_reader *r, uint32_t token, dv_cedar_kind ki
     }
     for (size_t i = 0; i <= links.count; i++) {
         const joint *one = (const joint *)links.items + (links.count - i);
-        dv_cedar_node node;
+        dv_cedar_node node = {0};
         DV_TRY(dv_cedar_policy_reader_expression(r, i == 0 ? first : one->right, &node));
         DV_TRY(dv_cedar_list_add(r->arena, &nodes, &node, sizeof(node)));
         signs[i] = i == 0 ? 0 : one->sign;
@@ -300,7 +300,7 @@ static dv_result read_chain(dv_cedar_reader *r, uint32_t token, dv_cedar_kind ki
 static dv_result read_left(dv_cedar_reader *r, uint32_t token, uint32_t left, dv_cedar_kind kind,
                            dv_cedar_node *ret_node)
 {
-    dv_cedar_node object;
+    dv_cedar_node object = {0};
 
     DV_TRY(dv_cedar_policy_reader_expression(r, left, &object));
     return placed(r, token, dv_cedar_node_over(r->arena, kind, &object, 1, ret_node));
@@ -408,7 +408,7 @@ static dv_result read_is(dv_cedar_reader *r, uint32_t token, dv_cedar_node *ret_
 {
     static const char *const names[] = {"left", "entity_type", "in", NULL};
     uint32_t members[3];
-    dv_cedar_node operands[2];
+    dv_cedar_node operands[2] = {0};
     dv_slice type = {0};
     uint32_t count = 1;
 
@@ -429,7 +429,7 @@ static dv_result read_if(dv_cedar_reader *r, uint32_t token, dv_cedar_node *ret_
 {
     static const char *const names[] = {"if", "then", "else", NULL};
     uint32_t members[3];
-    dv_cedar_node operands[3];
+    dv_cedar_node operands[3] = {0};
 
     DV_TRY(dv_cedar_policy_reader_members(r, token, names, 3, members));
     for (size_t i = 0; i < DV_ARRAY_LEN(operands); i++) {
