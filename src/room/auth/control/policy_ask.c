@@ -56,6 +56,12 @@ typedef struct asked {
     dv_cedar_policy_set *set;
 } asked;
 
+static void asked_release(asked *a)
+{
+    dv_cedar_policy_set_free(a->set);
+}
+DV_DEFINE_AUTO(asked, asked, asked_release)
+
 static dv_result asked_read(dv_call *call, asked *a, dv_error *error)
 {
     dv_auth_documents documents;
@@ -75,9 +81,8 @@ static dv_result asked_read(dv_call *call, asked *a, dv_error *error)
 static dv_result ask(dv_call *call, dv_result (*question)(dv_call *call, asked *a, dv_error *error),
                      dv_error *error)
 {
-    asked a;
+    dv_auto(asked) asked a = {0};
     DV_TRY(asked_read(call, &a, error));
-    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = a.set;
     DV_TRY(dv_snapshot_begin(call->services->snapshot));
     dv_result result = question(call, &a, error);
     dv_snapshot_end(call->services->snapshot);
@@ -145,12 +150,11 @@ dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *reso
 {
     dv_auth_question question;
     dv_cedar_answer answer;
-    asked a;
+    dv_auto(asked) asked a = {0};
+    DV_TRY(asked_read(call, &a, error));
     json_t *json = json_pack("{s:s, s:s, s:s, s:{s:o*}}", "principal", call->caller, "action",
                              action, "resource", resource, "context", "address",
                              *call->address == '\0' ? NULL : json_string(call->address));
-    DV_TRY(asked_read(call, &a, error));
-    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = a.set;
     a.live.given = NULL;
     dv_result result = dv_auth_question_read(json, call->now, call->arena, &question, error);
     json_decref(json);
