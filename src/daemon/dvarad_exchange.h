@@ -56,8 +56,8 @@ typedef struct dv_exchange_head {
     dv_slice host;
     dv_slice scheme;     /* as nginx tells it: "http", otherwise https */
     dv_slice request_id; /* the caller's own name for the request */
-    dv_slice address; /* as nginx tells it: for the record and for policies, not for identity */
-    bool repeated;    /* a header above stood twice */
+    dv_slice address;    /* as nginx tells it: for the record and for policies, not for identity */
+    bool repeated;       /* a header above stood twice */
 } dv_exchange_head;
 
 enum { DV_ETAG_MAX = 40 };

@@ -12,7 +12,8 @@ import urllib.parse
 from torture import ALL, FROM, MODES, ONCE, SHORT, WRITE, Torture, where
 
 from ledger import CARD, ModelServer, admin_secret, request_records, wait_for_the_log
-from supervisor_tools import Instance, children, wait_until
+from supervisor_tools import Instance, children
+from support import wait_until
 
 FULL = os.environ.get("DVARA_TORTURE") == "full"
 SEED = int(os.environ.get("DVARA_SEED", "1"))

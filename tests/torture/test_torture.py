@@ -15,7 +15,7 @@ import pytest
 from stand import Stand
 from torture import FROM, ONCE, SHORT, WRITE, ALL, Torture
 
-from supervisor_tools import BUILD, wait_until
+from support import BUILD, wait_until
 
 RATE = "{count: 10000000, per: 1s}"
 LIMITS = (f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"

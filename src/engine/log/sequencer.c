@@ -236,8 +236,9 @@ static dv_result alarm_malformed(dv_sequencer *sequencer, spool_segment *segment
     }
     dv_uuid_format(&segment->id, id);
     (void)snprintf(title, sizeof(title),
-                   "segment %s of %s: record %llu is kept as it came, for it is no event: %.200s", id,
-                   dv_segment_about(segment->reader)->source, (unsigned long long)sequence, why);
+                   "segment %s of %s: record %llu is kept as it came, for it is no event: %.200s",
+                   id, dv_segment_about(segment->reader)->source, (unsigned long long)sequence,
+                   why);
     DV_TRY(alarm_event(sequencer, "audit.malformed", title));
     segment->malformed = true;
     return DV_OK;

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-for neighbour in ("supervisor", "gateway"):
+for neighbour in ("supervisor", "gateway", ".."):
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / neighbour))
 
 from ledger import ModelServer  # noqa: E402

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.parse
 
-from supervisor_tools import BUILD, ROOT, free_port, wait_until
+from support import BUILD, ROOT, free_port, wait_until
 
 LOAD = BUILD / "tests/integration/faults/fault_load"
 CARD = "4111 1111 1111 1111"

@@ -19,7 +19,8 @@ import pytest
 from conftest import LIMITS
 from gateway_tools import Gate, Upstream
 from ledger import CARD, request_records
-from supervisor_tools import children, wait_until
+from supervisor_tools import children
+from support import wait_until
 
 # What is about memory or the end of a worker means nothing where a sanitizer watches both.
 PLAIN_ONLY = pytest.mark.skipif("DVARA_SANITIZED" in os.environ, reason="not under a sanitizer")

@@ -15,7 +15,8 @@ import time
 from ledger import (BUILD, Changes, Load, admin_secret, check_requests, processes_of,
                     seconds_until_back)
 from conftest import LIMITS
-from supervisor_tools import alive, children, wait_until
+from supervisor_tools import alive, children
+from support import wait_until
 
 KILLS = int(os.environ.get("DVARA_KILLS", "12"))
 SEED = int(os.environ.get("DVARA_SEED", "1"))

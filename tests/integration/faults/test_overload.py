@@ -11,7 +11,7 @@ import pytest
 
 from conftest import LIMITS
 from ledger import events
-from supervisor_tools import wait_until
+from support import wait_until
 
 FLOODER = ("127.0.0.2", 0)
 

@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from support import BUILD, ROOT, free_port  # noqa: E402
+from support import BUILD, free_port  # noqa: E402
 
 FIXTURE = BUILD / "tests/integration/gateway/gateway_fixture"
 

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "supervisor"), str(HERE.parent / "faults")]
+sys.path[:0] = [str(HERE), str(HERE.parents[1]), *(str(HERE.parent / name) for name in ("supervisor", "faults"))]
 
 from model import ModelServer  # noqa: E402
 from supervisor_tools import Instance  # noqa: E402

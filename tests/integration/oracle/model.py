@@ -4,7 +4,7 @@ nonsense, or nothing, whole or as a stream."""
 import json
 import subprocess
 
-from supervisor_tools import free_port, wait_until
+from support import free_port, wait_until
 
 TEXT = "word " * 24  # 120 bytes
 

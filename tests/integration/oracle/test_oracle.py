@@ -15,7 +15,8 @@ import time
 
 from ledger import events
 from oracle import SECOND, Oracle, Rate, read
-from supervisor_tools import BUILD, children, wait_until
+from supervisor_tools import children
+from support import BUILD, wait_until
 
 REQUESTS = int(os.environ.get("DVARA_ORACLE_REQUESTS", "120000"))
 SEED = int(os.environ.get("DVARA_SEED", "1"))

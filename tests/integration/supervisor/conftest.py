@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from supervisor_tools import BODY, BUILD, Instance, Upstream, alive, children, free_port, wait_until
+from supervisor_tools import BODY, Instance, Upstream, alive, children
+from support import BUILD, free_port, wait_until
 
 __all__ = ["BODY", "BUILD", "alive", "children", "free_port", "wait_until"]
 

@@ -14,7 +14,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from support import BUILD, ROOT, free_port, wait_until  # noqa: E402
+from support import BUILD, free_port  # noqa: E402
 
 ANSWER = json.dumps({"object": "chat.completion", "choices": [
     {"index": 0, "message": {"role": "assistant", "content": "good day"}, "finish_reason": "stop"}]})

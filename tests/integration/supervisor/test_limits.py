@@ -5,7 +5,8 @@ import os
 import signal
 import time
 
-from supervisor_tools import BODY, wait_until
+from supervisor_tools import BODY
+from support import wait_until
 
 
 def limits(dvara, *words):
