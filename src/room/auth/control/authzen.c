@@ -232,7 +232,7 @@ static dv_result decision_audit(const dv_call *call, const dv_access_question *q
 static dv_result evaluate(const dv_access *access, const json_t *request, const json_t *defaults,
                           dv_arena *arena, json_t **ret_decision, dv_error *error)
 {
-    dv_authzen_asked asked;
+    dv_authzen_asked asked = {0};
     dv_access_verdict verdict = {0};
     dv_call *call = access->call;
     DV_TRY(dv_authzen_read(call, request, defaults, DV_AUTHZEN_NONE, arena, &asked, error));

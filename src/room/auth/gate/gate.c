@@ -179,22 +179,28 @@ static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, d
     return DV_OK;
 }
 
-/* until: how long the credential is good as it was presented: a secret that a rotation replaced
- * ends with the overlap. The identity ends with the first of its roles that ends, too; it is then
- * read again. */
-static dv_result identity_make(dv_snapshot *snapshot, const dv_credential_record *record,
-                               dv_slice id, const uint8_t mac[DV_SHA256_LEN], dv_time until,
-                               dv_time now, dv_arena *arena, dv_identity *ret_identity)
+/* A key whose secret is right. */
+typedef struct checked_key {
+    dv_slice id;
+    dv_credential_record record;
+    uint8_t mac[DV_SHA256_LEN]; /* of the secret that was presented */
+    dv_time until; /* how long that one is good: a replaced secret ends with the overlap */
+} checked_key;
+
+/* The identity ends with the first of its roles that ends, too; it is then read again. */
+static dv_result identity_make(dv_snapshot *snapshot, const checked_key *key, dv_time now,
+                               dv_arena *arena, dv_identity *ret_identity)
 {
+    const dv_credential_record *record = &key->record;
     dv_time roles_until;
     dv_identity identity = {0};
     DV_TRY(principal_read(snapshot, record->owner_type, record->owner, now, arena,
                           &identity.principal, &roles_until));
-    identity.expires = DV_MIN(until, roles_until);
-    memcpy(identity.secret, mac, DV_SHA256_LEN);
+    identity.expires = DV_MIN(key->until, roles_until);
+    memcpy(identity.secret, key->mac, DV_SHA256_LEN);
     identity.credential.kind = DV_LIT("api_key");
     identity.credential.scope_count = record->scope_count;
-    DV_TRY(dv_arena_copy(arena, id, &identity.credential.id));
+    DV_TRY(dv_arena_copy(arena, key->id, &identity.credential.id));
     DV_TRY(dv_credential_scopes(record, arena, &identity.credential.scopes));
     *ret_identity = identity;
     return DV_OK;
@@ -209,18 +215,16 @@ static void note_use(dv_auth_gate *gate, const dv_identity *identity, dv_time no
 }
 
 /* The identity, and what the next request of this caller is spared. */
-static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
-                             const dv_credential_record *record, dv_slice id,
-                             const uint8_t mac[DV_SHA256_LEN], dv_slice presented, dv_time until,
-                             dv_time now, dv_arena *arena, dv_identity *ret_identity)
+static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot, const checked_key *key,
+                             dv_slice presented, dv_time now, dv_arena *arena,
+                             dv_identity *ret_identity)
 {
     dv_identity identity;
     dv_caller *caller = dv_caller_new();
     if (caller == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result =
-        identity_make(snapshot, record, id, mac, until, now, dv_caller_arena(caller), &identity);
+    dv_result result = identity_make(snapshot, key, now, dv_caller_arena(caller), &identity);
     if (result == DV_OK) {
         dv_callers_add(gate->callers, caller, &identity, presented, gate->generation,
                        identity.expires);
@@ -233,20 +237,16 @@ static dv_result caller_make(dv_auth_gate *gate, dv_snapshot *snapshot,
 static dv_result api_key_check(dv_auth_gate *gate, dv_snapshot *snapshot, dv_slice presented,
                                dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
-    dv_slice id;
-    uint8_t mac[DV_SHA256_LEN];
-    dv_credential_record record = {0};
-    dv_time until = 0;
-    DV_TRY(dv_api_key_parse(presented, &id));
-    dv_hmac_sign(gate->hmac, presented, mac);
-    dv_result found = credential_read(snapshot, id, &record);
-    bool same = secret_ok(&record, mac, now, &until);
+    checked_key key = {0};
+    DV_TRY(dv_api_key_parse(presented, &key.id));
+    dv_hmac_sign(gate->hmac, presented, key.mac);
+    dv_result found = credential_read(snapshot, key.id, &key.record);
+    bool same = secret_ok(&key.record, key.mac, now, &key.until);
     DV_TRY(found);
-    if (!same || now >= record.expires) {
+    if (!same || now >= key.record.expires) {
         return DV_ERR_UNAUTHENTICATED;
     }
-    DV_TRY(
-        caller_make(gate, snapshot, &record, id, mac, presented, until, now, arena, ret_identity));
+    DV_TRY(caller_make(gate, snapshot, &key, presented, now, arena, ret_identity));
     note_use(gate, ret_identity, now);
     return DV_OK;
 }
@@ -286,20 +286,20 @@ dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot, dv_sli
 dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
                              dv_time now, dv_arena *arena, dv_identity *ret_identity)
 {
-    dv_credential_record record = {0};
-    dv_time until = 0;
+    checked_key key = {.id = identity->credential.id};
+    const dv_credential_record *record = &key.record;
     if (!gate_ready(gate, snapshot)) {
         return DV_ERR_UNAVAILABLE;
     }
-    if (credential_read(snapshot, identity->credential.id, &record) != DV_OK ||
-        !secret_ok(&record, identity->secret, now, &until) || now >= record.expires ||
-        record.owner_type != identity->principal.type ||
-        !dv_slice_eq(record.owner, identity->principal.name)) {
+    memcpy(key.mac, identity->secret, DV_SHA256_LEN);
+    if (credential_read(snapshot, key.id, &key.record) != DV_OK ||
+        !secret_ok(record, key.mac, now, &key.until) || now >= record->expires ||
+        record->owner_type != identity->principal.type ||
+        !dv_slice_eq(record->owner, identity->principal.name)) {
         return DV_ERR_UNAUTHENTICATED;
     }
     dv_identity made;
-    if (identity_make(snapshot, &record, identity->credential.id, identity->secret, until, now,
-                      arena, &made) != DV_OK) {
+    if (identity_make(snapshot, &key, now, arena, &made) != DV_OK) {
         return DV_ERR_UNAUTHENTICATED;
     }
     *ret_identity = made;
