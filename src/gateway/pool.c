@@ -115,12 +115,12 @@ static dv_job *next_job(dv_pool *pool)
 /* In a thread. */
 static void run_job(void *data, ngx_log_t *log)
 {
-    static _Thread_local bool lowered;
     dv_job *job = data;
-    if (!lowered) {
+    /* Asked and not remembered: where memory is out, the first use of a thread's own variable in a
+     * library ends the process. */
+    if (getpriority(PRIO_PROCESS, (id_t)gettid()) != NICENESS) {
         (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
         dv_thread_steps_aside();
-        lowered = true;
     }
     if (!ngx_terminate) { /* nobody waits for the rest then */
         job->compute(&job->work);

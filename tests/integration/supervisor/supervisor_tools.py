@@ -101,6 +101,11 @@ class Instance:
     def status(self):
         return self.json("status")
 
+    def came_back(self, name, before):
+        """`status` fails while something is down."""
+        status = self.run("status", "--output", "json")
+        return status.returncode == 0 and self.ready() and self.pid(name) != before
+
     def pid(self, name):
         return {one["name"]: one["pid"] for one in self.status()["processes"]}[name]
 

@@ -219,7 +219,27 @@ def test_the_event_of_a_refusal_names_the_policy(dvara, tmp_path):
     def refusals():
         items = dvara.json("audit", "tail", "--limit", "50")["items"]
         return [one["request"] for one in items if one["event"] == "request.open" and one.get("request")]
-    wait_until(refusals, 20, "the record of the refusal")
-    why = dvara.json("why", refusals()[-1])
-    assert (why["reason"], why["policy"]) == ("forbidden_by_policy", "closed-for-alice")
+
+    def told():
+        found = (dvara.json("why", request) for request in refusals())
+        return next((why for why in found if why["reason"] == "forbidden_by_policy"), None)
+    wait_until(told, 20, "the record of the refusal")
+    why = told()
+    assert why["policy"] == "closed-for-alice"
     assert "closed-for-alice" in why["summary"]
+
+
+def test_a_role_that_ends_can_not_be_kept_by_its_holder(dvara):
+    """He hands out only what he still has when the grant ends."""
+    dvara.key()
+    dvara.good("role", "create", "--name", "lead", "--permissions", "manage_roles,use_model")
+    dvara.good("role", "assign", "--user", "alice", "--role", "lead", "--until", "1h")
+    _, key = new_key(dvara, "--user", "alice")
+
+    def assign(*more):
+        return dvara.run("role", "assign", "--user", "alice", "--role", "lead", *more, "--url", dvara.admin,
+                         env=dict(os.environ, DVARA_API_KEY=key))
+    for more in ([], ["--until", "2h"]):
+        kept = assign(*more)
+        assert kept.returncode == 1 and "does not have itself" in kept.stderr, kept.stderr
+    assert assign("--until", "30m").returncode == 0

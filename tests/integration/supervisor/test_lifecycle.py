@@ -65,7 +65,7 @@ def test_a_killed_process_comes_back(dvara, name):
     key = dvara.key()
     before = dvara.pid(name)
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: dvara.ready() and dvara.pid(name) != before, 15, f"{name} is back")
+    wait_until(lambda: dvara.came_back(name, before), 15, f"{name} is back")
     wait_until(lambda: dvara.ask(key) == 200, 10, "requests are served again")
     assert {one["name"]: one["restarts"] for one in dvara.status()["processes"]}[name] == 1
     dvara.key("bob")

@@ -389,6 +389,9 @@ static dv_result read_number(const checker *c, uint32_t value, dv_api_role role)
     }
     DV_TRY(dv_json_int(c->json, value, &number));
     if (role == DV_ROLE_MAX_TOKENS) {
+        if (number < 1) { /* servers take 0 for no bound */
+            return deny(c, value, "must be at least 1");
+        }
         if (c->route->max_tokens > 0 && (uint64_t)number > c->route->max_tokens) {
             return deny(c, value, "is more than the route allows");
         }

@@ -73,6 +73,7 @@ static dv_result principal_load(decider *d, dv_slice uid, dv_cedar_entity *ret_e
 {
     dv_slice bytes;
     dv_principal principal;
+    dv_time until;
     bool active = false;
     dv_result result =
         dv_snapshot_get(d->access->call->services->snapshot, DV_TABLE_PRINCIPALS, uid, &bytes);
@@ -81,7 +82,8 @@ static dv_result principal_load(decider *d, dv_slice uid, dv_cedar_entity *ret_e
     }
     DV_TRY(result);
     DV_TRY(dv_arena_copy(d->arena, bytes, &bytes));
-    DV_TRY(dv_principal_decode(bytes, d->arena, &principal, &active));
+    DV_TRY(
+        dv_principal_decode_at(bytes, d->access->call->now, d->arena, &principal, &active, &until));
     if (!active && dv_slice_eq(uid, d->question->principal)) {
         d->suspended = true;
     }

@@ -102,7 +102,7 @@ dv_result dv_auth_key_make(dv_call *call, const dv_auth_new_key *wanted,
     const char *id = NULL;
     uint8_t mac[DV_SECRET_MAC_LEN];
     DV_TRY(dv_auth_require(call->services->store, wanted->owner, error));
-    DV_TRY(dv_auth_check_grant(call, wanted->owner, error));
+    DV_TRY(dv_auth_check_key(call, wanted->owner, error));
     DV_TRY(id_make(call, &id, error));
     DV_TRY(secret_make(call->services, id, secret, mac, error));
     DV_TRY(key_insert(call, wanted, id, mac, error));
@@ -339,7 +339,7 @@ static dv_result apikey_rotate(dv_call *call, dv_error *error)
     const char *id = dv_call_param(call, "id");
     DV_TRY(overlap_read(call, &until, error));
     DV_TRY(live_key(call, id, &owner, error));
-    DV_TRY(dv_auth_check_grant(call, owner, error));
+    DV_TRY(dv_auth_check_key(call, owner, error));
     DV_TRY(secret_make(call->services, id, secret, mac, error));
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE auth_api_key SET previous = secret, previous_expires = ?3,"

@@ -72,7 +72,7 @@ dv_result dv_auth_member_insert(dv_call *call, const char *group, dv_auth_ref me
     dv_auth_ref group_ref = {DV_AUTH_GROUP, group};
     DV_TRY(dv_auth_require(store, group_ref, error));
     DV_TRY(dv_auth_require(store, member, error));
-    DV_TRY(dv_auth_check_grant(call, group_ref, error));
+    DV_TRY(dv_auth_check_grant(call, group_ref, DV_AUTH_FOR_GOOD, error));
     if (member.kind == DV_AUTH_GROUP) {
         DV_TRY(dv_auth_check_group_edge(store, group, member.name, error));
     }
@@ -274,7 +274,7 @@ static dv_result own_target(dv_call *call, dv_auth_kind kind, dv_auth_ref *ret_r
 {
     dv_auth_ref ref = target(call, kind);
     DV_TRY(dv_auth_require(call->services->store, ref, error));
-    DV_TRY(dv_auth_check_grant(call, ref, error));
+    DV_TRY(dv_auth_check_grant(call, ref, dv_time_now(), error));
     *ret_ref = ref;
     return DV_OK;
 }

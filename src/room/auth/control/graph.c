@@ -151,7 +151,7 @@ dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *a
     return dv_auth_read_refs(statement, arena, ret_refs, error);
 }
 
-dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_time at, dv_arena *arena,
                               dv_auth_names *ret_permissions, dv_error *error)
 {
     dv_auto(statement) dv_statement *statement = NULL;
@@ -160,7 +160,7 @@ dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
                           "WITH RECURSIVE " GROUPS_ABOVE ", " ROLES_ABOVE
                           " SELECT DISTINCT permission FROM auth_role_permission"
                           " JOIN r ON role = r.name ORDER BY permission",
-                          "tti", dv_auth_kind_name(ref.kind), ref.name, dv_time_now()));
+                          "tti", dv_auth_kind_name(ref.kind), ref.name, at));
     return dv_auth_read_names(statement, arena, ret_permissions, error);
 }
 
@@ -212,7 +212,8 @@ static bool may_hand_out(const dv_call *call, dv_auth_names own, const char *per
     return covered && (has(own, "*") || has(own, permission));
 }
 
-dv_result dv_auth_grantor_read(dv_call *call, dv_auth_grantor *ret_grantor, dv_error *error)
+dv_result dv_auth_grantor_read(dv_call *call, dv_time at, dv_auth_grantor *ret_grantor,
+                               dv_error *error)
 {
     dv_auth_ref caller;
     dv_auth_grantor grantor = {.all = caller_is_the_machine(call)};
@@ -221,8 +222,8 @@ dv_result dv_auth_grantor_read(dv_call *call, dv_auth_grantor *ret_grantor, dv_e
             return dv_error_set(error, DV_ERR_FORBIDDEN,
                                 "the caller has no permissions to hand out");
         }
-        DV_TRY(
-            dv_auth_permissions(call->services->store, caller, call->arena, &grantor.own, error));
+        DV_TRY(dv_auth_permissions(call->services->store, caller, at, call->arena, &grantor.own,
+                                   error));
     }
     *ret_grantor = grantor;
     return DV_OK;
@@ -235,7 +236,8 @@ dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor, d
     if (grantor->all) {
         return DV_OK;
     }
-    DV_TRY(dv_auth_permissions(call->services->store, ref, call->arena, &given, error));
+    DV_TRY(
+        dv_auth_permissions(call->services->store, ref, dv_time_now(), call->arena, &given, error));
     for (size_t i = 0; i < given.count; i++) {
         if (!may_hand_out(call, grantor->own, given.items[i])) {
             return dv_error_set(error, DV_ERR_FORBIDDEN,
@@ -246,11 +248,19 @@ dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor, d
     return DV_OK;
 }
 
-dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error)
+dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_error *error)
 {
     dv_auth_grantor grantor;
-    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
+    DV_TRY(dv_auth_grantor_read(call, at, &grantor, error));
     return dv_auth_grantor_check(call, &grantor, ref, error);
+}
+
+dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error)
+{
+    dv_auth_ref caller;
+    bool own = caller_ref(call, &caller) && caller.name != NULL && caller.kind == owner.kind &&
+               strcmp(caller.name, owner.name) == 0;
+    return dv_auth_check_grant(call, owner, own ? dv_time_now() : DV_AUTH_FOR_GOOD, error);
 }
 
 /* --- circles --------------------------------------------------------------------------------- */

@@ -103,12 +103,17 @@ dv_must dv_result dv_auth_walk_up(dv_store *store, dv_auth_ref start, dv_arena *
 /* Users and services in the group or with the role, directly or not. */
 dv_must dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_arena *arena,
                                            dv_auth_refs *ret_refs, dv_error *error);
-/* All permissions of the user, service, group or role, inherited ones included. */
-dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_arena *arena,
+/* All permissions of the user, service, group or role at that time, inherited ones included. */
+dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_time at, dv_arena *arena,
                                       dv_auth_names *ret_permissions, dv_error *error);
+/* A time that only what has no end outlives. */
+#define DV_AUTH_FOR_GOOD (DV_TIME_NEVER - 1)
 /* Refuses to hand out more than the caller has himself: DV_ERR_FORBIDDEN when ref has a permission
- * that he lacks. On control.sock everything may be handed out. */
-dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_error *error);
+ * that he lacks. at: the last moment of what is handed out, when he must still have it himself. On
+ * control.sock everything may be handed out. */
+dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_error *error);
+/* The same for a key of that owner. His own is good for no more than he is, whenever that ends. */
+dv_must dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error);
 /* The same in two steps, for changes to what the caller may have himself: read before the first
  * row is written, check afterwards. */
 typedef struct dv_auth_grantor {
@@ -116,7 +121,7 @@ typedef struct dv_auth_grantor {
     dv_auth_names own; /* in the call's arena */
 } dv_auth_grantor;
 
-dv_must dv_result dv_auth_grantor_read(dv_call *call, dv_auth_grantor *ret_grantor,
+dv_must dv_result dv_auth_grantor_read(dv_call *call, dv_time at, dv_auth_grantor *ret_grantor,
                                        dv_error *error);
 dv_must dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor,
                                         dv_auth_ref ref, dv_error *error);

@@ -165,7 +165,8 @@ static bool misleads(dv_slice rest, size_t *ret_len)
     uint32_t character = 0;
     size_t len = dv_utf8_decode(rest, &character);
     *ret_len = DV_MAX(len, 1);
-    bool space = character == '\n' || character == '\t' || character == '\r';
+    bool returns = character == '\r' && rest.len > 1 && rest.ptr[1] == '\n';
+    bool space = character == '\n' || character == '\t' || returns;
     return len > 0 && ((character < 0x20 && !space) || (character >= 0x7f && character < 0xa0) ||
                        (character >= 0x202a && character <= 0x202e) ||
                        (character >= 0x2066 && character <= 0x2069));

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "engine/cedar/cedar.h"
 
 /* What the snapshot says of identity is a function of the store: every record here is made from
  * what the store has now, whatever was changed. So replaying is harmless, and a rebuild is the same
@@ -167,6 +168,8 @@ static dv_result policies_publish(dv_services *services, dv_error *error)
     DV_TRY(dv_auth_version_last(services->store, &last, error));
     DV_TRY(dv_auth_documents_read(services->store, last, arena, &documents, error));
     DV_TRY(dv_auth_set_write(services->store, &documents, &text, error));
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    DV_TRY(dv_cedar_parse(dv_buf_slice(&text), &set, error)); /* or every gate would refuse it */
     dv_sha256(dv_buf_slice(&text), (dv_slice){0}, (dv_slice){0}, version);
     DV_TRY(dv_snapshot_put(services->snapshot, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
                            dv_buf_slice(&text)));

@@ -74,7 +74,8 @@ static dv_result credential_read(const json_t *context, dv_arena *arena,
                                  dv_credential *ret_credential, dv_error *error)
 {
     const json_t *scopes = json_object_get(context, "scopes");
-    const json_t *kind = json_object_get(context, "credential");
+    const char *told = json_string_value(json_object_get(context, "credential"));
+    dv_slice kind;
     size_t count = json_array_size(scopes);
     dv_slice *names = dv_arena_alloc(arena, (count + 1) * sizeof(*names));
     if (names == NULL) {
@@ -87,8 +88,8 @@ static dv_result credential_read(const json_t *context, dv_arena *arena,
         }
         DV_TRY(dv_arena_copy(arena, name, &names[i]));
     }
-    *ret_credential = (dv_credential){.kind = kind == NULL ? DV_LIT("api_key")
-                                                           : dv_slice_str(json_string_value(kind)),
+    DV_TRY(dv_arena_copy(arena, dv_slice_str(told == NULL ? "api_key" : told), &kind));
+    *ret_credential = (dv_credential){.kind = kind,
                                       .scopes = names,
                                       .scope_count = count,
                                       .mfa = json_is_true(json_object_get(context, "mfa"))};

@@ -211,7 +211,7 @@ dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_ne
     dv_auth_grantor grantor;
     DV_TRY(role_check(call, role, error));
     /* Before the role changes: it may be one that the caller has. */
-    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
+    DV_TRY(dv_auth_grantor_read(call, DV_AUTH_FOR_GOOD, &grantor, error));
     DV_TRY(row_write(call, role, error));
     DV_TRY(permissions_write(call->services->store, role, error));
     DV_TRY(parents_write(call, role, error));
@@ -312,7 +312,7 @@ static dv_result break_glass_check(dv_call *call, const char *role, dv_error *er
     dv_auth_grantor grantor;
     bool may = false;
     const char *resource = dv_auth_entity(call->arena, (dv_auth_ref){DV_AUTH_ROLE, role});
-    DV_TRY(dv_auth_grantor_read(call, &grantor, error));
+    DV_TRY(dv_auth_grantor_read(call, dv_time_now(), &grantor, error));
     if (grantor.all) {
         return DV_OK;
     }
@@ -343,10 +343,15 @@ dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
     dv_store *store = call->services->store;
     dv_auth_ref role_ref = {DV_AUTH_ROLE, role};
     dv_auto(statement) dv_statement *insert = NULL;
+    dv_time last = grant->until == 0 ? DV_AUTH_FOR_GOOD : grant->until - 1;
     DV_TRY(dv_auth_require(store, role_ref, error));
     DV_TRY(dv_auth_require(store, holder, error));
+    if (grant->break_glass && holder.kind == DV_AUTH_GROUP) {
+        return dv_call_invalid(call, "group", error,
+                               "the glass is broken for one user or service, not for a group");
+    }
     DV_TRY(grant->break_glass ? break_glass_check(call, role, error)
-                              : dv_auth_check_grant(call, role_ref, error));
+                              : dv_auth_check_grant(call, role_ref, last, error));
     DV_TRY(assignment_check(call, role, holder, grant, error));
     DV_TRY(dv_store_query(store, &insert, error,
                           "INSERT INTO auth_assignment"
