@@ -131,7 +131,7 @@ def test_changes_are_in_the_audit_log(control, tmp_path):
     assert apply(control, tmp_path / "p", {"noted.cedar": FORBID % "nobody"}).returncode == 0
 
     def told():
-        events = control.dvara("audit", "tail", "--limit", "20", "--output", "json").stdout
+        events = control.dvara("audit", "tail", "--limit", "200", "--output", "json").stdout
         return "policy" in events and "noted" in events
     control.wait_for(told)
 
