@@ -278,6 +278,7 @@ static dv_result finish(dv_sequencer *sequencer, spool_segment *segment)
 {
     char title[DV_ERROR_MESSAGE_MAX], id[DV_UUID_TEXT_LEN + 1];
     segment->state = SEGMENT_FINISHED;
+    sequencer->pending++; /* its file goes with a commit, also where no record comes any more */
     if (!dv_segment_was_torn(segment->reader)) {
         return DV_OK;
     }

@@ -42,7 +42,7 @@ DV_DEFINE_AUTO_PTR(sequencer, dv_sequencer, dv_sequencer_close)
 
 /* Reads what is in the spools into memory, up to the batch. *ret_taken: records. */
 dv_must dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_error *error);
-/* Records in memory that a commit would make durable. */
+/* Records in memory that a commit would make durable, and segments that it would remove. */
 size_t dv_sequencer_pending(const dv_sequencer *sequencer);
 /* Nothing more is taken before a commit. */
 bool dv_sequencer_batch_full(const dv_sequencer *sequencer);

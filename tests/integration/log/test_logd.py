@@ -200,6 +200,14 @@ def test_a_damaged_segment_is_kept_and_told(logd):
     assert logd.verify()["ok"]
 
 
+def test_a_segment_goes_when_its_end_comes_after_the_last_commit(logd):
+    logd.start()
+    logd.write("late", 1, pause_ms=2500).communicate()  # a second later the record is committed
+    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
+    assert ids(logd.feed())["late-0"] == 1
+
+
 def spoil_the_end(path):
     """A record that does not check out, behind the last one."""
     with path.open("r+b") as file:
