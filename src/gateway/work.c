@@ -124,7 +124,7 @@ static dv_result add_inserts(dv_work *work, const dv_json *json, bool caps, bool
     dv_api_insert *inserts = work->inserts;
     size_t count = 0;
     if (caps) {
-        DV_TRY(dv_api_cap_put(json, work->route->cap, work->cap, work->arena, &inserts[count]));
+        DV_TRY(dv_api_cap_put(json, work->route, work->cap, work->arena, &inserts[count]));
         count++;
     }
     work->asks_usage = asks && dv_api_usage_ask(json, &inserts[count]);
@@ -149,8 +149,9 @@ static dv_result find_inserts(dv_work *work)
     if (!caps && !asks) {
         return DV_OK;
     }
-    bool within = (asks && dv_json_member(json, 0, "stream_options") != 0) ||
-                  (caps && dv_json_member(json, 0, work->route->cap) != 0);
+    bool within =
+        (asks && dv_json_member(json, 0, "stream_options") != 0) ||
+        (caps && (work->body.max_tokens >= 0 || dv_json_member(json, 0, work->route->cap) != 0));
     if (work->outcome.changed && within) {
         DV_TRY(dv_json_scan(work->outcome.body, &request_limits, work->arena, &rewritten, NULL));
         json = &rewritten;

@@ -137,6 +137,20 @@ def test_routes_say_with_which_member(make_gate, upstream):
     assert json.loads(upstream.requests[-1]["body"])["max_completion_tokens"] == 60
 
 
+def test_a_bound_in_another_member_is_said_with_the_routes_own(make_gate, upstream):
+    gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))
+    key = gate.key()
+    for stream in (False, True):
+        for content in ("hi", "mail a@b.example"):  # as it came, and rewritten
+            upstream.requests.clear()
+            body = {"model": "m", "prompt": content, "n_predict": 50, "stream": stream}
+            sent = gate.send("/v1/completions", body, key)
+            got = json.loads(upstream.requests[0]["body"])
+            assert (got["max_tokens"], got.get("n_predict")) == (50, None)
+            opened, _ = gate.record_of(sent.id)
+            assert limit_of(opened)["reserved_tokens"] == len(json.dumps(body)) + 50
+
+
 def test_an_answer_that_does_not_come_in_time_is_charged_as_if_its_caller_had_left(
         make_gate, upstream):
     gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/caps.h"
 #include "room/api/gate/api_answer.h"
-#include "room/api/gate/api_request.h"
 #include "room/api/gate/api_told.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+
+#include "fixture.h"
 
 #define ROUTE(name, path, match, protocol, fields)                                                 \
     "{\"name\":\"" name "\",\"path\":\"" path "\",\"match\":\"" match                              \
@@ -28,16 +28,8 @@
           "[\"model\",\"messages\",\"stream\",\"max_tokens\",\"n\",\"logprobs\",\"metadata\","     \
           "\"tools\"]")
 
-typedef struct fixture {
-    dv_arena *arena;
-    dv_api_config *config;
-} fixture;
-
 static int setup(void **state)
 {
-    fixture *f = calloc(1, sizeof(*f));
-    f->arena = dv_arena_new(1 << 20);
-    dv_error error = {0};
     dv_slice text = DV_LIT(CONFIG(CHAT "," ROUTE("any", "/api", "prefix", "json", "null") "," ROUTE(
         "deep", "/api/deep", "prefix", "json",
         "null") "," ROUTE("messages", "/v1/messages", "exact", "anthropic_messages",
@@ -45,20 +37,7 @@ static int setup(void **state)
                                             "openai_embeddings",
                                             "null") "," ROUTE("responses", "/v1/responses", "exact",
                                                               "openai_responses", "null")));
-    if (dv_api_config_parse(text, &f->config, &error) != DV_OK) {
-        fail_msg("%s", error.message);
-    }
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-    dv_api_config_free(f->config);
-    dv_arena_free(f->arena);
-    free(f);
-    return 0;
+    return fixture_make(state, text);
 }
 
 static void test_paths(void **state)
@@ -229,11 +208,8 @@ static void test_queries(void **state)
 static dv_result check_body(const fixture *f, const char *path, const char *text, dv_api_body *body,
                             dv_verdict *verdict)
 {
-    static const dv_json_limits limits = {
-        .depth = DV_LIMIT_JSON_DEPTH, .tokens = 1000, .refuse_duplicate_keys = true};
     const dv_api_route *route = dv_api_route_find(f->config, DV_METHOD_POST, dv_slice_str(path));
-    dv_json json = {0};
-    assert_int_equal(dv_json_scan(dv_slice_str(text), &limits, f->arena, &json, NULL), DV_OK);
+    dv_json json = scan_body(f, text);
     return dv_api_body_check(f->config, route, &json, f->arena, body, verdict);
 }
 
@@ -282,17 +258,11 @@ static void test_good_bodies(void **state)
 
 static void expect_asked(const fixture *f, const char *text, const char *wanted)
 {
-    static const dv_json_limits limits = {.depth = 8, .tokens = 100};
-    dv_json json = {0};
+    dv_json json = scan_body(f, text);
     dv_api_insert ask = {0};
-    dv_slice body = dv_slice_str(text);
-    assert_int_equal(dv_json_scan(body, &limits, f->arena, &json, NULL), DV_OK);
     assert_int_equal(dv_api_usage_ask(&json, &ask), wanted != NULL);
     if (wanted != NULL) {
-        dv_slice rest = dv_slice_sub(body, ask.at + ask.len, body.len);
-        assert_string_equal(dv_arena_printf(f->arena, "%.*s%.*s%.*s", (int)ask.at, text,
-                                            DV_SLICE_ARGS(ask.text), DV_SLICE_ARGS(rest)),
-                            wanted);
+        assert_string_equal(with_insert(f, text, &ask), wanted);
     }
 }
 
@@ -405,6 +375,67 @@ static void test_bad_bodies(void **state)
     dv_verdict verdict = {0};
     assert_int_equal(check_body(f, "/v1/messages", "[]", &body, &verdict), DV_ERR_INVALID);
     assert_int_equal(verdict.reason, DV_REASON_BAD_REQUEST);
+}
+
+/* Go's JSON takes each of these names for the one that the gate knows. */
+static void names_in_other_letters_are_refused(void **state)
+{
+    const fixture *f = *state;
+    static const struct {
+        const char *path, *text, *param;
+    } cases[] = {
+        {"/v1/messages",
+         "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\","
+         "\"content\":\"x\",\"Content\":[{\"type\":\"image\"}]}]}",
+         "/messages/0/Content"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"C\\u004fNTENT\":[]}]}",
+         "/messages/0/CONTENT"},
+        {"/v1/chat/completions",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+         "\"text\":\"x\",\"tYpe\":\"image_url\"}]}]}",
+         "/messages/0/content/0/tYpe"},
+        {"/v1/messages",
+         "{\"model\":\"m\",\"max_tokens\":1," TURN ",\"\xc5\xbfystem\":[{\"type\":\"image\"}]}",
+         "/\xc5\xbfystem"},
+        {"/v1/messages",
+         "{\"model\":\"m\",\"max_tokens\":1," TURN ",\"max_To\xe2\x84\xaa"
+         "en\\u017f\":99}",
+         "/max_To\xe2\x84\xaa"
+         "en\xc5\xbf"},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"\\u017fummary\":[]}]}",
+         "/input/0/\xc5\xbfummary"},
+        {"/api",
+         "{\"a\":[{\"ba\xc5\xbf"
+         "e_URL\":1}]}",
+         "/a/0/ba\xc5\xbf"
+         "e_URL"},
+        {"/api",
+         "{\"\xc5\xbf"
+         "erver_url\":\"http://10.0.0.1/\"}",
+         "/\xc5\xbf"
+         "erver_url"},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_api_body body = {0};
+        dv_verdict verdict = {0};
+        dv_result result = check_body(f, cases[i].path, cases[i].text, &body, &verdict);
+        assert_int_equal(result, DV_ERR_INVALID);
+        assert_int_equal(verdict.reason, DV_REASON_BAD_FIELD);
+        assert_true(dv_slice_eq_str(body.param, cases[i].param));
+    }
+}
+
+static void names_that_are_only_alike_pass(void **state)
+{
+    const fixture *f = *state;
+    dv_api_body body = {0};
+    dv_verdict verdict = {0};
+    const char *text = "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\","
+                       "\"content\":[{\"type\":\"text\",\"text\":\"x\",\"types\":1,"
+                       "\"t\xc3\xbfpe\":2,\"\":3}],\"contents\":4,\"conten\":5}],"
+                       "\"\xc5\xbf\":6,\"tool\xc5\xbf_\":7,\"\":8}";
+    assert_int_equal(check_body(f, "/v1/messages", text, &body, &verdict), DV_OK);
 }
 
 static void test_long_names_do_not_overflow(void **state)
@@ -644,6 +675,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_streams_are_asked_for_usage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_good_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_in_other_letters_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_that_are_only_alike_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_names_do_not_overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_models, setup, teardown),
         cmocka_unit_test(test_media_types),

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "fixture.h"
+
 static const struct {
     const char *name, *protocol, *more;
 } route_rows[] = {
@@ -15,6 +17,7 @@ static const struct {
     {"new", "openai_chat", ",\"max_tokens_name\":\"max_completion_tokens\""},
     {"unbound", "openai_chat", ",\"max_tokens_name\":\"none\""},
     {"text", "openai_completions", ""},
+    {"native", "openai_completions", ",\"max_tokens_name\":\"n_predict\""},
     {"responses", "openai_responses", ""},
     {"messages", "anthropic_messages", ""},
     {"embeddings", "openai_embeddings", ""},
@@ -23,20 +26,14 @@ static const struct {
     {"json-long", "json", ",\"max_tokens\":9000"},
 };
 
-typedef struct fixture {
-    dv_arena *arena;
-    dv_api_config *config;
-} fixture;
-
-static dv_result parse(const char *routes, dv_api_config **ret_config, dv_error *error)
+static dv_slice write_config(const char *routes, char *out, size_t room)
 {
-    char text[8192];
-    snprintf(text, sizeof(text),
-             "{\"routes\":[%s],\"data_policies\":{},\"limits\":{},\"refused_fields\":[],"
-             "\"prices\":{\"GPT-4o\":{\"input\":2500000,\"output\":10000000},"
-             "\"*\":{\"input\":1000000,\"output\":1}}}",
-             routes);
-    return dv_api_config_parse(dv_slice_str(text), ret_config, error);
+    int len = snprintf(out, room,
+                       "{\"routes\":[%s],\"data_policies\":{},\"limits\":{},"
+                       "\"refused_fields\":[],\"prices\":{\"GPT-4o\":{\"input\":2500000,"
+                       "\"output\":10000000},\"*\":{\"input\":1000000,\"output\":1}}}",
+                       routes);
+    return dv_slice_of(out, (size_t)len);
 }
 
 static size_t write_route(char *out, size_t room, const char *name, const char *protocol,
@@ -52,30 +49,15 @@ static size_t write_route(char *out, size_t room, const char *name, const char *
 
 static int setup(void **state)
 {
-    fixture *f = calloc(1, sizeof(*f));
     char routes[4096];
+    char config[8192];
     size_t len = 0;
-    dv_error error = {0};
     for (size_t i = 0; i < DV_ARRAY_LEN(route_rows); i++) {
         len += (size_t)snprintf(routes + len, sizeof(routes) - len, "%s", i > 0 ? "," : "");
         len += write_route(routes + len, sizeof(routes) - len, route_rows[i].name,
                            route_rows[i].protocol, route_rows[i].more);
     }
-    f->arena = dv_arena_new(1 << 20);
-    if (parse(routes, &f->config, &error) != DV_OK) {
-        fail_msg("%s", error.message);
-    }
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-    dv_api_config_free(f->config);
-    dv_arena_free(f->arena);
-    free(f);
-    return 0;
+    return fixture_make(state, write_config(routes, config, sizeof(config)));
 }
 
 static const dv_api_route *route_of(const fixture *f, const char *name)
@@ -96,26 +78,30 @@ static void reserves_what_may_come(void **state)
         const char *route;
         int64_t max_tokens, choices;
         uint64_t prompts, bytes, output, cap;
+        bool said;
     } rows[] = {
         {"chat", -1, 1, 1, 500, DV_API_TOKENS_DEFAULT, DV_API_TOKENS_DEFAULT},
-        {"chat", 100, 1, 1, 500, 100, 0},
-        {"chat", 0, 1, 1, 500, 0, 0},
-        {"chat", 100, 3, 1, 500, 300, 0},
+        {"chat", 100, 1, 1, 500, 100, 0, true},
+        {"chat", 0, 1, 1, 500, 0, 0, true},
+        {"chat", 100, 3, 1, 500, 300, 0, true},
         {"short", -1, 2, 1, 500, 140, 70},
-        {"short", 60, 1, 1, 500, 60, 0},
+        {"short", 60, 1, 1, 500, 60, 0, true},
+        {"chat", 9000, 3, 1, 500, 27000, 9000}, /* with another member */
+        {"short", 60, 2, 1, 500, 120, 60},
         {"text", -1, 2, 5, 500, 10 * DV_API_TOKENS_DEFAULT, DV_API_TOKENS_DEFAULT},
-        {"text", 7, 2, 0, 500, 14, 0},
+        {"text", 7, 2, 0, 500, 14, 0, true},
         {"responses", -1, 1, 1, 500, DV_API_TOKENS_DEFAULT, DV_API_TOKENS_DEFAULT},
         {"embeddings", -1, 1, 50, 500, 0, 0},
         {"models", -1, 1, 1, 0, 0, 0},
         {"json", -1, 1, 1, 500, DV_API_TOKENS_DEFAULT, DV_API_TOKENS_DEFAULT},
         {"json", -1, 1, 1, 0, 0, 0}, /* nothing was asked */
         {"json-long", -1, 1, 1, 500, 9000, 9000},
-        {"chat", INT64_MAX, 128, UINT64_MAX, 500, UINT64_C(1) << 60, 0},
+        {"chat", INT64_MAX, 128, UINT64_MAX, 500, UINT64_C(1) << 60, 0, true},
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(rows); i++) {
         const dv_api_route *route = route_of(f, rows[i].route);
         dv_api_body body = {.max_tokens = rows[i].max_tokens,
+                            .cap_said = rows[i].said,
                             .choices = rows[i].choices,
                             .prompts = rows[i].prompts};
         dv_api_amount amount = dv_api_reserve(f->config, route, &body, rows[i].bytes);
@@ -278,17 +264,12 @@ static void cost_is_rounded_up_and_never_overflows(void **state)
 
 static const char *put_cap(const fixture *f, const char *text, const char *route)
 {
-    static const dv_json_limits limits = {.depth = 8, .tokens = 100};
-    dv_json json = {0};
+    dv_json json = scan_body(f, text);
     dv_api_insert cap = {0};
-    dv_slice body = dv_slice_str(text);
-    assert_int_equal(dv_json_scan(body, &limits, f->arena, &json, NULL), DV_OK);
-    if (dv_api_cap_put(&json, route_of(f, route)->cap, 70, f->arena, &cap) != DV_OK) {
+    if (dv_api_cap_put(&json, route_of(f, route), 70, f->arena, &cap) != DV_OK) {
         return NULL;
     }
-    dv_slice rest = dv_slice_sub(body, cap.at + cap.len, body.len);
-    return dv_arena_printf(f->arena, "%.*s%.*s%.*s", (int)cap.at, text, DV_SLICE_ARGS(cap.text),
-                           DV_SLICE_ARGS(rest));
+    return with_insert(f, text, &cap);
 }
 
 static void bodies_bound_their_answers(void **state)
@@ -306,6 +287,58 @@ static void bodies_bound_their_answers(void **state)
     assert_null(route_of(f, "embeddings")->cap);
 }
 
+#define TURN "\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+#define PROMPT "\"model\":\"m\",\"prompt\":\"x\""
+#define INPUT "\"model\":\"m\",\"input\":\"x\""
+
+/* A bound in a member that the model server ignores is none: the route's own says it instead, and
+ * what is reserved is what the server is told. */
+static void a_bound_is_said_with_the_routes_member(void **state)
+{
+    const fixture *f = *state;
+    static const struct {
+        const char *route, *body, *sent; /* NULL: as it came */
+        uint64_t output;
+    } rows[] = {
+        {"chat", "{\"max_completion_tokens\":50," TURN "}", "{\"max_tokens\":50," TURN "}", 50},
+        {"chat", "{" TURN ",\"n_predict\" : 50,\"n\":3}", "{" TURN ",\"max_tokens\" : 50,\"n\":3}",
+         150},
+        {"chat", "{\"max_\\u0074okens\":50," TURN "}", NULL, 50},
+        {"chat", "{\"max_tokens\":5,\"max_completion_tokens\":50,\"n\":2," TURN "}", NULL, 100},
+        {"chat", "{\"max_tokens\":50,\"max_completion_tokens\":5," TURN "}", NULL, 50},
+        {"chat", "{\"max_tokens\":null,\"max_completion_tokens\":50," TURN "}",
+         "{\"max_tokens\":50,\"max_completion_tokens\":50," TURN "}", 50},
+        {"chat", "{\"max_completion_tokens\":null," TURN "}",
+         "{\"max_tokens\":4096,\"max_completion_tokens\":null," TURN "}", 4096},
+        {"short", "{\"max_completion_tokens\":70," TURN "}", "{\"max_tokens\":70," TURN "}", 70},
+        {"new", "{\"max_tokens\":50," TURN "}", "{\"max_completion_tokens\":50," TURN "}", 50},
+        {"new", "{\"max_completion_tokens\":50," TURN "}", NULL, 50},
+        {"unbound", "{\"max_tokens\":50," TURN "}", NULL, 50},
+        {"text", "{\"n_predict\":50,\"best_of\":4," PROMPT "}",
+         "{\"max_tokens\":50,\"best_of\":4," PROMPT "}", 200},
+        {"native", "{\"max_tokens\":50," PROMPT "}", "{\"n_predict\":50," PROMPT "}", 50},
+        {"native", "{\"n_predict\":50," PROMPT "}", NULL, 50},
+        {"responses", "{\"max_output_tokens\":50," INPUT "}", NULL, 50},
+        {"messages", "{\"max_tokens\":50," TURN "}", NULL, 50},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(rows); i++) {
+        const dv_api_route *route = route_of(f, rows[i].route);
+        dv_json json = scan_body(f, rows[i].body);
+        dv_api_body body = {0};
+        dv_verdict verdict = {0};
+        assert_int_equal(dv_api_body_check(f->config, route, &json, f->arena, &body, &verdict),
+                         DV_OK);
+        assert_int_equal(dv_api_reserve(f->config, route, &body, 500).output, rows[i].output);
+        uint64_t cap = dv_api_cap(route, &body, 500);
+        dv_api_insert insert = {0};
+        assert_int_equal(cap == 0 || route->cap == NULL, rows[i].sent == NULL);
+        if (rows[i].sent != NULL) {
+            assert_int_equal(dv_api_cap_put(&json, route, cap, f->arena, &insert), DV_OK);
+            assert_string_equal(with_insert(f, rows[i].body, &insert), rows[i].sent);
+        }
+    }
+}
+
 static void refuses_names_that_bound_nothing(void **state)
 {
     static const char *const bad[] = {",\"max_tokens_name\":\"temperature\"",
@@ -313,10 +346,13 @@ static void refuses_names_that_bound_nothing(void **state)
                                       ",\"max_tokens_name\":7", ",\"max_tokens_name\":\"\""};
     for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
         char route[1024];
+        char text[2048];
         dv_api_config *config = NULL;
         dv_error error = {0};
         write_route(route, sizeof(route), "a", "openai_chat", bad[i]);
-        assert_int_equal(parse(route, &config, &error), DV_ERR_INVALID);
+        assert_int_equal(
+            dv_api_config_parse(write_config(route, text, sizeof(text)), &config, &error),
+            DV_ERR_INVALID);
         assert_non_null(strstr(error.message, "max_tokens_name"));
     }
 }
@@ -329,6 +365,7 @@ int main(void)
         cmocka_unit_test(settles_what_was_taken),
         cmocka_unit_test(cost_is_rounded_up_and_never_overflows),
         cmocka_unit_test(bodies_bound_their_answers),
+        cmocka_unit_test(a_bound_is_said_with_the_routes_member),
         cmocka_unit_test(refuses_names_that_bound_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

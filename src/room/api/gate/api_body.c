@@ -130,10 +130,45 @@ static bool is_private_url(const checker *c, uint32_t key, dv_slice name)
             dv_api_url_is_private(value));
 }
 
+static bool is_ascii(dv_slice name)
+{
+    uint64_t any = 0;
+    uint64_t word = 0;
+    for (; name.len > sizeof(word); name = dv_slice_sub(name, sizeof(word), name.len)) {
+        memcpy(&word, name.ptr, sizeof(word));
+        any |= word;
+    }
+    word = 0;
+    memcpy(&word, name.ptr, name.len);
+    return ((any | word) & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* Some programs match names as Unicode folds their letters (Go's JSON): the long s (U+017F) and the
+ * Kelvin sign (U+212A) are s and k to them. Those become these here. */
+static dv_result fold_letters(const checker *c, dv_slice *name)
+{
+    if (is_ascii(*name)) {
+        return DV_OK;
+    }
+    uint8_t *out = dv_arena_alloc_raw(c->arena, name->len);
+    size_t len = 0;
+    if (out == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (dv_slice rest = *name; rest.len > 0;) {
+        bool s = dv_slice_starts_with(rest, DV_LIT("\xc5\xbf"));
+        bool k = dv_slice_starts_with(rest, DV_LIT("\xe2\x84\xaa"));
+        out[len++] = s ? 's' : k ? 'k' : rest.ptr[0];
+        rest = dv_slice_sub(rest, s ? 2 : k ? 3 : 1, rest.len);
+    }
+    *name = dv_slice_of(out, len);
+    return DV_OK;
+}
+
 static dv_result check_key(const checker *c, uint32_t key)
 {
     dv_slice name = {0};
-    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK ||
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK || fold_letters(c, &name) != DV_OK ||
         dv_api_names_have_nocase(&c->config->refused_fields, name)) {
         return deny(c, key, "this field is not allowed");
     }
@@ -213,6 +248,40 @@ static bool is_known_part(const checker *c, uint32_t type)
     return false;
 }
 
+static dv_result deny_folded(const checker *c, uint32_t key)
+{
+    return deny(c, key, "is another member's name in other letters");
+}
+
+enum { FIELDS_MAX = 5 };
+
+/* Finds members of an object in one walk. Of one that a model server might take for another the
+ * gate could not say which of the two counts. */
+static dv_result find_fields(const checker *c, uint32_t object, const dv_slice *names,
+                             uint32_t values[FIELDS_MAX])
+{
+    uint32_t end = next_of(c, object);
+    for (uint32_t key = object + 1; key < end; key = next_of(c, key)) {
+        dv_slice name = {0};
+        size_t i = 0;
+        DV_TRY(dv_json_string(c->json, key, c->arena, &name));
+        while (names[i].len > 0 && !dv_slice_eq(name, names[i])) {
+            i++;
+        }
+        if (names[i].len > 0) {
+            values[i] = key + 1;
+            continue;
+        }
+        DV_TRY(fold_letters(c, &name));
+        for (i = 0; names[i].len > 0; i++) {
+            if (dv_slice_eq_nocase(name, names[i])) {
+                return deny_folded(c, key);
+            }
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result check_parts(const checker *c, uint32_t parts, unsigned depth);
 
 /* Images, audio and files can't be inspected here, so an inspected route refuses them. */
@@ -221,12 +290,14 @@ static dv_result check_part(const checker *c, uint32_t part, unsigned depth)
     if (type_of(c, part) != DV_JSON_OBJECT) {
         return deny(c, part, "a content part must be an object");
     }
-    uint32_t type = dv_json_member(c->json, part, "type");
+    static const dv_slice names[] = {DV_LIT("type"), DV_LIT("content"), {NULL, 0}};
+    uint32_t values[FIELDS_MAX] = {0};
+    DV_TRY(find_fields(c, part, names, values));
+    uint32_t type = values[0];
     if (!is_known_part(c, type)) {
         return deny(c, type != 0 ? type : part, "this kind of content can not be inspected");
     }
-    uint32_t content = dv_json_member(c->json, part, "content");
-    return content != 0 ? check_parts(c, content, depth + 1) : DV_OK;
+    return values[1] != 0 ? check_parts(c, values[1], depth + 1) : DV_OK;
 }
 
 /* Text, nothing, or a list of parts. */
@@ -248,6 +319,22 @@ static dv_result check_parts(const checker *c, uint32_t parts, unsigned depth)
     return DV_OK;
 }
 
+static dv_result check_message(const checker *c, uint32_t turn)
+{
+    static const dv_slice names[] = {DV_LIT("role"), DV_LIT("content"), {NULL, 0}};
+    uint32_t values[FIELDS_MAX] = {0};
+    if (type_of(c, turn) != DV_JSON_OBJECT) {
+        return deny(c, turn, "a message must be an object");
+    }
+    DV_TRY(find_fields(c, turn, names, values));
+    uint32_t role = values[0];
+    if (role == 0 || type_of(c, role) != DV_JSON_STRING) {
+        return deny(c, role != 0 ? role : turn, "a message needs a role");
+    }
+    bool inspected = c->route->request_policy >= 0;
+    return values[1] != 0 && inspected ? check_parts(c, values[1], 0) : DV_OK;
+}
+
 static dv_result check_messages(const checker *c, uint32_t messages)
 {
     uint32_t end = next_of(c, messages);
@@ -255,17 +342,7 @@ static dv_result check_messages(const checker *c, uint32_t messages)
         return deny(c, messages, "must not be empty");
     }
     for (uint32_t turn = messages + 1; turn < end; turn = next_of(c, turn)) {
-        if (type_of(c, turn) != DV_JSON_OBJECT) {
-            return deny(c, turn, "a message must be an object");
-        }
-        uint32_t role = dv_json_member(c->json, turn, "role");
-        if (role == 0 || type_of(c, role) != DV_JSON_STRING) {
-            return deny(c, role != 0 ? role : turn, "a message needs a role");
-        }
-        uint32_t content = dv_json_member(c->json, turn, "content");
-        if (content != 0 && c->route->request_policy >= 0) {
-            DV_TRY(check_parts(c, content, 0));
-        }
+        DV_TRY(check_message(c, turn));
     }
     return DV_OK;
 }
@@ -277,12 +354,16 @@ static dv_result check_item(const checker *c, uint32_t item)
     static const char *const types[] = {
         "message",          "function_call",           "reasoning",       "function_call_output",
         "custom_tool_call", "custom_tool_call_output", "web_search_call", "file_search_call"};
-    static const char *const lists[] = {"content", "summary", "output"};
+    enum { TYPE, ROLE, LISTS };
+    static const dv_slice names[] = {DV_LIT("type"),    DV_LIT("role"),   DV_LIT("content"),
+                                     DV_LIT("summary"), DV_LIT("output"), {NULL, 0}};
+    uint32_t values[FIELDS_MAX] = {0};
     if (type_of(c, item) != DV_JSON_OBJECT) {
         return deny(c, item, "an item must be an object");
     }
-    uint32_t type = dv_json_member(c->json, item, "type");
-    bool known = type == 0 && dv_json_member(c->json, item, "role") != 0;
+    DV_TRY(find_fields(c, item, names, values));
+    uint32_t type = values[TYPE];
+    bool known = type == 0 && values[ROLE] != 0;
     for (size_t i = 0; type != 0 && i < DV_ARRAY_LEN(types); i++) {
         known |= type_of(c, type) == DV_JSON_STRING &&
                  dv_slice_eq_str(dv_json_raw(c->json, type), types[i]);
@@ -290,10 +371,9 @@ static dv_result check_item(const checker *c, uint32_t item)
     if (!known) {
         return deny(c, type != 0 ? type : item, "this kind of item can not be inspected");
     }
-    for (size_t i = 0; i < DV_ARRAY_LEN(lists); i++) {
-        uint32_t list = dv_json_member(c->json, item, lists[i]);
-        if (list != 0) {
-            DV_TRY(check_parts(c, list, 0));
+    for (size_t i = LISTS; i < FIELDS_MAX; i++) {
+        if (values[i] != 0) {
+            DV_TRY(check_parts(c, values[i], 0));
         }
     }
     return DV_OK;
@@ -381,23 +461,32 @@ static dv_result read_model(const checker *c, uint32_t value)
     return result == DV_ERR_INVALID ? deny(c, value, "is no model name") : result;
 }
 
-static dv_result read_number(const checker *c, uint32_t value, dv_api_role role)
+/* A model server may heed the largest of them, or its own alone. */
+static dv_result read_bound(const checker *c, uint32_t value, dv_slice name)
 {
     int64_t number = 0;
     if (type_of(c, value) != DV_JSON_NUMBER) {
         return DV_OK;
     }
     DV_TRY(dv_json_int(c->json, value, &number));
-    if (role == DV_ROLE_MAX_TOKENS) {
-        if (number < 1) { /* servers take 0 for no bound */
-            return deny(c, value, "must be at least 1");
-        }
-        if (c->route->max_tokens > 0 && (uint64_t)number > c->route->max_tokens) {
-            return deny(c, value, "is more than the route allows");
-        }
-        c->body->max_tokens = DV_MAX(c->body->max_tokens, number);
+    if (number < 1) { /* servers take 0 for no bound */
+        return deny(c, value, "must be at least 1");
+    }
+    if (c->route->max_tokens > 0 && (uint64_t)number > c->route->max_tokens) {
+        return deny(c, value, "is more than the route allows");
+    }
+    c->body->max_tokens = DV_MAX(c->body->max_tokens, number);
+    c->body->cap_said |= c->route->cap != NULL && dv_slice_eq_str(name, c->route->cap);
+    return DV_OK;
+}
+
+static dv_result read_choices(const checker *c, uint32_t value)
+{
+    int64_t number = 0;
+    if (type_of(c, value) != DV_JSON_NUMBER) {
         return DV_OK;
     }
+    DV_TRY(dv_json_int(c->json, value, &number));
     if (number < 1 || number > CHOICES_MAX) {
         return deny(c, value, "must be from 1 to 128");
     }
@@ -405,9 +494,9 @@ static dv_result read_number(const checker *c, uint32_t value, dv_api_role role)
     return DV_OK;
 }
 
-static dv_result check_role(const checker *c, uint32_t value, dv_api_role role)
+static dv_result check_role(const checker *c, const dv_api_member *member, uint32_t value)
 {
-    switch (role) {
+    switch (member->role) {
     case DV_ROLE_PLAIN:
         return DV_OK;
     case DV_ROLE_MODEL:
@@ -416,8 +505,9 @@ static dv_result check_role(const checker *c, uint32_t value, dv_api_role role)
         c->body->stream = type_of(c, value) == DV_JSON_TRUE;
         return DV_OK;
     case DV_ROLE_MAX_TOKENS:
+        return read_bound(c, value, member->name);
     case DV_ROLE_CHOICES:
-        return read_number(c, value, role);
+        return read_choices(c, value);
     case DV_ROLE_MESSAGES:
         return check_messages(c, value);
     case DV_ROLE_PARTS:
@@ -442,7 +532,19 @@ static dv_result check_member(const checker *c, const dv_api_member *member, uin
     if (!has_type(c, value, member->types)) {
         return deny(c, value, "has the wrong type");
     }
-    return check_role(c, value, member->role);
+    return check_role(c, member, value);
+}
+
+static dv_result check_unknown(const checker *c, uint32_t key, dv_slice name)
+{
+    const dv_api_member *members = c->route->protocol->members;
+    DV_TRY(fold_letters(c, &name));
+    for (size_t i = 0; members[i].name.len > 0; i++) {
+        if (dv_slice_eq_nocase(name, members[i].name)) {
+            return deny_folded(c, key);
+        }
+    }
+    return DV_OK;
 }
 
 /* Finds the members' values in one walk; of duplicates the last one, as dv_json_member does. */
@@ -451,12 +553,15 @@ static dv_result find_members(const checker *c, uint32_t values[DV_API_MEMBERS_M
     const dv_api_member *members = c->route->protocol->members;
     for (uint32_t key = 1; key < c->json->count; key = next_of(c, key)) {
         dv_slice name = {0};
+        size_t i = 0;
         DV_TRY(dv_json_string(c->json, key, c->arena, &name));
-        for (size_t i = 0; members[i].name.len > 0; i++) {
-            if (dv_slice_eq(members[i].name, name)) {
-                values[i] = key + 1;
-                break;
-            }
+        while (members[i].name.len > 0 && !dv_slice_eq(members[i].name, name)) {
+            i++;
+        }
+        if (members[i].name.len > 0) {
+            values[i] = key + 1;
+        } else if (c->route->any_field) {
+            DV_TRY(check_unknown(c, key, name));
         }
     }
     return DV_OK;

@@ -17,8 +17,9 @@ typedef struct dv_api_amount {
     const dv_api_price *price; /* NULL: costs nothing */
 } dv_api_amount;
 
-/* The tokens that an answer gets reserved when its request does not bound it: the route's
- * max_tokens, else DV_API_TOKENS_DEFAULT. 0: the request bounds it, or nothing is generated. */
+/* The tokens that the model server is to be told to hold to with the route's own member, for each
+ * choice: what the request said with another one, else the route's max_tokens, else
+ * DV_API_TOKENS_DEFAULT. 0: the request says it with that member, or nothing is generated. */
 uint64_t dv_api_cap(const dv_api_route *route, const dv_api_body *body, uint64_t body_bytes);
 
 /* What a request reserves: a token a byte of its body, and max_tokens (else dv_api_cap) for each

@@ -9,6 +9,7 @@ static const dv_api_member openai_chat_members[] = {
     {DV_LIT("stream"), DV_ROLE_STREAM, SWITCH, false},
     {DV_LIT("max_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
     {DV_LIT("max_completion_tokens"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false},
+    {DV_LIT("n_predict"), DV_ROLE_MAX_TOKENS, DV_TYPE_INT | DV_TYPE_NULL, false}, /* llama.cpp */
     {DV_LIT("n"), DV_ROLE_CHOICES, DV_TYPE_INT | DV_TYPE_NULL, false},
     {DV_LIT("tools"), DV_ROLE_PLAIN, DV_TYPE_ARRAY | DV_TYPE_NULL, false},
     {DV_LIT("stream_options"), DV_ROLE_PLAIN, DV_TYPE_OBJECT | DV_TYPE_NULL, false},

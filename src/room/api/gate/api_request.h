@@ -43,7 +43,8 @@ typedef struct dv_api_body {
     dv_slice counted; /* the model as limits and prices know it: whatever its letters' case */
     dv_slice entity;  /* the model as policies know it; in the arena */
     bool stream;
-    int64_t max_tokens; /* for each choice; -1: not said */
+    int64_t max_tokens; /* for each choice, the largest that any member says; -1: not said */
+    bool cap_said;      /* the route's own member says one */
     int64_t choices;    /* 1 unless said */
     uint64_t prompts;   /* texts that are each answered apart; 1 unless there are more */
     dv_slice param;     /* on a denial: JSON pointer (RFC 6901) of the member, or empty */
@@ -68,9 +69,11 @@ typedef struct dv_api_insert {
  * other byte changes. False: it does already. */
 bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert);
 
-/* Where a body that does not bound its answer would say that number of tokens, with the route's
- * member; the text lies in the arena. Errors: DV_ERR_INVALID (no object), DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_api_cap_put(const dv_json *json, const char *member, uint64_t tokens,
+/* Where a body whose cap_said is false would say that number of tokens with the route's member. One
+ * that says it with another member of the protocol gets that one renamed, since servers refuse a
+ * body that says both, or heed one of them alone; the number stays as the caller wrote it. The text
+ * lies in the arena. Errors: DV_ERR_INVALID (no object), DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_api_cap_put(const dv_json *json, const dv_api_route *route, uint64_t tokens,
                                  dv_arena *arena, dv_api_insert *ret_insert);
 
 /* True for "application/json" and "application/SOMETHING+json", parameters aside; a charset other

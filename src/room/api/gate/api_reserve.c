@@ -29,10 +29,15 @@ static bool generates(const dv_api_protocol *protocol, uint64_t body_bytes)
 
 uint64_t dv_api_cap(const dv_api_route *route, const dv_api_body *body, uint64_t body_bytes)
 {
-    if (body->max_tokens >= 0 || !generates(route->protocol, body_bytes)) {
+    if (body->cap_said || !generates(route->protocol, body_bytes)) {
         return 0;
     }
-    return route->max_tokens > 0 ? route->max_tokens : DV_API_TOKENS_DEFAULT;
+    uint64_t bound = route->max_tokens > 0 ? route->max_tokens : DV_API_TOKENS_DEFAULT;
+    if (body->max_tokens < 0) {
+        return bound;
+    }
+    return route->max_tokens > 0 ? DV_MIN((uint64_t)body->max_tokens, bound)
+                                 : (uint64_t)body->max_tokens;
 }
 
 dv_api_amount dv_api_reserve(const dv_api_config *config, const dv_api_route *route,

@@ -54,16 +54,33 @@ bool dv_api_usage_ask(const dv_json *json, dv_api_insert *ret_insert)
     return off;
 }
 
-dv_result dv_api_cap_put(const dv_json *json, const char *member, uint64_t tokens, dv_arena *arena,
-                         dv_api_insert *ret_insert)
+/* The name of a number that bounds the answer; 0: there is none. */
+static uint32_t find_bound(const dv_json *json, const dv_api_protocol *protocol)
+{
+    for (const dv_api_member *m = protocol->members; m->name.len > 0; m++) {
+        uint32_t value = m->role == DV_ROLE_MAX_TOKENS ? dv_json_member_named(json, 0, m->name) : 0;
+        if (value != 0 && type_of(json, value) == DV_JSON_NUMBER) {
+            return value - 1;
+        }
+    }
+    return 0;
+}
+
+dv_result dv_api_cap_put(const dv_json *json, const dv_api_route *route, uint64_t tokens,
+                         dv_arena *arena, dv_api_insert *ret_insert)
 {
     if (json->count == 0 || type_of(json, 0) != DV_JSON_OBJECT) {
         return DV_ERR_INVALID;
     }
-    uint32_t said = dv_json_member(json, 0, member);
+    uint32_t said = dv_json_member(json, 0, route->cap);
+    uint32_t bound = said == 0 ? find_bound(json, route->protocol) : 0;
+    if (bound != 0) {
+        *ret_insert = replace(json, bound, dv_slice_str(route->cap));
+        return DV_OK;
+    }
     const char *text =
         said != 0 ? dv_arena_printf(arena, "%llu", (unsigned long long)tokens)
-                  : dv_arena_printf(arena, "\"%s\":%llu,", member, (unsigned long long)tokens);
+                  : dv_arena_printf(arena, "\"%s\":%llu,", route->cap, (unsigned long long)tokens);
     if (text == NULL) {
         return DV_ERR_NO_MEMORY;
     }
