@@ -77,6 +77,65 @@ dv_result dv_cedar_scope_uids(const dv_cedar_policy_set *set, dv_cedar_part part
     return DV_OK;
 }
 
+/* --- mentions -------------------------------------------------------------------------------- */
+
+typedef struct mention_walk {
+    dv_result (*visit)(void *data, const dv_cedar_mention *mention);
+    void *data;
+    dv_slice policy;
+} mention_walk;
+
+/* No deeper than DV_LIMIT_CEDAR_DEPTH. What was written, so that a set of literals is a list of
+ * nodes and every value is a single one. */
+static dv_result mentions_in_node(const mention_walk *walk, const dv_cedar_node *node)
+{
+    const dv_cedar_node *written = dv_cedar_node_written(node);
+
+    if (written->kind == DV_CEDAR_NODE_VALUE && written->value->type == DV_CEDAR_ENTITY) {
+        const dv_cedar_mention mention = {.policy = walk->policy, .uid = written->value->text};
+        return walk->visit(walk->data, &mention);
+    }
+    for (uint32_t i = 0; i < written->count; i++) {
+        DV_TRY(mentions_in_node(walk, &written->operands[i]));
+    }
+    return DV_OK;
+}
+
+static dv_result mentions_in_scope(const mention_walk *walk, const dv_cedar_scope *scope,
+                                   bool resource)
+{
+    for (size_t i = 0; i < scope->uid_count; i++) {
+        const dv_cedar_mention mention = {.policy = walk->policy,
+                                          .uid = scope->uids[i],
+                                          .itself =
+                                              resource && scope->kind == DV_CEDAR_SCOPE_EQUAL};
+        DV_TRY(walk->visit(walk->data, &mention));
+    }
+    return DV_OK;
+}
+
+static dv_result mentions_in_policy(const mention_walk *walk, const dv_cedar_policy *policy)
+{
+    for (int d = 0; d < DV_CEDAR_DIMENSIONS; d++) {
+        DV_TRY(mentions_in_scope(walk, &policy->scope[d], d == DV_CEDAR_RESOURCE));
+    }
+    for (size_t i = 0; i < policy->condition_count; i++) {
+        DV_TRY(mentions_in_node(walk, &policy->conditions[i].expression));
+    }
+    return DV_OK;
+}
+
+dv_result dv_cedar_mentions(const dv_cedar_policy_set *set,
+                            dv_result (*visit)(void *data, const dv_cedar_mention *mention),
+                            void *data)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const mention_walk walk = {visit, data, set->policies[i].id};
+        DV_TRY(mentions_in_policy(&walk, &set->policies[i]));
+    }
+    return DV_OK;
+}
+
 /* --- explaining ------------------------------------------------------------------------------ */
 
 typedef struct explanation {

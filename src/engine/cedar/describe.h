@@ -35,6 +35,21 @@ typedef enum dv_cedar_part {
 dv_must dv_result dv_cedar_scope_uids(const dv_cedar_policy_set *set, dv_cedar_part part,
                                       dv_result (*visit)(void *data, dv_slice uid), void *data);
 
+/* An entity that a policy names; both are borrowed from the set. */
+typedef struct dv_cedar_mention {
+    dv_slice policy;
+    dv_slice uid; /* canonical */
+    bool
+        itself; /* by `resource == uid` in the scope: what lies in the entity makes no difference */
+} dv_cedar_mention;
+
+/* Calls visit with each entity that a policy names, in its scope or anywhere in its conditions,
+ * once for each time it stands there. Templates decide nothing and are left out; what conditions
+ * take from attributes or from the context is no name. Stops as dv_cedar_scope_uids. */
+dv_must dv_result dv_cedar_mentions(const dv_cedar_policy_set *set,
+                                    dv_result (*visit)(void *data, const dv_cedar_mention *mention),
+                                    void *data);
+
 /* How one policy judges a request. */
 typedef struct dv_cedar_judgement {
     dv_slice id;

@@ -344,6 +344,36 @@ def test_breaking_the_glass_asks_for_its_own_permission_and_alerts(control, tmp_
         or "model server down" in control.dvara("audit", "tail", "--limit", "50", "--output", "json").stdout)
 
 
+def test_what_policies_give_by_name_only_who_may_change_policies_hands_out(control, tmp_path):
+    """Membership in a group that a policy names is as good as the policy: in the scope, in a condition, from above."""
+    for group in ("cleared", "inner", "plain"):
+        control.json("group", "create", "--name", group)
+    control.json("group", "add-member", "cleared", "--group", "inner")
+    control.json("user", "create", "--name", "ines", "--groups", "inner")
+    clerk = control.key_of("clerk", "manage_users", "manage_api_keys")["secret"]
+    editor = control.key_of("editor", "manage_users", "manage_policies")["secret"]
+
+    def change(key, method, group, user):
+        path = f"/v1/groups/{group}/members"
+        return control.curl(path, key=key, method="POST", body={"user": user}) if method == "POST" else control.curl(
+            f"{path}?user={user}", key=key, method=method)
+    for text in ('permit(principal in Group::"cleared", action == Action::"view_users", resource);',
+                 'forbid(principal, action, resource) when { principal in Group::"inner" };',
+                 'forbid(principal in Group::"cleared", action, resource);'):
+        assert apply(control, tmp_path / "p", {"secret.cedar": text}).returncode == 0
+        for method, user in (("POST", "editor"), ("DELETE", "ines")):
+            refused = change(clerk, method, "inner", user)
+            assert refused.status == 403, refused.text
+            assert 'policy "secret" names group' in refused.error["message"]
+            assert "manage_policies" in refused.error["message"]
+        assert control.curl("/v1/api-keys", key=clerk, method="POST", body={"user": "ines"}).status == 403
+        assert change(clerk, "POST", "plain", "ines").status == 200
+        assert change(editor, "DELETE", "inner", "ines").status == 200
+        assert change(editor, "POST", "inner", "ines").status == 200
+        assert control.dvara("policy", "delete", "secret").returncode == 0
+    assert change(clerk, "DELETE", "inner", "ines").status == 200
+
+
 # --- the examples of the manual ----------------------------------------------------------------
 
 DOCS = pathlib.Path(__file__).resolve().parents[3] / "docs"

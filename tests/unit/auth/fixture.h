@@ -56,10 +56,13 @@ static inline void fixture_open(fixture *f)
     assert_int_equal(dv_snapshot_open_writer(temp_path(&f->dir, "run/snapshot", path),
                                              &f->services.snapshot, &f->error),
                      DV_OK);
+    assert_int_equal(dv_auth_gate_new(&f->services.gate), DV_OK);
 }
 
 static inline void fixture_close(fixture *f)
 {
+    dv_auth_gate_free(f->services.gate);
+    f->services.gate = NULL;
     dv_snapshot_close(f->services.snapshot);
     dv_store_close(f->services.store);
     f->services.snapshot = NULL;

@@ -89,7 +89,9 @@ static dv_result member_delete(dv_call *call, const char *group, dv_auth_ref mem
                                dv_error *error)
 {
     dv_store *store = call->services->store;
-    DV_TRY(dv_auth_require(store, (dv_auth_ref){DV_AUTH_GROUP, group}, error));
+    dv_auth_ref group_ref = {DV_AUTH_GROUP, group};
+    DV_TRY(dv_auth_require(store, group_ref, error));
+    DV_TRY(dv_auth_check_grant(call, group_ref, dv_time_now(), error));
     DV_TRY(dv_store_run(store, error,
                         "DELETE FROM auth_member WHERE group_name = ?1 AND member_kind = ?2"
                         " AND member_name = ?3",
@@ -274,7 +276,7 @@ static dv_result own_target(dv_call *call, dv_auth_kind kind, dv_auth_ref *ret_r
 {
     dv_auth_ref ref = target(call, kind);
     DV_TRY(dv_auth_require(call->services->store, ref, error));
-    DV_TRY(dv_auth_check_grant(call, ref, dv_time_now(), error));
+    DV_TRY(dv_auth_check_permissions(call, ref, dv_time_now(), error));
     *ret_ref = ref;
     return DV_OK;
 }
@@ -283,6 +285,8 @@ static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error
 {
     dv_auth_ref ref;
     DV_TRY(own_target(call, kind, &ref, error));
+    /* With a group go all its memberships. */
+    DV_TRY(kind == DV_AUTH_GROUP ? dv_auth_check_named(call, ref, error) : DV_OK);
     DV_TRY(entity_delete_touch(call, ref, error));
     DV_TRY(entity_keys_touch(call, ref, error));
     DV_TRY(dv_store_run(call->services->store, error,

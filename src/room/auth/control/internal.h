@@ -41,6 +41,8 @@ typedef struct dv_auth_names {
     size_t count;
 } dv_auth_names;
 
+bool dv_auth_names_have(dv_auth_names names, const char *name);
+
 /* User::"alice", in the arena; NULL when memory is out. */
 const char *dv_auth_entity(dv_arena *arena, dv_auth_ref ref);
 
@@ -106,15 +108,30 @@ dv_must dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_
 /* All permissions of the user, service, group or role at that time, inherited ones included. */
 dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_time at, dv_arena *arena,
                                       dv_auth_names *ret_permissions, dv_error *error);
+/* Refuses an edge that would close a circle. */
+dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
+                                           dv_error *error);
+dv_must dv_result dv_auth_check_role_edge(dv_store *store, const char *role, const char *parent,
+                                          dv_error *error);
+
+/* --- handing out and taking away (grant.c) --------------------------------------------------- */
+
+/* On control.sock everything may be handed out. */
+
 /* A time that only what has no end outlives. */
 #define DV_AUTH_FOR_GOOD (DV_TIME_NEVER - 1)
-/* Refuses to hand out more than the caller has himself: DV_ERR_FORBIDDEN when ref has a permission
- * that he lacks. at: the last moment of what is handed out, when he must still have it himself. On
- * control.sock everything may be handed out. */
+/* DV_ERR_FORBIDDEN when ref has a permission by its roles that the caller lacks. at: the last
+ * moment of what is handed out, when he must still have it himself. */
+dv_must dv_result dv_auth_check_permissions(dv_call *call, dv_auth_ref ref, dv_time at,
+                                            dv_error *error);
+/* DV_ERR_FORBIDDEN when a policy that is no role's names ref, or a group or role over it, unless
+ * the caller may change policies: he alone may say for whom such a policy decides. */
+dv_must dv_result dv_auth_check_named(dv_call *call, dv_auth_ref ref, dv_error *error);
+/* Both: whether the caller may hand ref out, or (at: now) take it away. */
 dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_error *error);
 /* The same for a key of that owner. His own is good for no more than he is, whenever that ends. */
 dv_must dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error);
-/* The same in two steps, for changes to what the caller may have himself: read before the first
+/* Permissions in two steps, for changes to what the caller may have himself: read before the first
  * row is written, check afterwards. */
 typedef struct dv_auth_grantor {
     bool all;          /* the machine itself */
@@ -125,12 +142,6 @@ dv_must dv_result dv_auth_grantor_read(dv_call *call, dv_time at, dv_auth_granto
                                        dv_error *error);
 dv_must dv_result dv_auth_grantor_check(dv_call *call, const dv_auth_grantor *grantor,
                                         dv_auth_ref ref, dv_error *error);
-/* Refuses an edge that would close a circle. */
-dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
-                                           dv_error *error);
-dv_must dv_result dv_auth_check_role_edge(dv_store *store, const char *role, const char *parent,
-                                          dv_error *error);
-
 /* --- users, services, groups (entity.c) ------------------------------------------------------ */
 
 /* DV_ERR_NOT_FOUND with a sentence. */

@@ -59,6 +59,15 @@ static dv_result out_of_memory(dv_error *error)
     return dv_error_set(error, DV_ERR_NO_MEMORY, "too many rows for this operation's memory");
 }
 
+bool dv_auth_names_have(dv_auth_names names, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < names.count && !found; i++) {
+        found = strcmp(names.items[i], name) == 0;
+    }
+    return found;
+}
+
 dv_result dv_auth_read_names(dv_statement *statement, dv_arena *arena, dv_auth_names *ret_names,
                              dv_error *error)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/access.h"
 #include "room/auth/control/policies.h"
 #include "room/auth/control/question.h"
+#include "room/auth/gate/context.h"
 
 #include "engine/cedar/describe.h"
 #include "engine/cedar/entities.h"
@@ -24,29 +26,50 @@ typedef struct live_world {
     const dv_cedar_entities *given; /* first; or NULL */
     dv_time now;
     dv_arena *arena;
+    dv_result failed; /* the first look-up that could not be made; DV_OK: none */
 } live_world;
 
-static bool live_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
+static dv_result live_read(live_world *world, dv_slice uid, dv_cedar_entity *ret_entity)
 {
-    live_world *world = data;
     dv_slice bytes;
     dv_principal principal;
     bool active = false;
     dv_time until;
-    if (world->given != NULL &&
-        dv_cedar_entities_lookup((void *)(uintptr_t)world->given, uid, ret_entity)) {
-        return true;
-    }
-    if (dv_snapshot_get(world->snapshot, DV_TABLE_PRINCIPALS, uid, &bytes) != DV_OK ||
-        dv_arena_copy(world->arena, bytes, &bytes) != DV_OK ||
-        dv_principal_decode_at(bytes, world->now, world->arena, &principal, &active, &until) !=
-            DV_OK) {
-        return false;
+    DV_TRY(dv_snapshot_get(world->snapshot, DV_TABLE_PRINCIPALS, uid, &bytes));
+    DV_TRY(dv_arena_copy(world->arena, bytes, &bytes));
+    if (dv_principal_decode_at(bytes, world->now, world->arena, &principal, &active, &until) !=
+        DV_OK) {
+        return DV_ERR_CORRUPT;
     }
     *ret_entity = (dv_cedar_entity){.uid = principal.entity,
                                     .ancestors = principal.ancestors,
                                     .ancestor_count = principal.ancestor_count};
-    return true;
+    return DV_OK;
+}
+
+/* Who can't be read is no stranger: whoever asked has to look at `failed` (live_check), since a
+ * forbid may name what he is in. */
+static bool live_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
+{
+    live_world *world = data;
+    if (world->given != NULL &&
+        dv_cedar_entities_lookup((void *)(uintptr_t)world->given, uid, ret_entity)) {
+        return true;
+    }
+    dv_result result = live_read(world, uid, ret_entity);
+    if (result != DV_OK && result != DV_ERR_NOT_FOUND && world->failed == DV_OK) {
+        world->failed = result;
+    }
+    return result == DV_OK;
+}
+
+static dv_result live_check(const live_world *world, dv_error *error)
+{
+    return world->failed == DV_OK
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_UNAVAILABLE,
+                              "who belongs to what can't be read (%s), so that nothing is decided",
+                              dv_result_name(world->failed));
 }
 
 /* The body's entities, texts and version, as far as they are there. */
@@ -86,6 +109,7 @@ static dv_result ask(dv_call *call, dv_result (*question)(dv_call *call, asked *
     DV_TRY(dv_snapshot_begin(call->services->snapshot));
     dv_result result = question(call, &a, error);
     dv_snapshot_end(call->services->snapshot);
+    DV_TRY(live_check(&a.live, error));
     return result;
 }
 
@@ -145,25 +169,37 @@ static bool scope_covers(const dv_call *call, const char *action)
     return covers;
 }
 
+/* With what the gate would be told of this call. */
+static dv_result caller_question(const dv_call *call, const char *action, const char *resource,
+                                 dv_auth_question *ret_question)
+{
+    dv_auth_question question = {.principal = dv_slice_str(call->caller),
+                                 .resource = dv_slice_str(resource)};
+    const dv_auth_request request = {.address = dv_slice_str(call->address), .now = call->now};
+    DV_TRY(dv_cedar_uid(call->arena, DV_LIT("Action"), dv_slice_str(action), &question.action));
+    DV_TRY(dv_auth_context_make(call->credential, &request, call->arena, &question.context));
+    *ret_question = question;
+    return DV_OK;
+}
+
 dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *resource, bool *ret_may,
                              dv_error *error)
 {
     dv_auth_question question;
-    dv_cedar_answer answer;
-    dv_auto(asked) asked a = {0};
-    DV_TRY(asked_read(call, &a, error));
-    json_t *json = json_pack("{s:s, s:s, s:s, s:{s:o*}}", "principal", call->caller, "action",
-                             action, "resource", resource, "context", "address",
-                             *call->address == '\0' ? NULL : json_string(call->address));
-    a.live.given = NULL;
-    dv_result result = dv_auth_question_read(json, call->now, call->arena, &question, error);
-    json_decref(json);
-    DV_TRY(result);
-    DV_TRY(dv_snapshot_begin(call->services->snapshot));
-    result = dv_auth_question_decide(&a.world, &question, call->arena, &answer, error);
-    dv_snapshot_end(call->services->snapshot);
-    DV_TRY(result);
-    *ret_may = answer.decision == DV_ALLOW && scope_covers(call, action);
+    dv_cedar_answer answer = {0};
+    dv_auto(access) dv_access access = {0};
+    live_world live = {
+        .snapshot = call->services->snapshot, .now = call->now, .arena = call->arena};
+    if (!scope_covers(call, action)) {
+        *ret_may = false;
+        return DV_OK;
+    }
+    DV_TRY(caller_question(call, action, resource, &question));
+    DV_TRY(dv_access_begin(call, &access, error));
+    const dv_auth_world world = {access.policies, live_lookup, &live};
+    DV_TRY(dv_auth_question_decide(&world, &question, call->arena, &answer, error));
+    DV_TRY(live_check(&live, error));
+    *ret_may = answer.decision == DV_ALLOW;
     return DV_OK;
 }
 
@@ -318,6 +354,7 @@ static dv_result compare_one(comparison *c)
         DV_TRY(dv_auth_question_decide(&c->worlds[i], &c->question, c->scratch, &answers[i],
                                        c->error));
     }
+    DV_TRY(live_check(&c->live, c->error));
     return answers[0].decision == answers[1].decision ? DV_OK : difference_add(c, answers);
 }
 
@@ -380,8 +417,8 @@ static dv_result comparison_run(dv_call *call, const dv_cedar_policy_set *const 
     DV_TRY(principals_read(call, &c.principals, error));
     DV_TRY(actions_read(call, sets, &c.actions, error));
     DV_TRY(resources_read(sets, &c.resources));
-    c.differences = json_array();
     DV_TRY(dv_snapshot_begin(call->services->snapshot));
+    c.differences = json_array();
     dv_result result = c.differences == NULL ? DV_ERR_NO_MEMORY : compare(&c);
     dv_snapshot_end(call->services->snapshot);
     if (result != DV_OK) {

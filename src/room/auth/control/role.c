@@ -101,11 +101,7 @@ static bool names_equal(dv_auth_names a, dv_auth_names b)
 {
     bool equal = a.count == b.count;
     for (size_t i = 0; i < a.count && equal; i++) {
-        bool found = false;
-        for (size_t j = 0; j < b.count && !found; j++) {
-            found = strcmp(a.items[i], b.items[j]) == 0;
-        }
-        equal = found;
+        equal = dv_auth_names_have(b, a.items[i]);
     }
     return equal;
 }
@@ -205,6 +201,27 @@ static dv_result row_write(dv_call *call, const dv_auth_role *role, dv_error *er
                : result;
 }
 
+static dv_result named_check(dv_call *call, dv_auth_names parents, dv_auth_names but,
+                             dv_error *error)
+{
+    for (size_t i = 0; i < parents.count; i++) {
+        if (!dv_auth_names_have(but, parents.items[i])) {
+            DV_TRY(dv_auth_check_named(call, (dv_auth_ref){DV_AUTH_ROLE, parents.items[i]}, error));
+        }
+    }
+    return DV_OK;
+}
+
+/* Who has the role gets the parents that are new and loses those that are gone. */
+static dv_result parents_check(dv_call *call, const dv_auth_role *role, dv_error *error)
+{
+    dv_auth_names old;
+    DV_TRY(role_names(call->services->store, "SELECT parent FROM auth_role_parent WHERE role = ?1",
+                      role->name, call->arena, &old, error));
+    DV_TRY(named_check(call, role->parents, old, error));
+    return named_check(call, old, role->parents, error);
+}
+
 dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_new, dv_error *error)
 {
     dv_auth_ref ref = {DV_AUTH_ROLE, role->name};
@@ -212,6 +229,7 @@ dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_ne
     DV_TRY(role_check(call, role, error));
     /* Before the role changes: it may be one that the caller has. */
     DV_TRY(dv_auth_grantor_read(call, DV_AUTH_FOR_GOOD, &grantor, error));
+    DV_TRY(parents_check(call, role, error));
     DV_TRY(row_write(call, role, error));
     DV_TRY(permissions_write(call->services->store, role, error));
     DV_TRY(parents_write(call, role, error));
@@ -436,7 +454,9 @@ dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error)
 static dv_result unassign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
 {
     dv_store *store = call->services->store;
-    DV_TRY(dv_auth_require(store, (dv_auth_ref){DV_AUTH_ROLE, role}, error));
+    dv_auth_ref role_ref = {DV_AUTH_ROLE, role};
+    DV_TRY(dv_auth_require(store, role_ref, error));
+    DV_TRY(dv_auth_check_grant(call, role_ref, dv_time_now(), error));
     DV_TRY(dv_store_run(store, error,
                         "DELETE FROM auth_assignment WHERE role = ?1 AND kind = ?2 AND name = ?3",
                         "ttt", role, dv_auth_kind_name(holder.kind), holder.name));
@@ -540,6 +560,7 @@ static dv_result role_delete(dv_call *call, dv_error *error)
     const char *name = dv_call_param(call, "name");
     DV_TRY(dv_auth_role_read(call->services->store, name, call->arena, &role, error));
     DV_TRY(role_check_owner(&role, error));
+    DV_TRY(dv_auth_check_grant(call, (dv_auth_ref){DV_AUTH_ROLE, name}, dv_time_now(), error));
     return dv_auth_role_remove(call, name, error);
 }
 
