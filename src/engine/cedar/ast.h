@@ -99,12 +99,13 @@ enum { DV_CEDAR_DIMENSIONS = 3 }; /* DV_CEDAR_PRINCIPAL, DV_CEDAR_ACTION, DV_CED
 
 /* A policy, a template (some scope has a slot), or a template with its slots filled in. */
 typedef struct dv_cedar_policy {
-    dv_slice id;
-    uint32_t offset; /* where it begins, as in a node */
-    bool forbid;
-    dv_cedar_scope scope[DV_CEDAR_DIMENSIONS];
+    dv_slice id; /* from here to `typed`: all that most decisions look at */
     const dv_cedar_condition *conditions;
     size_t condition_count;
+    uint32_t offset; /* where it begins, as in a node */
+    bool forbid;
+    bool typed; /* some scope has `is` beside `in`, which the index does not answer */
+    dv_cedar_scope scope[DV_CEDAR_DIMENSIONS];
     const dv_cedar_annotation *annotations;
     size_t annotation_count;
     const struct dv_cedar_policy *linked; /* the template that this one is made from, or NULL */

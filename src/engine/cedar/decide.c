@@ -26,31 +26,73 @@ typedef struct decision {
     bool conditional;
 } decision;
 
-/* Looks the entity up and numbers it and its ancestors. */
+/* Looks an entity of the request up. */
 static dv_result know_entity(decision *d, int dimension, dv_slice uid)
 {
     dv_cedar_known *known = &d->evaluation.known[dimension];
-    uint32_t count = 0, number = 0;
 
     DV_TRY(dv_cedar_uid_type(uid, &d->types[dimension]));
     known->uid = uid;
     if (!d->evaluation.lookup(d->evaluation.lookup_data, uid, &known->entity)) {
         known->entity = (dv_cedar_entity){0};
     }
-    size_t ancestors = known->entity.ancestor_count;
-    uint32_t *numbers = dv_arena_alloc_raw(d->evaluation.arena, (ancestors + 1) * sizeof(*numbers));
-    if (numbers == NULL) {
-        return DV_ERR_NO_MEMORY;
+    return dv_cedar_step(&d->evaluation, known->entity.ancestor_count);
+}
+
+enum { OWN_NAMES = 2 }; /* uid and type, in front of the ancestors */
+
+static size_t names_of(const decision *d, int dimension)
+{
+    return OWN_NAMES + d->evaluation.known[dimension].entity.ancestor_count;
+}
+
+static void write_names(const decision *d, int dimension, dv_slice *names)
+{
+    const dv_cedar_known *known = &d->evaluation.known[dimension];
+
+    names[0] = known->uid;
+    names[1] = d->types[dimension];
+    if (known->entity.ancestor_count > 0) {
+        memcpy(names + OWN_NAMES, known->entity.ancestors,
+               known->entity.ancestor_count * sizeof(*names));
     }
-    DV_TRY(dv_cedar_step(&d->evaluation, ancestors));
-    for (size_t i = 0; i <= ancestors; i++) {
-        dv_slice next = i == 0 ? uid : known->entity.ancestors[i - 1];
-        number = dv_cedar_index_name(&d->set->index, next);
-        if (number != 0) {
-            numbers[count++] = number;
+}
+
+/* Keeps the numbers of what scopes name. */
+static dv_cedar_keys keys_of(uint32_t *numbers, size_t count)
+{
+    dv_cedar_keys keys = {.numbers = numbers, .own = numbers[0]};
+
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] != 0) {
+            numbers[keys.count++] = numbers[i];
         }
     }
-    d->keys[dimension] = (dv_cedar_keys){numbers, count};
+    return keys;
+}
+
+/* Numbers the request's entities, their types and ancestors, all at once. */
+static dv_result number_entities(decision *d)
+{
+    size_t count = 0, at = 0;
+
+    for (int i = 0; i < DV_CEDAR_DIMENSIONS; i++) {
+        count += names_of(d, i);
+    }
+    dv_slice *names = dv_arena_alloc_raw(d->evaluation.arena, count * sizeof(*names));
+    uint32_t *numbers = dv_arena_alloc_raw(d->evaluation.arena, count * sizeof(*numbers));
+    if (names == NULL || numbers == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (int i = 0; i < DV_CEDAR_DIMENSIONS; i++) {
+        write_names(d, i, names + at);
+        at += names_of(d, i);
+    }
+    dv_cedar_index_find(&d->set->index, names, count, numbers);
+    for (int i = 0; i < DV_CEDAR_DIMENSIONS; i++) {
+        d->keys[i] = keys_of(numbers, names_of(d, i));
+        numbers += names_of(d, i);
+    }
     return DV_OK;
 }
 
@@ -58,7 +100,8 @@ static dv_result know_request(decision *d, const dv_cedar_request *request)
 {
     DV_TRY(know_entity(d, DV_CEDAR_PRINCIPAL, request->principal));
     DV_TRY(know_entity(d, DV_CEDAR_ACTION, request->action));
-    return know_entity(d, DV_CEDAR_RESOURCE, request->resource);
+    DV_TRY(know_entity(d, DV_CEDAR_RESOURCE, request->resource));
+    return number_entities(d);
 }
 
 static dv_result add_candidate(void *data, uint32_t policy)
@@ -79,6 +122,7 @@ static dv_result add_candidate(void *data, uint32_t policy)
         d->candidates = larger;
         d->candidate_capacity = capacity;
     }
+    __builtin_prefetch(&d->set->policies[policy]);
     d->candidates[d->candidate_count++] = policy;
     return DV_OK;
 }
@@ -95,6 +139,7 @@ static dv_result find_candidates(decision *d)
 {
     size_t kept = 0;
 
+    DV_TRY(dv_cedar_step(&d->evaluation, dv_cedar_index_cost(&d->set->index, d->keys)));
     DV_TRY(dv_cedar_index_visit(&d->set->index, d->keys, add_candidate, d));
     if (d->candidate_count > 1) {
         qsort(d->candidates, d->candidate_count, sizeof(*d->candidates), order_numbers);
@@ -108,16 +153,12 @@ static dv_result find_candidates(decision *d)
     return DV_OK;
 }
 
-/* What the index does not answer: `is`, and `==` as against `in`. */
-static bool scope_holds(const decision *d, const dv_cedar_policy *policy)
+/* What the index does not answer: `is` beside `in`. */
+static bool types_hold(const decision *d, const dv_cedar_policy *policy)
 {
-    for (int i = 0; i < DV_CEDAR_DIMENSIONS; i++) {
+    for (int i = 0; policy->typed && i < DV_CEDAR_DIMENSIONS; i++) {
         const dv_cedar_scope *scope = &policy->scope[i];
         if (scope->type.len > 0 && !dv_slice_eq(scope->type, d->types[i])) {
-            return false;
-        }
-        if (scope->kind == DV_CEDAR_SCOPE_EQUAL &&
-            !dv_slice_eq(scope->uids[0], d->evaluation.known[i].uid)) {
             return false;
         }
     }
@@ -154,7 +195,7 @@ static dv_result judge(decision *d, const dv_cedar_policy *policy)
 {
     bool hold = false;
 
-    if (!scope_holds(d, policy)) {
+    if (!types_hold(d, policy)) {
         return DV_OK;
     }
     d->conditional = d->conditional || policy->condition_count > 0;

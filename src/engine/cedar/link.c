@@ -32,10 +32,22 @@ static dv_result name_policy(const dv_cedar_draft *draft, dv_cedar_policy *polic
     return DV_OK;
 }
 
+static bool has_typed_scope(const dv_cedar_policy *policy)
+{
+    for (int i = 0; i < DV_CEDAR_DIMENSIONS; i++) {
+        const dv_cedar_scope *scope = &policy->scope[i];
+        if (scope->type.len > 0 && scope->kind != DV_CEDAR_SCOPE_ANY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 dv_result dv_cedar_draft_add(dv_cedar_draft *draft, dv_cedar_policy *policy)
 {
     bool template = dv_cedar_policy_is_template(policy);
 
+    policy->typed = has_typed_scope(policy);
     if (policy->id.len == 0) {
         DV_TRY(name_policy(draft, policy));
     }

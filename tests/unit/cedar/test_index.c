@@ -20,7 +20,7 @@ typedef struct plain_world {
     unsigned above[KINDS][ENTITIES]; /* bits, transitive */
     plain_scope scopes[POLICIES][KINDS];
     bool forbid[POLICIES];
-    char uids[KINDS][ENTITIES][32];
+    char uids[KINDS][ENTITIES][64];
     dv_slice lists[KINDS][ENTITIES][ENTITIES];
     uint64_t seed;
 } plain_world;
@@ -36,7 +36,8 @@ static void make_hierarchy(plain_world *p)
 {
     for (int k = 0; k < KINDS; k++) {
         for (int i = 0; i < ENTITIES; i++) {
-            snprintf(p->uids[k][i], sizeof(p->uids[k][i]), "%s::\"%d\"", types[k], i);
+            snprintf(p->uids[k][i], sizeof(p->uids[k][i]), "%s::\"%0*d\"", types[k],
+                     i % 3 == 0 ? 44 : 1, i); /* names that stand elsewhere than their place */
             p->above[k][i] = 0;
             for (int j = 0; j < i; j++) {
                 if (pick(p, 4) == 0) {
@@ -184,10 +185,45 @@ static void index_finds_what_every_policy_says(void **unused)
     free(p);
 }
 
+/* So many groups over user and resource that policies name each pair of: the look-ups alone would
+ * hold a worker up, and count. */
+enum { MANY = 500 };
+
+static bool lookup_many(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
+{
+    *ret_entity = (dv_cedar_entity){.uid = uid, .ancestors = data, .ancestor_count = MANY};
+    return true;
+}
+
+static void look_ups_count_as_steps(void **unused)
+{
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(8 << 20);
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 20);
+    dv_cedar_request request = {DV_LIT("U::\"u\""), DV_LIT("Action::\"a\""), DV_LIT("R::\"r\""),
+                                NULL};
+    dv_cedar_answer answer = {.decision = DV_ALLOW};
+    static dv_slice groups[MANY];
+
+    for (int i = 0; i < MANY; i++) {
+        groups[i] = dv_slice_str(dv_arena_printf(arena, "G::\"%d\"", i));
+        assert_int_equal(dv_buf_append_printf(&text,
+                                              "permit(principal in G::\"%d\", action, resource in "
+                                              "G::\"%d\");\n",
+                                              i, (i + 1) % MANY),
+                         DV_OK);
+    }
+    assert_int_equal(dv_cedar_parse(dv_buf_slice(&text), &set, NULL), DV_OK);
+    assert_int_equal(dv_cedar_decide(set, &request, lookup_many, groups, arena, &answer),
+                     DV_ERR_TOO_LARGE);
+    assert_int_equal(answer.decision, DV_DENY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(index_finds_what_every_policy_says),
+        cmocka_unit_test(look_ups_count_as_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
