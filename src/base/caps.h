@@ -41,6 +41,15 @@ enum {
     DV_LIMIT_EVALUATIONS = 500,         /* in one request */
     DV_LIMIT_CANDIDATES = 2000,         /* that one search decides over; the next page goes on */
     DV_LIMIT_LOOKUPS = 256,             /* entities that one decision asks the store for */
+    DV_LIMIT_CASE_WORD = 32,            /* a name in a type of cases, with its NUL */
+    DV_LIMIT_CASE_STATES = 16,          /* of one machine */
+    DV_LIMIT_CASE_STEPS = 32,           /* of one machine */
+    DV_LIMIT_CASE_CHOICES = 8,          /* of what happens at a deadline */
+    DV_LIMIT_CASE_ITEMS = 5000,         /* of one case */
+    DV_LIMIT_CASES_OPEN = 1000,         /* of one type */
+    DV_LIMIT_CASE_TITLE = 256,          /* of a case */
+    DV_LIMIT_CASE_REASON = 2048,        /* of one step */
+    DV_LIMIT_CASE_DETAILS = 8192,       /* what a type adds to a case or item, as JSON */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */
     DV_LIMIT_STREAM_CHANNELS = 128,     /* texts that a stream tells */
