@@ -61,13 +61,26 @@ void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
     place(set->text, policy->offset, &ret_info->line, &ret_info->column);
 }
 
+static const int dimensions[] = {[DV_CEDAR_PART_PRINCIPAL] = DV_CEDAR_PRINCIPAL,
+                                 [DV_CEDAR_PART_ACTION] = DV_CEDAR_ACTION,
+                                 [DV_CEDAR_PART_RESOURCE] = DV_CEDAR_RESOURCE};
+
+bool dv_cedar_policy_names(const dv_cedar_policy_set *set, dv_slice id, dv_cedar_part part,
+                           dv_slice *ret_uid)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const dv_cedar_scope *scope = &set->policies[i].scope[dimensions[part]];
+        if (dv_slice_eq(set->policies[i].id, id)) {
+            *ret_uid = scope->uid_count > 0 ? scope->uids[0] : *ret_uid;
+            return scope->uid_count > 0;
+        }
+    }
+    return false;
+}
+
 dv_result dv_cedar_scope_uids(const dv_cedar_policy_set *set, dv_cedar_part part,
                               dv_result (*visit)(void *data, dv_slice uid), void *data)
 {
-    static const int dimensions[] = {[DV_CEDAR_PART_PRINCIPAL] = DV_CEDAR_PRINCIPAL,
-                                     [DV_CEDAR_PART_ACTION] = DV_CEDAR_ACTION,
-                                     [DV_CEDAR_PART_RESOURCE] = DV_CEDAR_RESOURCE};
-
     for (size_t i = 0; i < set->count; i++) {
         const dv_cedar_scope *scope = &set->policies[i].scope[dimensions[part]];
         for (size_t j = 0; j < scope->uid_count; j++) {

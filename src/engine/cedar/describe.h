@@ -50,6 +50,11 @@ dv_must dv_result dv_cedar_mentions(const dv_cedar_policy_set *set,
                                     dv_result (*visit)(void *data, const dv_cedar_mention *mention),
                                     void *data);
 
+/* The first entity that the scope of the policy with that id names in that part, borrowed from the
+ * set; false: it names none there, or nothing that decides has the id. Looks at every policy. */
+bool dv_cedar_policy_names(const dv_cedar_policy_set *set, dv_slice id, dv_cedar_part part,
+                           dv_slice *ret_uid);
+
 /* How one policy judges a request. */
 typedef struct dv_cedar_judgement {
     dv_slice id;

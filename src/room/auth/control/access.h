@@ -26,12 +26,14 @@ typedef struct dv_access_verdict {
     size_t policy_count;
     const dv_slice *errors; /* policies that could not be evaluated: any of them refuses */
     size_t error_count;
+    bool conditional; /* a condition was asked: in other circumstances it may be otherwise */
 } dv_access_verdict;
 
 /* Between begin and end the snapshot is read, so nothing may be written. */
 typedef struct dv_access {
     dv_call *call;
     const struct dv_cedar_policy_set *policies;
+    dv_time now; /* which roles have ended; the call's own unless it is set otherwise */
 } dv_access;
 
 /* Errors: DV_ERR_UNAVAILABLE: there are no policies. */
@@ -58,6 +60,57 @@ typedef struct dv_access_candidates {
  * policies name. */
 dv_must dv_result dv_access_candidates_read(const dv_access *access, dv_slice type, dv_slice after,
                                             dv_access_candidates *ret_candidates, dv_error *error);
+
+/* --- what Dvara's own principals may (access_ask.c) ------------------------------------------ */
+
+/* The circumstances that are assumed; what the gate tells policies of a request is made of them. */
+typedef struct dv_access_when {
+    dv_time at;
+    dv_slice address; /* of the caller; empty: not told */
+    bool mfa;         /* as if a second factor had been used */
+} dv_access_when;
+
+/* Reads the parameters at, address and mfa, as far as they are there. Errors: DV_ERR_INVALID. */
+dv_must dv_result dv_access_when_read(dv_call *call, dv_access_when *ret_when, dv_error *error);
+/* {"at", "address", "mfa", "credential", "scopes"} for the answer; NULL when memory is out. */
+json_t *dv_access_when_json(const dv_access_when *when, const dv_slice *scopes, size_t scope_count);
+
+/* What is asked of a user or service account. */
+typedef struct dv_access_asked {
+    const dv_principal *principal;
+    const dv_slice *scopes; /* of the key; none: it is not confined */
+    size_t scope_count;
+    dv_slice action;   /* its name */
+    dv_slice resource; /* a canonical uid */
+} dv_access_asked;
+
+/* Decides about Dvara's own things as the gate does, by the gate's own code; about those of others
+ * as dv_access_decide, with the same context. What could not be decided is refused, as there.
+ * Errors: DV_ERR_NO_MEMORY, the store's. */
+dv_must dv_result dv_access_ask(const dv_access *access, const dv_access_when *when,
+                                const dv_access_asked *asked, dv_arena *arena,
+                                dv_access_verdict *ret_verdict, dv_error *error);
+
+/* Sets "policies", and of what is permitted "through": [{"policy", "way", "until"}], and "until",
+ * when the last of these ways ends; null: never. */
+dv_must dv_result dv_access_through_set(const dv_access *access, const dv_auth_walk *up,
+                                        const dv_access_verdict *verdict, dv_arena *arena,
+                                        json_t *json);
+
+/* "group ml > role data_scientist", in the arena; NULL when memory is out. */
+const char *dv_access_way(const dv_auth_walk *up, size_t index, dv_arena *arena);
+
+/* Ids as a JSON array; NULL when memory is out. */
+json_t *dv_access_ids_json(const dv_slice *ids, size_t count);
+
+/* The scopes of a key as the store has them. Errors: DV_ERR_CORRUPT. */
+dv_must dv_result dv_access_scopes_split(dv_slice text, dv_arena *arena,
+                                         const dv_slice **ret_scopes, size_t *ret_count);
+
+/* Sets "access" (and "next" behind a full page): what of all that is known the principal may do, or
+ * is forbidden by name (access_all.c). key: whose scopes confine him, or NULL. */
+dv_must dv_result dv_access_all_set(dv_call *call, dv_auth_ref ref, const dv_auth_walk *up,
+                                    json_t *answer, dv_error *error);
 
 /* --- JSON to Cedar (access_value.c) ---------------------------------------------------------- */
 

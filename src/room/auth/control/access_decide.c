@@ -43,7 +43,7 @@ dv_result dv_access_begin(dv_call *call, dv_access *ret_access, dv_error *error)
         dv_snapshot_end(services->snapshot);
         return result;
     }
-    *ret_access = (dv_access){call, dv_auth_gate_policies(services->gate)};
+    *ret_access = (dv_access){call, dv_auth_gate_policies(services->gate), call->now};
     return DV_OK;
 }
 
@@ -82,8 +82,7 @@ static dv_result principal_load(decider *d, dv_slice uid, dv_cedar_entity *ret_e
     }
     DV_TRY(result);
     DV_TRY(dv_arena_copy(d->arena, bytes, &bytes));
-    DV_TRY(
-        dv_principal_decode_at(bytes, d->access->call->now, d->arena, &principal, &active, &until));
+    DV_TRY(dv_principal_decode_at(bytes, d->access->now, d->arena, &principal, &active, &until));
     if (!active && dv_slice_eq(uid, d->question->principal)) {
         d->suspended = true;
     }
@@ -319,6 +318,7 @@ static void verdict_make(const decider *d, const dv_cedar_answer *answer,
         .policy_count = answer->reason_count,
         .errors = answer->errors,
         .error_count = answer->error_count,
+        .conditional = answer->conditional,
     };
 }
 

@@ -48,6 +48,8 @@ dv_must dv_result dv_auth_set_parse(dv_store *store, const dv_auth_documents *do
 dv_must dv_result dv_auth_schema_write(dv_auth_names declared, dv_arena *arena, dv_buf *out);
 /* True for the entity types that the schema declares. */
 bool dv_auth_schema_has_type(dv_slice type);
+/* True when the schema's action applies to resources of that type of Dvara's. */
+bool dv_auth_schema_applies(const char *action, dv_slice type);
 /* The schema of this store, with the permissions of its roles for actions. */
 dv_must dv_result dv_auth_schema_read(dv_store *store, dv_arena *arena,
                                       dv_cedar_schema **ret_schema, dv_error *error);

@@ -65,6 +65,16 @@ static const char *resources_of(const char *action)
     return is_operation(action) ? "System" : "Model, Route, System, Role";
 }
 
+bool dv_auth_schema_applies(const char *action, dv_slice type)
+{
+    dv_slice rest = dv_slice_str(resources_of(action)), one;
+    bool found = false;
+    while (!found && dv_slice_split(&rest, ',', &one)) {
+        found = dv_slice_eq(dv_slice_trim(one), type);
+    }
+    return found;
+}
+
 static dv_result actions_write(const char *const *names, size_t count, dv_buf *out)
 {
     for (size_t i = 0; i < count; i++) {

@@ -73,6 +73,26 @@ typedef struct dv_auth_request {
 void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
                             const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict);
 
+/* Whether the credential is good for the action at all; one without scopes is good for every one.
+ */
+bool dv_auth_scope_covers(const dv_credential *credential, dv_slice action);
+
+/* The user or service of that name as the gate sees it at that time, with what is over it, in the
+ * arena. ret_until: when the first of its roles ends. Call within dv_snapshot_begin/end. Errors:
+ * DV_ERR_UNAUTHENTICATED (suspended), DV_ERR_NOT_FOUND, DV_ERR_CORRUPT, DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_auth_gate_principal(dv_snapshot *snapshot, dv_principal_type type,
+                                         dv_slice name, dv_time now, dv_arena *arena,
+                                         dv_principal *ret_principal, dv_time *ret_until);
+
+/* What Cedar answers to the very question that dv_auth_gate_authorize asks, with all policies that
+ * determine it (engine/cedar/cedar.h), for those who show it to people: it permits nothing, and the
+ * gate refuses, besides, what the scopes leave out and whatever a policy could not be evaluated
+ * for. Errors: DV_ERR_UNAVAILABLE (not ready), and as dv_cedar_decide: the gate refuses then. */
+struct dv_cedar_answer;
+dv_must dv_result dv_auth_gate_ask(dv_auth_gate *gate, const dv_identity *identity,
+                                   const dv_auth_request *request, dv_arena *arena,
+                                   struct dv_cedar_answer *ret_answer);
+
 /* Begin, refresh, API key, authorize, end: for callers that ask one question a request (the REST
  * API of dvarad, with the writer's snapshot). The identity is filled when the key was good, also
  * when the decision is deny; otherwise its names are empty. */

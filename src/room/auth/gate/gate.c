@@ -158,10 +158,9 @@ static dv_result credential_read(dv_snapshot *snapshot, dv_slice id,
     return dv_credential_decode(bytes, ret_record);
 }
 
-/* The owner's record, copied into the arena; a suspended owner is as good as none. */
-static dv_result principal_read(dv_snapshot *snapshot, dv_principal_type type, dv_slice name,
-                                dv_time now, dv_arena *arena, dv_principal *ret_principal,
-                                dv_time *ret_until)
+dv_result dv_auth_gate_principal(dv_snapshot *snapshot, dv_principal_type type, dv_slice name,
+                                 dv_time now, dv_arena *arena, dv_principal *ret_principal,
+                                 dv_time *ret_until)
 {
     char text[DV_ENTITY_TEXT_MAX];
     dv_slice entity;
@@ -194,8 +193,8 @@ static dv_result identity_make(dv_snapshot *snapshot, const checked_key *key, dv
     const dv_credential_record *record = &key->record;
     dv_time roles_until;
     dv_identity identity = {0};
-    DV_TRY(principal_read(snapshot, record->owner_type, record->owner, now, arena,
-                          &identity.principal, &roles_until));
+    DV_TRY(dv_auth_gate_principal(snapshot, record->owner_type, record->owner, now, arena,
+                                  &identity.principal, &roles_until));
     identity.expires = DV_MIN(key->until, roles_until);
     memcpy(identity.secret, key->mac, DV_SHA256_LEN);
     identity.credential.kind = DV_LIT("api_key");
@@ -326,7 +325,7 @@ const dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate)
 
 /* --- may he ---------------------------------------------------------------------------------- */
 
-static bool scope_covers(const dv_credential *credential, dv_slice action)
+bool dv_auth_scope_covers(const dv_credential *credential, dv_slice action)
 {
     bool covers = credential->scope_count == 0;
     for (size_t i = 0; i < credential->scope_count && !covers; i++) {
@@ -360,6 +359,13 @@ static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
     DV_TRY(dv_auth_context_make(&identity->credential, request, arena, &context));
     return dv_cedar_decide(gate->policies, &question, entity_lookup, (void *)&identity->principal,
                            arena, ret_answer);
+}
+
+dv_result dv_auth_gate_ask(dv_auth_gate *gate, const dv_identity *identity,
+                           const dv_auth_request *request, dv_arena *arena,
+                           dv_cedar_answer *ret_answer)
+{
+    return gate->ready ? decide(gate, identity, request, arena, ret_answer) : DV_ERR_UNAVAILABLE;
 }
 
 static void policy_name(const dv_slice *ids, size_t count, char out[DV_VERDICT_POLICY_MAX])
@@ -400,7 +406,7 @@ void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_
     } else if (identity->caller != NULL &&
                (known = dv_caller_permit(identity->caller, gate->generation, request)) != NULL) {
         dv_verdict_allow(verdict, known);
-    } else if (!scope_covers(&identity->credential, request->action)) {
+    } else if (!dv_auth_scope_covers(&identity->credential, request->action)) {
         dv_verdict_deny(verdict, DV_REASON_SCOPE, "The key's scopes do not include %.*s.",
                         DV_SLICE_ARGS(request->action));
     } else if (decide(gate, identity, request, arena, &answer) != DV_OK) {

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/access.h"
+
+#include "api/operations.h"
+#include "base/codec.h"
+#include "engine/cedar/describe.h"
+#include "engine/cedar/uid.h"
+#include "room/auth/control/policies.h"
+#include "room/auth/gate/auth_gate.h"
+
+/* All that one principal may do: every known action with every known thing that it is for, in the
+ * order of their uids. A page ends when it is full, or when its time is up, since dvarad has one
+ * thread; the next one goes on behind the pair that was decided last.
+ *
+ * Known actions: those of the API, of roles, and those that policies name. Known things: Dvara
+ * itself, the roles, what policies name, and a model that nothing names. */
+
+enum { ALL_SCRATCH = 32 << 20, ALL_PAGE = 1000, CURSOR_MAX = 16 << 10 };
+
+static const dv_time PAGE_TIME = 100 * DV_MILLISECOND;
+
+typedef struct uid_list {
+    dv_arena *arena;
+    dv_slice *items;
+    size_t count;
+    size_t cap;
+} uid_list;
+
+typedef struct everything {
+    dv_call *call;
+    dv_access access;
+    dv_access_when when;
+    const dv_auth_walk *up;
+    dv_principal principal;
+    const dv_slice *scopes; /* of the key that is asked about; none: not confined */
+    size_t scope_count;
+    uid_list actions, resources;
+    dv_slice after_action, after_resource; /* behind which the page begins; empty: at all */
+    dv_arena *scratch;                     /* of one decision */
+    json_t *rows;                          /* borrowed from the answer */
+    size_t decided;
+    size_t depends; /* what is refused, but not without a condition having been asked */
+    dv_time end;
+    bool full; /* what was decided last is after_action, after_resource */
+} everything;
+
+/* --- what there is to ask about -------------------------------------------------------------- */
+
+static dv_result uid_add(void *data, dv_slice uid)
+{
+    uid_list *list = data;
+    if (list->count == list->cap) {
+        size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
+        dv_slice *larger = dv_arena_alloc_raw(list->arena, cap * sizeof(*larger));
+        if (larger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (list->count > 0) {
+            memcpy(larger, list->items, list->count * sizeof(*larger));
+        }
+        list->items = larger;
+        list->cap = cap;
+    }
+    list->items[list->count++] = uid;
+    return DV_OK;
+}
+
+static int order(const void *a, const void *b)
+{
+    return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
+}
+
+static void arrange(uid_list *list)
+{
+    size_t kept = 0;
+    if (list->count > 1) {
+        qsort(list->items, list->count, sizeof(*list->items), order);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (kept == 0 || !dv_slice_eq(list->items[kept - 1], list->items[i])) {
+            list->items[kept++] = list->items[i];
+        }
+    }
+    list->count = kept;
+}
+
+static dv_result named_add(uid_list *list, const char *type, const char *name)
+{
+    dv_slice uid;
+    DV_TRY(dv_cedar_uid(list->arena, dv_slice_str(type), dv_slice_str(name), &uid));
+    return uid_add(list, uid);
+}
+
+static dv_result stored_add(dv_call *call, const char *type, const char *sql, uid_list *list,
+                            dv_error *error)
+{
+    dv_auth_names names;
+    dv_auto(statement) dv_statement *statement = NULL;
+    DV_TRY(dv_store_query(call->services->store, &statement, error, sql, ""));
+    DV_TRY(dv_auth_read_names(statement, call->arena, &names, error));
+    for (size_t i = 0; i < names.count; i++) {
+        DV_TRY(named_add(list, type, names.items[i]));
+    }
+    return DV_OK;
+}
+
+static dv_result actions_read(everything *e, dv_error *error)
+{
+    uid_list *list = &e->actions;
+    DV_TRY(named_add(list, "Action", "use_model"));
+    DV_TRY(named_add(list, "Action", "break_glass"));
+    DV_TRY(stored_add(e->call, "Action",
+                      "SELECT DISTINCT permission FROM auth_role_permission"
+                      " WHERE permission <> '*'",
+                      list, error));
+    for (size_t i = 0; i < dv_operation_count; i++) {
+        DV_TRY(named_add(list, "Action", dv_operations[i].permission));
+    }
+    DV_TRY(dv_cedar_scope_uids(e->access.policies, DV_CEDAR_PART_ACTION, uid_add, list));
+    arrange(list);
+    return DV_OK;
+}
+
+/* In conditions, too: [Model::"a", Model::"b"].contains(resource). */
+static dv_result mention_add(void *data, const dv_cedar_mention *mention)
+{
+    dv_slice type;
+    DV_TRY(dv_cedar_uid_type(mention->uid, &type));
+    bool wanted = dv_slice_eq_str(type, "Model") || dv_slice_eq_str(type, "Route");
+    return wanted ? uid_add(data, mention->uid) : DV_OK;
+}
+
+static dv_result resources_read(everything *e, dv_error *error)
+{
+    uid_list *list = &e->resources;
+    DV_TRY(named_add(list, "System", "dvara"));
+    DV_TRY(named_add(list, "Model", "any-other"));
+    DV_TRY(stored_add(e->call, "Role", "SELECT name FROM auth_role", list, error));
+    DV_TRY(dv_cedar_scope_uids(e->access.policies, DV_CEDAR_PART_RESOURCE, uid_add, list));
+    DV_TRY(dv_cedar_mentions(e->access.policies, mention_add, list));
+    arrange(list);
+    return DV_OK;
+}
+
+/* The name of an action of Dvara's namespace, in the call's arena; NULL: it is another's. */
+static const char *name_of(const everything *e, dv_slice action)
+{
+    dv_slice type, id;
+    bool plain = dv_cedar_uid_read(action, e->call->arena, &type, &id) == DV_OK &&
+                 dv_slice_eq_str(type, "Action");
+    return plain ? dv_arena_printf(e->call->arena, "%.*s", DV_SLICE_ARGS(id)) : NULL;
+}
+
+/* Whether the question makes sense: Dvara's things are for what the schema says, those of others
+ * for whatever policies name. */
+static bool applies(const char *action, dv_slice resource)
+{
+    dv_slice type;
+    return dv_cedar_uid_type(resource, &type) == DV_OK &&
+           (!dv_auth_schema_has_type(type) || dv_auth_schema_applies(action, type));
+}
+
+/* --- deciding -------------------------------------------------------------------------------- */
+
+/* "allow"; "forbid": some policy does; "error": some policy could not be evaluated, which refuses;
+ * NULL: nothing permits it. */
+static const char *word_of(const dv_access_verdict *verdict)
+{
+    return verdict->allowed            ? "allow"
+           : verdict->error_count > 0  ? "error"
+           : verdict->policy_count > 0 ? "forbid"
+                                       : NULL;
+}
+
+static dv_result row_fill(everything *e, const char *action, dv_slice resource,
+                          const dv_access_verdict *verdict, json_t *row)
+{
+    dv_access_verdict told = *verdict;
+    if (verdict->error_count > 0) {
+        told.policies = verdict->errors;
+        told.policy_count = verdict->error_count;
+    }
+    DV_TRY(dv_auth_json_set(row, "decision", json_string(word_of(verdict))));
+    DV_TRY(dv_auth_json_set(row, "action", json_string(action)));
+    DV_TRY(
+        dv_auth_json_set(row, "resource", json_stringn((const char *)resource.ptr, resource.len)));
+    DV_TRY(dv_auth_json_set(row, "conditional", json_boolean(verdict->conditional)));
+    return dv_access_through_set(&e->access, e->up, &told, e->scratch, row);
+}
+
+static dv_result pair_decide(everything *e, const char *action, dv_slice resource, dv_error *error)
+{
+    dv_access_verdict verdict;
+    const dv_access_asked asked = {.principal = &e->principal,
+                                   .scopes = e->scopes,
+                                   .scope_count = e->scope_count,
+                                   .action = dv_slice_str(action),
+                                   .resource = resource};
+    DV_TRY(dv_access_ask(&e->access, &e->when, &asked, e->scratch, &verdict, error));
+    e->decided++;
+    if (word_of(&verdict) == NULL) {
+        e->depends += verdict.conditional;
+        return DV_OK;
+    }
+    json_t *row = json_object();
+    dv_result result =
+        row == NULL ? DV_ERR_NO_MEMORY : row_fill(e, action, resource, &verdict, row);
+    if (result != DV_OK) {
+        json_decref(row);
+        return result;
+    }
+    return json_array_append_new(e->rows, row) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static bool is_behind(const everything *e, dv_slice action, dv_slice resource)
+{
+    int order = dv_slice_cmp(action, e->after_action);
+    return order > 0 || (order == 0 && dv_slice_cmp(resource, e->after_resource) > 0);
+}
+
+static dv_result action_decide(everything *e, dv_slice action, dv_error *error)
+{
+    const char *name = name_of(e, action);
+    for (size_t i = 0; name != NULL && i < e->resources.count && !e->full; i++) {
+        dv_slice resource = e->resources.items[i];
+        if (!is_behind(e, action, resource)) {
+            continue;
+        }
+        dv_arena_reset(e->scratch);
+        DV_TRY(applies(name, resource) ? pair_decide(e, name, resource, error) : DV_OK);
+        e->full = json_array_size(e->rows) == ALL_PAGE || dv_time_monotonic() >= e->end;
+        e->after_action = action;
+        e->after_resource = resource;
+    }
+    return DV_OK;
+}
+
+/* --- the page -------------------------------------------------------------------------------- */
+
+/* Base64url of both uids with a newline between them, which no uid has. */
+static dv_result cursor_read(everything *e, dv_error *error)
+{
+    const char *cursor = dv_auth_list_cursor(e->call);
+    dv_auto(buf) dv_buf text = dv_buf_init(CURSOR_MAX);
+    dv_slice rest;
+    e->after_action = e->after_resource = DV_LIT("");
+    if (*cursor == '\0') {
+        return DV_OK;
+    }
+    if (dv_base64url_decode(dv_slice_str(cursor), &text) != DV_OK ||
+        dv_slice_find_byte(dv_buf_slice(&text), '\n') <= 0) {
+        return dv_call_invalid(e->call, "cursor", error, "cursor: give the next of an answer.");
+    }
+    DV_TRY(dv_arena_copy(e->call->arena, dv_buf_slice(&text), &rest));
+    (void)dv_slice_split(&rest, '\n', &e->after_action);
+    e->after_resource = rest;
+    return DV_OK;
+}
+
+static dv_result next_set(const everything *e, json_t *answer)
+{
+    dv_auto(buf) dv_buf plain = dv_buf_init(CURSOR_MAX);
+    dv_auto(buf) dv_buf cursor = dv_buf_init(2 * CURSOR_MAX);
+    DV_TRY(dv_buf_append(&plain, e->after_action));
+    DV_TRY(dv_buf_append_byte(&plain, '\n'));
+    DV_TRY(dv_buf_append(&plain, e->after_resource));
+    DV_TRY(dv_base64url_encode(dv_buf_slice(&plain), &cursor));
+    return dv_auth_json_set(answer, "next", json_stringn((char *)cursor.ptr, cursor.len));
+}
+
+static dv_result all_decide(everything *e, json_t *answer, dv_error *error)
+{
+    DV_TRY(actions_read(e, error));
+    DV_TRY(resources_read(e, error));
+    e->end = dv_time_monotonic() + PAGE_TIME;
+    for (size_t i = 0; i < e->actions.count && !e->full; i++) {
+        if (dv_slice_cmp(e->actions.items[i], e->after_action) >= 0) {
+            DV_TRY(action_decide(e, e->actions.items[i], error));
+        }
+    }
+    DV_TRY(dv_auth_json_set(answer, "decided", json_integer((json_int_t)e->decided)));
+    DV_TRY(dv_auth_json_set(answer, "depends", json_integer((json_int_t)e->depends)));
+    return e->full ? next_set(e, answer) : DV_OK;
+}
+
+/* Who is suspended may nothing; there is nothing to decide then. */
+static dv_result principal_decide(everything *e, dv_auth_ref ref, json_t *answer, dv_error *error)
+{
+    dv_time until;
+    dv_result result = dv_auth_gate_principal(
+        e->call->services->snapshot,
+        ref.kind == DV_AUTH_USER ? DV_PRINCIPAL_USER : DV_PRINCIPAL_SERVICE, dv_slice_str(ref.name),
+        e->when.at, e->call->arena, &e->principal, &until);
+    return result == DV_ERR_UNAUTHENTICATED ? DV_OK
+           : result != DV_OK                ? result
+                                            : all_decide(e, answer, error);
+}
+
+static dv_result key_read(everything *e, dv_auth_ref ref, dv_error *error)
+{
+    const char *id = dv_call_param(e->call, "api_key");
+    dv_auto(statement) dv_statement *row = NULL;
+    if (id == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_store_query(e->call->services->store, &row, error,
+                          "SELECT scopes FROM auth_api_key WHERE id = ?1 AND kind = ?2"
+                          " AND owner = ?3 AND revoked IS NULL"
+                          " AND (expires IS NULL OR expires > ?4)",
+                          "ttti", id, dv_auth_kind_name(ref.kind), ref.name, e->when.at));
+    dv_result result = dv_statement_step(row, error);
+    return result == DV_OK ? dv_access_scopes_split(dv_column_slice(row, 0), e->call->arena,
+                                                    &e->scopes, &e->scope_count)
+           : result == DV_ERR_NOT_FOUND ? dv_error_set(error, result, "%s %s has no live key %s.",
+                                                       dv_auth_kind_name(ref.kind), ref.name, id)
+                                        : result;
+}
+
+dv_result dv_access_all_set(dv_call *call, dv_auth_ref ref, const dv_auth_walk *up, json_t *answer,
+                            dv_error *error)
+{
+    dv_auto(arena) dv_arena *scratch = dv_arena_new(ALL_SCRATCH);
+    everything e = {.call = call,
+                    .up = up,
+                    .scratch = scratch,
+                    .rows = json_array(),
+                    .actions = {.arena = call->arena},
+                    .resources = {.arena = call->arena}};
+    DV_TRY(dv_auth_json_set(answer, "access", e.rows));
+    if (scratch == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_access_when_read(call, &e.when, error));
+    DV_TRY(key_read(&e, ref, error));
+    DV_TRY(cursor_read(&e, error));
+    DV_TRY(
+        dv_auth_json_set(answer, "assumed", dv_access_when_json(&e.when, e.scopes, e.scope_count)));
+    DV_TRY(dv_access_begin(call, &e.access, error));
+    e.access.now = e.when.at;
+    dv_result result = principal_decide(&e, ref, answer, error);
+    dv_access_end(&e.access);
+    return result;
+}
