@@ -114,6 +114,39 @@ def test_dvaras_own_principals_are_decided_as_at_the_gate(control, key):
         "decision": False, "context": {"reason": "The subject is suspended.", "policies": ["role:role_sue"], "errors": []}}
 
 
+def evaluate(control, *words):
+    return control.dvara("access", "evaluate", *words)
+
+
+def flags(**parts):
+    """--subject '{"type": ...}' and so on."""
+    return [word for name, part in parts.items() for word in ("--" + name, json.dumps(part))]
+
+
+def test_the_command_line_evaluates_the_same(control, key):
+    asked = question(action="write", resource="record:record-2") | {"subject": entity("user:carol", role="admin")}
+    for words in (asked, question(), question("user:bob", "write"), question(action="buy", context={"price": 9.99})):
+        told = json.loads(evaluate(control, *flags(**words), "--output", "json").stdout)
+        assert told == post(control, key, "evaluation", words).json
+    shown = evaluate(control, *flags(**question()))
+    assert shown.returncode == 0 and "read" in shown.stdout and "true" in shown.stdout
+
+
+def test_the_command_line_takes_a_body_and_tells_what_lacks(control, key, tmp_path):
+    body = tmp_path / "question.json"
+    body.write_text(json.dumps(question(action="burn")))
+    told = json.loads(evaluate(control, "--body", str(body), "--output", "json").stdout)
+    assert told["decision"] is False and told["context"]["policies"] == ["never"]
+    for words, status, told in (
+            ([], 2, "--subject"), (flags(subject=entity("user:a"), action={"name": "read"}), 2, "--resource"),
+            (["--subject", "{", *flags(action={"name": "read"}, resource=entity("record:a"))], 2, "JSON"),
+            (flags(**question("my-type:a")), 1, "identifiers")):
+        done = evaluate(control, *words)
+        assert done.returncode == status and told in done.stderr, done.stderr
+    nobody = evaluate(control, *flags(**question("user:nobody", "write")), "--output", "json")
+    assert nobody.returncode == 0 and json.loads(nobody.stdout)["context"]["reason"] == "No policy permits this."
+
+
 BATCH = [{"resource": entity("record:record-1")}, {"resource": entity("record:record-2")}, {},
          {"resource": entity("record:record-1"), "action": {"name": "read"}}, {"resource": "record"}]
 
