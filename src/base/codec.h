@@ -38,6 +38,11 @@ size_t dv_utf8_encode(uint32_t code_point, uint8_t out[4]);
 /* Reads one code point at the front; 0 length when invalid or empty. */
 size_t dv_utf8_decode(dv_slice bytes, uint32_t *ret_code_point);
 
+/* True for what commands the terminal of a reader or shows him another text than the one that is
+ * there: control characters, separators of lines, what has no width or turns the direction of
+ * writing (Unicode UTR 36 section 2.11, CVE-2021-42574). All lie below U+10000. */
+bool dv_code_point_is_hidden(uint32_t code_point);
+
 /* Little-endian on disk everywhere. */
 void dv_put_u16(uint8_t *out, uint16_t value);
 void dv_put_u32(uint8_t *out, uint32_t value);

@@ -3,6 +3,7 @@
 #include "api/commands.h"
 #include "base/file.h"
 #include "cli/policy_files.h"
+#include "cli/visible.h"
 #include "engine/cedar/describe.h"
 #include "room/auth/control/policies.h"
 
@@ -52,25 +53,53 @@ static dv_result print_access(dv_cli *cli, const json_t *answer)
     return DV_OK;
 }
 
-static dv_result apply(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
+/* Calls the operation with the files for its policies, and the fields that it has of the
+ * parameters. */
+static dv_result call_with_files(dv_cli *cli, const char *operation, const json_t *params,
+                                 const char *const *fields, size_t count, dv_arena *arena,
+                                 json_t **ret_answer, dv_error *error)
 {
-    static const char *const fields[] = {"replace_all", "dry_run", "note"};
-    static const char *const columns[] = {"name", "change", "digest", NULL};
     dv_policy_files files = {0};
     json_t *body = NULL;
-    json_t *answer = NULL;
     DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
-    DV_TRY(body_make(params, fields, DV_ARRAY_LEN(fields), &files, &body));
-    dv_result result = dv_cli_call(cli, "policy_apply", NULL, body, &answer, error);
+    DV_TRY(body_make(params, fields, count, &files, &body));
+    dv_result result = dv_cli_call(cli, operation, NULL, body, ret_answer, error);
     json_decref(body);
     if (result != DV_OK) {
         dv_policy_files_place(&files, error);
-        return result;
     }
-    result = dv_cli_print(cli, answer, "changes", columns);
-    if (result == DV_OK && cli->output == DV_OUTPUT_TABLE) {
-        result = print_access(cli, answer);
+    return result;
+}
+
+/* What is in force already and does not fit the schema any more. */
+static void print_warnings(dv_cli *cli, const json_t *warnings)
+{
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        fputs("in force, but by now: ", cli->err);
+        dv_visible_write(cli->err, json_string_value(json_array_get(warnings, i)));
+        fputc('\n', cli->err);
     }
+}
+
+/* whole: programs get all of the answer, not the changes alone. */
+static dv_result print_changes(dv_cli *cli, const json_t *answer, bool whole)
+{
+    static const char *const columns[] = {"name", "change", "digest", NULL};
+    if (cli->output != DV_OUTPUT_TABLE && whole) {
+        return dv_cli_print(cli, answer, NULL, NULL);
+    }
+    DV_TRY(dv_cli_print(cli, answer, "changes", columns));
+    print_warnings(cli, json_object_get(answer, "warnings"));
+    return cli->output == DV_OUTPUT_TABLE ? print_access(cli, answer) : DV_OK;
+}
+
+static dv_result apply(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
+{
+    static const char *const fields[] = {"replace_all", "dry_run", "note"};
+    json_t *answer = NULL;
+    DV_TRY(call_with_files(cli, "policy_apply", params, fields, DV_ARRAY_LEN(fields), arena,
+                           &answer, error));
+    dv_result result = print_changes(cli, answer, false);
     json_decref(answer);
     return result;
 }
@@ -120,24 +149,10 @@ int dv_command_policy_schema(dv_cli *cli, const json_t *params)
 static dv_result diff(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
 {
     static const char *const fields[] = {"replace_all", "from", "to"};
-    static const char *const columns[] = {"name", "change", "digest", NULL};
-    dv_policy_files files = {0};
-    json_t *body = NULL;
     json_t *answer = NULL;
-    DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
-    DV_TRY(body_make(params, fields, DV_ARRAY_LEN(fields), &files, &body));
-    dv_result result = dv_cli_call(cli, "policy_diff", NULL, body, &answer, error);
-    json_decref(body);
-    if (result != DV_OK) {
-        dv_policy_files_place(&files, error);
-        return result;
-    }
-    if (cli->output != DV_OUTPUT_TABLE) {
-        result = dv_cli_print(cli, answer, NULL, NULL);
-    } else {
-        result = dv_cli_print(cli, answer, "changes", columns);
-        result = result == DV_OK ? print_access(cli, answer) : result;
-    }
+    DV_TRY(call_with_files(cli, "policy_diff", params, fields, DV_ARRAY_LEN(fields), arena, &answer,
+                           error));
+    dv_result result = print_changes(cli, answer, true);
     json_decref(answer);
     return result;
 }
@@ -230,7 +245,8 @@ static dv_result validate_one(const dv_policy_files *files, dv_auth_document *do
     dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
     const dv_auth_documents alone = {document, 1};
     const char *path = dv_policy_files_path(files, dv_slice_str(document->name));
-    dv_result result = dv_auth_documents_compile(&alone, schema, &text, &detail);
+    const dv_auth_held held = {.schema = schema};
+    dv_result result = dv_auth_documents_compile(&alone, &held, &text, &detail);
     *bad += result != DV_OK;
     json_t *json = result == DV_OK
                        ? json_pack("{s:s, s:b, s:s}", "file", path, "ok", true, "problem", "")
@@ -296,21 +312,30 @@ int dv_command_policy_validate(dv_cli *cli, const json_t *params)
 static void print_ids(dv_cli *cli, const char *before, const json_t *ids)
 {
     for (size_t i = 0; i < json_array_size(ids); i++) {
-        fprintf(cli->out, "%s%s", i == 0 ? before : ", ",
-                json_string_value(json_array_get(ids, i)));
+        fputs(i == 0 ? before : ", ", cli->out);
+        dv_visible_write(cli->out, json_string_value(json_array_get(ids, i)));
     }
     if (json_array_size(ids) > 0) {
         fputc('\n', cli->out);
     }
 }
 
-/* "permit hours: condition does not hold: context.weekday <= 5" */
+static void print_lacks(dv_cli *cli, const json_t *lacks)
+{
+    for (size_t i = 0; i < json_array_size(lacks); i++) {
+        fprintf(cli->out, "%s %s", i == 0 ? " is for another" : ",",
+                json_string_value(json_array_get(lacks, i)));
+    }
+}
+
+/* "permit hours: its when does not hold: context.weekday <= 5" */
 static void print_differ(dv_cli *cli, const json_t *one)
 {
     const json_t *lacks = json_object_get(one, "lacks");
     const char *condition = json_string_value(json_object_get(one, "condition"));
-    fprintf(cli->out, "  %s %s:", json_string_value(json_object_get(one, "effect")),
-            json_string_value(json_object_get(one, "policy")));
+    fprintf(cli->out, "  %s ", json_string_value(json_object_get(one, "effect")));
+    dv_visible_write(cli->out, json_string_value(json_object_get(one, "policy")));
+    fputc(':', cli->out);
     if (json_array_size(lacks) == 0) {
         fputs(" holds", cli->out);
     } else if (json_is_true(json_object_get(one, "failed"))) {
@@ -319,12 +344,11 @@ static void print_differ(dv_cli *cli, const json_t *one)
         fprintf(cli->out, " its %s does not hold",
                 json_is_true(json_object_get(one, "unless")) ? "unless" : "when");
     } else {
-        for (size_t i = 0; i < json_array_size(lacks); i++) {
-            fprintf(cli->out, "%s %s", i == 0 ? " is for another" : ",",
-                    json_string_value(json_array_get(lacks, i)));
-        }
+        print_lacks(cli, lacks);
     }
-    fprintf(cli->out, "%s%s\n", condition == NULL ? "" : ": ", condition == NULL ? "" : condition);
+    fputs(condition == NULL ? "" : ": ", cli->out);
+    dv_visible_write(cli->out, condition);
+    fputc('\n', cli->out);
 }
 
 static void print_explanation(dv_cli *cli, const json_t *answer)

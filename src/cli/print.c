@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/codec.h"
 #include "cli/print_yaml.h"
+#include "cli/visible.h"
 
 #include <ctype.h>
 #include <wchar.h>
@@ -21,35 +22,6 @@ static int width_of(uint32_t code_point)
     return width >= 0 ? width : 1;
 }
 
-static bool is_hidden(uint32_t code_point)
-{
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) ||
-           (code_point >= 0x200b && code_point <= 0x200f) ||
-           (code_point >= 0x2028 && code_point <= 0x202e) ||
-           (code_point >= 0x2066 && code_point <= 0x2069);
-}
-
-/* Appends text so that it can't move the cursor, colour the terminal or turn the line around. */
-static dv_result append_visible(dv_buf *out, dv_slice text)
-{
-    while (text.len > 0) {
-        uint32_t code_point;
-        size_t len = dv_utf8_decode(text, &code_point);
-        if (len == 0) {
-            return DV_ERR_INVALID;
-        }
-        if (code_point == '\n') {
-            DV_TRY(dv_buf_append_str(out, "\\n"));
-        } else if (is_hidden(code_point)) {
-            DV_TRY(dv_buf_append_printf(out, "\\u%04x", (unsigned)code_point));
-        } else {
-            DV_TRY(dv_buf_append(out, dv_slice_sub(text, 0, len)));
-        }
-        text = dv_slice_sub(text, len, text.len);
-    }
-    return DV_OK;
-}
-
 static size_t display_width(dv_slice text)
 {
     size_t width = 0;
@@ -64,7 +36,7 @@ static size_t display_width(dv_slice text)
 static dv_result append_dump(dv_buf *out, const json_t *value)
 {
     dv_auto(free) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    return text != NULL ? append_visible(out, dv_slice_str(text)) : DV_ERR_NO_MEMORY;
+    return text != NULL ? dv_visible_append(out, dv_slice_str(text)) : DV_ERR_NO_MEMORY;
 }
 
 /* One value as a cell: text as it is, lists with commas, all else as JSON. */
@@ -75,8 +47,8 @@ static dv_result append_cell(dv_buf *out, const json_t *value)
         return dv_buf_append_str(out, "-");
     }
     if (json_is_string(value)) {
-        return append_visible(out,
-                              dv_slice_of(json_string_value(value), json_string_length(value)));
+        return dv_visible_append(out,
+                                 dv_slice_of(json_string_value(value), json_string_length(value)));
     }
     if (!json_is_array(value)) {
         return append_dump(out, value);
@@ -171,7 +143,7 @@ static dv_result print_field(dv_cli *cli, const char *name, const json_t *value,
                              dv_buf *cell)
 {
     dv_buf_clear(cell);
-    DV_TRY(append_visible(cell, dv_slice_str(name)));
+    DV_TRY(dv_visible_append(cell, dv_slice_str(name)));
     print_padded(cli, dv_buf_slice(cell), width, false, cli->colour);
     dv_buf_clear(cell);
     DV_TRY(append_cell(cell, value));
@@ -244,9 +216,17 @@ static dv_result print_for_people(dv_cli *cli, const json_t *value, const json_t
     return DV_OK;
 }
 
+/* Jansson writes whole characters, and hidden ones stand in strings only. */
+static int write_json(const char *text, size_t len, void *data)
+{
+    FILE *out = data;
+    dv_visible_write_slice(out, dv_slice_of(text, len));
+    return ferror(out) ? -1 : 0;
+}
+
 static dv_result print_json(dv_cli *cli, const json_t *value, size_t flags)
 {
-    if (json_dumpf(value, cli->out, flags | JSON_ENCODE_ANY) != 0) {
+    if (json_dump_callback(value, write_json, cli->out, flags | JSON_ENCODE_ANY) != 0) {
         return DV_ERR_IO;
     }
     fputc('\n', cli->out);
@@ -295,7 +275,8 @@ int dv_cli_fail(dv_cli *cli, const dv_error *error)
 {
     const char *message =
         error->message[0] != '\0' ? error->message : dv_result_name(error->result);
-    fprintf(cli->err, "dvara: %s", message);
+    fputs("dvara: ", cli->err);
+    dv_visible_write(cli->err, message);
     if (error->line > 0) {
         fprintf(cli->err, " (line %d, column %d)", error->line, error->column);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/print_yaml.h"
 
+#include "cli/visible.h"
+
 #include <yaml.h>
 
 static dv_result emit(yaml_emitter_t *emitter, int made, yaml_event_t *event)
@@ -94,13 +96,22 @@ static dv_result emit_document(yaml_emitter_t *emitter, const json_t *value)
     return emit(emitter, yaml_stream_end_event_initialize(&event), &event);
 }
 
+/* Libyaml writes whole characters. Hidden ones that it leaves stand between double quotes, where
+ * \u001b is YAML, too (YAML 1.2.2 section 5.7). */
+static int write_visible(void *data, unsigned char *text, size_t len)
+{
+    FILE *out = data;
+    dv_visible_write_slice(out, dv_slice_of(text, len));
+    return !ferror(out);
+}
+
 dv_result dv_cli_print_yaml(FILE *out, const json_t *value)
 {
     yaml_emitter_t emitter;
     if (!yaml_emitter_initialize(&emitter)) {
         return DV_ERR_NO_MEMORY;
     }
-    yaml_emitter_set_output_file(&emitter, out);
+    yaml_emitter_set_output(&emitter, write_visible, out);
     yaml_emitter_set_unicode(&emitter, 1);
     yaml_emitter_set_width(&emitter, -1);
     dv_result result = emit_document(&emitter, value);

@@ -5,6 +5,7 @@
 #include "cli/help.h"
 #include "cli/parse.h"
 #include "cli/state.h"
+#include "cli/visible.h"
 
 #include <unistd.h>
 
@@ -146,7 +147,9 @@ static int run_command(dv_cli *cli, const dv_cli_line *line)
 
 static int usage_error(const dv_cli *cli, const dv_cli_line *line, const dv_error *error)
 {
-    fprintf(cli->err, "dvara: %s\n", error->message);
+    fputs("dvara: ", cli->err);
+    dv_visible_write(cli->err, error->message);
+    fputc('\n', cli->err);
     if (line->command != NULL) {
         fprintf(cli->err, "example: %s\n", line->command->example);
     }

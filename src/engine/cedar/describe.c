@@ -22,14 +22,14 @@ static void place(dv_slice text, size_t offset, int *ret_line, int *ret_column)
     *ret_column = (int)(offset - line_start) + 1;
 }
 
-static bool is_named(const dv_cedar_policy *policy)
+static const dv_cedar_annotation *id_annotation(const dv_cedar_policy *policy)
 {
-    bool named = policy->linked != NULL;
+    const dv_cedar_annotation *found = NULL;
 
-    for (size_t i = 0; i < policy->annotation_count && !named; i++) {
-        named = dv_slice_eq_str(policy->annotations[i].name, "id");
+    for (size_t i = 0; i < policy->annotation_count && found == NULL; i++) {
+        found = dv_slice_eq_str(policy->annotations[i].name, "id") ? &policy->annotations[i] : NULL;
     }
-    return named;
+    return found;
 }
 
 static dv_slice scope_type(const dv_cedar_scope *scope)
@@ -49,15 +49,17 @@ void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
     bool template = index >= set->count;
     const dv_cedar_policy *policy =
         template ? &set->templates[index - set->count] : &set->policies[index];
+    const dv_cedar_annotation *id = id_annotation(policy);
 
-    *ret_info =
-        (dv_cedar_policy_info){.id = policy->id,
-                               .named = is_named(policy),
-                               .forbid = policy->forbid,
-                               .template = template,
-                               .principal_type = scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
-                               .resource_type = scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
-                               .offset = policy->offset};
+    *ret_info = (dv_cedar_policy_info){
+        .id = policy->id,
+        .named = policy->linked != NULL || id != NULL,
+        .nameless = policy->linked == NULL && id != NULL && id->text.len == 0,
+        .forbid = policy->forbid,
+        .template = template,
+        .principal_type = scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
+        .resource_type = scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
+        .offset = policy->offset};
     place(set->text, policy->offset, &ret_info->line, &ret_info->column);
 }
 

@@ -9,6 +9,7 @@
 typedef struct dv_cedar_policy_info {
     dv_slice id;             /* borrowed from the set */
     bool named;              /* by an @id annotation, not by its place */
+    bool nameless;           /* its @id is empty, so that its place names it all the same */
     bool forbid;             /* otherwise permit */
     bool template;           /* decides nothing until it is linked */
     dv_slice principal_type; /* that the scope names, by `is` or by an entity; empty: none */

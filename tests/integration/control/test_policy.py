@@ -47,6 +47,11 @@ def test_a_policy_permits_what_no_role_does(control, tmp_path):
     ("permit(principal, action, resource);\npermt(principal);", ":2:1: ", "permit"),
     ('@id("role:admin") permit(principal, action, resource);', ":1:1: ", "roles"),
     ('@id("' + "x" * 64 + '") permit(principal, action, resource);', ":1:1: ", "63 bytes"),
+    ('permit(principal, action, resource);\n@id("") forbid(principal, action, resource);', ":2:1: ", "@id is empty"),
+    ('@id forbid(principal, action, resource);', ":1:1: ", "@id is empty"),
+    *((f'@id("a\\u{{{code:x}}}b") permit(principal, action, resource);', ":1:1: ", "not seen") for code in (
+        0, 0x1b, 0x1f, 0x7f, 0x80, 0x9b, 0x9f, 0x61c, 0x200b, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069,
+        0xfeff)),
     ("permit(principal == ?principal, action, resource);", ":1:1: ", "template"),
     ("permit(principal, action, resource); // \x1b[2J", ":1:41: ", "control character"),
     ("permit(principal, action, resource); // \u202e", ":1:41: ", "control character"),
@@ -66,6 +71,28 @@ def test_an_id_stands_once_in_all_policies(control, tmp_path):
     done = apply(control, tmp_path / "p", {"one.cedar": text, "two.cedar": "\n" + text})
     assert done.returncode == 1
     assert "two.cedar:2:1: " in done.stderr and "one at line 1" in done.stderr
+
+
+def test_an_id_may_be_written_in_any_script(control, tmp_path):
+    text = '@id("नियम-правило 1") forbid(principal == User::"nobody", action, resource);'
+    assert apply(control, tmp_path / "p", {"script.cedar": text}).returncode == 0
+    assert control.dvara("policy", "delete", "script").returncode == 0
+
+
+def test_nothing_of_a_policy_commands_the_terminal_that_shows_it(control, tmp_path):
+    """The text of a condition may hold what turns a line around or has no width; what is printed may not."""
+    text = ('permit(principal == User::"gone", action == Action::"use_model", resource == Model::"x")\n'
+            'when { context.credential == "\u200b\u200fadmin" };')
+    assert apply(control, tmp_path / "p", {"odd.cedar": text}).returncode == 0
+    ask = ("policy", "explain", "--principal", 'User::"gone"', "--action", "use_model", "--resource", 'Model::"x"')
+    for output in ("table", "json", "jsonl", "yaml"):
+        shown = control.dvara(*ask, "--output", output).stdout
+        assert "\\u200b\\u200fadmin" in shown
+        assert "\u200b" not in shown and "\u200f" not in shown
+    assert "\u200b\u200fadmin" in json.loads(control.dvara(*ask, "--output", "json").stdout)["differ"][0]["condition"]
+    refused = control.dvara(*ask[:-1], "\x1b[2J\u202ex")
+    assert refused.returncode == 1 and "\\u001b[2J\\u202ex" in refused.stderr
+    assert control.dvara("policy", "delete", "odd").returncode == 0
 
 
 def test_policies_without_an_id_are_named_after_their_file(control, tmp_path):
@@ -295,6 +322,30 @@ def test_permissions_of_roles_are_actions_of_the_schema(fresh, tmp_path):
     check = ("policy", "validate", "--schema", str(schema))
     assert fresh.dvara(*check, str(tmp_path / "a")).returncode == 0
     assert fresh.dvara(*check, str(tmp_path / "b")).returncode == 1
+
+
+def test_a_role_that_goes_does_not_keep_others_from_changing_policies(fresh, tmp_path):
+    """What is in force and fits the schema no more is told; only what changes is held against it."""
+    fresh.start_all()
+    fresh.json("role", "create", "--name", "tuner", "--permissions", "models:tune")
+    tuned = '\nforbid(principal == User::"x", action == Action::"models:tune", resource);\n'
+    other = 'forbid(principal == User::"%s", action == Action::"use_model", resource);'
+    assert apply(fresh, tmp_path / "a", {"tuned.cedar": tuned, "other.cedar": other % "x"}).returncode == 0
+    assert fresh.dvara("role", "delete", "tuner").returncode == 0
+    done = apply(fresh, tmp_path / "b", {"other.cedar": other % "y"})
+    assert done.returncode == 0, done.stderr
+    assert "in force, but by now: tuned:2:" in done.stderr and "models:tune" in done.stderr
+    (warning,) = fresh.json("policy", "apply", str(tmp_path / "b"), "--dry-run")["warnings"]
+    assert warning.startswith("tuned:2:") and "models:tune" in warning
+    back = fresh.json("policy", "rollback", "1")
+    assert [one["name"] for one in back["changes"]] == ["other"] and len(back["warnings"]) == 1
+    for changed in (tuned + "// x", tuned.replace('"x"', '"z"')):
+        refused = apply(fresh, tmp_path / "c", {"tuned.cedar": changed})
+        assert refused.returncode == 1 and "tuned.cedar:2:" in refused.stderr
+    assert fresh.dvara("policy", "delete", "tuned").returncode == 0
+    gone = fresh.dvara("policy", "rollback", "1")
+    assert gone.returncode == 1 and "tuned:2:" in gone.stderr
+    assert fresh.json("policy", "apply", str(tmp_path / "b"))["warnings"] == []
 
 
 # --- roles that end ----------------------------------------------------------------------------

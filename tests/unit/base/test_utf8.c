@@ -165,6 +165,20 @@ static void test_siphash_process_key(void **state)
     assert_memory_not_equal(first, zero, sizeof(zero));
 }
 
+static void test_hidden_characters(void **state)
+{
+    static const uint32_t hidden[] = {0,      0x1b,   0x1f,   0x7f,   0x9f,   0x61c, 0x200b,
+                                      0x200f, 0x2028, 0x202e, 0x2066, 0x2069, 0xfeff};
+    static const uint32_t shown[] = {0x20,   0x7e,   0xa0,   0x61b,  0x61d,  0x200a,  0x2010,
+                                     0x2027, 0x202f, 0x2065, 0x206a, 0xfefe, 0x1f600, 0x10ffff};
+    for (size_t i = 0; i < DV_ARRAY_LEN(hidden); i++) {
+        assert_true(dv_code_point_is_hidden(hidden[i]));
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(shown); i++) {
+        assert_false(dv_code_point_is_hidden(shown[i]));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -173,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_all_code_points),
         cmocka_unit_test(test_long_ascii),
         cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_hidden_characters),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_siphash_process_key),
     };

@@ -101,12 +101,36 @@ static void the_first_result_that_is_not_ok_ends_it(void **unused)
     world_end(&w);
 }
 
+static void an_empty_id_is_told(void **unused)
+{
+    static const struct {
+        const char *policy;
+        bool named, nameless;
+    } cases[] = {
+        {"permit(principal, action, resource);", false, false},
+        {"@note(\"id\") permit(principal, action, resource);", false, false},
+        {"@id(\"x\") permit(principal, action, resource);", true, false},
+        {"@id(\"\") permit(principal, action, resource);", true, true},
+        {"@note @id permit(principal, action, resource);", true, true},
+    };
+
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_cedar_policy_info info;
+        world w = world_new(cases[i].policy);
+        dv_cedar_policy_describe(w.set, 0, &info);
+        assert_int_equal(info.named, cases[i].named);
+        assert_int_equal(info.nameless, cases[i].nameless);
+        world_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scopes_mention_what_they_name),
         cmocka_unit_test(conditions_mention_what_stands_anywhere_in_them),
         cmocka_unit_test(a_template_mentions_nothing_until_it_is_linked),
+        cmocka_unit_test(an_empty_id_is_told),
         cmocka_unit_test(the_first_result_that_is_not_ok_ends_it),
     };
     return cmocka_run_group_tests_name("cedar-describe", tests, NULL, NULL);

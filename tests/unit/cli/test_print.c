@@ -83,6 +83,37 @@ static void terminals_are_not_commanded(void **state)
                   NULL, NULL, "a  \\u001b[2Jx\nb  1\\u000d2\\n3\nc  \\u009b\\u202e\\u200b\n");
 }
 
+/* Programs read the same text out of it. */
+static void nor_by_what_programs_read(void **state)
+{
+    static const char hidden[] =
+        "{\"a\":[\"\\u007f\\u009b\\u061c\\u200f\\u2028\\u202e\\u2069\\ufeff"
+        "\\u001b\u00e9\"]}";
+    assert_prints(DV_OUTPUT_JSON, hidden, NULL, NULL,
+                  "{\n  \"a\": [\n    \"\\u007f\\u009b\\u061c\\u200f\\u2028\\u202e\\u2069\\ufeff"
+                  "\\u001B\u00e9\"\n  ]\n}\n");
+    char *yaml = print(DV_OUTPUT_YAML, false, hidden, NULL, NULL);
+    for (const char *c = yaml; *c != '\0'; c++) {
+        assert_true((uint8_t)*c >= 0x20 || *c == '\n');
+    }
+    assert_non_null(strstr(yaml, "\\u200f"));
+    assert_non_null(strstr(yaml, "\u00e9"));
+    free(yaml);
+}
+
+static void errors_command_no_terminal(void **state)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    dv_cli cli = {.out = out, .err = out};
+    const dv_error error = {.message = "no \033[2J\xc2\x9b\xe2\x80\xae\x9b\nx"};
+    assert_int_equal(dv_cli_fail(&cli, &error), DV_EXIT_FAILED);
+    fclose(out);
+    assert_string_equal(text, "dvara: no \\u001b[2J\\u009b\\u202e\\x9b\nx\n");
+    free(text);
+}
+
 static void colour_only_when_told(void **state)
 {
     char *text = print(DV_OUTPUT_TABLE, true, "[{\"name\":\"x\"}]", NULL, columns);
@@ -135,6 +166,8 @@ int main(void)
         cmocka_unit_test(an_empty_table_is_its_heading),
         cmocka_unit_test(columns_are_found_when_none_are_named),
         cmocka_unit_test(terminals_are_not_commanded),
+        cmocka_unit_test(nor_by_what_programs_read),
+        cmocka_unit_test(errors_command_no_terminal),
         cmocka_unit_test(colour_only_when_told),
         cmocka_unit_test(json_keeps_everything),
         cmocka_unit_test(yaml_keeps_types),

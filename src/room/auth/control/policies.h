@@ -25,12 +25,20 @@ typedef struct dv_auth_documents {
 
 /* --- what a set means (policy_set.c) --------------------------------------------------------- */
 
+/* What a set is held against. Texts that are in force already are not refused for what the schema
+ * has come to say since (a role was deleted, and its permissions with it): that is a warning. */
+typedef struct dv_auth_held {
+    const dv_cedar_schema *schema;
+    const dv_auth_documents *kept; /* in force, with digests; NULL: none */
+    json_t *warnings; /* with kept: an array that gets "NAME:LINE:COLUMN: what", one a text and 100
+                       * at most */
+} dv_auth_held;
+
 /* Appends the texts as one set in which each policy has its id. Errors: DV_ERR_INVALID, "NAME:LINE:
- * COLUMN: what" (malformed, a template, an id that is taken, too long or a role's, what is no good
- * by the schema; schema NULL: that is not asked); DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. */
+ * COLUMN: what" (malformed, a template, an id that is taken, empty, too long or a role's, what is
+ * no good by the schema; held NULL: that is not asked); DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_auth_documents_compile(const dv_auth_documents *documents,
-                                            const dv_cedar_schema *schema, dv_buf *out,
-                                            dv_error *error);
+                                            const dv_auth_held *held, dv_buf *out, dv_error *error);
 void dv_auth_documents_sort(dv_auth_documents *documents);
 dv_auth_document *dv_auth_documents_find(const dv_auth_documents *documents, const char *name);
 /* Fills in the digest. Errors: DV_ERR_NO_MEMORY. */

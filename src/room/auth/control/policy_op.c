@@ -80,25 +80,36 @@ static dv_result merge(dv_call *call, const dv_auth_documents *live, const dv_au
 }
 
 /* Refuses a set that is not good by itself, by the schema, or with the roles. */
-static dv_result set_check(dv_call *call, const dv_auth_documents *set, dv_error *error)
+static dv_result set_check(dv_call *call, const dv_auth_documents *live,
+                           const dv_auth_documents *set, json_t *warnings, dv_error *error)
 {
     dv_auto(cedar_schema) dv_cedar_schema *schema = NULL;
     dv_auto(buf) dv_buf text = dv_buf_init(SHOW_MAX);
     DV_TRY(dv_auth_schema_read(call->services->store, call->arena, &schema, error));
-    DV_TRY(dv_auth_documents_compile(set, schema, &text, error));
+    const dv_auth_held held = {schema, live, warnings};
+    DV_TRY(dv_auth_documents_compile(set, &held, &text, error));
     dv_auto(cedar_policy_set) dv_cedar_policy_set *parsed = NULL;
     return dv_auth_set_parse(call->services->store, set, &parsed, error);
 }
 
 /* --- changing -------------------------------------------------------------------------------- */
 
-static dv_result change_answer(dv_call *call, const dv_auth_version *version, bool dry_run,
-                               json_t *changes)
+/* Begins the answer, which gets the rest as it comes to be known. */
+static dv_result change_begin(dv_call *call, const dv_auth_documents *live,
+                              const dv_auth_documents *wanted, json_t **ret_warnings)
 {
-    call->answer =
-        json_pack("{s:I, s:o, s:b, s:o}", "version", (json_int_t)version->number, "digest",
-                  dv_auth_json_text(version->digest), "dry_run", dry_run, "changes", changes);
+    json_t *warnings = json_array();
+    call->answer = json_pack("{s:o, s:o}", "changes", dv_auth_documents_changes(live, wanted),
+                             "warnings", warnings);
+    *ret_warnings = warnings;
     return call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+static dv_result change_answer(dv_call *call, const dv_auth_version *version, bool dry_run)
+{
+    DV_TRY(dv_auth_json_set(call->answer, "version", json_integer((json_int_t)version->number)));
+    DV_TRY(dv_auth_json_set(call->answer, "digest", dv_auth_json_text(version->digest)));
+    return dv_auth_json_set(call->answer, "dry_run", json_boolean(dry_run));
 }
 
 /* Puts the set into force, unless it is there already or this is a dry run. */
@@ -106,22 +117,14 @@ static dv_result set_put(dv_call *call, const dv_auth_documents *live, dv_auth_d
                          dv_auth_version *version, dv_error *error)
 {
     bool dry_run = json_is_true(json_object_get(call->body, "dry_run"));
-    DV_TRY(set_check(call, wanted, error));
-    json_t *changes = dv_auth_documents_changes(live, wanted);
-    if (changes == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    dv_result result = DV_OK;
-    if (json_array_size(changes) > 0 && !dry_run) {
-        result = dv_auth_version_write(call, live, wanted, version, error);
-    } else {
-        result = dv_auth_version_last(call->services->store, &version->number, error);
-    }
-    if (result != DV_OK) {
-        json_decref(changes);
-        return result;
-    }
-    DV_TRY(change_answer(call, version, dry_run, changes));
+    json_t *warnings = NULL;
+    DV_TRY(change_begin(call, live, wanted, &warnings));
+    DV_TRY(set_check(call, live, wanted, warnings, error));
+    bool changes = json_array_size(json_object_get(call->answer, "changes")) > 0;
+    DV_TRY(changes && !dry_run
+               ? dv_auth_version_write(call, live, wanted, version, error)
+               : dv_auth_version_last(call->services->store, &version->number, error));
+    DV_TRY(change_answer(call, version, dry_run));
     return dry_run ? dv_auth_access_compare(call, live, wanted, call->answer, error) : DV_OK;
 }
 

@@ -10,7 +10,7 @@
 /* From named texts to one set. Every text is read by itself first, so that an error has the place
  * in the text that its author knows. */
 
-enum { SET_MAX = 8 << 20, COMPILE_ARENA = 256 << 20 };
+enum { SET_MAX = 8 << 20, COMPILE_ARENA = 256 << 20, WARNINGS_MAX = 100 };
 
 /* --- lists of texts -------------------------------------------------------------------------- */
 
@@ -62,7 +62,7 @@ typedef struct compiler {
     size_t id_count;
     size_t id_cap;
     dv_buf *out;
-    const dv_cedar_schema *schema; /* or NULL */
+    const dv_auth_held *held; /* or NULL */
     dv_error *error;
 } compiler;
 
@@ -83,11 +83,31 @@ static dv_result refuse_at(compiler *c, const char *document, int line, int colu
     return dv_error_set(c->error, DV_ERR_INVALID, "%s:%d:%d: %s", document, line, column, message);
 }
 
+/* Ids stand in answers, events and on terminals. */
+static bool is_visible(dv_slice id)
+{
+    uint32_t character = 0;
+    bool visible = true;
+    for (size_t len = 0; visible && id.len > 0; id = dv_slice_sub(id, len, id.len)) {
+        len = dv_utf8_decode(id, &character);
+        visible = len > 0 && !dv_code_point_is_hidden(character);
+    }
+    return visible;
+}
+
 static dv_result id_check(compiler *c, const dv_auth_document *document,
                           const dv_cedar_policy_info *info, dv_slice id)
 {
     if (info->template) {
         return refuse(c, document, info, "a template decides nothing: write the policy itself");
+    }
+    if (info->nameless) {
+        return refuse(c, document, info, "the @id is empty: write a name, or leave it out");
+    }
+    if (!is_visible(id)) {
+        return refuse(c, document, info,
+                      "the id has a character that is not seen (a control character, one without "
+                      "width, or one that turns the direction of writing)");
     }
     if (dv_slice_starts_with(id, DV_LIT(DV_AUTH_ROLE_POLICY))) {
         return refuse(c, document, info,
@@ -213,11 +233,8 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
 {
     dv_cedar_report report;
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
-    if (c->schema == NULL) {
-        return DV_OK;
-    }
     dv_result result =
-        arena == NULL ? DV_ERR_NO_MEMORY : dv_cedar_validate(set, c->schema, arena, &report);
+        arena == NULL ? DV_ERR_NO_MEMORY : dv_cedar_validate(set, c->held->schema, arena, &report);
     if (result == DV_ERR_TOO_LARGE) {
         return dv_error_set(c->error, DV_ERR_INVALID,
                             "%s:1:1: too complex to be checked against the schema", document->name);
@@ -237,6 +254,34 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
     return DV_OK;
 }
 
+static bool is_kept(const dv_auth_held *held, const dv_auth_document *document)
+{
+    const dv_auth_document *kept =
+        held->kept == NULL ? NULL : dv_auth_documents_find(held->kept, document->name);
+    return kept != NULL && strcmp(kept->digest, document->digest) == 0;
+}
+
+static dv_result schema_hold(compiler *c, const dv_auth_document *document,
+                             const dv_cedar_policy_set *set)
+{
+    dv_error detail = {0};
+    if (c->held == NULL) {
+        return DV_OK;
+    }
+    if (!is_kept(c->held, document)) {
+        return schema_check(c, document, set);
+    }
+    compiler kept = *c;
+    kept.error = &detail;
+    dv_result result = schema_check(&kept, document, set);
+    if (result != DV_ERR_INVALID || json_array_size(c->held->warnings) >= WARNINGS_MAX) {
+        return result == DV_ERR_INVALID ? DV_OK : result;
+    }
+    return json_array_append_new(c->held->warnings, json_string(detail.message)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
 static dv_result document_append(compiler *c, const dv_auth_document *document)
 {
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
@@ -252,7 +297,7 @@ static dv_result document_append(compiler *c, const dv_auth_document *document)
     }
     DV_TRY(dv_buf_append_printf(c->out, "// %s\n", document->name));
     DV_TRY(policies_append(c, document, set));
-    DV_TRY(schema_check(c, document, set));
+    DV_TRY(schema_hold(c, document, set));
     return dv_buf_append_str(c->out, "\n");
 }
 
@@ -279,11 +324,11 @@ static dv_result doubles_check(compiler *c)
     return DV_OK;
 }
 
-dv_result dv_auth_documents_compile(const dv_auth_documents *documents,
-                                    const dv_cedar_schema *schema, dv_buf *out, dv_error *error)
+dv_result dv_auth_documents_compile(const dv_auth_documents *documents, const dv_auth_held *held,
+                                    dv_buf *out, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
-    compiler c = {.arena = arena, .out = out, .schema = schema, .error = error};
+    compiler c = {.arena = arena, .out = out, .held = held, .error = error};
     dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : DV_OK;
     for (size_t i = 0; i < documents->count && result == DV_OK; i++) {
         result = document_append(&c, &documents->items[i]);

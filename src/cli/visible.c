@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/visible.h"
+
+#include "base/codec.h"
+
+enum { PIECE_MAX = 16 };
+
+/* What the front of the text is printed as, which may be a piece of it; returns how much that
+ * covers. */
+static size_t next_piece(dv_slice text, bool newlines, char escape[PIECE_MAX], dv_slice *ret_piece)
+{
+    uint32_t code_point = 0;
+    size_t len = dv_utf8_decode(text, &code_point);
+    if (len == 0) {
+        snprintf(escape, PIECE_MAX, "\\x%02x", text.ptr[0]);
+        *ret_piece = dv_slice_str(escape);
+        return 1;
+    }
+    *ret_piece = dv_slice_sub(text, 0, len);
+    if (code_point == '\n' && !newlines) {
+        *ret_piece = DV_LIT("\\n");
+    } else if (code_point != '\n' && dv_code_point_is_hidden(code_point)) {
+        snprintf(escape, PIECE_MAX, "\\u%04x", (unsigned)code_point);
+        *ret_piece = dv_slice_str(escape);
+    }
+    return len;
+}
+
+dv_result dv_visible_append(dv_buf *out, dv_slice text)
+{
+    char escape[PIECE_MAX];
+    dv_slice piece;
+    while (text.len > 0) {
+        size_t len = next_piece(text, false, escape, &piece);
+        DV_TRY(dv_buf_append(out, piece));
+        text = dv_slice_sub(text, len, text.len);
+    }
+    return DV_OK;
+}
+
+void dv_visible_write_slice(FILE *out, dv_slice text)
+{
+    char escape[PIECE_MAX];
+    dv_slice piece;
+    while (text.len > 0) {
+        size_t len = next_piece(text, true, escape, &piece);
+        (void)fwrite(piece.ptr, 1, piece.len, out);
+        text = dv_slice_sub(text, len, text.len);
+    }
+}
+
+void dv_visible_write(FILE *out, const char *text)
+{
+    dv_visible_write_slice(out, dv_slice_str(text));
+}
