@@ -40,6 +40,7 @@ def children(pid):
 
 class Upstream(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one segment: nobody waits for an acknowledgement
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users, roles and keys: what a command changes, the very next request feels, in every worker."""
+import contextlib
+import http.client
 import json
 import os
+import pathlib
 import signal
 import threading
 
 import pytest
 
-from conftest import wait_until
+from conftest import BODY, children, wait_until
 
 WORKERS = 3
 TRIES = 12  # enough connections to meet every worker
+CHANGES = 20  # of policies, each there and back
 
 
 @pytest.fixture
@@ -178,34 +182,95 @@ def test_secrets_are_nowhere_in_the_state(dvara):
     assert json.loads(dvara.run("audit", "verify", "--output", "json").stdout)["ok"]
 
 
-def test_a_policy_is_felt_under_load_by_every_worker_and_loses_no_request(dvara, tmp_path):
-    """Others go on all the time; who is forbidden is so from the moment that the command returns."""
+class Connection:
+    """One kept open, so that one worker answers all that is asked on it."""
+
+    def __init__(self, dvara, key):
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self.http = http.client.HTTPConnection("127.0.0.1", int(dvara.listen.rsplit(":", 1)[1]), timeout=20)
+
+    def ask(self):
+        """The status; http.client connects again only when the server has said that it closes."""
+        self.http.request("POST", "/v1/chat/completions", BODY, self.headers)
+        answer = self.http.getresponse()
+        answer.read()
+        return answer.status
+
+    def worker(self, workers):
+        """Who of them holds the other end."""
+        own, other = (f"{name[1]:04X}" for name in (self.http.sock.getpeername(), self.http.sock.getsockname()))
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inode = next(row[9] for row in rows if row[1].endswith(":" + own) and row[2].endswith(":" + other))
+        return next(pid for pid in workers if f"socket:[{inode}]" in sockets_of(pid))
+
+
+def sockets_of(pid):
+    found = set()
+    for name in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.add(os.readlink(name))
+    return found
+
+
+def pinned(dvara, key):
+    """A connection to each worker."""
+    workers, found = set(children(dvara.pid("nginx"))), {}
+    assert len(workers) == WORKERS
+    for _ in range(500):
+        connection = Connection(dvara, key)
+        assert connection.ask() == 200
+        worker = connection.worker(workers)
+        if found.setdefault(worker, connection) is not connection:
+            connection.http.close()
+        if len(found) == WORKERS:
+            return found
+    raise AssertionError(f"only {len(found)} of {WORKERS} workers answer")
+
+
+@contextlib.contextmanager
+def load(dvara, key, callers=8):
+    """Callers who ask all the time on connections of their own; gives what they were answered."""
+    seen, done = [], threading.Event()
+
+    def call():
+        connection = Connection(dvara, key)
+        while not done.is_set():
+            try:
+                seen.append(connection.ask())
+            except (OSError, http.client.HTTPException) as error:
+                seen.append(repr(error))
+                connection = Connection(dvara, key)
+    threads = [threading.Thread(target=call) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_policy_is_felt_under_load_by_every_worker_and_loses_no_request(make, tmp_path):
+    """Others go on all the time. Who is forbidden is so from the moment that the command returns, with
+    the very next request on each worker, and allowed again with the one after the next command."""
+    dvara = make()
+    dvara.configure("limits: {key: [], user: [], address: []}\n")
+    dvara.up("--workers", WORKERS)
     alice = dvara.key()
     dvara.good("user", "create", "--name", "bert")
     dvara.good("role", "assign", "--user", "bert", "--role", "model_user")
     _, bert = new_key(dvara, "--user", "bert")
     policy = tmp_path / "no-bert.cedar"
     policy.write_text('forbid(principal == User::"bert", action == Action::"use_model", resource);')
-    seen, done = [], threading.Event()
-
-    def load():
-        while not done.is_set():
-            seen.append(dvara.ask(alice))
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(3):
-            assert statuses(dvara, bert) == {200}
-            dvara.good("policy", "apply", policy)
-            assert statuses(dvara, bert) == {403}
-            dvara.good("policy", "delete", "no-bert")
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert len(seen) > 50 and set(seen) == {200}
+    connections = pinned(dvara, bert)
+    with load(dvara, alice) as seen:
+        for _ in range(CHANGES):
+            for words, status in (["policy", "apply", policy], 403), (["policy", "delete", "no-bert"], 200):
+                dvara.good(*words)
+                assert {pid: one.ask() for pid, one in connections.items()} == dict.fromkeys(connections, status)
+    assert {pid: one.worker(connections) for pid, one in connections.items()} == {pid: pid for pid in connections}
+    assert len(seen) > 10 * CHANGES and set(seen) == {200}
 
 
 def test_the_event_of_a_refusal_names_the_policy(dvara, tmp_path):
