@@ -109,7 +109,8 @@ static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
     size_t hold = 0;
     double start = bench_cpu_time();
     for (size_t i = 0; i < TIMES; i++) {
-        if (dv_detect_hold(rules, scratch, dv_slice_str(tail), 0, DV_DETECT_ALL, &hold) != DV_OK) {
+        if (dv_detect_hold(rules, scratch, dv_slice_str(tail), 0, DV_DETECT_ALL, NULL, 0, &hold) !=
+            DV_OK) {
             abort();
         }
     }

@@ -65,16 +65,19 @@ enum { DV_DETECT_MAX = 64 };
  * looked back at (boundaries, context words). A NUL byte ends every value, so that many strings
  * can be joined with NULs and searched at once; context words are seen across it.
  *
- * Findings are sorted by start and do not overlap: values that do are one finding over all their
- * bytes, named after the surest, then longest, with the set of all their detectors. They lie in the
- * arena. Errors: DV_ERR_TOO_LARGE beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY:
- * treat as blocked; DV_ERR_AGAIN: see dv_detect_scratch_hurry. */
+ * Findings are sorted by start and do not overlap: values that do, and those with a prefix that
+ * stand right behind another, are one finding over all their bytes, named after the surest, then
+ * longest, with the set of all their detectors. They lie in the arena. Errors: DV_ERR_TOO_LARGE
+ * beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY: treat as blocked; DV_ERR_AGAIN:
+ * see dv_detect_scratch_hurry. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
                                  dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,
                                  const dv_finding **ret_findings, size_t *ret_count);
 
 /* For text that goes on: the first byte at or after `from` that could still belong to a value once
  * more text follows; text.len when none could. What stands before it is final: the findings there
- * stay as they are. Errors as above. */
+ * stay as they are. found: what dv_detect_scan found in this text, since values may be glued to
+ * those. Errors as above. */
 dv_must dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch,
-                                 dv_slice text, size_t from, uint64_t enabled, size_t *ret_hold);
+                                 dv_slice text, size_t from, uint64_t enabled,
+                                 const dv_finding *found, size_t count, size_t *ret_hold);

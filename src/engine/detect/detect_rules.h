@@ -46,6 +46,11 @@ typedef struct dv_detect_pattern {
     uint8_t digits; /* that each value has at least */
     uint8_t others; /* other bytes between its first and its last digit, at least */
     uint8_t lead;   /* bytes before its first digit, at most */
+    /* Its values begin with a prefix that tells them: `match` without its first so many bytes,
+     * which say what they may not follow, finds them within and right behind other values. 0: it
+     * has none.
+     */
+    uint8_t border;
 } dv_detect_pattern;
 
 typedef struct dv_detect_rule {
@@ -78,11 +83,13 @@ typedef struct dv_detect_number_rule {
 struct dv_detect_rules {
     hs_database_t *database;
     pcre2_code **patterns;   /* beside dv_detect_patterns */
+    pcre2_code **glued;      /* the same without borders; NULL where there is no prefix */
     pcre2_code **contexts;   /* beside dv_detect_rule_table; NULL where there is none */
     pcre2_code **exceptions; /* the same for `unless` */
     uint16_t *first_pattern; /* of each trigger; one more at the end */
     uint16_t *reach; /* of each trigger: ends no farther apart open one window in each pattern */
     uint64_t may_hold[256];         /* which detectors' values may hold this byte */
+    uint64_t prefixed;              /* detectors whose values can stand behind others */
     dv_detect_number_rule *numbers; /* of each trigger */
     dv_sieve *sieve;                /* of the triggers; NULL: texts are searched as a whole, and
                                        every window tried (the test's yardstick) */

@@ -31,7 +31,7 @@ CONTEXTS = {"none": "DV_CONTEXT_NONE", "optional": "DV_CONTEXT_OPTIONAL",
             "required": "DV_CONTEXT_REQUIRED"}
 TOP = {"id", "name", "category", "label", "doc", "keep_last", "score", "patterns", "examples", "counter_examples", "context", "unless", "actions"}
 OPTIONAL_TOP = {"context", "unless", "actions"}
-PATTERN = {"find", "back", "ahead", "match", "check", "context", "entropy", "score"}
+PATTERN = {"find", "back", "ahead", "match", "check", "context", "entropy", "score", "prefix"}
 OPEN, CLOSE = "⟦", "⟧"
 MAX_DETECTORS = 64
 MAX_LABEL = 24
@@ -67,11 +67,22 @@ def expand(regex):
 
 
 def bounded(regex):
-    """The pattern of a value, whose leading (?<!...) say what it may not follow, unless escaped."""
+    """The pattern of a value in two parts: what it may not follow, unless escaped (its leading
+    (?<!...)), and the rest."""
     found = re.match(r"(?:\(\?<!(?:\[[^\]]*\]|[^()\[\]])*\))*", regex)
     bounds = re.sub(r"\(\?<!((?:\[[^\]]*\]|[^()\[\]])*)\)",
                     lambda bound: f"(?<!{bound[1]}{NO_ESCAPE})", found[0])
-    return bounds + regex[found.end():]
+    return bounds, regex[found.end():]
+
+
+def glue(detectors):
+    """Lets what values with a prefix may not be followed by stand there after all where it is the
+    next such value's prefix."""
+    patterns = [p for d in detectors for p in d["patterns"] if "prefix" in p]
+    prefixes = "|".join(sorted({p["prefix"] for p in patterns}))
+    for pattern in patterns:
+        pattern["match"] = re.sub(r"\(\?!\[[^\]]*\]\)$",
+                                  lambda end: f"(?:{end[0]}|(?={prefixes}))", pattern["match"])
 
 
 def shape(parsed):
@@ -160,24 +171,35 @@ def read_detector(path):
         found[side] = surroundings(f"{path}: {side}", found[side]) if side in found else (None, 0)
     for number, pattern in enumerate(found["patterns"]):
         where = f"{path}: pattern {number + 1}"
-        check_keys(where, pattern, PATTERN, {"back", "ahead", "check", "context", "entropy", "score"})
+        check_keys(where, pattern, PATTERN,
+                   {"back", "ahead", "check", "context", "entropy", "score", "prefix"})
         need(pattern.get("context", "none") in CONTEXTS, f"{where}: context")
         need(pattern.get("context", "none") == "none" or found["context"][0],
              f"{where}: the detector has no context words")
         need(("back" in pattern) != ("ahead" in pattern), f"{where}: needs back or ahead")
         need(1 <= pattern.get("back", 1) <= 4096, f"{where}: back is 1 to 4096")
         need(1 <= pattern.get("ahead", 1) <= MAX_DISTANCE, f"{where}: ahead is 1 to {MAX_DISTANCE}")
-    shapes = [shape(sre_parse.parse(bounded(expand(p["match"])).encode("latin-1")))
-              for p in found["patterns"]]
-    found["byte_set"] = set().union(*(s[0] for s in shapes))
-    found["max_length"] = max(s[1] for s in shapes)
-    need(0 not in found["byte_set"], f"{path}: NUL ends every value, so it can't be in one")
+        if "prefix" in pattern:
+            need(all(bounded(pattern["match"])) and
+                 bounded(pattern["match"])[1].startswith(pattern["prefix"]),
+                 f"{where}: match is a (?<!...) and then the prefix")
+            need("context" not in pattern and found["unless"][0] is None,
+                 f"{where}: where words decide there is no prefix")
     found["examples"] = [example(f"{path}: example {n + 1}", e, True)
                          for n, e in enumerate(found["examples"])]
     found["counter_examples"] = [example(f"{path}: counter-example {n + 1}", e, False)
                                  for n, e in enumerate(found["counter_examples"])]
     need(found["examples"] and found["counter_examples"], f"{path}: needs examples of both kinds")
     return found
+
+
+def measure(path, found):
+    """Notes what the detector's values look like."""
+    shapes = [shape(sre_parse.parse("".join(bounded(expand(p["match"]))).encode("latin-1")))
+              for p in found["patterns"]]
+    found["byte_set"] = set().union(*(s[0] for s in shapes))
+    found["max_length"] = max(s[1] for s in shapes)
+    need(0 not in found["byte_set"], f"{path}: NUL ends every value, so it can't be in one")
 
 
 def c_string(text):
@@ -250,14 +272,17 @@ def c_rule(d):
 
 def c_pattern(index, d, pattern, triggers):
     check = pattern.get("check")
-    match = bounded(expand(pattern["match"]))
+    bounds, rest = bounded(expand(pattern["match"]))
+    match = bounds + rest
+    border = len(bounds) if "prefix" in pattern else 0
     within = pattern["find"] in WITHIN
     digits, others, lead = sieve.number_needs(match) if within else (0, 0, 0)
     return (f"    {{{c_string(match)}, "
             f"{'dv_detect_check_' + check if check else 'NULL'}, {triggers[expand(pattern['find'])]}, "
             f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
             f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}, "
-            f"{str(within).lower()}, {digits}, {others}, {lead}}},\n")
+            f"{str(within).lower()}, {digits}, {others}, {lead}, "
+            f"{border}}},\n")
 
 
 def check_numbers(detectors):
@@ -318,6 +343,9 @@ def main(out, paths):
             sys.exit(f"{path}: {error}" if path not in str(error) else str(error))
     if len(detectors) > MAX_DETECTORS:
         sys.exit(f"{len(detectors)} detectors; the engine's bit sets hold {MAX_DETECTORS}")
+    glue(detectors)
+    for path, detector in zip(sorted(paths), detectors):
+        measure(path, detector)
     check_numbers(detectors)
     write(out, detectors)
 

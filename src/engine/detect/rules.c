@@ -83,6 +83,11 @@ static dv_result compile_patterns(dv_detect_rules *rules, dv_error *error)
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         DV_TRY(compile_one(pattern->match, dv_detect_infos[pattern->detector].id,
                            &rules->patterns[i], error));
+        if (pattern->border > 0) {
+            DV_TRY(compile_one(pattern->match + pattern->border,
+                               dv_detect_infos[pattern->detector].id, &rules->glued[i], error));
+            rules->prefixed |= UINT64_C(1) << pattern->detector;
+        }
     }
     for (size_t i = 0; i < dv_detect_info_count; i++) {
         const dv_detect_rule *rule = &dv_detect_rule_table[i];
@@ -184,13 +189,15 @@ dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
         return DV_ERR_NO_MEMORY;
     }
     rules->patterns = calloc(dv_detect_pattern_count, sizeof(pcre2_code *));
+    rules->glued = calloc(dv_detect_pattern_count, sizeof(pcre2_code *));
     rules->contexts = calloc(dv_detect_info_count, sizeof(pcre2_code *));
     rules->exceptions = calloc(dv_detect_info_count, sizeof(pcre2_code *));
     rules->first_pattern = calloc(dv_detect_trigger_count + 1, sizeof(uint16_t));
     rules->reach = calloc(dv_detect_trigger_count, sizeof(uint16_t));
     rules->numbers = calloc(dv_detect_trigger_count, sizeof(*rules->numbers));
-    if (rules->numbers == NULL || rules->patterns == NULL || rules->contexts == NULL ||
-        rules->exceptions == NULL || rules->first_pattern == NULL || rules->reach == NULL) {
+    if (rules->numbers == NULL || rules->patterns == NULL || rules->glued == NULL ||
+        rules->contexts == NULL || rules->exceptions == NULL || rules->first_pattern == NULL ||
+        rules->reach == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     index_patterns(rules);
@@ -219,6 +226,7 @@ void dv_detect_rules_free(dv_detect_rules *rules)
         return;
     }
     free_codes(rules->patterns, dv_detect_pattern_count);
+    free_codes(rules->glued, dv_detect_pattern_count);
     free_codes(rules->contexts, dv_detect_info_count);
     free_codes(rules->exceptions, dv_detect_info_count);
     free(rules->first_pattern);

@@ -245,6 +245,17 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
     return DV_OK;
 }
 
+/* What the value itself says: its checksum, its randomness. */
+static bool is_value(const dv_detect_pattern *pattern, dv_detect_candidate *candidate)
+{
+    if (pattern->check != NULL && !pattern->check(candidate)) {
+        return false;
+    }
+    dv_slice value =
+        dv_slice_sub(candidate->text, candidate->start, candidate->end - candidate->start);
+    return pattern->entropy == 0 || dv_detect_entropy(value) >= pattern->entropy;
+}
+
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
 static bool judge_value(search *s, size_t index, bool forwards, size_t start, size_t end,
                         size_t *ret_next)
@@ -256,11 +267,7 @@ static bool judge_value(search *s, size_t index, bool forwards, size_t start, si
     if (!surroundings_allow(s, index, forwards, start, &allow, &candidate.context)) {
         return false;
     }
-    if (!allow || (pattern->check != NULL && !pattern->check(&candidate))) {
-        return true;
-    }
-    dv_slice value = dv_slice_sub(s->text, start, candidate.end - start);
-    if (pattern->entropy > 0 && dv_detect_entropy(value) < pattern->entropy) {
+    if (!allow || !is_value(pattern, &candidate)) {
         return true;
     }
     s->result = add_finding(s, pattern, &candidate);
@@ -658,6 +665,91 @@ static size_t merge(dv_finding *found, size_t count)
     return kept;
 }
 
+/* ---- values behind values ---- */
+
+/* A letter before it hides a value that has a prefix, since it may be a part of something else. Not
+ * when that letter is a value's: two keys with nothing between them are two keys. */
+
+/* Lets the value take in those of the pattern that begin in [begin, end] and go on behind it. */
+static bool take_glued(search *s, size_t index, size_t begin, size_t end, dv_finding *value)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    pcre2_set_offset_limit(s->scratch->match, end);
+    while (begin <= end) {
+        if (!spend(s, EFFORT_MATCH)) {
+            return false;
+        }
+        int rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, subject_end(s, index, end),
+                                 begin, 0, s->scratch->data, s->scratch->match);
+        if (rc == PCRE2_ERROR_NOMATCH) {
+            return true;
+        }
+        if (rc < 0) {
+            s->result = DV_ERR_TOO_LARGE;
+            return false;
+        }
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
+        dv_detect_candidate next = {s->text, span[0], span[1], false, pattern->score};
+        begin = span[0] + 1;
+        if (next.end > value->end && is_value(pattern, &next) && next.end > value->end) {
+            value->end = (uint32_t)next.end;
+            value->detectors |= UINT64_C(1) << pattern->detector;
+        }
+    }
+    return true;
+}
+
+/* The detectors whose values may begin within a value, or right behind it, and hold the next byte.
+ */
+static uint64_t behind(const search *s, const dv_finding *value)
+{
+    return value->end < s->text.len
+               ? s->enabled & s->rules->prefixed & s->rules->may_hold[s->text.ptr[value->end]]
+               : 0;
+}
+
+static bool is_behind(const search *s, size_t index, uint64_t detectors)
+{
+    return s->rules->glued[index] != NULL &&
+           ((detectors >> dv_detect_patterns[index].detector) & 1) != 0;
+}
+
+/* Lets the value take in what is glued to it, and what is glued to that. */
+static bool grow(search *s, dv_finding *value)
+{
+    size_t begin = (size_t)value->start + 1;
+    uint64_t detectors = 0;
+    while ((detectors = behind(s, value)) != 0) {
+        size_t end = value->end;
+        for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+            if (is_behind(s, i, detectors) && !take_glued(s, i, begin, end, value)) {
+                return false;
+            }
+        }
+        if (value->end == end) {
+            break;
+        }
+        begin = end + 1;
+    }
+    return true;
+}
+
+/* Makes the findings final: apart from each other, with all that is glued to them. */
+static dv_result settle(search *s)
+{
+    bool grew = false;
+    s->count = s->count > 1 ? merge(s->found, s->count) : s->count;
+    for (size_t i = 0; i < s->count; i++) {
+        size_t end = s->found[i].end;
+        if (!grow(s, &s->found[i])) {
+            return s->result;
+        }
+        grew |= s->found[i].end > end;
+    }
+    s->count = grew ? merge(s->found, s->count) : s->count;
+    return DV_OK;
+}
+
 /* ---- the two entries ---- */
 
 dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
@@ -677,8 +769,9 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     };
     if (text.len > from && enabled != 0) {
         DV_TRY(run(&s));
+        DV_TRY(settle(&s));
     }
-    *ret_count = s.count > 1 ? merge(s.found, s.count) : s.count;
+    *ret_count = s.count;
     *ret_findings = s.found;
     return DV_OK;
 }
@@ -730,10 +823,46 @@ static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
     return true;
 }
 
-dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
-                         size_t from, uint64_t enabled, size_t *ret_hold)
+/* Whether a value of the pattern could begin in [begin, end] and go on past the text's end. */
+static bool may_go_on(search *s, size_t index, size_t begin, size_t end, bool *ret_may)
 {
-    search s = {.rules = rules, .scratch = scratch, .text = text, .from = from};
+    pcre2_set_offset_limit(s->scratch->match, end);
+    int rc = PCRE2_ERROR_NOMATCH;
+    do {
+        rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, s->text.len, begin,
+                             PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
+        begin = rc >= 0 ? pcre2_get_ovector_pointer(s->scratch->data)[0] + 1 : begin;
+    } while (rc >= 0 && begin <= end);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL) {
+        s->result = DV_ERR_TOO_LARGE;
+        return false;
+    }
+    *ret_may = rc == PCRE2_ERROR_PARTIAL;
+    return true;
+}
+
+/* A value to which one could be glued that is not whole yet stays with it. */
+static bool hold_glued(search *s, const dv_finding *value, const size_t run[DV_DETECT_MAX],
+                       size_t *hold)
+{
+    bool may = value->end == s->text.len && (s->enabled & s->rules->prefixed) != 0;
+    uint64_t detectors = behind(s, value);
+    for (size_t i = 0; i < dv_detect_pattern_count && !may; i++) {
+        size_t first = run[dv_detect_patterns[i].detector];
+        if (is_behind(s, i, detectors) && first <= value->end &&
+            !may_go_on(s, i, DV_MAX((size_t)value->start + 1, first), value->end, &may)) {
+            return false;
+        }
+    }
+    *hold = may ? DV_MIN(*hold, (size_t)value->start) : *hold;
+    return true;
+}
+
+dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
+                         size_t from, uint64_t enabled, const dv_finding *found, size_t count,
+                         size_t *ret_hold)
+{
+    search s = {.rules = rules, .scratch = scratch, .text = text, .from = from, .enabled = enabled};
     size_t run[DV_DETECT_MAX]; /* where the last bytes that a detector's values may hold begin */
     uint64_t alive =
         dv_detect_info_count < 64 ? (UINT64_C(1) << dv_detect_info_count) - 1 : UINT64_MAX;
@@ -756,6 +885,11 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
         begin = text.len - begin > longest ? text.len - longest : begin;
         if (((enabled >> pattern->detector) & 1) != 0 && begin < hold &&
             !hold_for(&s, i, begin, &hold)) {
+            return s.result;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!hold_glued(&s, &found[i], run, &hold)) {
             return s.result;
         }
     }

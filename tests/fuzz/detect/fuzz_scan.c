@@ -32,7 +32,7 @@ static void check_hold(dv_slice text, size_t cut, const dv_finding *whole, size_
     size_t hold = 0;
     if (dv_detect_scan(rules, scratch, part, 0, DV_DETECT_ALL, arena, &found, &part_count) !=
             DV_OK ||
-        dv_detect_hold(rules, scratch, part, 0, DV_DETECT_ALL, &hold) != DV_OK) {
+        dv_detect_hold(rules, scratch, part, 0, DV_DETECT_ALL, found, part_count, &hold) != DV_OK) {
         return; /* a limit */
     }
     for (size_t i = part_count; i > 0; i--) {

@@ -16,7 +16,8 @@
 
 #include "base/buf.h"
 
-/* Tokens that no text around them can hide: a whole word of that form is a value. */
+/* Tokens that no text around them can hide, but for a letter or digit right before them: a whole
+ * word of that form is a value. */
 #define GATE_ASKED                                                                                 \
     "gh"                                                                                           \
     "p_0123456789ABCDEFGHIJKLMNOPQRST1q0oWp"

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may learn what. A token counts as passed on when it stands somewhere as a whole word, as the
- * bytes are or with JSON's, the URL's and the chunks' wrapping undone. */
+ * bytes are or with JSON's, the URL's and the chunks' wrapping undone. What an event stream tells
+ * of one text in pieces is one text: a token is no word of its own when a letter or digit stood
+ * before its piece. */
 #include "fuzz/gateway/gate.h"
 
 #include "base/codec.h"
+#include "base/json.h"
 
-enum { ASKED_MAX = 1 << 20, TEXT_MAX = 8 << 20 };
+enum { ASKED_MAX = 1 << 20, TEXT_MAX = 8 << 20, CHANNELS = 64, TAIL = 80 };
 
 static dv_buf asked = {.max = ASKED_MAX}; /* what callers sent */
 static size_t requests;
@@ -24,18 +27,40 @@ static bool is_word(uint8_t byte)
            (byte >= 'A' && byte <= 'Z');
 }
 
-static bool has_word(dv_slice text, dv_slice word)
+/* A letter or digit before a token hides it, unless it is the end of one whose beginning was
+ * masked: tokens with nothing between them are tokens. */
+static bool begins_word(dv_slice text, size_t start, dv_slice token)
 {
-    size_t from = 0;
-    ptrdiff_t at;
-    while ((at = dv_slice_find(dv_slice_sub(text, from, text.len), word)) >= 0) {
-        size_t start = from + (size_t)at;
-        size_t end = start + word.len;
-        if ((start == 0 || !is_word(text.ptr[start - 1])) &&
-            (end == text.len || !is_word(text.ptr[end]))) {
+    dv_slice before = dv_slice_sub(text, 0, start);
+    dv_slice secret = dv_slice_sub(token, 3, token.len); /* behind "gh?" */
+    if (start == 0 || !is_word(text.ptr[start - 1])) {
+        return true;
+    }
+    return dv_slice_ends_with(before, secret) &&
+           (start == secret.len || !is_word(text.ptr[start - secret.len - 1]));
+}
+
+/* So many letters and digits behind a token would make it one that no server gives out. */
+static bool ends_word(dv_slice text, size_t end)
+{
+    size_t more = 0;
+    while (end + more < text.len && is_word(text.ptr[end + more])) {
+        more++;
+    }
+    return more <= 215;
+}
+
+/* Whether the token stands in the text, and ends behind `from`. */
+static bool has_token(dv_slice text, size_t from, dv_slice token)
+{
+    size_t at = from >= token.len ? from - token.len + 1 : 0;
+    ptrdiff_t found;
+    while ((found = dv_slice_find(dv_slice_sub(text, at, text.len), token)) >= 0) {
+        size_t start = at + (size_t)found;
+        if (begins_word(text, start, token) && ends_word(text, start + token.len)) {
             return true;
         }
-        from = start + 1;
+        at = start + 1;
     }
     return false;
 }
@@ -85,7 +110,153 @@ static dv_slice undo(dv_slice text, escape_reader read)
 
 static bool passes(dv_slice text, const char *token, escape_reader read)
 {
-    return has_word(text, dv_slice_str(token)) || has_word(undo(text, read), dv_slice_str(token));
+    return has_token(text, 0, dv_slice_str(token)) ||
+           has_token(undo(text, read), 0, dv_slice_str(token));
+}
+
+/* ---- event streams ---- */
+
+/* A text that is told in pieces: what its pieces are called, with the numbers that tell it from
+ * others of that name, and its end. */
+typedef struct channel {
+    char name[32];
+    int64_t number;
+    uint8_t tail[TAIL];
+    size_t tail_len;
+} channel;
+
+static struct {
+    channel channels[CHANNELS];
+    size_t count;
+    dv_buf data; /* of the event that is read */
+    dv_buf text; /* a channel's end and its next piece */
+    dv_buf rest; /* what is no data of an event */
+    dv_arena *arena;
+} stream = {.data = {.max = TEXT_MAX}, .text = {.max = TEXT_MAX}, .rest = {.max = TEXT_MAX}};
+
+static channel *find_channel(const char *name, int64_t number)
+{
+    size_t i = 0;
+    while (i < stream.count &&
+           (stream.channels[i].number != number || strcmp(stream.channels[i].name, name) != 0)) {
+        i++;
+    }
+    i = DV_MIN(i, (size_t)CHANNELS - 1);
+    if (i == stream.count) {
+        stream.channels[stream.count++] = (channel){.number = number};
+        (void)snprintf(stream.channels[i].name, sizeof(stream.channels[i].name), "%s", name);
+    }
+    return &stream.channels[i];
+}
+
+/* Arguments of a tool are JSON themselves: their escapes are undone, too. */
+static bool tells_piece(const char *name, int64_t number, dv_slice piece)
+{
+    channel *of = find_channel(name, number);
+    dv_buf_clear(&stream.text);
+    must(dv_buf_append(&stream.text, dv_slice_of(of->tail, of->tail_len)));
+    must(dv_buf_append(&stream.text, piece));
+    dv_slice text = dv_buf_slice(&stream.text);
+    bool passed = has_token(text, of->tail_len, DV_LIT(GATE_TOLD)) ||
+                  (strchr("ap", name[0]) != NULL && passes(piece, GATE_TOLD, read_json_escape));
+    of->tail_len = DV_MIN(text.len, (size_t)TAIL);
+    memcpy(of->tail, text.ptr + text.len - of->tail_len, of->tail_len);
+    return passed;
+}
+
+/* The numbers on the way to a value. */
+static int64_t number_of(const dv_json *json, uint32_t value)
+{
+    static const char *const names[] = {"index", "output_index", "content_index"};
+    int64_t sum = 0;
+    for (uint32_t at = 0; at < value; at++) {
+        for (size_t i = 0; json->tokens[at].next > value && i < DV_ARRAY_LEN(names); i++) {
+            int64_t number = 0;
+            uint32_t token = dv_json_member(json, at, names[i]);
+            if (token != 0 && dv_json_int(json, token, &number) == DV_OK) {
+                sum = sum * 1000 + number % 1000;
+            }
+        }
+    }
+    return sum;
+}
+
+/* What the pieces are called in which texts are told. */
+static const char *piece_name(const dv_json *json, uint32_t value)
+{
+    static const char *const names[] = {"content",  "reasoning_content", "reasoning",
+                                        "refusal",  "arguments",         "text",
+                                        "thinking", "partial_json",      "delta"};
+    for (size_t i = 0; value > 0 && i < DV_ARRAY_LEN(names); i++) {
+        if (json->tokens[value - 1].type == DV_JSON_KEY &&
+            dv_slice_eq_str(dv_json_raw(json, value - 1), names[i])) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
+static bool tells_json(const dv_json *json)
+{
+    bool passed = false;
+    for (uint32_t i = 0; i < json->count; i++) {
+        dv_slice text;
+        if (json->tokens[i].type != DV_JSON_STRING && json->tokens[i].type != DV_JSON_KEY) {
+            continue;
+        }
+        must(dv_json_string(json, i, stream.arena, &text));
+        const char *name = json->tokens[i].type == DV_JSON_STRING ? piece_name(json, i) : NULL;
+        passed |= name != NULL ? tells_piece(name, number_of(json, i), text)
+                               : passes(text, GATE_TOLD, read_json_escape);
+    }
+    return passed;
+}
+
+static bool tells_event(void)
+{
+    static const dv_json_limits limits = {.depth = 100, .tokens = 1 << 20};
+    dv_slice data = dv_buf_slice(&stream.data);
+    dv_json json;
+    bool passed = false;
+    if (data.len > 0) {
+        passed = dv_json_scan(data, &limits, stream.arena, &json, NULL) == DV_OK
+                     ? tells_json(&json)
+                     : tells_piece("", 0, data);
+    }
+    dv_arena_reset(stream.arena);
+    dv_buf_clear(&stream.data);
+    return passed;
+}
+
+static bool tells_line(dv_slice line)
+{
+    line = dv_slice_ends_with(line, DV_LIT("\r")) ? dv_slice_sub(line, 0, line.len - 1) : line;
+    if (dv_slice_starts_with(line, DV_LIT("HTTP/1."))) {
+        stream.count = 0;
+    }
+    if (dv_slice_starts_with(line, DV_LIT("data:"))) {
+        size_t from = dv_slice_starts_with(line, DV_LIT("data: ")) ? 6 : 5;
+        must(dv_buf_append_str(&stream.data, stream.data.len > 0 ? "\n" : ""));
+        must(dv_buf_append(&stream.data, dv_slice_sub(line, from, line.len)));
+        return false;
+    }
+    must(dv_buf_append(&stream.rest, line));
+    must(dv_buf_append_byte(&stream.rest, '\n'));
+    return line.len == 0 && tells_event();
+}
+
+static bool is_told(dv_slice bytes)
+{
+    dv_slice line;
+    bool passed = false;
+    stream.arena = stream.arena != NULL ? stream.arena : dv_arena_new(64 << 20);
+    stream.count = 0;
+    dv_buf_clear(&stream.rest);
+    while (dv_slice_split(&bytes, '\n', &line)) {
+        passed |= tells_line(line);
+    }
+    passed |= tells_event();
+    return passed || passes(dv_buf_slice(&stream.rest), GATE_TOLD, read_json_escape);
 }
 
 /* ---- what must hold ---- */
@@ -145,11 +316,11 @@ void oracle_check_request(dv_slice head, dv_slice body)
 /* What a caller said itself comes back to it, and the route /raw hides nothing. */
 void oracle_check_answer(dv_slice bytes)
 {
-    if (has_word(dv_buf_slice(&asked), DV_LIT(GATE_TOLD)) ||
+    if (has_token(dv_buf_slice(&asked), 0, DV_LIT(GATE_TOLD)) ||
         dv_slice_find(dv_buf_slice(&asked), DV_LIT("/raw")) >= 0) {
         return;
     }
-    if (passes(bytes, GATE_TOLD, read_json_escape)) {
+    if (is_told(bytes)) {
         gate_fail("a masked value reached the caller:\n%.*s", DV_SLICE_ARGS(bytes));
     }
 }

@@ -261,6 +261,27 @@ static void values_split_anywhere_are_masked(void **state)
     }
 }
 
+/* Keys with nothing between them, three of one kind and one of another. */
+static void glued_values_split_anywhere_are_masked(void **state)
+{
+    static const char *const ids[] = {"github_token", "aws_access_key", "gitlab_token",
+                                      "openai_key", "stripe_key"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(ids); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        const dv_detector_example *one = dv_detect_info((size_t)dv_detect_index(ids[i]))->examples;
+        const dv_detector_example *other =
+            dv_detect_info((size_t)dv_detect_index(ids[(i + 1) % DV_ARRAY_LEN(ids)]))->examples;
+        dv_slice value = dv_slice_of(one->text + one->start, one->end - one->start);
+        dv_slice last = dv_slice_of(other->text + other->start, other->end - other->start);
+        dv_slice text = dv_slice_str(dv_arena_printf(arena, "%.*s%.*s%.*s%.*s",
+                                                     DV_SLICE_ARGS(value), DV_SLICE_ARGS(value),
+                                                     DV_SLICE_ARGS(value), DV_SLICE_ARGS(last)));
+        dv_slice masked = whole_text(MASKS, context_of("User::\"a\"", arena), text, arena);
+        assert_true(masked.ptr[0] == '[' && masked.ptr[masked.len - 1] == ']');
+        check_example((const char *)text.ptr, arena);
+    }
+}
+
 static void counter_examples_pass_as_they_are(void **state)
 {
     for (size_t i = 0; i < dv_detect_count(); i++) {
@@ -752,6 +773,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_split_anywhere_are_masked),
+        cmocka_unit_test(glued_values_split_anywhere_are_masked),
         cmocka_unit_test(counter_examples_pass_as_they_are),
         cmocka_unit_test(placeholders_split_anywhere_are_restored),
         cmocka_unit_test(restored_values_are_escaped),

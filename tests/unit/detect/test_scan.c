@@ -100,8 +100,9 @@ static void values_are_held_back_at_every_byte(void **state)
             for (size_t cut = example->start; cut <= example->end; cut++) {
                 dv_slice part = dv_slice_of(example->text, cut);
                 size_t hold = 0;
-                assert_int_equal(dv_detect_hold(rules, scratch, part, 0, UINT64_C(1) << i, &hold),
-                                 DV_OK);
+                assert_int_equal(
+                    dv_detect_hold(rules, scratch, part, 0, UINT64_C(1) << i, NULL, 0, &hold),
+                    DV_OK);
                 if (cut < example->end && hold > example->start) {
                     print_error("%s: \"%.*s\" releases up to %zu\n", info->id, (int)cut,
                                 example->text, hold);
@@ -118,8 +119,9 @@ static void plain_text_is_not_held(void **state)
     static const char *const texts[] = {"Hello there. ", "It is 5 o'clock, ", "a\n", "(see) "};
     for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
         size_t hold = 0;
-        assert_int_equal(
-            dv_detect_hold(rules, scratch, dv_slice_str(texts[i]), 0, DV_DETECT_ALL, &hold), DV_OK);
+        assert_int_equal(dv_detect_hold(rules, scratch, dv_slice_str(texts[i]), 0, DV_DETECT_ALL,
+                                        NULL, 0, &hold),
+                         DV_OK);
         assert_int_equal(hold, strlen(texts[i]));
     }
 }
@@ -193,9 +195,9 @@ static void escapes_are_boundaries(void **state)
             }
             for (size_t cut = start; cut < end; cut++) {
                 size_t hold = 0;
-                assert_int_equal(
-                    dv_detect_hold(rules, scratch, dv_slice_sub(text, 0, cut), 0, bit, &hold),
-                    DV_OK);
+                assert_int_equal(dv_detect_hold(rules, scratch, dv_slice_sub(text, 0, cut), 0, bit,
+                                                NULL, 0, &hold),
+                                 DV_OK);
                 wrong += hold > start ? 1 : 0;
             }
         }
@@ -214,10 +216,101 @@ static void no_finding_begins_within_an_escape(void **state)
     assert_int_equal(found[0].start, 2);
     for (size_t cut = 3; cut < strlen(text); cut++) {
         size_t hold = 0;
-        assert_int_equal(
-            dv_detect_hold(rules, scratch, dv_slice_of(text, cut), 0, DV_DETECT_ALL, &hold), DV_OK);
+        assert_int_equal(dv_detect_hold(rules, scratch, dv_slice_of(text, cut), 0, DV_DETECT_ALL,
+                                        NULL, 0, &hold),
+                         DV_OK);
         assert_true(hold <= 2);
     }
+}
+
+/* A value of each detector whose values begin with a prefix that tells them. */
+static const char *const prefixed[] = {
+    "anthropic_key", "aws_access_key",    "dvara_key",   "github_token",  "gitlab_token",
+    "google_key",    "huggingface_token", "jwt",         "npm_token",     "openai_key",
+    "pypi_token",    "sendgrid_key",      "slack_token", "slack_webhook", "stripe_key"};
+
+static dv_slice value_of(const char *id)
+{
+    const dv_detector_example *example = dv_detect_info((size_t)dv_detect_index(id))->examples;
+    return dv_slice_of(example->text + example->start, example->end - example->start);
+}
+
+static void expect_one_value(dv_slice text, size_t start, size_t end)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    assert_int_equal(dv_detect_scan(rules, scratch, text, 0, DV_DETECT_ALL, arena, &found, &count),
+                     DV_OK);
+    if (count != 1 || found[0].start != start || found[0].end != end) {
+        fail_msg("\"%.*s\": %zu findings, first [%u, %u)", DV_SLICE_ARGS(text), count,
+                 count > 0 ? found[0].start : 0, count > 0 ? found[0].end : 0);
+    }
+}
+
+/* Whatever of the text came: nothing of the values is let go before their last byte is there. */
+static void expect_held(dv_slice text, size_t start, size_t end)
+{
+    for (size_t cut = start; cut < end; cut++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+        const dv_finding *found = NULL;
+        size_t count = 0;
+        size_t hold = 0;
+        dv_slice part = dv_slice_sub(text, 0, cut);
+        assert_int_equal(
+            dv_detect_scan(rules, scratch, part, 0, DV_DETECT_ALL, arena, &found, &count), DV_OK);
+        assert_int_equal(
+            dv_detect_hold(rules, scratch, part, 0, DV_DETECT_ALL, found, count, &hold), DV_OK);
+        if (hold > start) {
+            fail_msg("\"%.*s\" releases up to %zu", DV_SLICE_ARGS(part), hold);
+        }
+    }
+}
+
+/* Keys with nothing between them are found, all of them, whichever comes first. */
+static void glued_values_are_found(void **state)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(prefixed) * DV_ARRAY_LEN(prefixed); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+        dv_slice one = value_of(prefixed[i / DV_ARRAY_LEN(prefixed)]);
+        dv_slice other = value_of(prefixed[i % DV_ARRAY_LEN(prefixed)]);
+        const char *text =
+            dv_arena_printf(arena, "I: %.*s%.*s%.*s%.*s ", DV_SLICE_ARGS(one), DV_SLICE_ARGS(other),
+                            DV_SLICE_ARGS(other), DV_SLICE_ARGS(one));
+        size_t end = strlen(text) - 1;
+        dv_slice whole = dv_slice_str(text);
+        expect_one_value(whole, 3, end);
+        if (i % 7 == 0) {
+            expect_held(whole, 3, end);
+        }
+    }
+}
+
+/* What hides a value hides it still: letters that are nobody's value. */
+static void values_glued_to_words_are_not(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    for (size_t i = 0; i < DV_ARRAY_LEN(prefixed); i++) {
+        dv_slice value = value_of(prefixed[i]);
+        const dv_finding *found = NULL;
+        size_t count = 0;
+        const char *text = dv_arena_printf(arena, "bob@example.com, x%.*s", DV_SLICE_ARGS(value));
+        count = scan(text, DV_DETECT_ALL, arena, &found);
+        for (size_t f = 0; f < count; f++) {
+            assert_int_not_equal(found[f].start, strlen("bob@example.com, x"));
+        }
+    }
+}
+
+/* However many there are, it takes no more than time in their number. */
+static void many_glued_values_are_one(void **state)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 20);
+    dv_slice token = value_of("github_token");
+    for (size_t i = 0; i < 5000; i++) {
+        assert_int_equal(dv_buf_append(&text, token), DV_OK);
+    }
+    expect_one_value(dv_buf_slice(&text), 0, 5000 * token.len);
 }
 
 static void nul_ends_a_value(void **state)
@@ -268,6 +361,9 @@ int main(void)
         cmocka_unit_test(overlapping_values_are_one_finding),
         cmocka_unit_test(escapes_are_boundaries),
         cmocka_unit_test(no_finding_begins_within_an_escape),
+        cmocka_unit_test(glued_values_are_found),
+        cmocka_unit_test(values_glued_to_words_are_not),
+        cmocka_unit_test(many_glued_values_are_one),
         cmocka_unit_test(nul_ends_a_value),
         cmocka_unit_test(too_many_findings_are_an_error),
         cmocka_unit_test(ids_are_known),

@@ -130,26 +130,25 @@ static bool is_private_url(const checker *c, uint32_t key, dv_slice name)
             dv_api_url_is_private(value));
 }
 
-static bool is_ascii(dv_slice name)
+static inline bool is_ascii(dv_slice name)
 {
-    uint64_t any = 0;
-    uint64_t word = 0;
-    for (; name.len > sizeof(word); name = dv_slice_sub(name, sizeof(word), name.len)) {
-        memcpy(&word, name.ptr, sizeof(word));
+    uint32_t any = 0;
+    uint32_t word = 0;
+    if (name.len < sizeof(word)) {
+        return name.len == 0 ||
+               ((name.ptr[0] | name.ptr[name.len / 2] | name.ptr[name.len - 1]) & 0x80) == 0;
+    }
+    for (size_t at = 0; at < name.len; at += sizeof(word)) {
+        memcpy(&word, name.ptr + DV_MIN(at, name.len - sizeof(word)), sizeof(word));
         any |= word;
     }
-    word = 0;
-    memcpy(&word, name.ptr, name.len);
-    return ((any | word) & UINT64_C(0x8080808080808080)) == 0;
+    return (any & 0x80808080) == 0;
 }
 
 /* Some programs match names as Unicode folds their letters (Go's JSON): the long s (U+017F) and the
  * Kelvin sign (U+212A) are s and k to them. Those become these here. */
 static dv_result fold_letters(const checker *c, dv_slice *name)
 {
-    if (is_ascii(*name)) {
-        return DV_OK;
-    }
     uint8_t *out = dv_arena_alloc_raw(c->arena, name->len);
     size_t len = 0;
     if (out == NULL) {
@@ -168,7 +167,8 @@ static dv_result fold_letters(const checker *c, dv_slice *name)
 static dv_result check_key(const checker *c, uint32_t key)
 {
     dv_slice name = {0};
-    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK || fold_letters(c, &name) != DV_OK ||
+    if (dv_json_string(c->json, key, c->arena, &name) != DV_OK ||
+        (!is_ascii(name) && fold_letters(c, &name) != DV_OK) ||
         dv_api_names_have_nocase(&c->config->refused_fields, name)) {
         return deny(c, key, "this field is not allowed");
     }
@@ -272,7 +272,9 @@ static dv_result find_fields(const checker *c, uint32_t object, const dv_slice *
             values[i] = key + 1;
             continue;
         }
-        DV_TRY(fold_letters(c, &name));
+        if (!is_ascii(name)) {
+            DV_TRY(fold_letters(c, &name));
+        }
         for (i = 0; names[i].len > 0; i++) {
             if (dv_slice_eq_nocase(name, names[i])) {
                 return deny_folded(c, key);
@@ -538,7 +540,9 @@ static dv_result check_member(const checker *c, const dv_api_member *member, uin
 static dv_result check_unknown(const checker *c, uint32_t key, dv_slice name)
 {
     const dv_api_member *members = c->route->protocol->members;
-    DV_TRY(fold_letters(c, &name));
+    if (!is_ascii(name)) {
+        DV_TRY(fold_letters(c, &name));
+    }
     for (size_t i = 0; members[i].name.len > 0; i++) {
         if (dv_slice_eq_nocase(name, members[i].name)) {
             return deny_folded(c, key);

@@ -60,6 +60,8 @@ typedef struct dv_data_pass {
     dv_data_sighting *sightings;
     size_t sighting_count;
     size_t sighting_room;
+    const dv_finding *found; /* by the last search, in temp */
+    size_t found_count;
     bool folds;   /* sightings of one kind at one place are one: of a stream */
     size_t noted; /* bytes that they took up in the arena */
 } dv_data_pass;

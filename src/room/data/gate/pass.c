@@ -215,6 +215,8 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
                                       pass->policy->enabled, pass->temp, &findings, &finding_count);
     dv_detect_scratch_hurry(pass->gate->scratch, 0);
     DV_TRY(result);
+    pass->found = findings;
+    pass->found_count = finding_count;
     dv_data_place place = {0};
     bool more = pass->answer && dv_data_placeholder_find(pass->context, text, from, &place);
     for (size_t i = 0; i < finding_count || more;) {
