@@ -107,22 +107,27 @@ static bool authenticate(dv_request *request)
     return request->authenticated || deny(request, DV_REASON_BAD_CREDENTIAL, "");
 }
 
-/* Where the body names a model, that decision is the permit; here a policy that forbids the route,
- * or a key whose scopes leave it out, ends the request before its body is read. */
-bool dv_access_authorize(dv_request *request)
+void dv_access_ask(dv_request *request, const dv_identity *identity, dv_slice resource,
+                   dv_arena *arena, dv_verdict *ret_verdict)
 {
     dv_worker *worker = &request->main->worker;
     dv_auth_request question = {
         .action = request->route->action,
-        .resource = request->route->resource,
+        .resource = resource,
         .address = dv_ngx_slice(request->r->connection->addr_text),
         .now = dv_time_now(),
     };
+    dv_verdict_reset(ret_verdict);
+    dv_auth_gate_authorize(worker->auth, worker->snapshot, identity, &question, arena, ret_verdict);
+}
+
+/* Where the body names a model, that decision is the permit; here a policy that forbids the route,
+ * or a key whose scopes leave it out, ends the request before its body is read. */
+bool dv_access_authorize(dv_request *request)
+{
     dv_verdict verdict;
-    dv_verdict_reset(&verdict);
     request->route_permitted = false;
-    dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
-                           request->arena, &verdict);
+    dv_access_ask(request, &request->identity, request->route->resource, request->arena, &verdict);
     if (verdict.decision == DV_ALLOW) {
         request->route_permitted = true;
         memcpy(request->route_policy, verdict.policy, sizeof(request->route_policy));
@@ -135,23 +140,55 @@ bool dv_access_authorize(dv_request *request)
     return deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
-bool dv_access_is_good(dv_request *request, dv_time now)
+/* All that was decided when the request came, with what is in force now. */
+static void decide_again(dv_request *request, dv_time now, dv_arena *arena, dv_verdict *ret_verdict)
+{
+    dv_worker *worker = &request->main->worker;
+    dv_identity identity;
+    dv_verdict_reset(ret_verdict);
+    if (dv_auth_gate_renew(worker->auth, worker->snapshot, &request->identity, now, arena,
+                           &identity) != DV_OK) {
+        dv_verdict_deny(ret_verdict, DV_REASON_BAD_CREDENTIAL,
+                        "it was withdrawn while the answer ran");
+        return;
+    }
+    request->identity.expires = identity.expires;
+    dv_access_ask(request, &identity, request->route->resource, arena, ret_verdict);
+    bool open = ret_verdict->decision == DV_ALLOW || ret_verdict->reason == DV_REASON_NOT_PERMITTED;
+    if (open && request->route->protocol->has_model) {
+        dv_access_ask(request, &identity, request->body.entity, arena, ret_verdict);
+    }
+}
+
+bool dv_access_is_good(dv_request *request, dv_time now, dv_verdict *verdict)
 {
     dv_worker *worker = &request->main->worker;
     if (worker->generation == request->generation && now < request->identity.expires) {
         return true;
     }
+    dv_arena *arena = dv_worker_arena_get(worker);
+    dv_verdict decided;
     request->generation = worker->generation;
-    return dv_auth_gate_recheck(worker->auth, worker->snapshot, &request->identity, now) == DV_OK;
+    if (arena == NULL) {
+        dv_verdict_deny(verdict, DV_REASON_INTERNAL, "%s", "");
+        return false;
+    }
+    decide_again(request, now, arena, &decided);
+    dv_worker_arena_put(worker, arena);
+    if (decided.decision != DV_ALLOW) {
+        *verdict = decided;
+    }
+    return decided.decision == DV_ALLOW;
 }
 
-bool dv_access_may_go_on(dv_request *request)
+bool dv_access_may_go_on(dv_request *request, dv_verdict *verdict)
 {
     dv_worker *worker = &request->main->worker;
     if (dv_worker_enter(worker, NULL) != DV_OK) {
+        dv_verdict_deny(verdict, DV_REASON_NOT_READY, "%s", "");
         return false;
     }
-    bool good = dv_access_is_good(request, dv_time_now());
+    bool good = dv_access_is_good(request, dv_time_now(), verdict);
     dv_worker_leave(worker);
     return good;
 }

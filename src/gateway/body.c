@@ -173,19 +173,11 @@ static bool renew(dv_request *request)
 
 static bool permit_model(dv_request *request)
 {
-    dv_worker *worker = &request->main->worker;
     if (request->body.entity.len == 0) {
         return deny(request, DV_REASON_INTERNAL, "");
     }
-    dv_auth_request question = {
-        .action = request->route->action,
-        .resource = request->body.entity,
-        .address = dv_ngx_slice(request->r->connection->addr_text),
-        .now = dv_time_now(),
-    };
-    dv_verdict_reset(&request->verdict);
-    dv_auth_gate_authorize(worker->auth, worker->snapshot, &request->identity, &question,
-                           request->arena, &request->verdict);
+    dv_access_ask(request, &request->identity, request->body.entity, request->arena,
+                  &request->verdict);
     return request->verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 

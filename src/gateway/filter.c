@@ -360,8 +360,8 @@ static ngx_int_t answer_held(dv_request *request)
     request->input_tokens = work->input_tokens;
     request->output_tokens = work->output_tokens;
     request->text_bytes = work->text_bytes;
-    if (!dv_access_is_fresh(request) && !dv_access_may_go_on(request)) {
-        return deny(request, DV_REASON_BAD_CREDENTIAL, 0, "it was withdrawn before the answer");
+    if (!dv_access_is_fresh(request) && !dv_access_may_go_on(request, &request->answer_verdict)) {
+        return dv_answer_denial(request, 0);
     }
     if (work->verdict.decision != DV_ALLOW) {
         return deny(request, DV_REASON_ANSWER_BLOCKED, 0, work->verdict.detail);

@@ -170,10 +170,14 @@ ngx_int_t dv_access_deny(dv_request *request);
 bool dv_access_enter(dv_request *request);
 /* Decides about the route, within dv_access_enter and dv_worker_leave; false: denied. */
 bool dv_access_authorize(dv_request *request);
-/* An answer outlives decisions: false when the key was revoked or expired, or its owner suspended,
- * since the request was decided. The first within dv_worker_enter and dv_worker_leave. */
-bool dv_access_is_good(dv_request *request, dv_time now);
-bool dv_access_may_go_on(dv_request *request);
+/* Asks the policies about one resource, within dv_worker_enter and dv_worker_leave. */
+void dv_access_ask(dv_request *request, const dv_identity *identity, dv_slice resource,
+                   dv_arena *arena, dv_verdict *ret_verdict);
+/* An answer outlives decisions: when the snapshot changed, or the key or a role ended, since the
+ * request was decided it is decided again. False: denied, with the verdict, which is left alone
+ * otherwise. The first within dv_worker_enter and dv_worker_leave. */
+bool dv_access_is_good(dv_request *request, dv_time now, dv_verdict *verdict);
+bool dv_access_may_go_on(dv_request *request, dv_verdict *verdict);
 /* True right after the decision: nothing needs to be asked again. */
 bool dv_access_is_fresh(const dv_request *request);
 

@@ -110,24 +110,17 @@ static ngx_int_t break_off(dv_request *request, const dv_verdict *verdict, dv_sl
 }
 
 /* A denial of our own. */
-static ngx_int_t deny(dv_request *request, dv_reason reason, const char *detail)
+static ngx_int_t deny(dv_request *request, const dv_verdict *verdict)
 {
     dv_auto(buf) dv_buf text = dv_buf_init(8 << 10);
-    dv_verdict verdict = {0};
-    dv_verdict_deny(&verdict, reason, "%s", detail);
-    dv_api_denial denial = {.verdict = &verdict, .request_id = request->id};
+    dv_api_denial denial = {.verdict = verdict, .request_id = request->id};
     if (dv_api_denial_render_event(&denial, dv_request_shape(request), &text) != DV_OK) {
         return NGX_ERROR;
     }
-    return break_off(request, &verdict, dv_buf_slice(&text));
+    return break_off(request, verdict, dv_buf_slice(&text));
 }
 
-static ngx_int_t deny_withdrawn(dv_request *request)
-{
-    return deny(request, DV_REASON_BAD_CREDENTIAL, "it was withdrawn while the answer ran");
-}
-
-/* ---- keys that end ---- */
+/* ---- permits that end ---- */
 
 /* One timer for all streams: it looks at the snapshot's generation and the clock, and at the
  * streams only when one of them moved past what they were last held against. */
@@ -155,10 +148,10 @@ void dv_stream_unwatch(dv_request *request)
     }
 }
 
-static void withdraw(dv_request *request)
+static void withdraw(dv_request *request, const dv_verdict *verdict)
 {
     ngx_connection_t *connection = request->r->connection;
-    (void)deny_withdrawn(request);
+    (void)deny(request, verdict);
     ngx_http_finalize_request(request->r, NGX_ERROR);
     ngx_http_run_posted_requests(connection);
 }
@@ -177,12 +170,13 @@ static void check_front(dv_main_conf *main, dv_time now)
         main->watched_generation = 0; /* nothing can be asked now: look again */
         return;
     }
-    bool good = dv_access_is_good(request, now);
+    dv_verdict verdict = {0};
+    bool good = dv_access_is_good(request, now, &verdict);
     dv_worker_leave(&main->worker);
     if (good) {
         main->watched_until = DV_MIN(main->watched_until, request->identity.expires);
     } else {
-        withdraw(request);
+        withdraw(request, &verdict);
     }
 }
 
@@ -239,8 +233,7 @@ ngx_int_t dv_stream_begin(dv_request *request)
     if (request->work.asks_usage) {
         dv_data_stream_hide_usage(request->stream);
     }
-    if (!dv_access_may_go_on(request)) {
-        dv_verdict_deny(&request->answer_verdict, DV_REASON_BAD_CREDENTIAL, "%s", "");
+    if (!dv_access_may_go_on(request, &request->answer_verdict)) {
         return dv_answer_denial(request, 0);
     }
     request->stage = DV_STAGE_STREAM;
@@ -252,8 +245,8 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
 {
     dv_auto(buf) dv_buf out = dv_buf_init(STREAM_OUT_MAX);
     dv_verdict verdict = {0};
-    if (!dv_access_may_go_on(request)) {
-        return deny_withdrawn(request);
+    if (!dv_access_may_go_on(request, &verdict)) {
+        return deny(request, &verdict);
     }
     dv_verdict_allow(&verdict, "");
     dv_result result = dv_data_stream_feed(request->stream, bytes, last, &out, &verdict);
@@ -261,7 +254,9 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
         return break_off(request, &verdict, dv_buf_slice(&out));
     }
     if (result != DV_OK) {
-        return deny(request, DV_REASON_ANSWER_UNREADABLE, "the stream could not be inspected");
+        dv_verdict_reset(&verdict);
+        dv_verdict_deny(&verdict, DV_REASON_ANSWER_UNREADABLE, "the stream could not be inspected");
+        return deny(request, &verdict);
     }
     if (!last && dv_data_stream_is_over(request->stream)) {
         /* Clients stop reading here, so here it is recorded; what may follow is swallowed. */

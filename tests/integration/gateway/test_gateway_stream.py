@@ -5,6 +5,8 @@ import threading
 
 import pytest
 
+from gateway_tools import FORBID, PERMIT
+
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = ("/v1/chat/completions", "/v1/completions",
                                           "/v1/responses", "/v1/messages")
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -159,6 +161,56 @@ def test_a_revoked_key_ends_streams_in_which_nothing_comes(gate, upstream, path)
     closed = gate.wait_for_close(answer.id)
     assert closed["status_code"] == "bad_credential"
     assert closed["unmapped"]["dvara"].get("aborted") in (None, False)
+
+
+NO_LEAVER = '@id("no-leaver")\nforbid(principal == User::"leaver", action, resource);\n'
+NO_MODEL = '@id("no-model")\nforbid(principal == User::"leaver", action, resource == Model::"m");\n'
+
+
+@pytest.mark.parametrize("comes", ["nothing", "more"])
+@pytest.mark.parametrize("path,change,code,policy", [
+    (CHAT, NO_LEAVER, "forbidden_by_policy", "no-leaver"),
+    (MESSAGES, NO_MODEL, "forbidden_by_policy", "no-model"),
+    (RESPONSES, None, "not_permitted", None),
+])
+def test_streams_end_with_what_permits_them(gate, upstream, path, change, code, policy, comes):
+    key = gate.key("leaver")
+    idle = Idle(upstream, path, piece(path, "two, ") + end(path))
+
+    def withdraw():
+        idle.began.wait(5)
+        if change:
+            gate.policies(PERMIT + FORBID + change)
+        else:
+            gate.fixture("user", gate.runtime, "leaver")  # without a role
+        if comes == "more":
+            idle.go_on.set()
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    answer = gate.send(path, body(path), key)
+    early = not idle.go_on.is_set()
+    idle.go_on.set()
+    thread.join()
+    gate.policies(PERMIT + FORBID)
+    assert early == (comes == "nothing")
+    assert b"one" in answer.body and b"two" not in answer.body
+    assert_error(path, events(answer)[-1], code)
+    closed = gate.wait_for_close(answer.id)
+    assert closed["status_code"] == code
+    assert policy is None or closed["policy"]["uid"] == policy
+
+
+def test_a_change_that_takes_nothing_away_ends_no_stream(gate, upstream):
+    idle = Idle(upstream, CHAT, piece(CHAT, "two, ") + end(CHAT))
+
+    def change():
+        idle.began.wait(5)
+        gate.policies(PERMIT + FORBID + NO_LEAVER)
+        gate.key("newcomer")
+        gate.policies(PERMIT + FORBID)
+    threading.Thread(target=change).start()
+    answer = gate.send(CHAT, body(CHAT), gate.alice)
+    assert b"two" in answer.body and answer.complete
 
 
 def test_a_suspended_user_and_an_expired_key_end_idle_streams(gate, upstream, monkeypatch):

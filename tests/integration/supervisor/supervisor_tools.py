@@ -44,12 +44,26 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if json.loads(body).get("stream"):
+            self.stream()
+            return
         time.sleep(1.5 if b"slowly" in body else 0)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(ANSWER)))
         self.end_headers()
         self.wfile.write(ANSWER.encode())
+
+    def stream(self):
+        """One piece, then nothing for a while."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        event = {"choices": [{"index": 0, "delta": {"content": "one "}}]}
+        self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        self.wfile.flush()
+        time.sleep(8)
+        self.close_connection = True
 
     def log_message(self, *words):
         pass

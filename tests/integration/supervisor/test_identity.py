@@ -308,3 +308,42 @@ def test_a_role_that_ends_can_not_be_kept_by_its_holder(dvara):
         kept = assign(*more)
         assert kept.returncode == 1 and "does not have itself" in kept.stderr, kept.stderr
     assert assign("--until", "30m").returncode == 0
+
+
+class OpenStream:
+    """A stream that has begun."""
+
+    def __init__(self, dvara, name, *until):
+        dvara.good("user", "create", "--name", name)
+        dvara.good("role", "assign", "--user", name, "--role", "model_user", *until)
+        _, key = new_key(dvara, "--user", name)
+        self.connection = http.client.HTTPConnection(dvara.listen.removeprefix("http://"), timeout=20)
+        body = dict(json.loads(BODY), stream=True)
+        self.connection.request("POST", "/v1/chat/completions", json.dumps(body),
+                                {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200 and b"one" in self.answer.readline()
+
+    def ends_with(self, code):
+        """The error that it ends with, long before the model server does; returns its request."""
+        rest = self.answer.read().decode()
+        self.connection.close()
+        last = [line for line in rest.splitlines() if line.startswith("data: ")][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == code
+        return self.answer.headers["x-request-id"]
+
+
+def test_open_streams_end_with_a_role_and_with_a_policy(dvara, tmp_path):
+    policy = tmp_path / "no-policed.cedar"
+    policy.write_text('@id("no-policed")\nforbid(principal == User::"policed", action, resource);')
+    dvara.key()
+    left, policed = (OpenStream(dvara, name) for name in ("left", "policed"))
+    ended = OpenStream(dvara, "ended", "--until", "3s")
+    dvara.good("role", "unassign", "--user", "left", "--role", "model_user")
+    dvara.good("policy", "apply", policy)
+    left.ends_with("not_permitted")
+    ended.ends_with("not_permitted")
+    request = policed.ends_with("forbidden_by_policy")
+    wait_until(lambda: dvara.run("why", request).returncode == 0, 20, "the record of the stream's end")
+    why = dvara.json("why", request)
+    assert why["policy"] == "no-policed" and why["reason"] == "forbidden_by_policy"

@@ -40,13 +40,6 @@ dv_must dv_result dv_auth_gate_api_key(dv_auth_gate *gate, dv_snapshot *snapshot
                                        dv_slice presented, dv_time now, dv_arena *arena,
                                        dv_identity *ret_identity, dv_verdict *verdict);
 
-/* For what lasts longer than a request (open streams): whether the credential, the secret that was
- * presented of it and its principal are still good; identity->expires is brought up to date. Call
- * within dv_snapshot_begin/end when the generation has moved or identity->expires is past. Errors:
- * DV_ERR_UNAUTHENTICATED; any error means: stop. */
-dv_must dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot,
-                                       dv_identity *identity, dv_time now);
-
 /* The identity as it is now, for a decision that comes later than the one that accepted its
  * credential: the credential, its secret and its principal are still good, and scopes, roles and
  * groups are read again into the arena. identity and ret_identity may be the same. Call within

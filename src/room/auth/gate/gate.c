@@ -305,19 +305,6 @@ dv_result dv_auth_gate_renew(dv_auth_gate *gate, dv_snapshot *snapshot, const dv
     return DV_OK;
 }
 
-dv_result dv_auth_gate_recheck(dv_auth_gate *gate, dv_snapshot *snapshot, dv_identity *identity,
-                               dv_time now)
-{
-    dv_identity renewed;
-    dv_auto(arena) dv_arena *arena = dv_arena_new((size_t)4 * DV_RECORD_MAX);
-    if (arena == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    DV_TRY(dv_auth_gate_renew(gate, snapshot, identity, now, arena, &renewed));
-    identity->expires = renewed.expires;
-    return DV_OK;
-}
-
 const dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate)
 {
     return gate->ready ? gate->policies : NULL;
