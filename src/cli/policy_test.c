@@ -146,7 +146,7 @@ static dv_result ask_files(const json_t *file, const json_t *paths, dv_arena *ar
     result = dv_auth_entities_read(all, arena, &entities, error);
     json_decref(all);
     DV_TRY(result);
-    dv_auth_world world = {set, dv_cedar_entities_lookup, (void *)(uintptr_t)entities};
+    dv_auth_world world = {set, dv_auth_entities_find, (void *)(uintptr_t)entities};
     return dv_auth_tests_run(&world, json_object_get(file, "tests"), dv_time_now(), arena,
                              ret_report, error);
 }

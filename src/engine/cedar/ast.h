@@ -104,7 +104,8 @@ typedef struct dv_cedar_policy {
     size_t condition_count;
     uint32_t offset; /* where it begins, as in a node */
     bool forbid;
-    bool typed; /* some scope has `is` beside `in`, which the index does not answer */
+    bool asks_context; /* some condition does */
+    bool typed;        /* some scope has `is` beside `in`, which the index does not answer */
     dv_cedar_scope scope[DV_CEDAR_DIMENSIONS];
     const dv_cedar_annotation *annotations;
     size_t annotation_count;

@@ -65,7 +65,8 @@ typedef struct dv_cedar_answer {
     size_t reason_count;
     const dv_slice *errors;
     size_t error_count;
-    bool conditional; /* a policy's condition was asked: another context may get another answer */
+    bool conditional; /* a condition that names the context was asked: another context may get
+                       * another answer */
 } dv_cedar_answer;
 
 /* Decides (specs: authorization). What lookup returns must live as long as the arena. Allocates

@@ -198,7 +198,7 @@ static dv_result judge(decision *d, const dv_cedar_policy *policy)
     if (!types_hold(d, policy)) {
         return DV_OK;
     }
-    d->conditional = d->conditional || policy->condition_count > 0;
+    d->conditional = d->conditional || policy->asks_context;
     dv_result result = conditions_hold(d, policy, &hold);
     if (result == DV_ERR_INVALID) { /* the policy is left out, and said to be */
         d->errors.policies[d->errors.count++] = policy;

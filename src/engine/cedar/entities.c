@@ -687,6 +687,11 @@ size_t dv_cedar_entities_count(const dv_cedar_entities *entities)
     return entities->count;
 }
 
+dv_slice dv_cedar_entities_uid(const dv_cedar_entities *entities, size_t index)
+{
+    return entities->members[index].entity.uid;
+}
+
 bool dv_cedar_entities_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
 {
     const member *m = find_member(data, uid);

@@ -18,6 +18,8 @@ dv_must dv_result dv_cedar_entities_parse(dv_slice text, const dv_cedar_schema *
                                           dv_arena *arena, const dv_cedar_entities **ret_entities,
                                           dv_error *error);
 size_t dv_cedar_entities_count(const dv_cedar_entities *entities);
+/* The uid of one; index < dv_cedar_entities_count. Lives as long as the entities. */
+dv_slice dv_cedar_entities_uid(const dv_cedar_entities *entities, size_t index);
 
 /* A dv_cedar_lookup; data is a const dv_cedar_entities. */
 bool dv_cedar_entities_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity);

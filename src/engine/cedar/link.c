@@ -43,11 +43,33 @@ static bool has_typed_scope(const dv_cedar_policy *policy)
     return false;
 }
 
+/* No deeper than DV_LIMIT_CEDAR_DEPTH. */
+static bool names_context(const dv_cedar_node *node)
+{
+    bool found = node->kind == DV_CEDAR_NODE_VARIABLE && node->variable == DV_CEDAR_CONTEXT;
+
+    for (uint32_t i = 0; i < node->count && !found; i++) {
+        found = names_context(&node->operands[i]);
+    }
+    return found;
+}
+
+static bool asks_context(const dv_cedar_policy *policy)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < policy->condition_count && !found; i++) {
+        found = names_context(&policy->conditions[i].expression);
+    }
+    return found;
+}
+
 dv_result dv_cedar_draft_add(dv_cedar_draft *draft, dv_cedar_policy *policy)
 {
     bool template = dv_cedar_policy_is_template(policy);
 
     policy->typed = has_typed_scope(policy);
+    policy->asks_context = asks_context(policy);
     if (policy->id.len == 0) {
         DV_TRY(name_policy(draft, policy));
     }

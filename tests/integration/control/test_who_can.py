@@ -204,7 +204,7 @@ def test_audit_shows_policies_forbids_and_ends(world):
     row = allowed["use_model", 'Model::"pixtral"']
     assert row["policies"] == ["vision"] and row["through"][0]["way"] == "group vision"
     assert allowed["view_status", 'System::"dvara"']["policies"] == ["role:lead"]
-    assert allowed["read", 'record::"101"']["conditional"] is True
+    assert allowed["read", 'record::"101"']["conditional"] is False
     assert forbidden["view_users", 'System::"dvara"']["policies"] == ["not-vera"]
     assert forbidden["use_model", 'Model::"leaky"']["through"] == []
     assert ("view_users", 'System::"dvara"') not in allowed
@@ -228,7 +228,8 @@ def test_audit_of_one_key_and_other_circumstances(world):
     assert answer["assumed"]["scopes"] == ["models:restart"]
     assert world.dvara("access", "audit", "--user", "vera", "--api-key", key).returncode == 1
     assert ("use_model", 'Model::"notes"') not in rows_of(audit(world, "--user", "carl"))
-    assert ("use_model", 'Model::"notes"') in rows_of(audit(world, "--user", "carl", "--mfa"))
+    assert rows_of(audit(world, "--user", "carl", "--mfa"))["use_model", 'Model::"notes"']["conditional"] is True
+    assert audit(world, "--user", "carl")["depends"] > 0 and audit(world, "--user", "vera")["depends"] == 0
 
 
 def test_audit_of_the_suspended_and_the_unknown(world):

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys and permissions from the operation that makes them to the gate that feels them. */
+#include "base/caps.h"
+#include "core/resources.h"
+#include "crypto/hash.h"
 #include "fixture.h"
 #include "room/auth/gate/api_key.h"
 #include "room/auth/gate/record.h"
+#include "room/auth/gate/resources.h"
 
 typedef struct gate_fixture {
     fixture *f;
@@ -539,11 +543,109 @@ static void last_use_is_recorded_in_batches(void **state)
     json_decref(key);
 }
 
+/* --- models and routes ----------------------------------------------------------------------- */
+
+/* Puts the record of models as it is, with a good digest when there is JSON. */
+static void put_resources(gate_fixture *g, const char *json, bool with_digest)
+{
+    uint8_t digest[DV_SHA256_LEN];
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    uint64_t sequence = 0;
+    dv_auto(buf) dv_buf record = dv_buf_init(1 << 20);
+    dv_sha256(dv_slice_str(json), (dv_slice){0}, (dv_slice){0}, digest);
+    if (with_digest) {
+        assert_int_equal(dv_buf_append(&record, dv_slice_of(digest, sizeof(digest))), DV_OK);
+    }
+    assert_int_equal(dv_buf_append_str(&record, json), DV_OK);
+    assert_int_equal(dv_snapshot_change_sequence(snapshot, &sequence), DV_OK);
+    assert_int_equal(dv_snapshot_write_begin(snapshot, NULL), DV_OK);
+    assert_int_equal(
+        dv_snapshot_put(snapshot, DV_TABLE_ROUTES, DV_LIT(DV_RESOURCES_KEY), dv_buf_slice(&record)),
+        DV_OK);
+    assert_int_equal(dv_snapshot_commit(snapshot, sequence), DV_OK);
+}
+
+/* The words of a model at the gate: "tier classification in GROUP". */
+static const char *words_of(gate_fixture *g, const char *uid, char out[256])
+{
+    dv_cedar_entity entity = {0};
+    dv_snapshot *snapshot = g->f->services.snapshot;
+    assert_int_equal(dv_snapshot_begin(snapshot), DV_OK);
+    assert_int_equal(dv_auth_gate_refresh(g->gate, snapshot, NULL), DV_OK);
+    dv_snapshot_end(snapshot);
+    if (!dv_resources_find(dv_auth_gate_resources(g->gate), dv_slice_str(uid), &entity)) {
+        return "no resource";
+    }
+    assert_true(dv_slice_eq_str(entity.uid, uid));
+    const dv_cedar_value *tier = dv_cedar_get(entity.attributes, DV_LIT("tier"));
+    const dv_cedar_value *level = dv_cedar_get(entity.attributes, DV_LIT("classification"));
+    const dv_cedar_value *labels = dv_cedar_get(entity.attributes, DV_LIT("labels"));
+    dv_slice group = entity.ancestor_count == 0 ? DV_LIT("-") : entity.ancestors[0];
+    snprintf(out, 256, "%.*s/%.*s/%u/%.*s", DV_SLICE_ARGS(tier->text), DV_SLICE_ARGS(level->text),
+             labels->count, DV_SLICE_ARGS(group));
+    return out;
+}
+
+static void models_have_attributes_in_any_case(void **state)
+{
+    static const struct {
+        const char *uid;
+        const char *words;
+    } cases[] = {
+        {"Model::\"gpt-x\"", "gold/secret/2/ModelGroup::\"big\""},
+        {"Model::\"GPT-X\"", "gold/secret/2/ModelGroup::\"big\""},
+        {"Model::\"gpt-xx\"", "new//0/-"},
+        {"Model::\"*\"", "new//0/-"},
+        {"Route::\"chat\"", "//1/-"},
+        {"Route::\"CHAT\"", "//0/-"},
+        {"System::\"dvara\"", "no resource"},
+        {"ModelGroup::\"big\"", "no resource"},
+    };
+    static const char JSON[] =
+        "[{\"uid\":{\"type\":\"Model\",\"id\":\"gpt-x\"},\"attrs\":{\"tier\":\"gold\","
+        "\"classification\":\"secret\",\"labels\":[\"a\",\"b\"]},"
+        "\"parents\":[{\"type\":\"ModelGroup\",\"id\":\"big\"}]},"
+        "{\"uid\":{\"type\":\"Model\",\"id\":\"*\"},\"attrs\":{\"tier\":\"new\","
+        "\"classification\":\"\",\"labels\":[]},\"parents\":[]},"
+        "{\"uid\":{\"type\":\"Route\",\"id\":\"chat\"},\"attrs\":{\"tier\":\"\","
+        "\"classification\":\"\",\"labels\":[\"phi\"]},\"parents\":[]}]";
+    gate_fixture *g = *state;
+    char words[256];
+    assert_string_equal(words_of(g, "Model::\"gpt-x\"", words), "//0/-");
+    put_resources(g, JSON, true);
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        assert_string_equal(words_of(g, cases[i].uid, words), cases[i].words);
+    }
+    char longest[DV_LIMIT_CEDAR_UID];
+    snprintf(longest, sizeof(longest), "Model::\"%0*d\"", 3000, 7);
+    assert_string_equal(words_of(g, longest, words), "new//0/-");
+    put_resources(g, "[]", true);
+    assert_string_equal(words_of(g, "Model::\"gpt-x\"", words), "//0/-");
+}
+
+/* Who can't read what models are can't know what a policy forbids. */
+static void a_damaged_record_of_models_permits_nothing(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    alice(g, secret, id);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    put_resources(g, "short", false);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_READY);
+    put_resources(g, "[]", true);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+    put_resources(g, "{\"no\": \"list\"}", true);
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_NOT_READY);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_key_lets_its_owner_in),
+        TEST(models_have_attributes_in_any_case),
+        TEST(a_damaged_record_of_models_permits_nothing),
         TEST(first_admin_may_everything),
         TEST(junk_is_refused),
         TEST(revocation_is_felt_at_once),

@@ -387,6 +387,56 @@ static void test_gateway_reads_it(void **state)
     assert_true(dv_api_names_have(&read->refused_fields, DV_LIT("api_base")));
 }
 
+static void test_bad_models_are_refused(void **state)
+{
+    static const bad cases[] = {
+        {"models: [gpt]\n", 1, "models by name"},
+        {"models:\n  gpt: premium\n", 2, "looks like"},
+        {"models:\n  gpt: {teir: premium}\n", 2, "teir"},
+        {"models:\n  gpt: {tier: two words}\n", 2, "tier"},
+        {"models:\n  gpt: {tier: \"\"}\n", 2, "tier"},
+        {"models:\n  gpt: {labels: phi}\n", 2, "labels"},
+        {"models:\n  gpt: {labels: [a, a]}\n", 2, "twice"},
+        {"models:\n  gpt: {groups: [\"a b\"]}\n", 2, "groups"},
+        {"models:\n  'a\"b': {}\n", 2, "can be no model"},
+        {"models:\n  gpt-x: {}\n  GPT-X: {}\n", 3, "already"},
+        {"routes:\n  - {name: a, path: /a, labels: phi}\n", 2, "labels"},
+        {"routes:\n  - {name: a, path: /a, groups: [x]}\n", 2, "groups"},
+    };
+    (void)state;
+    all_refused(cases, DV_ARRAY_LEN(cases));
+}
+
+static void accepted(const char *text)
+{
+    dv_config_free(good(text));
+}
+
+/* As many models, and words in a list, as there can be; then one more. */
+static void test_models_have_limits(void **state)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(DV_LIMIT_CONFIG);
+    dv_auto(buf) dv_buf words = dv_buf_init(DV_LIMIT_CONFIG);
+    (void)state;
+    assert_int_equal(dv_buf_append_str(&text, "models:\n"), DV_OK);
+    for (int i = 0; i < DV_LIMIT_MODELS; i++) {
+        assert_int_equal(dv_buf_append_printf(&text, "  m%d: {}\n", i), DV_OK);
+    }
+    accepted(dv_buf_cstr(&text));
+    assert_int_equal(dv_buf_append_str(&text, "  more: {}\n"), DV_OK);
+    refused(dv_buf_cstr(&text), DV_LIMIT_MODELS + 2, "more than 1024");
+    assert_int_equal(dv_buf_append_str(&words, "models:\n  m: {labels: [w"), DV_OK);
+    for (int i = 1; i < DV_LIMIT_RESOURCE_WORDS; i++) {
+        assert_int_equal(dv_buf_append_printf(&words, ", w%d", i), DV_OK);
+    }
+    size_t len = words.len;
+    assert_int_equal(dv_buf_append_str(&words, "]}\n"), DV_OK);
+    accepted(dv_buf_cstr(&words));
+    words.len = len;
+    assert_int_equal(dv_buf_append_str(&words, ", more]}\n"), DV_OK);
+    refused(dv_buf_cstr(&words), 2, "more than 64");
+}
+
 static void test_gateway_reads_the_defaults(void **state)
 {
     static const struct {
@@ -473,6 +523,8 @@ int main(void)
         cmocka_unit_test(test_route_errors),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_gateway_reads_it),
+        cmocka_unit_test(test_bad_models_are_refused),
+        cmocka_unit_test(test_models_have_limits),
         cmocka_unit_test(test_gateway_reads_the_defaults),
         cmocka_unit_test(test_a_file_that_is_not_there),
     };

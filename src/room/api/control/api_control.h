@@ -11,7 +11,7 @@
 /* routes:                      # replaces the built-in routes
  *   - {name: chat, path: /v1/chat/completions, protocol: openai_chat}
  *   - {name: score, path: /score/, match: prefix, methods: [POST], protocol: json,
- *      action: use_model, body_limit: 1MB, fields: [text], request_policy: none}
+ *      action: use_model, body_limit: 1MB, fields: [text], request_policy: none, labels: [phi]}
  * Left out: match exact, methods [POST] (openai_models: [GET]), action use_model, body_limit 10MiB,
  * fields the protocol's own (json: any), both policies those of `masking:`. */
 extern const dv_config_section dv_api_config_routes;
@@ -27,6 +27,11 @@ extern const dv_config_section dv_api_config_limits;
  *   gpt-4o: {input: 2.50, output: 10}          # of a million tokens; "*" for any other model */
 extern const dv_config_section dv_api_config_prices;
 
+/* models:                                      # what policies are told of them
+ *   gpt-x: {tier: premium, groups: [frontier], labels: [eu], classification: confidential}
+ *   "*": {tier: unlisted}                      # any other model; without it, empty words */
+extern const dv_config_section dv_api_config_models;
+
 /* refused_fields: [api_base, base_url]   # anywhere in a request; replaces the built-in list */
 extern const dv_config_section dv_api_config_refused_fields;
 
@@ -38,9 +43,14 @@ enum { DV_API_GATEWAY_JSON_MAX = 4 << 20 };
 dv_must dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *masking,
                                       dv_buf *out, dv_error *error);
 
+/* Appends the record of models and routes for policies (core/resources.h). Errors name the line. */
+dv_must dv_result dv_api_resources(const dv_yaml *root, dv_buf *out, dv_error *error);
+
 /* The largest body that any route takes, in bytes; nginx refuses larger ones. */
 dv_must dv_result dv_api_body_max(const dv_yaml *root, uint64_t *ret_bytes, dv_error *error);
 
-/* Puts the gateway's configuration into the snapshot, with the key that placeholders are made from,
- * in a transaction of its own that leaves the change sequence as it is. */
-dv_must dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error *error);
+/* Puts the gateway's configuration and that record into the snapshot, with the key that
+ * placeholders are made from, in a transaction of its own that leaves the change sequence as it is.
+ */
+dv_must dv_result dv_api_publish(dv_slice gateway_json, dv_slice resources, dv_services *services,
+                                 dv_error *error);

@@ -4,7 +4,7 @@
 
 enum { DV_DEFAULTS_ARENA = 256 << 10 };
 
-static bool is_name(const char *text)
+bool dv_api_is_name(const char *text)
 {
     static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t len = strlen(text);
@@ -28,7 +28,7 @@ static dv_result append_name(const dv_yaml *node, const char *what, json_t *arra
 {
     const char *text = NULL;
     DV_TRY(dv_yaml_string(node, &text, error));
-    if (!is_name(text)) {
+    if (!dv_api_is_name(text)) {
         return dv_api_error_at(node, error, "'%s': '%.64s' is no name of letters, digits, _ . -",
                                what, text);
     }
@@ -138,6 +138,30 @@ dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *mask
     return result;
 }
 
+static dv_result resources_build(const dv_yaml *root, json_t *entities, dv_error *error)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(DV_DEFAULTS_ARENA);
+    const dv_yaml *defaults = NULL;
+    const dv_yaml *models = root == NULL ? NULL : dv_yaml_get(root, "models");
+    if (arena == NULL || entities == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(parse_defaults(arena, &defaults, error));
+    DV_TRY(models == NULL ? DV_OK : dv_api_models_json(models, entities, error));
+    return dv_api_route_entities_json(section(root, defaults, "routes"), entities, error);
+}
+
+dv_result dv_api_resources(const dv_yaml *root, dv_buf *out, dv_error *error)
+{
+    json_t *entities = json_array();
+    dv_result result = resources_build(root, entities, error);
+    if (result == DV_OK) {
+        result = dv_api_resources_write(entities, out);
+    }
+    json_decref(entities);
+    return result;
+}
+
 dv_result dv_api_body_max(const dv_yaml *root, uint64_t *ret_bytes, dv_error *error)
 {
     json_t *config = json_object();
@@ -187,6 +211,15 @@ static dv_result check_prices(const dv_yaml *node, dv_error *error)
     return result;
 }
 
+static dv_result check_models(const dv_yaml *node, dv_error *error)
+{
+    json_t *entities = json_array();
+    dv_result result =
+        entities == NULL ? DV_ERR_NO_MEMORY : dv_api_models_json(node, entities, error);
+    json_decref(entities);
+    return result;
+}
+
 static dv_result check_refused(const dv_yaml *node, dv_error *error)
 {
     json_t *names = NULL;
@@ -199,4 +232,5 @@ static dv_result check_refused(const dv_yaml *node, dv_error *error)
 const dv_config_section dv_api_config_routes = {"routes", check_routes, NULL};
 const dv_config_section dv_api_config_limits = {"limits", check_limits, NULL};
 const dv_config_section dv_api_config_prices = {"prices", check_prices, NULL};
+const dv_config_section dv_api_config_models = {"models", check_models, NULL};
 const dv_config_section dv_api_config_refused_fields = {"refused_fields", check_refused, NULL};

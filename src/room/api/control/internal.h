@@ -19,6 +19,17 @@ dv_must dv_result dv_api_limits_json(const dv_yaml *limits, const dv_yaml *defau
 
 dv_must dv_result dv_api_prices_json(const dv_yaml *prices, json_t *config, dv_error *error);
 
+/* Adds tier, classification and labels of a model or route. */
+dv_must dv_result dv_api_attributes_json(const dv_yaml *node, json_t *attrs, dv_error *error);
+/* Each appends entities of core/resources.h to the array; routes must be good ones. */
+dv_must dv_result dv_api_models_json(const dv_yaml *models, json_t *entities, dv_error *error);
+dv_must dv_result dv_api_route_entities_json(const dv_yaml *routes, json_t *entities,
+                                             dv_error *error);
+/* Appends the snapshot's record of them. */
+dv_must dv_result dv_api_resources_write(const json_t *entities, dv_buf *out);
+
+/* [A-Za-z0-9_.-]+, up to DV_LIMIT_NAME. */
+bool dv_api_is_name(const char *text);
 /* The values of a list of distinct names that match [A-Za-z0-9_.-]+, as a new JSON array. */
 dv_must dv_result dv_api_names_json(const dv_yaml *list, const char *what, json_t **ret_array,
                                     dv_error *error);

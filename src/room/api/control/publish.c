@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/resources.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "room/api/control/api_control.h"
@@ -20,24 +21,27 @@ static dv_result put_placeholder_key(dv_services *services)
     return result;
 }
 
-static dv_result put(dv_slice gateway_json, dv_services *services, uint64_t sequence,
-                     dv_error *error)
+static dv_result put(dv_slice gateway_json, dv_slice resources, dv_services *services,
+                     uint64_t sequence, dv_error *error)
 {
     DV_TRY(dv_snapshot_clear(services->snapshot, DV_TABLE_ROUTES));
     DV_TRY(put_placeholder_key(services));
     DV_TRY(dv_limit_store_publish(services, NULL, error));
     DV_TRY(dv_snapshot_put(services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY),
                            gateway_json));
+    DV_TRY(
+        dv_snapshot_put(services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_RESOURCES_KEY), resources));
     return dv_snapshot_commit(services->snapshot, sequence);
 }
 
-dv_result dv_api_publish(dv_slice gateway_json, dv_services *services, dv_error *error)
+dv_result dv_api_publish(dv_slice gateway_json, dv_slice resources, dv_services *services,
+                         dv_error *error)
 {
     uint64_t sequence = 0;
     DV_TRY(dv_limit_notice_loss(services, error));
     DV_TRY(dv_snapshot_change_sequence(services->snapshot, &sequence));
     DV_TRY(dv_snapshot_write_begin(services->snapshot, error));
-    dv_result result = put(gateway_json, services, sequence, error);
+    dv_result result = put(gateway_json, resources, services, sequence, error);
     if (result != DV_OK) {
         dv_snapshot_abort(services->snapshot);
         return dv_error_set(error, result, "the gateway's configuration can not be published: %s",

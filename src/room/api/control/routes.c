@@ -5,7 +5,7 @@
 static const char *const route_keys[] = {
     "name",       "path",   "match",          "methods",       "protocol",   "action",
     "body_limit", "fields", "request_policy", "answer_policy", "max_tokens", "max_tokens_name",
-    "ask_usage",  NULL};
+    "ask_usage",  "tier",   "classification", "labels",        NULL};
 static const char *const protocols[] = {"openai_chat",
                                         "openai_completions",
                                         "openai_responses",
@@ -254,6 +254,16 @@ static dv_result read_ask_usage(const dv_yaml *route, bool *ret_ask, dv_error *e
     return node != NULL ? dv_yaml_bool(node, ret_ask, error) : DV_OK;
 }
 
+/* They are for policies, not for the gate (resources.c). */
+static dv_result check_attributes(const dv_yaml *route, dv_error *error)
+{
+    json_t *attrs = json_object();
+    dv_result result =
+        attrs == NULL ? DV_ERR_NO_MEMORY : dv_api_attributes_json(route, attrs, error);
+    json_decref(attrs);
+    return result;
+}
+
 static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *error)
 {
     if (route->type != DV_YAML_MAP) {
@@ -262,6 +272,7 @@ static dv_result route_json(const dv_yaml *route, json_t *object, dv_error *erro
                                "protocol: openai_chat}");
     }
     DV_TRY(dv_yaml_check_keys(route, route_keys, error));
+    DV_TRY(check_attributes(route, error));
     route_words words = {0};
     DV_TRY(read_words(route, &words, error));
     uint64_t limit = 0;

@@ -26,7 +26,7 @@ typedef struct dv_access_verdict {
     size_t policy_count;
     const dv_slice *errors; /* policies that could not be evaluated: any of them refuses */
     size_t error_count;
-    bool conditional; /* a condition was asked: in other circumstances it may be otherwise */
+    bool conditional; /* a condition on the context was asked: in others it may be otherwise */
 } dv_access_verdict;
 
 /* Between begin and end the snapshot is read, so nothing may be written. */

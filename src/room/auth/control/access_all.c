@@ -7,13 +7,15 @@
 #include "engine/cedar/uid.h"
 #include "room/auth/control/policies.h"
 #include "room/auth/gate/auth_gate.h"
+#include "room/auth/gate/resources.h"
 
 /* All that one principal may do: every known action with every known thing that it is for, in the
  * order of their uids. A page ends when it is full, or when its time is up, since dvarad has one
  * thread; the next one goes on behind the pair that was decided last.
  *
  * Known actions: those of the API, of roles, and those that policies name. Known things: Dvara
- * itself, the roles, what policies name, and a model that nothing names. */
+ * itself, the roles, the models and routes of dvara.yaml, what policies name, and a model that
+ * nothing names. */
 
 enum { ALL_SCRATCH = 32 << 20, ALL_PAGE = 1000, CURSOR_MAX = 16 << 10 };
 
@@ -135,6 +137,7 @@ static dv_result resources_read(everything *e, dv_error *error)
     uid_list *list = &e->resources;
     DV_TRY(named_add(list, "System", "dvara"));
     DV_TRY(named_add(list, "Model", "any-other"));
+    DV_TRY(dv_resources_each(dv_auth_gate_resources(e->call->services->gate), uid_add, list));
     DV_TRY(stored_add(e->call, "Role", "SELECT name FROM auth_role", list, error));
     DV_TRY(dv_cedar_scope_uids(e->access.policies, DV_CEDAR_PART_RESOURCE, uid_add, list));
     DV_TRY(dv_cedar_mentions(e->access.policies, mention_add, list));

@@ -3,6 +3,8 @@
 
 #include "engine/cedar/describe.h"
 #include "engine/cedar/uid.h"
+#include "room/auth/gate/auth_gate.h"
+#include "room/auth/gate/resources.h"
 
 /* What a search decides over. The store has the entities that are known; a policy may name others,
  * which can be permitted though nothing is known of them. */
@@ -105,7 +107,8 @@ static dv_result add_named(collector *c)
     for (size_t i = 0; i < DV_ARRAY_LEN(parts); i++) {
         DV_TRY(dv_cedar_scope_uids(c->access->policies, parts[i], visit, c));
     }
-    return DV_OK;
+    /* Models and routes that dvara.yaml describes. */
+    return dv_resources_each(dv_auth_gate_resources(c->access->call->services->gate), visit, c);
 }
 
 /* In order, each once. */

@@ -4,12 +4,13 @@
 #include "engine/cedar/entities.h"
 #include "engine/cedar/value.h"
 #include "room/auth/gate/auth_gate.h"
+#include "room/auth/gate/resources.h"
 
 /* Invariants
  *
  * 1. The policies are the gate's, of the generation that the snapshot shows now.
- * 2. Dvara's own users and services are what the snapshot says of them, as for the gate; groups and
- *    roles what the store says; all other types are registered entities.
+ * 2. Dvara's own users, services, models and routes are what the snapshot says of them, as for the
+ *    gate; groups and roles what the store says; all other types are registered entities.
  * 3. What could not be read was not decided: a failed look-up fails the decision.
  * 4. Properties of a request never change what is known: a stored attribute of that name stays.
  */
@@ -119,6 +120,11 @@ static dv_result own_load(decider *d, dv_slice uid, dv_cedar_entity *ret_entity,
                           bool *ret_own)
 {
     *ret_own = true;
+    if (dv_resources_find(dv_auth_gate_resources(d->access->call->services->gate), uid,
+                          ret_entity)) {
+        *ret_known = true;
+        return DV_OK;
+    }
     for (int kind = 0; kind < DV_AUTH_KIND_COUNT; kind++) {
         dv_slice name = name_in(uid, dv_auth_kind_type((dv_auth_kind)kind));
         if (name.ptr == NULL) {

@@ -2,7 +2,9 @@
 #include "room/auth/control/access.h"
 #include "room/auth/control/policies.h"
 #include "room/auth/control/question.h"
+#include "room/auth/gate/auth_gate.h"
 #include "room/auth/gate/context.h"
+#include "room/auth/gate/resources.h"
 
 #include "engine/cedar/describe.h"
 #include "engine/cedar/entities.h"
@@ -24,6 +26,7 @@ enum {
 typedef struct live_world {
     dv_snapshot *snapshot;
     const dv_cedar_entities *given; /* first; or NULL */
+    const dv_resources *resources;  /* models and routes */
     dv_time now;
     dv_arena *arena;
     dv_result failed; /* the first look-up that could not be made; DV_OK: none */
@@ -54,6 +57,9 @@ static bool live_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
     live_world *world = data;
     if (world->given != NULL &&
         dv_cedar_entities_lookup((void *)(uintptr_t)world->given, uid, ret_entity)) {
+        return true;
+    }
+    if (dv_resources_find(world->resources, uid, ret_entity)) {
         return true;
     }
     dv_result result = live_read(world, uid, ret_entity);
@@ -105,10 +111,11 @@ static dv_result ask(dv_call *call, dv_result (*question)(dv_call *call, asked *
                      dv_error *error)
 {
     dv_auto(asked) asked a = {0};
+    dv_auto(access) dv_access access = {0};
     DV_TRY(asked_read(call, &a, error));
-    DV_TRY(dv_snapshot_begin(call->services->snapshot));
+    DV_TRY(dv_access_begin(call, &access, error));
+    a.live.resources = dv_auth_gate_resources(call->services->gate);
     dv_result result = question(call, &a, error);
-    dv_snapshot_end(call->services->snapshot);
     DV_TRY(live_check(&a.live, error));
     return result;
 }
@@ -196,6 +203,7 @@ dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *reso
     }
     DV_TRY(caller_question(call, action, resource, &question));
     DV_TRY(dv_access_begin(call, &access, error));
+    live.resources = dv_auth_gate_resources(call->services->gate);
     const dv_auth_world world = {access.policies, live_lookup, &live};
     DV_TRY(dv_auth_question_decide(&world, &question, call->arena, &answer, error));
     DV_TRY(live_check(&live, error));
@@ -281,9 +289,12 @@ static dv_result actions_read(dv_call *call, const dv_cedar_policy_set *const se
     return DV_OK;
 }
 
-/* Those that policies name; Dvara itself; and a model that nothing names. */
-static dv_result resources_read(const dv_cedar_policy_set *const sets[2], uid_list *list)
+/* Those that dvara.yaml describes and that policies name; Dvara itself; and a model that nothing
+ * names. */
+static dv_result resources_read(const dv_cedar_policy_set *const sets[2], const dv_resources *known,
+                                uid_list *list)
 {
+    DV_TRY(dv_resources_each(known, uid_add, list));
     DV_TRY(uid_add(list, DV_LIT("System::\"dvara\"")));
     DV_TRY(uid_add(list, DV_LIT("Model::\"any-other\"")));
     for (size_t i = 0; i < 2; i++) {
@@ -400,6 +411,7 @@ static dv_result comparison_run(dv_call *call, const dv_cedar_policy_set *const 
                                 json_t **ret_differences, bool *ret_complete, dv_error *error)
 {
     dv_auto(arena) dv_arena *scratch = dv_arena_new(SCRATCH_ARENA);
+    dv_auto(access) dv_access access = {0};
     comparison c = {.call = call,
                     .scratch = scratch,
                     .error = error,
@@ -416,11 +428,11 @@ static dv_result comparison_run(dv_call *call, const dv_cedar_policy_set *const 
     DV_TRY(question_make(&c));
     DV_TRY(principals_read(call, &c.principals, error));
     DV_TRY(actions_read(call, sets, &c.actions, error));
-    DV_TRY(resources_read(sets, &c.resources));
-    DV_TRY(dv_snapshot_begin(call->services->snapshot));
+    DV_TRY(dv_access_begin(call, &access, error));
+    c.live.resources = dv_auth_gate_resources(call->services->gate);
+    DV_TRY(resources_read(sets, c.live.resources, &c.resources));
     c.differences = json_array();
     dv_result result = c.differences == NULL ? DV_ERR_NO_MEMORY : compare(&c);
-    dv_snapshot_end(call->services->snapshot);
     if (result != DV_OK) {
         json_decref(c.differences);
         return result;

@@ -9,13 +9,17 @@
 
 enum { SCHEMA_MAX = 4 << 20 };
 
+/* What dvara.yaml says of a model or route; empty: nothing (core/resources.h). */
+#define RESOURCE "tier: String, classification: String, labels: Set<String>"
+
 static const char TYPES[] = "// Who and what there is.\n"
                             "entity Role in [Role];\n"
                             "entity Group in [Group, Role];\n"
                             "entity User in [Group, Role];\n"
                             "entity Service in [Group, Role];\n"
-                            "entity Model;\n"
-                            "entity Route;\n"
+                            "entity ModelGroup;\n"
+                            "entity Model in [ModelGroup] = {" RESOURCE "};\n"
+                            "entity Route = {" RESOURCE "};\n"
                             "entity System;\n"
                             "\n"
                             "// What the gate tells of a request.\n"
@@ -31,8 +35,8 @@ static const char TYPES[] = "// Who and what there is.\n"
 
 bool dv_auth_schema_has_type(dv_slice type)
 {
-    static const char *const types[] = {"Role",  "Group", "User",   "Service",
-                                        "Model", "Route", "System", "Action"};
+    static const char *const types[] = {"Role",  "Group",  "User",   "Service",   "Model",
+                                        "Route", "System", "Action", "ModelGroup"};
     bool found = false;
     for (size_t i = 0; i < DV_ARRAY_LEN(types) && !found; i++) {
         found = dv_slice_eq_str(type, types[i]);

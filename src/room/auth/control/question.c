@@ -5,6 +5,7 @@
 #include "engine/cedar/describe.h"
 #include "engine/cedar/entities.h"
 #include "room/auth/gate/context.h"
+#include "room/auth/gate/resources.h"
 
 enum { TESTS_MAX = 10000, ENTITIES_MAX = 10000, DIFFER_MAX = 20 };
 
@@ -211,16 +212,34 @@ static dv_result parents_json(const json_t *names, json_t *parents, dv_error *er
     return DV_OK;
 }
 
+/* Models and routes have all their attributes, so that what is not said is empty as at the gate. */
+static dv_result attributes_fill(const char *name, json_t *attributes)
+{
+    static const char *const words[] = {"tier", "classification", "labels"};
+    dv_cedar_entity entity;
+    bool wanted = json_is_object(attributes) && dv_resource_unknown(dv_slice_str(name), &entity);
+    for (size_t i = 0; wanted && i < DV_ARRAY_LEN(words); i++) {
+        bool set = strcmp(words[i], "labels") == 0;
+        if (json_object_get(attributes, words[i]) == NULL &&
+            json_object_set_new(attributes, words[i], set ? json_array() : json_string("")) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result entity_add(const char *name, const json_t *value, json_t *list, dv_error *error)
 {
-    json_t *attributes = json_object_get(value, "attributes");
+    json_t *given = json_object_get(value, "attributes");
+    json_t *attributes = given == NULL ? json_object() : json_copy(given);
     json_t *parents = json_array();
     json_t *uid = uid_json(name, error);
-    json_t *entity = json_pack("{s:o, s:o, s:o}", "uid", uid, "parents", parents, "attrs",
-                               attributes == NULL ? json_object() : json_incref(attributes));
+    json_t *entity =
+        json_pack("{s:o, s:o, s:o}", "uid", uid, "parents", parents, "attrs", attributes);
     if (json_array_append_new(list, entity) != 0) {
         return DV_ERR_INVALID;
     }
+    DV_TRY(attributes_fill(name, attributes));
     return parents_json(json_object_get(value, "in"), parents, error);
 }
 
@@ -254,6 +273,11 @@ dv_result dv_auth_entities_read(const json_t *json, dv_arena *arena,
     json_decref(object);
     DV_TRY(result);
     return dv_cedar_entities_parse(dv_slice_str(text), NULL, arena, ret_entities, error);
+}
+
+bool dv_auth_entities_find(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
+{
+    return dv_cedar_entities_lookup(data, uid, ret_entity) || dv_resource_unknown(uid, ret_entity);
 }
 
 /* --- deciding -------------------------------------------------------------------------------- */

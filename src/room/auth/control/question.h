@@ -31,11 +31,17 @@ dv_must dv_result dv_auth_question_read(const json_t *json, dv_time now, dv_aren
                                         dv_auth_question *ret_question, dv_error *error);
 
 /* Entities as people write them: {"User::\"alice\"": {"in": ["Group::\"ml\""], "attributes": {}}}.
- * Makes the lookup's data (dv_cedar_entities_lookup). json NULL: none. Errors: DV_ERR_INVALID. */
+ * What models and routes lack of their attributes is empty. json NULL: none. Errors:
+ * DV_ERR_INVALID.
+ */
 struct dv_cedar_entities;
 dv_must dv_result dv_auth_entities_read(const json_t *json, dv_arena *arena,
                                         const struct dv_cedar_entities **ret_entities,
                                         dv_error *error);
+
+/* A dv_cedar_lookup over such entities, without a server: any other model and route is known with
+ * empty attributes. data is a const struct dv_cedar_entities. */
+bool dv_auth_entities_find(void *data, dv_slice uid, dv_cedar_entity *ret_entity);
 
 /* Decides as the gate does: a policy that fails refuses. Errors: as dv_cedar_decide. */
 dv_must dv_result dv_auth_question_decide(const dv_auth_world *world,

@@ -23,6 +23,9 @@ dv_must dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot
  * not ready. Good until the next refresh. */
 struct dv_cedar_policy_set;
 const struct dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate);
+/* The same of models and routes (gate/resources.h). */
+struct dv_resources;
+const struct dv_resources *dv_auth_gate_resources(const dv_auth_gate *gate);
 
 typedef struct dv_identity {
     dv_principal principal;

@@ -8,6 +8,7 @@
 #include "room/auth/gate/callers.h"
 #include "room/auth/gate/context.h"
 #include "room/auth/gate/record.h"
+#include "room/auth/gate/resources.h"
 #include "room/auth/gate/usage.h"
 
 /* Invariants
@@ -30,6 +31,7 @@ struct dv_auth_gate {
     uint8_t pepper[PEPPER_LEN];
     dv_cedar_policy_set *policies;
     uint8_t policies_version[DV_SHA256_LEN];
+    dv_resources *resources;
     dv_usage *usage;
     dv_callers *callers;
 };
@@ -41,8 +43,11 @@ dv_result dv_auth_gate_new(dv_auth_gate **ret_gate)
         return DV_ERR_NO_MEMORY;
     }
     dv_result result = dv_callers_new(&gate->callers);
+    if (result == DV_OK) {
+        result = dv_resources_new(&gate->resources);
+    }
     if (result != DV_OK) {
-        free(gate);
+        dv_auth_gate_free(gate);
         return result;
     }
     *ret_gate = gate;
@@ -56,6 +61,7 @@ void dv_auth_gate_free(dv_auth_gate *gate)
     }
     dv_hmac_free(gate->hmac);
     dv_cedar_policy_set_free(gate->policies);
+    dv_resources_free(gate->resources);
     dv_usage_close(gate->usage);
     dv_callers_free(gate->callers);
     dv_wipe(gate, sizeof(*gate));
@@ -125,6 +131,7 @@ dv_result dv_auth_gate_refresh(dv_auth_gate *gate, dv_snapshot *snapshot, dv_err
     }
     DV_TRY(pepper_load(gate, snapshot, error));
     DV_TRY(policies_load(gate, snapshot, error));
+    DV_TRY(dv_resources_refresh(gate->resources, snapshot, error));
     gate->generation = generation;
     gate->ready = true;
     return DV_OK;
@@ -310,6 +317,11 @@ const dv_cedar_policy_set *dv_auth_gate_policies(const dv_auth_gate *gate)
     return gate->ready ? gate->policies : NULL;
 }
 
+const dv_resources *dv_auth_gate_resources(const dv_auth_gate *gate)
+{
+    return gate->ready ? gate->resources : NULL;
+}
+
 /* --- may he ---------------------------------------------------------------------------------- */
 
 bool dv_auth_scope_covers(const dv_credential *credential, dv_slice action)
@@ -321,12 +333,18 @@ bool dv_auth_scope_covers(const dv_credential *credential, dv_slice action)
     return covers;
 }
 
-/* Only the caller has ancestors here; what a resource is part of is not known to the gate yet. */
+/* What a decision of the gate knows: the caller, models and routes. */
+typedef struct world {
+    const dv_principal *principal;
+    const dv_resources *resources;
+} world;
+
 static bool entity_lookup(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
 {
-    const dv_principal *principal = data;
+    const world *w = data;
+    const dv_principal *principal = w->principal;
     if (!dv_slice_eq(uid, principal->entity)) {
-        return false;
+        return dv_resources_find(w->resources, uid, ret_entity);
     }
     *ret_entity = (dv_cedar_entity){.uid = principal->entity,
                                     .ancestors = principal->ancestors,
@@ -344,8 +362,8 @@ static dv_result decide(dv_auth_gate *gate, const dv_identity *identity,
                                  .context = &context};
     DV_TRY(dv_cedar_uid(arena, DV_LIT("Action"), request->action, &question.action));
     DV_TRY(dv_auth_context_make(&identity->credential, request, arena, &context));
-    return dv_cedar_decide(gate->policies, &question, entity_lookup, (void *)&identity->principal,
-                           arena, ret_answer);
+    world known = {&identity->principal, gate->resources};
+    return dv_cedar_decide(gate->policies, &question, entity_lookup, &known, arena, ret_answer);
 }
 
 dv_result dv_auth_gate_ask(dv_auth_gate *gate, const dv_identity *identity,
