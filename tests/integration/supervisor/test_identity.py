@@ -67,7 +67,7 @@ def test_roles_by_group_and_inheritance(dvara):
     assert statuses(dvara, key) == {200}
     access = dvara.json("access", "audit", "--user", "bob")
     assert {"permission": "use_model", "role": "model_user", "policy": "role:model_user",
-            "way": "group vision > group research > role scientist > role model_user"
+            "way": "group vision > group research > role scientist > role model_user", "until": None
             } in access["permissions"]
     dvara.good("group", "remove-member", "research", "--group", "vision")
     assert statuses(dvara, key) == {403}
