@@ -17,6 +17,7 @@ typedef enum dv_output {
     DV_OUTPUT_JSON,
     DV_OUTPUT_JSONL, /* one line for each row */
     DV_OUTPUT_YAML,
+    DV_OUTPUT_CSV, /* the table's columns, as RFC 4180 has them */
 } dv_output;
 
 typedef struct dv_cli {

@@ -31,7 +31,8 @@ void dv_help_overview(FILE *out)
         }
         fputs(separator[0] != '\0' ? "\n" : "", out);
     }
-    fputs("\nEvery command takes --output table|json|jsonl|yaml, --state DIR, --url URL and --help."
+    fputs("\nEvery command takes --output table|json|jsonl|yaml|csv, --state DIR, --url URL and "
+          "--help."
           "\nexample: dvara user create --help\n",
           out);
 }
@@ -42,7 +43,7 @@ void dv_help_noun(FILE *out, const dv_cli_noun *noun)
     fprintf(out, "%s\n\nusage: dvara %s VERB\n\n", noun->doc, noun->name);
     for (size_t c = 0; c < dv_cli_command_count; c++) {
         if (belongs(&dv_cli_commands[c], noun)) {
-            fprintf(out, "  %-12s %s\n", dv_cli_commands[c].verb, dv_cli_commands[c].summary);
+            fprintf(out, "  %-14s %s\n", dv_cli_commands[c].verb, dv_cli_commands[c].summary);
             example = example == NULL ? dv_cli_commands[c].example : example;
         }
     }
@@ -126,7 +127,7 @@ void dv_help_command(FILE *out, const dv_cli_command *command)
         fprintf(out, "  %-*s %s\n", LEFT, "--body FILE",
                 "The whole request as JSON instead of flags; -: standard input.");
     }
-    fprintf(out, "  %-*s %s\n", LEFT, "--output FORMAT", "table, json, jsonl or yaml.");
+    fprintf(out, "  %-*s %s\n", LEFT, "--output FORMAT", "table, json, jsonl, yaml or csv.");
     fprintf(out, "  %-*s %s\n", LEFT, "--state DIR", "The state of the Dvara to speak with.");
     if (command->operation != NULL) {
         fprintf(out, "  %-*s %s\n", LEFT, "--url URL",
@@ -136,14 +137,48 @@ void dv_help_command(FILE *out, const dv_cli_command *command)
     fprintf(out, "\nexample: %s\n", command->example);
 }
 
+/* The length of a verb's first word. */
+static int head_len(const dv_cli_command *command)
+{
+    return (int)strcspn(command->verb, " ");
+}
+
+static bool has_two_words(const dv_cli_command *command)
+{
+    return strchr(command->verb, ' ') != NULL;
+}
+
+static bool same_head(const dv_cli_command *a, const dv_cli_command *b)
+{
+    return strcmp(a->noun, b->noun) == 0 && head_len(a) == head_len(b) &&
+           strncmp(a->verb, b->verb, (size_t)head_len(a)) == 0;
+}
+
+/* Whether the one before it has another first word: commands of one noun stand together. */
+static bool begins_head(size_t index)
+{
+    return index == 0 || !same_head(&dv_cli_commands[index - 1], &dv_cli_commands[index]);
+}
+
 /* The words that may stand behind a noun. */
 static void print_verbs(FILE *out, const dv_cli_noun *noun)
 {
     fprintf(out, "    %s) words=\"", noun->name);
     for (size_t c = 0; c < dv_cli_command_count; c++) {
-        if (belongs(&dv_cli_commands[c], noun)) {
-            fprintf(out, "%s ", dv_cli_commands[c].verb);
+        if (belongs(&dv_cli_commands[c], noun) && begins_head(c)) {
+            fprintf(out, "%.*s ", head_len(&dv_cli_commands[c]), dv_cli_commands[c].verb);
         }
+    }
+    fputs("\" ;;\n", out);
+}
+
+/* The words that may stand behind the first of two. */
+static void print_second_words(FILE *out, const dv_cli_command *first)
+{
+    fprintf(out, "    \"%s %.*s\") words=\"", first->noun, head_len(first), first->verb);
+    for (const dv_cli_command *one = first;
+         one < dv_cli_commands + dv_cli_command_count && same_head(first, one); one++) {
+        fprintf(out, "%s ", one->verb + head_len(one) + 1);
     }
     fputs("\" ;;\n", out);
 }
@@ -185,11 +220,21 @@ void dv_help_bash(FILE *out)
     }
     fputs("    esac\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n", out);
     for (size_t c = 0; c < dv_cli_command_count; c++) {
-        if (dv_cli_commands[c].verb[0] != '\0') {
+        if (has_two_words(&dv_cli_commands[c]) && begins_head(c)) {
+            print_second_words(out, &dv_cli_commands[c]);
+        } else if (dv_cli_commands[c].verb[0] != '\0' && !has_two_words(&dv_cli_commands[c])) {
             print_flags(out, &dv_cli_commands[c]);
         }
     }
-    fputs("    esac\n  fi\n"
+    fputs("    esac\n    if [ \"$COMP_CWORD\" -gt 3 ]; then\n"
+          "      case \"${COMP_WORDS[1]} ${COMP_WORDS[2]} ${COMP_WORDS[3]}\" in\n",
+          out);
+    for (size_t c = 0; c < dv_cli_command_count; c++) {
+        if (has_two_words(&dv_cli_commands[c])) {
+            print_flags(out, &dv_cli_commands[c]);
+        }
+    }
+    fputs("      esac\n    fi\n  fi\n"
           "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
           "complete -o default -F _dvara dvara\n",
           out);

@@ -17,8 +17,9 @@ typedef struct parser {
     int at; /* the next word */
     dv_cli_line *line;
     dv_error *error;
-    size_t positional; /* how many arguments were read */
-    bool only_args;    /* after "--" */
+    const char *verb_head; /* the first word of a verb of two, or NULL */
+    size_t positional;     /* how many arguments were read */
+    bool only_args;        /* after "--" */
     const char *body_file;
 } parser;
 
@@ -69,22 +70,46 @@ static const char *verb_name(const void *data, size_t index)
     return strcmp(command->noun, data) == 0 ? command->verb : "";
 }
 
-static dv_result take_verb(parser *parse, const char *word)
+/* Whether the verb is the words, or, for the first of two words, begins with it. */
+static bool verb_fits(const char *verb, const char *words, bool begins)
 {
-    const char *noun = parse->line->noun->name;
+    size_t len = strlen(words);
+    return strncmp(verb, words, len) == 0 && verb[len] == (begins ? ' ' : '\0');
+}
+
+/* The noun's first command whose verb fits, or NULL. */
+static const dv_cli_command *find_verb(const char *noun, const char *words, bool begins)
+{
     for (size_t i = 0; i < dv_cli_command_count; i++) {
         const dv_cli_command *command = &dv_cli_commands[i];
-        if (strcmp(command->noun, noun) == 0 && strcmp(command->verb, word) == 0) {
-            parse->line->command = command;
-            return DV_OK;
+        if (strcmp(command->noun, noun) == 0 && verb_fits(command->verb, words, begins)) {
+            return command;
         }
     }
-    const char *near = dv_cli_nearest(word, dv_cli_command_count, verb_name, noun);
+    return NULL;
+}
+
+static dv_result take_verb(parser *parse, const char *word)
+{
+    char words[FLAG_MAX];
+    const char *noun = parse->line->noun->name;
+    const char *head = parse->verb_head;
+    snprintf(words, sizeof(words), "%s%s%s", head == NULL ? "" : head, head == NULL ? "" : " ",
+             word);
+    parse->line->command = find_verb(noun, words, false);
+    if (parse->line->command != NULL) {
+        return DV_OK;
+    }
+    if (head == NULL && find_verb(noun, words, true) != NULL) {
+        parse->verb_head = word;
+        return DV_OK;
+    }
+    const char *near = dv_cli_nearest(words, dv_cli_command_count, verb_name, noun);
     if (near != NULL && near[0] != '\0') {
-        return wrong(parse, "%s has no verb \"%s\"; did you mean \"dvara %s %s\"?", noun, word,
+        return wrong(parse, "%s has no verb \"%s\"; did you mean \"dvara %s %s\"?", noun, words,
                      noun, near);
     }
-    return wrong(parse, "%s has no verb \"%s\"; see dvara %s --help", noun, word, noun);
+    return wrong(parse, "%s has no verb \"%s\"; see dvara %s --help", noun, words, noun);
 }
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -178,14 +203,15 @@ static dv_result take_output(parser *parse, const char *value)
     static const char *const names[] = {[DV_OUTPUT_TABLE] = "table",
                                         [DV_OUTPUT_JSON] = "json",
                                         [DV_OUTPUT_JSONL] = "jsonl",
-                                        [DV_OUTPUT_YAML] = "yaml"};
+                                        [DV_OUTPUT_YAML] = "yaml",
+                                        [DV_OUTPUT_CSV] = "csv"};
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
         if (dv_slice_eq_str(dv_slice_str(value), names[i])) {
             parse->line->globals.output = (dv_output)i;
             return DV_OK;
         }
     }
-    return wrong(parse, "--output must be table, json, jsonl or yaml");
+    return wrong(parse, "--output must be table, json, jsonl, yaml or csv");
 }
 
 /* Flags of every command. *ret_known: it was one of them. */

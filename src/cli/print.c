@@ -247,6 +247,71 @@ static dv_result print_lines(dv_cli *cli, const json_t *value, const json_t *row
     return DV_OK;
 }
 
+/* --- CSV (RFC 4180) -------------------------------------------------------------------------- */
+
+/* What a spreadsheet would run instead of show it. */
+static bool looks_like_formula(dv_slice text)
+{
+    return text.len > 0 && memchr("=+-@\t\r", text.ptr[0], 6) != NULL;
+}
+
+/* One field, always in quotes (RFC 4180, section 2, rules 5 to 7). */
+static void print_quoted(dv_cli *cli, dv_slice text, bool guard)
+{
+    fputs(guard && looks_like_formula(text) ? "\"'" : "\"", cli->out);
+    for (size_t i = 0; i < text.len; i++) {
+        fputs(text.ptr[i] == '"' ? "\"" : "", cli->out);
+        fputc(text.ptr[i], cli->out);
+    }
+    fputc('"', cli->out);
+}
+
+static bool is_empty(const json_t *value)
+{
+    return value == NULL || json_is_null(value) ||
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
+}
+
+/* Control characters are shown as in tables: the field is one line. row NULL: the heading. */
+static dv_result print_csv_row(dv_cli *cli, const json_t *row, const char *const *columns)
+{
+    dv_auto(buf) dv_buf cell = dv_buf_init(CELL_MAX);
+    for (size_t c = 0; columns[c] != NULL; c++) {
+        const json_t *value = json_object_get(row, columns[c]);
+        dv_buf_clear(&cell);
+        DV_TRY(row == NULL       ? dv_buf_append_str(&cell, columns[c])
+               : is_empty(value) ? DV_OK
+                                 : append_cell(&cell, value));
+        fputs(c > 0 ? "," : "", cli->out);
+        print_quoted(cli, dv_buf_slice(&cell), !json_is_number(value));
+    }
+    fputs("\r\n", cli->out);
+    return DV_OK;
+}
+
+/* The table's columns; one object is one row of its fields. */
+static dv_result print_csv(dv_cli *cli, const json_t *value, const json_t *rows,
+                           const char *const *columns)
+{
+    const char *guessed[COLUMNS_MAX + 1];
+    json_t *one = json_pack("[O]", value);
+    const json_t *all = rows != NULL ? rows : one;
+    dv_result result = one == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    if (result == DV_OK && columns == NULL) {
+        result = guess_columns(all, guessed);
+        columns = guessed;
+    }
+    if (result == DV_OK && !cli->headless) {
+        result = print_csv_row(cli, NULL, columns);
+    }
+    for (size_t r = 0; r < json_array_size(all) && result == DV_OK; r++) {
+        result = print_csv_row(cli, json_array_get(all, r), columns);
+    }
+    json_decref(one);
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result; /* there is nothing, not even a name */
+}
+
 static dv_result print_as(dv_cli *cli, const json_t *value, const json_t *rows,
                           const char *const *columns)
 {
@@ -259,6 +324,8 @@ static dv_result print_as(dv_cli *cli, const json_t *value, const json_t *rows,
         return print_lines(cli, value, rows);
     case DV_OUTPUT_YAML:
         return dv_cli_print_yaml(cli->out, value);
+    case DV_OUTPUT_CSV:
+        return print_csv(cli, value, rows, columns);
     }
     return DV_ERR_INTERNAL;
 }

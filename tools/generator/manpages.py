@@ -4,7 +4,7 @@
 from .schema import main_type
 
 GLOBAL = [
-    ("--output table|json|jsonl|yaml", "How to print answers; table when not given."),
+    ("--output table|json|jsonl|yaml|csv", "How to print answers; table when not given."),
     ("--state DIR", "The state of the Dvara to speak with; otherwise $DVARA_STATE, ./.dvara, /var/lib/dvara."),
     ("--url URL", "Speak with a Dvara elsewhere; otherwise $DVARA_URL. Needs $DVARA_API_KEY."),
     ("--help", "Explain the command."),
@@ -48,7 +48,7 @@ def describe(field):
 
 
 def synopsis(cli):
-    words = ["dvara", cli.noun] + ([cli.verb] if cli.verb else [])
+    words = ["dvara", cli.noun, *cli.verb.split()]
     for index, field in enumerate(cli.inputs):
         if index < cli.arg_count:
             term = field.flag.upper()

@@ -49,7 +49,7 @@ class Field:
 @dataclasses.dataclass
 class Cli:
     noun: str
-    verb: str
+    verb: str  # of one or two words
     inputs: list  # of Field: positional ones first
     arg_count: int
     columns: list
@@ -259,6 +259,8 @@ class Reader:
                    ["verb", "args", "flags", "columns", "rows", "follow"], self.problems)
         if len(self.problems) > before:
             return None
+        if not re.fullmatch(r"([a-z][a-z-]*( [a-z][a-z-]*)?)?", str(declared.get("verb", ""))):
+            self.bad(declared.line, f"{where} x-cli: a verb is one word, or two with a space between")
         names = [field.name for field in fields]
         for name in sorted({name for name in names if names.count(name) > 1}):
             self.bad(declared.line, f"{where}: {name} is both a parameter and a field of the body")
@@ -289,7 +291,7 @@ class Reader:
     def example(self, where, declared, cli):
         """An example must be a line that the command would take."""
         words = shlex.split(cli.example)
-        start = ["dvara", cli.noun] + ([cli.verb] if cli.verb else [])
+        start = ["dvara", cli.noun, *cli.verb.split()]
         if words[:len(start)] != start:
             self.bad(declared.line, f"{where} x-cli: the example must begin with {' '.join(start)}")
             return
@@ -379,6 +381,8 @@ def check_all(api, file, problems):
         verbs = [cli.verb for cli in offered if cli.noun == noun]
         if "" in verbs and len(verbs) > 1:
             problems.add(file, 0, f"the noun {noun} is a command itself and can't have verbs")
+        for verb in sorted({verb.split()[0] for verb in verbs if " " in verb} & set(verbs)):
+            problems.add(file, 0, f"the verb {noun} {verb} is a command itself and can't have others behind it")
     for noun in api.nouns:
         if noun not in [cli.noun for cli in offered]:
             problems.add(file, 0, f"the noun {noun} has no command")

@@ -36,7 +36,7 @@ def test_help_has_an_example_at_every_level(control):
     (["user", "create", "--nmae", "x"], "did you mean --name?"),
     (["user", "create"], "--name is missing"),
     (["user"], "usage: dvara user VERB"),
-    (["user", "list", "--output", "xml"], "table, json, jsonl or yaml"),
+    (["user", "list", "--output", "xml"], "table, json, jsonl, yaml or csv"),
 ])
 def test_wrong_lines_end_with_2_and_say_what_to_do(control, words, said):
     result = control.dvara(*words)
@@ -144,6 +144,24 @@ def test_completion_is_bash(control):
                                 'COMP_CWORD=3; _dvara; echo "${COMPREPLY[@]}"'],
         capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == ["create", "--user"]
+
+
+def test_completion_knows_verbs_of_two_words(control):
+    script = control.dvara("completion", "bash").stdout
+    lines = {"dvara access rev": "review", "dvara access review st": "start",
+             "dvara access review start --gr": "--group --group-reviewers"}
+    for line, completed in lines.items():
+        words = line.split()
+        result = subprocess.run(
+            ["bash", "-c", f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _dvara; "
+                           'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
+        assert result.stdout.strip() == completed
+
+
+def test_a_list_as_csv(control):
+    control.json("group", "create", "--name", "sheet", "--description", '=HYPERLINK("http://x")')
+    rows = control.dvara("group", "list", "--output", "csv").stdout
+    assert rows.startswith('"name","description"') and '"\'=HYPERLINK(""http://x"")"' in rows
 
 
 def test_a_body_can_come_from_standard_input(control):

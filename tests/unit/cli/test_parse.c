@@ -113,6 +113,21 @@ static void arguments_stand_in_order(void **state)
     assert_wrong(f, parse(f, "pet", "get", "Tom", "Tim", NULL), "one argument too many");
 }
 
+static void a_verb_may_have_two_words(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(parse(f, "pet", "age", "oldest", NULL), DV_OK);
+    assert_string_equal(f->line.command->verb, "age oldest");
+    assert_int_equal(parse(f, "pet", "age", "--output", "json", "oldest", NULL), DV_OK);
+    assert_string_equal(f->line.command->verb, "age oldest");
+    assert_int_equal(parse(f, "pet", "age", NULL), DV_OK);
+    assert_null(f->line.command);
+    assert_wrong(f, parse(f, "pet", "age", "oldes", NULL),
+                 "did you mean \"dvara pet age oldest\"?");
+    assert_wrong(f, parse(f, "pet", "ag", "oldest", NULL), "pet has no verb \"ag\"");
+    assert_wrong(f, parse(f, "pet", "oldest", NULL), "pet has no verb");
+}
+
 static void global_flags_stand_anywhere(void **state)
 {
     fixture *f = *state;
@@ -122,7 +137,8 @@ static void global_flags_stand_anywhere(void **state)
     assert_int_equal(f->line.globals.output, DV_OUTPUT_JSONL);
     assert_string_equal(f->line.globals.state, "/s");
     assert_string_equal(f->line.globals.url, "https://x");
-    assert_wrong(f, parse(f, "pet", "list", "--output", "xml", NULL), "table, json, jsonl or yaml");
+    assert_wrong(f, parse(f, "pet", "list", "--output", "xml", NULL),
+                 "table, json, jsonl, yaml or csv");
     assert_wrong(f, parse(f, "pet", "list", "--output", NULL), "--output needs a value");
 }
 
@@ -221,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(flags_fill_the_body, setup, teardown),
         cmocka_unit_test_setup_teardown(booleans_take_no_word, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_stand_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_verb_may_have_two_words, setup, teardown),
         cmocka_unit_test_setup_teardown(global_flags_stand_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(help_needs_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(typing_errors_are_told_with_a_suggestion, setup, teardown),

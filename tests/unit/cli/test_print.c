@@ -147,6 +147,24 @@ static void yaml_keeps_types(void **state)
         "f: \"\"\ng: \"a\\nb: c\"\n");
 }
 
+/* RFC 4180: quotes are doubled, lines end with CRLF. What a spreadsheet would run is made a text.
+ */
+static void csv_has_the_columns_and_runs_nothing(void **state)
+{
+    assert_prints(DV_OUTPUT_CSV,
+                  "{\"items\":[{\"name\":\"a \\\"b\\\", c\",\"created_at\":-5},"
+                  "{\"name\":\"=cmd()\",\"created_at\":null},"
+                  "{\"name\":\"x\\ny\\u001b[2J\",\"created_at\":[\"p\",\"q\"]},"
+                  "{\"name\":\"\",\"created_at\":\"@x\"}]}",
+                  "items", columns,
+                  "\"name\",\"created_at\"\r\n\"a \"\"b\"\", c\",\"-5\"\r\n\"'=cmd()\",\"\"\r\n"
+                  "\"x\\ny\\u001b[2J\",\"p,q\"\r\n\"\",\"'@x\"\r\n");
+    assert_prints(DV_OUTPUT_CSV, "{\"items\":[]}", "items", columns, "\"name\",\"created_at\"\r\n");
+    assert_prints(DV_OUTPUT_CSV, "{\"a\":1,\"b\":\"x\"}", NULL, NULL,
+                  "\"a\",\"b\"\r\n\"1\",\"x\"\r\n");
+    assert_prints(DV_OUTPUT_CSV, "{\"items\":[]}", "items", NULL, "");
+}
+
 static void a_full_device_is_told(void **state)
 {
     FILE *out = fopen("/dev/full", "we");
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test(colour_only_when_told),
         cmocka_unit_test(json_keeps_everything),
         cmocka_unit_test(yaml_keeps_types),
+        cmocka_unit_test(csv_has_the_columns_and_runs_nothing),
         cmocka_unit_test(a_full_device_is_told),
     };
     setlocale(LC_CTYPE, "C.UTF-8");

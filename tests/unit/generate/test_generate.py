@@ -261,6 +261,16 @@ class Bad(Generator):
                     "    noun: user\n    summary: Tell the version.\n    example: dvara user",
                     "the noun user is a command itself")
 
+    def test_verb_of_three_words(self):
+        self.refuse("verb: delete, args: [name], example: dvara user delete alice",
+                    "verb: delete for ever, args: [name], example: dvara user delete for ever alice",
+                    "a verb is one word, or two")
+
+    def test_verb_that_is_a_command_and_has_others_behind_it(self):
+        self.refuse("verb: delete, args: [name], example: dvara user delete alice",
+                    "verb: list old, args: [name], example: dvara user list old alice",
+                    "the verb user list is a command itself")
+
     def test_required_that_is_no_property(self):
         self.refuse("required: [name, password]", "required: [name, pasword]",
                     "required pasword is no property")
