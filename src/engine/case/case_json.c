@@ -206,6 +206,7 @@ static json_t *column_json(dv_statement *row, int column)
 {
     dv_slice text = dv_column_slice(row, column);
     return dv_column_is_null(row, column) ? json_null()
+           : text.len == 0                ? json_string("")
                                           : json_stringn((const char *)text.ptr, text.len);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/internal.h"
 
+#include "base/uuid.h"
+
 /* Invariants
  *
  * 1. Rows, change log and audit records of a change stand or fall together: the records are
@@ -66,14 +68,19 @@ enum { SYSTEM_ARENA = 64 << 20 };
 
 dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call)
 {
+    dv_time now = dv_time_now();
+    dv_uuid id = dv_uuid_new(now);
     dv_arena *arena = dv_arena_new(SYSTEM_ARENA);
-    if (arena == NULL) {
+    char *request_id = arena == NULL ? NULL : dv_arena_alloc(arena, DV_UUID_TEXT_LEN + 1);
+    if (request_id == NULL) {
+        dv_arena_free(arena);
         return DV_ERR_NO_MEMORY;
     }
+    dv_uuid_format(&id, request_id);
     *ret_call = (dv_call){.services = services,
                           .arena = arena,
-                          .now = dv_time_now(),
-                          .request_id = "",
+                          .now = now,
+                          .request_id = request_id,
                           .caller = "System::\"dvarad\"",
                           .via = "control",
                           .address = ""};

@@ -85,8 +85,8 @@ dv_result dv_auth_member_insert(dv_call *call, const char *group, dv_auth_ref me
     return member_audit(call, group, member, "member_added", error);
 }
 
-static dv_result member_delete(dv_call *call, const char *group, dv_auth_ref member,
-                               dv_error *error)
+dv_result dv_auth_member_delete(dv_call *call, const char *group, dv_auth_ref member,
+                                dv_error *error)
 {
     dv_store *store = call->services->store;
     dv_auth_ref group_ref = {DV_AUTH_GROUP, group};
@@ -101,6 +101,7 @@ static dv_result member_delete(dv_call *call, const char *group, dv_auth_ref mem
                             dv_auth_kind_name(member.kind), member.name, group);
     }
     DV_TRY(dv_auth_touch(call, member, error));
+    DV_TRY(dv_review_note_gone(call, &member, &(dv_auth_ref){DV_AUTH_GROUP, group}, error));
     return member_audit(call, group, member, "member_removed", error);
 }
 
@@ -289,6 +290,10 @@ static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error
     DV_TRY(kind == DV_AUTH_GROUP ? dv_auth_check_named(call, ref, error) : DV_OK);
     DV_TRY(entity_delete_touch(call, ref, error));
     DV_TRY(entity_keys_touch(call, ref, error));
+    DV_TRY(dv_review_note_gone(call, &ref, NULL, error));
+    if (kind == DV_AUTH_GROUP) {
+        DV_TRY(dv_review_note_gone(call, NULL, &ref, error));
+    }
     DV_TRY(dv_store_run(call->services->store, error,
                         "DELETE FROM auth_entity WHERE kind = ?1 AND name = ?2", "tt",
                         dv_auth_kind_name(kind), ref.name));
@@ -487,7 +492,7 @@ static dv_result group_remove_member(dv_call *call, dv_error *error)
     dv_auth_ref group = target(call, DV_AUTH_GROUP);
     dv_auth_ref member;
     DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &member, error));
-    DV_TRY(member_delete(call, group.name, member, error));
+    DV_TRY(dv_auth_member_delete(call, group.name, member, error));
     return answer_entity(call, group, error);
 }
 

@@ -15,22 +15,11 @@
 /* User::"alice" and Service::"ci" are looked up; Local and System are the machine's own. */
 static bool caller_ref(const dv_call *call, dv_auth_ref *ret_ref)
 {
-    static const dv_auth_kind KINDS[] = {DV_AUTH_USER, DV_AUTH_SERVICE};
-    dv_slice caller = dv_slice_str(call->caller);
-    for (size_t i = 0; i < DV_ARRAY_LEN(KINDS); i++) {
-        const char *type = dv_auth_kind_type(KINDS[i]);
-        size_t type_len = strlen(type);
-        if (dv_slice_starts_with(caller, dv_slice_str(type)) && caller.len > type_len + 4) {
-            ret_ref->kind = KINDS[i];
-            ret_ref->name = dv_arena_printf(call->arena, "%.*s", (int)(caller.len - type_len - 4),
-                                            call->caller + type_len + 3);
-            return true;
-        }
-    }
-    return false;
+    return dv_auth_ref_parse(call->caller, call->arena, ret_ref) == DV_OK &&
+           ret_ref->kind <= DV_AUTH_SERVICE;
 }
 
-static bool caller_is_the_machine(const dv_call *call)
+bool dv_auth_caller_is_the_machine(const dv_call *call)
 {
     dv_slice caller = dv_slice_str(call->caller);
     return dv_slice_eq_str(dv_slice_str(call->via), "control") &&
@@ -53,9 +42,9 @@ dv_result dv_auth_grantor_read(dv_call *call, dv_time at, dv_auth_grantor *ret_g
                                dv_error *error)
 {
     dv_auth_ref caller;
-    dv_auth_grantor grantor = {.all = caller_is_the_machine(call)};
+    dv_auth_grantor grantor = {.all = dv_auth_caller_is_the_machine(call)};
     if (!grantor.all) {
-        if (!caller_ref(call, &caller) || caller.name == NULL) {
+        if (!caller_ref(call, &caller)) {
             return dv_error_set(error, DV_ERR_FORBIDDEN,
                                 "the caller has no permissions to hand out");
         }
@@ -159,7 +148,7 @@ dv_result dv_auth_check_named(dv_call *call, dv_auth_ref ref, dv_error *error)
     bool may = false;
     dv_auth_walk walk;
     name_search search = {.walk = &walk, .arena = call->arena};
-    if (caller_is_the_machine(call)) {
+    if (dv_auth_caller_is_the_machine(call)) {
         return DV_OK;
     }
     DV_TRY(dv_auth_walk_up(call->services->store, ref, call->arena, &walk, error));
@@ -182,7 +171,7 @@ dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_err
 dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error)
 {
     dv_auth_ref caller;
-    bool own = caller_ref(call, &caller) && caller.name != NULL && caller.kind == owner.kind &&
+    bool own = caller_ref(call, &caller) && caller.kind == owner.kind &&
                strcmp(caller.name, owner.name) == 0;
     return own ? dv_auth_check_permissions(call, owner, dv_time_now(), error)
                : dv_auth_check_grant(call, owner, DV_AUTH_FOR_GOOD, error);

@@ -46,6 +46,9 @@ bool dv_auth_names_have(dv_auth_names names, const char *name);
 /* User::"alice", in the arena; NULL when memory is out. */
 const char *dv_auth_entity(dv_arena *arena, dv_auth_ref ref);
 
+/* The other way round, with the name in the arena. Errors: DV_ERR_NOT_FOUND: of no such type. */
+dv_must dv_result dv_auth_ref_parse(const char *entity, dv_arena *arena, dv_auth_ref *ret_ref);
+
 /* Reads all rows of a one-column statement, or of a (kind, name) one. */
 dv_must dv_result dv_auth_read_names(dv_statement *statement, dv_arena *arena,
                                      dv_auth_names *ret_names, dv_error *error);
@@ -117,6 +120,7 @@ dv_must dv_result dv_auth_check_role_edge(dv_store *store, const char *role, con
 /* --- handing out and taking away (grant.c) --------------------------------------------------- */
 
 /* On control.sock everything may be handed out. */
+bool dv_auth_caller_is_the_machine(const dv_call *call); /* there, or Dvara itself */
 
 /* A time that only what has no end outlives. */
 #define DV_AUTH_FOR_GOOD (DV_TIME_NEVER - 1)
@@ -149,6 +153,9 @@ dv_must dv_result dv_auth_require(dv_store *store, dv_auth_ref ref, dv_error *er
 dv_must dv_result dv_auth_entity_insert(dv_call *call, dv_auth_ref ref, const char *email,
                                         const char *description, dv_error *error);
 dv_must dv_result dv_auth_member_insert(dv_call *call, const char *group, dv_auth_ref member,
+                                        dv_error *error);
+/* Errors: DV_ERR_FORBIDDEN (grant.c), DV_ERR_NOT_FOUND: is not directly in it. */
+dv_must dv_result dv_auth_member_delete(dv_call *call, const char *group, dv_auth_ref member,
                                         dv_error *error);
 dv_must dv_result dv_auth_entity_json(dv_call *call, dv_auth_ref ref, json_t **ret_json,
                                       dv_error *error);
@@ -184,6 +191,9 @@ typedef struct dv_auth_grant {
 
 dv_must dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
                                  const dv_auth_grant *grant, dv_error *error);
+/* Errors: DV_ERR_FORBIDDEN (grant.c), DV_ERR_NOT_FOUND: does not have it itself. */
+dv_must dv_result dv_auth_unassign(dv_call *call, const char *role, dv_auth_ref holder,
+                                   dv_error *error);
 /* Takes away the roles that have ended, with their records. The gates have left them out since. */
 dv_must dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error);
 
@@ -205,6 +215,15 @@ dv_must dv_result dv_auth_key_make(dv_call *call, const dv_auth_new_key *wanted,
                                    char secret[DV_API_KEY_LEN + 1], const char **ret_id,
                                    dv_error *error);
 
+/* --- access reviews (review.c) --------------------------------------------------------------- */
+
+/* To be called where a grant ends, in the transaction that ends it: items about it are decided.
+ * NULL: whatever the subject, or the object; not both. */
+dv_must dv_result dv_review_note_gone(dv_call *call, const dv_auth_ref *subject,
+                                      const dv_auth_ref *object, dv_error *error);
+/* Deadlines. */
+dv_must dv_result dv_review_tick(dv_services *services, dv_error *error);
+
 /* --- secrets (pepper.c) ---------------------------------------------------------------------- */
 
 enum { DV_PEPPER_LEN = 32 };
@@ -223,6 +242,10 @@ json_t *dv_auth_json_names(dv_auth_names names);
 /* Copies an array of strings from the body into the arena; absent: none. */
 dv_must dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_names *ret_names);
 
+/* The body's field as a time to come: a duration from now, or a time (RFC 3339); absent: 0. */
+dv_must dv_result dv_auth_field_time(dv_call *call, const char *field, dv_time *ret_time,
+                                     dv_error *error);
+
 /* The one of the body's fields user, service, group (up to `last`) that is given. */
 dv_must dv_result dv_auth_field_ref(dv_call *call, dv_auth_kind last, dv_auth_ref *ret_ref,
                                     dv_error *error);
@@ -238,6 +261,7 @@ dv_must dv_result dv_auth_list_answer(dv_call *call, dv_statement *page, dv_auth
 /* The whole of it, for sql with ?1 the cursor and ?2 how many. */
 dv_must dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error);
 
-/* For steps that no caller asked for: System::"dvarad". Ends with dv_auth_system_call_end. */
+/* For steps that no caller asked for: System::"dvarad", with a request id of its own by which its
+ * records are found. Ends with dv_auth_system_call_end. */
 dv_must dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call);
 void dv_auth_system_call_end(dv_call *call);

@@ -51,6 +51,25 @@ dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_names *r
     return DV_OK;
 }
 
+dv_result dv_auth_field_time(dv_call *call, const char *field, dv_time *ret_time, dv_error *error)
+{
+    const char *text = dv_call_field(call, field);
+    dv_time time = 0, duration = 0;
+    if (text == NULL) {
+        *ret_time = 0;
+        return DV_OK;
+    }
+    bool is_duration = dv_duration_parse(dv_slice_str(text), &duration) == DV_OK && duration > 0 &&
+                       !__builtin_add_overflow(call->now, duration, &time);
+    if (!is_duration && (dv_time_parse(dv_slice_str(text), &time) != DV_OK || time <= call->now)) {
+        return dv_call_invalid(call, field, error,
+                               "%s is a duration (2h) or a time to come (2026-01-31T18:00:00Z)",
+                               field);
+    }
+    *ret_time = time;
+    return DV_OK;
+}
+
 /* Fields and, where there is no body, parameters are named after the kinds: {"user": "alice"}. */
 dv_result dv_auth_field_ref(dv_call *call, dv_auth_kind last, dv_auth_ref *ret_ref, dv_error *error)
 {

@@ -37,6 +37,22 @@ const char *dv_auth_entity(dv_arena *arena, dv_auth_ref ref)
     return dv_arena_printf(arena, "%s::\"%s\"", dv_auth_kind_type(ref.kind), ref.name);
 }
 
+dv_result dv_auth_ref_parse(const char *entity, dv_arena *arena, dv_auth_ref *ret_ref)
+{
+    dv_slice text = dv_slice_str(entity);
+    for (int kind = 0; kind < DV_AUTH_KIND_COUNT; kind++) {
+        size_t type = strlen(KINDS[kind].type);
+        if (text.len > type + 4 && dv_slice_starts_with(text, dv_slice_str(KINDS[kind].type)) &&
+            dv_slice_starts_with(dv_slice_sub(text, type, text.len), DV_LIT("::\""))) {
+            const char *name =
+                dv_arena_printf(arena, "%.*s", (int)(text.len - type - 4), entity + type + 3);
+            *ret_ref = (dv_auth_ref){(dv_auth_kind)kind, name};
+            return name == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+        }
+    }
+    return DV_ERR_NOT_FOUND;
+}
+
 enum { FIRST_ROOM = 16 };
 
 /* Room for one more of `size` bytes: doubled by copying, since an arena never frees. */

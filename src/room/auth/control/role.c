@@ -285,6 +285,7 @@ dv_result dv_auth_role_remove(dv_call *call, const char *name, dv_error *error)
 {
     DV_TRY(holders_touch(call, name, error));
     DV_TRY(dv_auth_touch_policies(call, error));
+    DV_TRY(dv_review_note_gone(call, NULL, &(dv_auth_ref){DV_AUTH_ROLE, name}, error));
     DV_TRY(dv_store_run(call->services->store, error, "DELETE FROM auth_role WHERE name = ?1", "t",
                         name));
     return dv_audit_entity(call, DV_ENTITY_DELETE, "role", name, NULL, NULL, error);
@@ -432,6 +433,8 @@ static dv_result sweep(dv_call *call, dv_error *error)
                             "ttt", one->role, dv_auth_kind_name(one->holder.kind),
                             one->holder.name));
         DV_TRY(dv_auth_touch(call, one->holder, error));
+        DV_TRY(dv_review_note_gone(call, &one->holder, &(dv_auth_ref){DV_AUTH_ROLE, one->role},
+                                   error));
         DV_TRY(assignment_audit(call, one->role, one->holder, false, error));
     }
     return DV_OK;
@@ -451,7 +454,7 @@ dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error)
     return result;
 }
 
-static dv_result unassign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
+dv_result dv_auth_unassign(dv_call *call, const char *role, dv_auth_ref holder, dv_error *error)
 {
     dv_store *store = call->services->store;
     dv_auth_ref role_ref = {DV_AUTH_ROLE, role};
@@ -465,6 +468,7 @@ static dv_result unassign(dv_call *call, const char *role, dv_auth_ref holder, d
                             dv_auth_kind_name(holder.kind), holder.name, role);
     }
     DV_TRY(dv_auth_touch(call, holder, error));
+    DV_TRY(dv_review_note_gone(call, &holder, &(dv_auth_ref){DV_AUTH_ROLE, role}, error));
     return assignment_audit(call, role, holder, false, error);
 }
 
@@ -581,32 +585,11 @@ static dv_result assignment_answer(dv_call *call, const char *role, dv_auth_ref 
 
 enum { BREAK_GLASS_HOURS = 24 };
 
-/* until: a duration from now, or a time. */
-static dv_result until_read(dv_call *call, dv_time *ret_until, dv_error *error)
-{
-    const char *text = dv_call_field(call, "until");
-    dv_time duration = 0;
-    if (text == NULL) {
-        *ret_until = 0;
-        return DV_OK;
-    }
-    if (dv_duration_parse(dv_slice_str(text), &duration) == DV_OK && duration > 0 &&
-        !__builtin_add_overflow(call->now, duration, ret_until)) {
-        return DV_OK;
-    }
-    if (dv_time_parse(dv_slice_str(text), ret_until) != DV_OK || *ret_until <= call->now) {
-        return dv_call_invalid(call, "until", error,
-                               "until is a duration (2h) or a time to come "
-                               "(2026-01-31T18:00:00Z)");
-    }
-    return DV_OK;
-}
-
 static dv_result grant_read(dv_call *call, dv_auth_grant *ret_grant, dv_error *error)
 {
     dv_auth_grant grant = {.reason = dv_call_field(call, "reason"),
                            .break_glass = json_is_true(json_object_get(call->body, "break_glass"))};
-    DV_TRY(until_read(call, &grant.until, error));
+    DV_TRY(dv_auth_field_time(call, "until", &grant.until, error));
     if (grant.break_glass && (grant.reason == NULL || *grant.reason == '\0')) {
         return dv_call_invalid(call, "reason", error, "breaking the glass wants a reason");
     }
@@ -642,7 +625,7 @@ static dv_result role_unassign(dv_call *call, dv_error *error)
     dv_auth_ref holder;
     const char *role = dv_call_param(call, "role");
     DV_TRY(dv_auth_field_ref(call, DV_AUTH_GROUP, &holder, error));
-    return unassign(call, role, holder, error);
+    return dv_auth_unassign(call, role, holder, error);
 }
 
 dv_result dv_op_role_unassign(dv_call *call, dv_error *error)

@@ -174,5 +174,6 @@ dv_result dv_auth_control_tick(dv_services *services, dv_time now, dv_error *err
 {
     DV_TRY(dv_auth_catch_up(services, error));
     DV_TRY(dv_auth_grants_sweep(services, error));
+    DV_TRY(dv_review_tick(services, error));
     return usage_collect(services, now, error);
 }

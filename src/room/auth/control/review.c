@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/auth/control/review.h"
+#include "room/auth/control/policies.h"
+
+#include "api/operations.h"
+
+/* Access reviews: a case (engine/case, rules/case_types/access_review.yaml) whose items are the
+ * grants that were in force when it began. Whether an item's grant is still there is asked before
+ * each step; revoking one takes it away. */
+
+#define REVIEW "access_review"
+
+/* --- the kind -------------------------------------------------------------------------------- */
+
+static dv_result refs_read(dv_call *call, const dv_case_item *item, dv_auth_ref *ret_subject,
+                           dv_auth_ref *ret_object)
+{
+    DV_TRY(dv_auth_ref_parse(item->subject, call->arena, ret_subject));
+    return dv_auth_ref_parse(item->object, call->arena, ret_object);
+}
+
+/* Errors: DV_ERR_NOT_FOUND: the role or membership has ended. */
+static dv_result row_check(dv_call *call, const dv_case_item *item, dv_error *error)
+{
+    dv_auth_ref subject, object;
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(refs_read(call, item, &subject, &object));
+    const char *sql = object.kind == DV_AUTH_ROLE
+                          ? "SELECT 1 FROM auth_assignment WHERE role = ?1 AND kind = ?2"
+                            " AND name = ?3 AND (expires IS NULL OR expires > ?4)"
+                          : "SELECT 1 FROM auth_member WHERE group_name = ?1 AND member_kind = ?2"
+                            " AND member_name = ?3 AND created <= ?4";
+    DV_TRY(dv_store_query(call->services->store, &row, error, sql, "ttti", object.name,
+                          dv_auth_kind_name(subject.kind), subject.name, call->now));
+    return dv_statement_step(row, error);
+}
+
+static bool is_revoke(const dv_case_step *step)
+{
+    return strcmp(step->name, "revoke") == 0;
+}
+
+static dv_result policy_check(dv_call *call, const dv_case_item *item, const dv_case_step *step,
+                              dv_error *error)
+{
+    bool permitted = false;
+    DV_TRY(dv_review_permitted(call, item, &permitted, error));
+    if (!permitted) {
+        return DV_ERR_NOT_FOUND;
+    }
+    return is_revoke(step)
+               ? dv_error_set(error, DV_ERR_CONFLICT,
+                              "the policy \"%s\" still permits this: change or delete it (dvara "
+                              "policy), then revoke",
+                              item->object)
+               : DV_OK;
+}
+
+static dv_result review_check(dv_call *call, const dv_case_item *item, const dv_case_step *step,
+                              dv_error *error)
+{
+    return strcmp(item->kind, DV_REVIEW_POLICY) == 0 ? policy_check(call, item, step, error)
+                                                     : row_check(call, item, error);
+}
+
+static dv_result review_effect(dv_call *call, const dv_case_item *item, const dv_case_step *step,
+                               dv_error *error)
+{
+    dv_auth_ref subject, object;
+    if (!is_revoke(step)) {
+        return DV_OK;
+    }
+    DV_TRY(refs_read(call, item, &subject, &object));
+    return object.kind == DV_AUTH_ROLE ? dv_auth_unassign(call, object.name, subject, error)
+                                       : dv_auth_member_delete(call, object.name, subject, error);
+}
+
+static const dv_case_kind KIND = {.type = REVIEW, .check = review_check, .effect = review_effect};
+
+/* --- who calls ------------------------------------------------------------------------------- */
+
+/* Himself and all groups and roles that he has. */
+static dv_result entities_read(dv_call *call, dv_case_actor *actor, dv_error *error)
+{
+    dv_auth_ref caller;
+    dv_auth_walk walk = {.count = 1};
+    if (dv_auth_ref_parse(call->caller, call->arena, &caller) == DV_OK) {
+        DV_TRY(dv_auth_walk_up(call->services->store, caller, call->arena, &walk, error));
+    }
+    const char **entities = dv_arena_alloc(call->arena, walk.count * sizeof(*entities));
+    if (entities == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    entities[0] = call->caller;
+    for (size_t i = 1; i < walk.count; i++) {
+        entities[i] = dv_auth_entity(call->arena, walk.nodes[i].ref);
+        if (entities[i] == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    actor->entities = entities;
+    actor->entity_count = walk.count;
+    return DV_OK;
+}
+
+/* Whether he may manage all reviews is asked only when nothing else lets him. */
+static dv_result actor_read(dv_call *call, const dv_case *c, const dv_case_item *item,
+                            dv_case_actor *ret_actor, dv_error *error)
+{
+    dv_case_actor actor = {.name = call->caller};
+    DV_TRY(entities_read(call, &actor, error));
+    actor.manager = dv_auth_caller_is_the_machine(call);
+    bool named =
+        (dv_case_who_is(c, item, &actor) & (uint32_t)(DV_CASE_OWNER | DV_CASE_ASSIGNEE)) != 0;
+    if (!actor.manager && !named) {
+        DV_TRY(dv_auth_caller_may(call, "manage_access_reviews", "System::\"dvara\"",
+                                  &actor.manager, error));
+    }
+    *ret_actor = actor;
+    return DV_OK;
+}
+
+static dv_result type_load(dv_call *call, const dv_case_type **ret_type, dv_error *error)
+{
+    return dv_case_type_load(REVIEW, call->arena, ret_type, error);
+}
+
+/* The review that the path names. */
+static dv_result review_read(dv_call *call, dv_case *ret_case, dv_error *error)
+{
+    const dv_case_type *type;
+    DV_TRY(type_load(call, &type, error));
+    return dv_case_read(call, type, dv_call_param(call, "id"), ret_case, error);
+}
+
+/* --- start ----------------------------------------------------------------------------------- */
+
+/* The entity of the field's user or group, if it is there; absent: as it was. */
+static dv_result entity_field(dv_call *call, const char *field, dv_auth_kind kind,
+                              const char **entity, dv_error *error)
+{
+    dv_auth_ref ref = {kind, dv_call_field(call, field)};
+    if (ref.name == NULL) {
+        return DV_OK;
+    }
+    dv_result result = dv_auth_require(call->services->store, ref, error);
+    if (result != DV_OK) {
+        call->error_field = field;
+        return result;
+    }
+    *entity = dv_auth_entity(call->arena, ref);
+    return *entity == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+/* "ml=lena": both must be there. */
+static dv_result pair_check(dv_call *call, const char *pair, dv_error *error)
+{
+    const char *equals = strchr(pair, '=');
+    const char *group = dv_arena_printf(call->arena, "%.*s", (int)(equals - pair), pair);
+    if (group == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_auth_require(call->services->store, (dv_auth_ref){DV_AUTH_GROUP, group}, error));
+    return dv_auth_require(call->services->store, (dv_auth_ref){DV_AUTH_USER, equals + 1}, error);
+}
+
+static dv_result deciders_read(dv_call *call, dv_review_deciders *ret_deciders, dv_error *error)
+{
+    dv_review_deciders deciders = {.owner = call->caller};
+    bool both =
+        dv_call_field(call, "reviewer") != NULL && dv_call_field(call, "reviewer_group") != NULL;
+    if (both) {
+        return dv_call_invalid(call, "reviewer", error, "name one: reviewer or reviewer_group");
+    }
+    DV_TRY(entity_field(call, "owner", DV_AUTH_USER, &deciders.owner, error));
+    deciders.reviewer = deciders.owner;
+    DV_TRY(entity_field(call, "reviewer", DV_AUTH_USER, &deciders.reviewer, error));
+    DV_TRY(entity_field(call, "reviewer_group", DV_AUTH_GROUP, &deciders.reviewer, error));
+    DV_TRY(dv_auth_field_names(call, "group_reviewers", &deciders.by_group));
+    for (size_t i = 0; i < deciders.by_group.count; i++) {
+        dv_result result = pair_check(call, deciders.by_group.items[i], error);
+        if (result != DV_OK) {
+            call->error_field = dv_arena_printf(call->arena, "group_reviewers.%zu", i);
+            return result;
+        }
+    }
+    *ret_deciders = deciders;
+    return DV_OK;
+}
+
+static dv_result scope_read(dv_call *call, dv_auth_ref *ref, dv_review_scope *ret_scope,
+                            dv_error *error)
+{
+    const char *group = dv_call_field(call, "group"), *role = dv_call_field(call, "role");
+    dv_review_scope scope = {.action = dv_call_field(call, "action"),
+                             .resource = dv_call_field(call, "resource")};
+    if ((group != NULL) + (role != NULL) + (scope.action != NULL) > 1) {
+        return dv_call_invalid(call, "group", error, "name one at most: group, role or action");
+    }
+    if (scope.resource != NULL && scope.action == NULL) {
+        return dv_call_invalid(call, "resource", error, "a resource wants an action");
+    }
+    if (group != NULL || role != NULL) {
+        *ref =
+            group != NULL ? (dv_auth_ref){DV_AUTH_GROUP, group} : (dv_auth_ref){DV_AUTH_ROLE, role};
+        DV_TRY(dv_auth_require(call->services->store, *ref, error));
+        scope.ref = ref;
+    }
+    *ret_scope = scope;
+    return DV_OK;
+}
+
+/* For people; NULL when memory is out. */
+static const char *scope_text(dv_call *call, const dv_review_scope *scope)
+{
+    if (scope->ref != NULL) {
+        return dv_arena_printf(call->arena, "%s %s", dv_auth_kind_name(scope->ref->kind),
+                               scope->ref->name);
+    }
+    if (scope->action == NULL) {
+        return "all";
+    }
+    return dv_arena_printf(call->arena, "action %s%s%s", scope->action,
+                           scope->resource == NULL ? "" : " on ",
+                           scope->resource == NULL ? "" : scope->resource);
+}
+
+/* {"scope": "group ml"}, in the arena. */
+static dv_result details_write(dv_call *call, const char *scope, const char **ret_details)
+{
+    dv_slice copy;
+    json_t *json = json_pack("{s:s}", "scope", scope);
+    dv_auto(free) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    if (text == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_arena_copy(call->arena, dv_slice_str(text), &copy));
+    *ret_details = (const char *)copy.ptr;
+    return DV_OK;
+}
+
+static dv_result review_wanted(dv_call *call, const dv_review_scope *scope,
+                               const dv_review_deciders *deciders, dv_case *ret_case,
+                               dv_error *error)
+{
+    dv_case c = {.owner = deciders->owner,
+                 .title = dv_call_field(call, "title"),
+                 .at_deadline = dv_call_field(call, "at_deadline")};
+    const char *text = scope_text(call, scope);
+    DV_TRY(type_load(call, &c.type, error));
+    DV_TRY(text == NULL ? DV_ERR_NO_MEMORY : details_write(call, text, &c.details));
+    DV_TRY(dv_auth_field_time(call, "deadline", &c.deadline, error));
+    c.deadline = c.deadline == 0 ? call->now + c.type->deadline_default : c.deadline;
+    c.title = c.title == NULL ? text : c.title;
+    *ret_case = c;
+    return DV_OK;
+}
+
+static dv_result review_start(dv_call *call, dv_error *error)
+{
+    dv_auth_ref ref;
+    dv_review_scope scope = {0};
+    dv_review_deciders deciders = {0};
+    dv_case c;
+    const dv_case_item *items;
+    size_t count = 0;
+    const char *id;
+    DV_TRY(scope_read(call, &ref, &scope, error));
+    DV_TRY(deciders_read(call, &deciders, error));
+    DV_TRY(review_wanted(call, &scope, &deciders, &c, error));
+    DV_TRY(dv_review_collect(call, &scope, &deciders, c.type->items_max, &items, &count, error));
+    if (count == 0) {
+        return dv_error_set(error, DV_ERR_NOT_FOUND,
+                            "no grant is in this scope: there is nothing to review");
+    }
+    DV_TRY(dv_case_open(call, &c, items, count, &id, error));
+    DV_TRY(dv_case_read(call, c.type, id, &c, error));
+    return dv_case_json(call, &c, &call->answer, error);
+}
+
+dv_result dv_op_review_start(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, review_start, error);
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+dv_result dv_op_review_list(dv_call *call, dv_error *error)
+{
+    const dv_case_type *type;
+    DV_TRY(type_load(call, &type, error));
+    return dv_case_list(call, type, dv_call_param(call, "state"), error);
+}
+
+dv_result dv_op_review_show(dv_call *call, dv_error *error)
+{
+    dv_case c;
+    DV_TRY(review_read(call, &c, error));
+    return dv_case_json(call, &c, &call->answer, error);
+}
+
+dv_result dv_op_review_items(dv_call *call, dv_error *error)
+{
+    dv_case c;
+    const char *user = dv_call_param(call, "reviewer");
+    const char *group = dv_call_param(call, "reviewer_group");
+    DV_TRY(review_read(call, &c, error));
+    if (user != NULL && group != NULL) {
+        return dv_call_invalid(call, "reviewer", error, "name one: reviewer or reviewer_group");
+    }
+    dv_auth_ref ref = {user != NULL ? DV_AUTH_USER : DV_AUTH_GROUP, user != NULL ? user : group};
+    const char *assignee = ref.name == NULL ? NULL : dv_auth_entity(call->arena, ref);
+    return dv_case_item_list(call, &c, dv_call_param(call, "state"), assignee, error);
+}
+
+dv_result dv_op_review_report(dv_call *call, dv_error *error)
+{
+    dv_case c;
+    DV_TRY(review_read(call, &c, error));
+    return dv_case_report(call, &c, error);
+}
+
+/* --- deciding -------------------------------------------------------------------------------- */
+
+static dv_result item_decide(dv_call *call, const char *step, dv_error *error)
+{
+    dv_case c;
+    dv_case_item item;
+    dv_case_actor actor;
+    const dv_case_type *type;
+    const char *id;
+    int64_t number;
+    DV_TRY(type_load(call, &type, error));
+    DV_TRY(dv_case_item_id_parse(call, dv_call_param(call, "item"), &id, &number, error));
+    DV_TRY(dv_case_read(call, type, id, &c, error));
+    DV_TRY(dv_case_item_read(call, &c, number, &item, error));
+    DV_TRY(actor_read(call, &c, &item, &actor, error));
+    DV_TRY(dv_case_item_step(call, &KIND, &c, &item, step, &actor, dv_call_field(call, "reason"),
+                             error));
+    DV_TRY(dv_case_item_read(call, &c, number, &item, error));
+    return dv_case_item_json(&c, &item, &call->answer);
+}
+
+static dv_result review_attest(dv_call *call, dv_error *error)
+{
+    return item_decide(call, "attest", error);
+}
+
+dv_result dv_op_review_attest(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, review_attest, error);
+}
+
+static dv_result review_revoke(dv_call *call, dv_error *error)
+{
+    return item_decide(call, "revoke", error);
+}
+
+dv_result dv_op_review_revoke(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, review_revoke, error);
+}
+
+static dv_result review_cancel(dv_call *call, dv_error *error)
+{
+    dv_case c;
+    dv_case_actor actor;
+    DV_TRY(review_read(call, &c, error));
+    DV_TRY(actor_read(call, &c, NULL, &actor, error));
+    DV_TRY(dv_case_step_take(call, &c, "cancel", &actor, dv_call_field(call, "reason"), error));
+    DV_TRY(dv_case_read(call, c.type, c.id, &c, error));
+    return dv_case_json(call, &c, &call->answer, error);
+}
+
+dv_result dv_op_review_cancel(dv_call *call, dv_error *error)
+{
+    return dv_auth_change(call, review_cancel, error);
+}
+
+/* --- what nobody asks for -------------------------------------------------------------------- */
+
+dv_result dv_review_note_gone(dv_call *call, const dv_auth_ref *subject, const dv_auth_ref *object,
+                              dv_error *error)
+{
+    const char *texts[2] = {NULL, NULL};
+    const dv_auth_ref *refs[2] = {subject, object};
+    for (size_t i = 0; i < 2; i++) {
+        texts[i] = refs[i] == NULL ? NULL : dv_auth_entity(call->arena, *refs[i]);
+        if (refs[i] != NULL && texts[i] == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    return dv_case_gone(call, REVIEW, texts[0], texts[1], error);
+}
+
+static dv_result review_clock(dv_call *call, dv_error *error)
+{
+    return dv_case_clock(call, &KIND, error);
+}
+
+static dv_result tick(dv_call *call, dv_error *error)
+{
+    const dv_case_type *type;
+    bool due = false;
+    DV_TRY(type_load(call, &type, error));
+    DV_TRY(dv_case_is_due(call->services->store, type, call->now, call->arena, &due, error));
+    return due ? dv_auth_change(call, review_clock, error) : DV_OK;
+}
+
+dv_result dv_review_tick(dv_services *services, dv_error *error)
+{
+    dv_call call;
+    DV_TRY(dv_auth_system_call(services, &call));
+    dv_result result = tick(&call, error);
+    dv_auth_system_call_end(&call);
+    return result;
+}

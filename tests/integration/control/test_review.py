@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access reviews: who has what is looked at by people, and what they take away is gone."""
+import concurrent.futures
+import csv
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from conftest import KEPT, ROOT
+
+REVIEWER = ("review_access", "view_access")
+UNKNOWN = "0198c0de-0000-7000-8000-0123456789ab"
+
+
+class Campaign:
+    """A review that was started, and its items by what they are about."""
+
+    def __init__(self, control, *words):
+        self.control = control
+        self.started = control.json("access", "review", "start", *words)
+        self.id = self.started["id"]
+
+    def items(self, *words):
+        return self.control.json("access", "review", "items", self.id, *words)["items"]
+
+    def item(self, subject, thing):
+        return next(i for i in self.items() if i["subject"] == subject and i["object"] == thing)
+
+    def state(self):
+        return self.control.json("access", "review", "show", self.id)["state"]
+
+    def decide(self, verb, item, reason="looked at", **environment):
+        """As the owner of the machine, or with a key."""
+        return self.control.dvara("access", "review", verb, item["item"], "--reason", reason,
+                                  "--output", "json", **environment)
+
+    def decide_with(self, key, verb, item, reason="looked at"):
+        return self.control.curl(f"/v1/access-review-items/{item['item']}/{verb}", key=key,
+                                 method="POST", body={"reason": reason})
+
+
+def user(name):
+    return f'User::"{name}"'
+
+
+def team(control, name, *members):
+    """A group with the role NAME_role, which lets view users, and these new users in it."""
+    control.json("group", "create", "--name", name)
+    control.json("role", "create", "--name", f"{name}_role", "--permissions", "view_users")
+    control.json("role", "assign", "--group", name, "--role", f"{name}_role")
+    for member in members:
+        control.json("user", "create", "--name", member, "--groups", name)
+
+
+def events(control, words):
+    """Lines of the log that hold the words, waited for."""
+    found = []
+
+    def look():
+        text = control.dvara("audit", "tail", "--last", "3000", "--limit", "1000", "--output", "jsonl").stdout
+        found[:] = [line for line in text.splitlines() if words in line]
+        return found
+    control.wait_for(look)
+    return found
+
+
+def test_a_review_lists_what_is_in_force_and_revoking_is_felt_at_once(control):
+    team(control, "red", "rhea", "rolf")
+    key = control.json("apikey", "create", "--user", "rolf")["secret"]
+    assert control.curl("/v1/users", key=key).status == 200
+    review = Campaign(control, "--group", "red", "--title", "red team")
+    assert review.started["counts"] == {"pending": 3, "attested": 0, "revoked": 0, "gone": 0}
+    assert (review.started["state"], review.started["scope"]) == ("open", "group red")
+    kinds = sorted((i["kind"], i["subject"], i["object"]) for i in review.items())
+    assert kinds == [("member", user("rhea"), 'Group::"red"'), ("member", user("rolf"), 'Group::"red"'),
+                     ("role", 'Group::"red"', 'Role::"red_role"')]
+    kept = review.decide("attest", review.item(user("rhea"), 'Group::"red"'), "still here")
+    assert kept.returncode == 0 and json.loads(kept.stdout)["state"] == "attested"
+    gone = review.decide("revoke", review.item(user("rolf"), 'Group::"red"'), "left us")
+    assert gone.returncode == 0 and json.loads(gone.stdout)["state"] == "revoked"
+    assert control.curl("/v1/users", key=key).status == 403
+    assert "rolf" not in str(control.json("group", "show", "red")["members"])
+    assert review.state() == "open"
+    review.decide("revoke", review.item('Group::"red"', 'Role::"red_role"'))
+    assert review.state() == "closed"
+    assert control.json("group", "show", "red")["roles"] == []
+
+
+def test_a_role_is_reviewed_through_inheritance_and_groups(control):
+    team(control, "blue", "bea")
+    control.json("role", "create", "--name", "blue_lead", "--inherits", "blue_role")
+    control.json("user", "create", "--name", "bob")
+    control.json("role", "assign", "--user", "bob", "--role", "blue_lead")
+    found = {(i["subject"], i["object"]) for i in Campaign(control, "--role", "blue_role").items()}
+    assert found == {(user("bob"), 'Role::"blue_lead"'), ('Group::"blue"', 'Role::"blue_role"'),
+                     (user("bea"), 'Group::"blue"')}
+
+
+def test_an_action_is_reviewed_by_what_permits_it(control, tmp_path):
+    team(control, "green", "gina")
+    control.json("role", "update", "green_role", "--permissions", "greening")
+    control.json("user", "create", "--name", "gus")
+    (tmp_path / "gus.cedar").write_text(
+        '@id("gus-greens") permit(principal == User::"gus", action == Action::"greening", '
+        'resource == Model::"leaf");')
+    assert control.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    review = Campaign(control, "--action", "greening", "--resource", 'Model::"leaf"')
+    found = {(i["kind"], i["subject"], i["object"]) for i in review.items()}
+    assert ("policy", user("gus"), "gus-greens") in found
+    assert ("member", user("gina"), 'Group::"green"') in found
+    assert ("role", 'Group::"green"', 'Role::"green_role"') in found
+    assert ("role", user("admin"), 'Role::"admin"') in found
+    assert not any(i["object"] == 'Group::"red"' for i in review.items())
+    item = review.item(user("gus"), "gus-greens")
+    assert (item["action"], item["resource"]) == ('Action::"greening"', 'Model::"leaf"')
+    refused = review.decide("revoke", item)
+    assert refused.returncode == 1 and 'the policy "gus-greens" still permits this' in refused.stderr
+    assert control.dvara("policy", "delete", "gus").returncode == 0
+    assert json.loads(review.decide("revoke", item).stdout)["state"] == "gone"
+    everything = {(i["subject"], i["object"]) for i in Campaign(control).items()}
+    assert everything >= {(user("gina"), 'Group::"green"'), (user("admin"), 'Role::"admin"')}
+
+
+def test_who_may_decide(control):
+    team(control, "grey", "gwen", "gary")
+    key = {name: control.key_of(name, *permissions)["secret"] for name, permissions in {
+        "rosa": REVIEWER, "rick": REVIEWER, "mona": (*REVIEWER, "manage_access_reviews", "view_users"),
+        "nora": ("view_access",)}.items()}
+    control.json("group", "add-member", "grey", "--user", "rosa")
+    review = Campaign(control, "--group", "grey", "--reviewer", "rosa", "--owner", "mona")
+    gwen = review.item(user("gwen"), 'Group::"grey"')
+    assert gwen["reviewer"] == user("rosa")
+    # Another reviewer, and one without the permission.
+    assert review.decide_with(key["rick"], "attest", gwen).error["code"] == "forbidden"
+    assert review.decide_with(key["nora"], "attest", gwen).status == 403
+    # Her own membership, and the role that her group has, are not hers to decide: the owner is asked.
+    own = review.item(user("rosa"), 'Group::"grey"')
+    assert own["reviewer"] == user("mona")
+    group_role = review.item('Group::"grey"', 'Role::"grey_role"')
+    for item in (own, group_role):
+        refused = review.decide_with(key["rosa"], "attest", item)
+        assert refused.status == 403 and "himself" in refused.error["message"]
+        assert review.decide_with(key["rosa"], "revoke", item).status == 403
+    assert review.decide_with(key["rosa"], "attest", gwen, "on the team").json["by"] == user("rosa")
+    assert review.decide_with(key["mona"], "attest", own).status == 200
+    assert review.decide_with(key["mona"], "revoke", group_role, "unused").status == 200
+    # Nobody takes away what he could not give: rosa lacks what the group gives no more, so she may now.
+    assert review.decide_with(key["rosa"], "revoke", review.item(user("gary"), 'Group::"grey"')).status == 200
+    assert review.state() == "closed"
+
+
+def test_nobody_takes_away_what_he_could_not_give(control):
+    key = control.key_of("rena", *REVIEWER)["secret"]
+    control.json("role", "create", "--name", "strong", "--permissions", "manage_users")
+    control.json("user", "create", "--name", "sven")
+    control.json("role", "assign", "--user", "sven", "--role", "strong")
+    review = Campaign(control, "--role", "strong", "--reviewer", "rena")
+    refused = review.decide_with(key, "revoke", review.items()[0])
+    assert refused.status == 403 and "manage_users" in refused.error["message"]
+    assert review.items()[0]["state"] == "pending"
+
+
+def test_reviewers_by_group_and_a_group_as_reviewer(control):
+    team(control, "gold", "gil")
+    team(control, "lime", "liv")
+    for name in ("lead", "carl"):
+        control.key_of(name, *REVIEWER)
+    control.json("group", "create", "--name", "security")
+    control.json("group", "add-member", "security", "--user", "carl")
+    key = control.json("apikey", "create", "--user", "carl")["secret"]
+    review = Campaign(control, "--reviewer-group", "security", "--group-reviewers", "gold=lead")
+    assert review.item(user("gil"), 'Group::"gold"')["reviewer"] == user("lead")
+    assert review.item('Group::"gold"', 'Role::"gold_role"')["reviewer"] == user("lead")
+    liv = review.item(user("liv"), 'Group::"lime"')
+    assert liv["reviewer"] == 'Group::"security"'
+    assert [i["subject"] for i in review.items("--reviewer", "lead")] == ['Group::"gold"', user("gil")]
+    assert all(i["reviewer"] == 'Group::"security"' for i in review.items("--reviewer-group", "security"))
+    assert review.decide_with(key, "attest", liv).status == 200
+    assert review.decide_with(key, "attest", review.item(user("gil"), 'Group::"gold"')).status == 403
+
+
+def test_two_reviewers_at_once_one_decides(control):
+    team(control, "race", *[f"racer{n}" for n in range(12)])
+    review = Campaign(control, "--group", "race")
+    for item in review.items():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(lambda verb, one=item: review.decide(verb, one), ("attest", "revoke")))
+        assert sorted(d.returncode for d in done) == [0, 1]
+        state = json.loads(next(d.stdout for d in done if d.returncode == 0))["state"]
+        loser = next(d for d in done if d.returncode == 1)
+        assert state in loser.stderr or "closed" in loser.stderr
+    members = control.json("group", "show", "race")["members"]
+    left = [i["subject"] for i in review.items() if i["kind"] == "member" and i["state"] == "attested"]
+    assert sorted(members) == sorted(left)
+
+
+def test_what_ends_by_other_means_is_gone(control):
+    team(control, "mist", "mia", "max")
+    control.json("user", "create", "--name", "moe")
+    control.json("role", "assign", "--user", "moe", "--role", "mist_role")
+    review = Campaign(control, "--role", "mist_role")
+    assert len(review.items()) == 4
+    control.dvara("user", "delete", "mia")
+    assert review.item(user("mia"), 'Group::"mist"')["state"] == "gone"
+    control.dvara("group", "remove-member", "mist", "--user", "max")
+    assert review.item(user("max"), 'Group::"mist"')["state"] == "gone"
+    by = review.item(user("moe"), 'Role::"mist_role"')
+    assert by["state"] == "pending" and by["by"] is None
+    control.dvara("role", "delete", "mist_role")
+    item = review.item(user("moe"), 'Role::"mist_role"')
+    assert item["state"] == "gone" and item["by"].startswith("Local::")
+    assert review.state() == "closed"
+    late = review.decide("attest", item)
+    assert late.returncode == 1 and "closed" in late.stderr
+
+
+def test_the_report_is_evidence(control):
+    team(control, "oak", "otto", "olaf")
+    review = Campaign(control, "--group", "oak", "--title", '=oak, "the" team')
+    review.decide("attest", review.item(user("otto"), 'Group::"oak"'), "needed, for now")
+    review.decide("revoke", review.item(user("olaf"), 'Group::"oak"'), '=HYPERLINK("x")')
+    report = control.json("access", "review", "report", review.id)
+    assert report["counts"] == {"pending": 1, "attested": 1, "revoked": 1, "gone": 0}
+    assert [step["step"] for step in report["history"]] == ["open"]
+    rows = {row["subject"]: row for row in report["items"]}
+    olaf = rows[user("olaf")]
+    assert olaf["state"] == "revoked" and olaf["by"].startswith("Local::") and olaf["when"]
+    assert olaf["since"] and olaf["until"] is None
+    # The evidence leads to the records: the decision, and what took the membership away.
+    found = [line for line in events(control, olaf["evidence"]) if "API Activity" not in line]
+    assert any("access_review_item" in line and "revoke" in line for line in found)
+    assert any("member_removed" in line for line in found)
+    table = control.dvara("access", "review", "report", review.id, "--output", "csv").stdout
+    lines = list(csv.reader(io.StringIO(table)))
+    assert lines[0][:4] == ["item", "subject", "kind", "object"] and len(lines) == 4
+    assert "'=HYPERLINK(\"x\")" in lines[lines.index(next(x for x in lines if olaf["item"] in x))]
+    why = control.dvara("why", olaf["evidence"])
+    assert why.returncode == 0 and "review_revoke" in why.stdout
+
+
+@pytest.mark.parametrize("words, says", [
+    (("--group", "nobodys"), "no group named nobodys"),
+    (("--role", "nobodys"), "no role named nobodys"),
+    (("--reviewer", "nobody"), "no user named nobody"),
+    (("--owner", "nobody"), "no user named nobody"),
+    (("--group-reviewers", "nobodys=admin"), "no group named nobodys"),
+    (("--group-reviewers", "nobodys"), "GROUP=USER|match|pattern"),
+    (("--group", "a", "--role", "b"), "name one at most"),
+    (("--resource", 'Model::"x"'), "a resource wants an action"),
+    (("--action", "x", "--resource", "Model"), "is no entity"),
+    (("--deadline", "366d"), "365 days ahead"),
+    (("--deadline", "2020-01-01T00:00:00Z"), "a time to come"),
+    (("--deadline", "soon"), "a duration"),
+    (("--at-deadline", "explode"), "keep"),
+    (("--title", ""), "title"),
+    (("--title", "x" * 129), "title"),
+    (("--role", "empty_role"), "nothing to review"),
+])
+def test_what_can_not_be_reviewed_is_refused(control, words, says):
+    control.dvara("role", "create", "--name", "empty_role", "--permissions", "nothing")
+    refused = control.dvara("access", "review", "start", *words)
+    assert refused.returncode in (1, 2)
+    assert any(part in refused.stderr for part in says.split("|")), refused.stderr
+
+
+@pytest.mark.parametrize("resources, says", [(4000, "more than 100000 decisions"),
+                                             (4100, "more than 4096 resources")])
+def test_what_policies_permit_is_asked_within_bounds(fresh, tmp_path, resources, says):
+    fresh.start_all()
+    forbids = "".join(f'forbid(principal == User::"admin", action, resource == Model::"m{n}");\n'
+                      for n in range(resources))
+    for n in range(5):
+        fresh.key_of(f"m{n}", *[f"act{n}_{i}" for i in range(5)])
+    (tmp_path / "many.cedar").write_text(forbids)
+    assert fresh.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    refused = fresh.dvara("access", "review", "start")
+    assert refused.returncode == 1 and says in refused.stderr
+    assert fresh.dvara("access", "review", "start", "--action", "act1_1", "--resource", 'Model::"m1"').returncode == 0
+
+
+def test_items_and_reviews_that_are_not_there(control):
+    for words in (("show", UNKNOWN), ("report", UNKNOWN), ("items", UNKNOWN),
+                  ("attest", f"{UNKNOWN}.1", "--reason", "x"), ("cancel", UNKNOWN, "--reason", "x")):
+        assert "there is no access review" in control.dvara("access", "review", *words).stderr
+    for name in ("1", f"{UNKNOWN}", f"{UNKNOWN}.0", f"{UNKNOWN}.x"):
+        assert control.dvara("access", "review", "attest", name, "--reason", "x").returncode == 1
+    team(control, "elm", "ella")
+    review = Campaign(control, "--group", "elm")
+    assert "has no item 99" in review.decide("attest", {"item": f"{review.id}.99"}).stderr
+    assert control.dvara("access", "review", "attest", f"{review.id}.1").returncode == 2  # no reason
+    assert review.decide("attest", {"item": f"{review.id}.1"}, "x" * 513).returncode == 1
+
+
+def test_cancelling_leaves_what_was_decided(control):
+    team(control, "fir", "fay", "fred")
+    key = control.key_of("frida", *REVIEWER)["secret"]
+    review = Campaign(control, "--group", "fir", "--reviewer", "frida")
+    review.decide("revoke", review.item(user("fay"), 'Group::"fir"'))
+    assert control.curl(f"/v1/access-reviews/{review.id}/cancel", key=key, method="POST",
+                        body={"reason": "x"}).status == 403
+    done = control.json("access", "review", "cancel", review.id, "--reason", "wrong group")
+    assert (done["state"], done["undecided"]) == ("cancelled", 2)
+    refused = review.decide("attest", review.item(user("fred"), 'Group::"fir"'))
+    assert refused.returncode == 1 and "cancelled" in refused.stderr
+    assert review.item(user("fay"), 'Group::"fir"')["state"] == "revoked"
+
+
+def test_pages_of_items_and_reviews(control):
+    team(control, "ash", *[f"ash{n}" for n in range(5)])
+    review = Campaign(control, "--group", "ash")
+    first = control.curl(f"/v1/access-reviews/{review.id}/items?limit=4", key=control.admin_key()).json
+    assert len(first["items"]) == 4 and first["next"] == "4"
+    rest = control.curl(f"/v1/access-reviews/{review.id}/items?limit=4&cursor=4",
+                        key=control.admin_key()).json
+    assert len(rest["items"]) == 2 and "next" not in rest
+    assert control.curl(f"/v1/access-reviews/{review.id}/items?cursor=x", key=control.admin_key()).status == 400
+    listed = control.json("access", "review", "list")["items"]
+    assert listed[0]["id"] == review.id and len({one["id"] for one in listed}) == len(listed)
+    page = control.curl("/v1/access-reviews?limit=1", key=control.admin_key()).json
+    assert len(page["items"]) == 1 and page["next"] == review.id
+
+
+def test_permissions_of_the_operations(control):
+    key = control.key_of("peeker", "view_users")["secret"]
+    assert control.curl("/v1/access-reviews", key=key).status == 403
+    assert control.curl("/v1/access-reviews", key=key, method="POST", body={}).status == 403
+    auditor = control.json("user", "create", "--name", "auditrix")["name"]
+    control.json("role", "assign", "--user", auditor, "--role", "auditor")
+    key = control.json("apikey", "create", "--user", auditor)["secret"]
+    assert control.curl("/v1/access-reviews", key=key).status == 200
+    assert control.curl("/v1/access-reviews", key=key, method="POST", body={}).status == 403
+
+
+def test_the_example_of_the_manual(fresh, tmp_path):
+    fresh.start_all()
+    fresh.json("group", "create", "--name", "research")
+    fresh.json("role", "assign", "--group", "research", "--role", "model_user")
+    for name in ("dana", "omar"):
+        fresh.json("user", "create", "--name", name, "--groups", "research")
+    fresh.json("user", "create", "--name", "lena")
+    section = (ROOT / "docs/authorization.md").read_text().split("## Access reviews")[1]
+    blocks = [block.split("```")[0] for block in section.split("```sh")[1:]]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "".join(blocks)], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env={**KEPT, "DVARA_STATE": str(fresh.state),
+                          "PATH": f"{fresh.program.parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stderr
+    shown = section.split("```\n")[2].splitlines()
+    columns = [line.split()[1:] for line in shown[1:4]]
+    assert [line.split()[1:] for line in done.stdout.splitlines() if " pending" in line] == columns
+    rows = list(csv.DictReader(io.StringIO(pathlib.Path(tmp_path / "research-autumn.csv").read_text())))
+    assert [row["state"] for row in rows] == ["attested", "attested", "revoked"]
+    assert fresh.json("group", "show", "research")["members"] == [user("dana")]
+
+
+# --- deadlines and crashes ------------------------------------------------------------------------
+
+def test_a_deadline_that_passes_keeps_and_alerts(fresh):
+    fresh.start_all()
+    team(fresh, "late", "lea")
+    review = Campaign(fresh, "--group", "late", "--deadline", "1s")
+    fresh.wait_for(lambda: review.state() == "overdue", 30)
+    assert [i["state"] for i in review.items()] == ["pending", "pending"]
+    assert fresh.json("access", "review", "list", "--status", "overdue")["items"][0]["undecided"] == 2
+    assert any("2 undecided items" in line for line in events(fresh, "access_review.expire"))
+    for item in review.items():
+        assert review.decide("attest", item, "late, but needed").returncode == 0
+    assert review.state() == "closed"
+
+
+def test_a_deadline_that_revokes(fresh):
+    fresh.start_all()
+    team(fresh, "strict", "sue", "stan")
+    key = fresh.json("apikey", "create", "--user", "stan")["secret"]
+    review = Campaign(fresh, "--group", "strict", "--deadline", "1s", "--at-deadline", "revoke")
+    fresh.wait_for(lambda: review.state() == "closed", 30)
+    assert {i["state"] for i in review.items()} == {"revoked"}
+    assert all(i["by"] == 'System::"dvarad"' and i["evidence"] for i in review.items())
+    assert fresh.curl("/v1/users", key=key).status == 403
+    assert fresh.json("group", "show", "strict")["members"] == []
+
+
+def test_nothing_is_lost_by_kill(fresh):
+    """What was answered is there after kill -9; what was not is whole or not at all."""
+    fresh.start_all()
+    members = [f"k{n}" for n in range(24)]
+    team(fresh, "crash", *members)
+    review = Campaign(fresh, "--group", "crash")
+    pending = [i for i in review.items() if i["kind"] == "member"]
+    told = {}
+    for turn in range(4):
+        part = pending[turn * 6:turn * 6 + 6]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            running = [pool.submit(review.decide, ("attest", "revoke")[n % 2], item)
+                       for n, item in enumerate(part)]
+            next(concurrent.futures.as_completed(running))
+            fresh.stop("dvarad", signal.SIGKILL)
+        for item, one in zip(part, running):
+            if one.result().returncode == 0:
+                told[item["item"]] = json.loads(one.result().stdout)["state"]
+        fresh.start_dvarad()
+    assert told
+    now = {i["item"]: i for i in review.items()}
+    assert {name: now[name]["state"] for name in told} == told
+    left = sorted(i["subject"] for i in now.values() if i["kind"] == "member" and i["state"] != "revoked")
+    assert sorted(fresh.json("group", "show", "crash")["members"]) == left
+    assert sum(review.started["counts"].values()) == sum(
+        fresh.json("access", "review", "show", review.id)["counts"].values())

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an access review does to the store: collecting, rolling back, what ends by itself. */
+#include "fixture.h"
+#include "room/auth/control/review.h"
+
+static void a_team(fixture *f)
+{
+    assert_int_equal(call_op(f, dv_op_group_create, NULL, "{'name':'ml'}"), DV_OK);
+    assert_int_equal(call_op(f, dv_op_user_create, NULL, "{'name':'sam','groups':['ml']}"), DV_OK);
+    assert_int_equal(call_op(f, dv_op_user_create, NULL, "{'name':'bob','groups':['ml']}"), DV_OK);
+}
+
+/* The id of a new review, or of an item of it. */
+static const char *start(fixture *f, const char *body, int item, char out[64])
+{
+    json_t *answer = ask(f, dv_op_review_start, NULL, body);
+    const char *id = json_string_value(json_object_get(answer, "id"));
+    snprintf(out, 64, item > 0 ? "%s.%d" : "%s", id, item);
+    json_decref(answer);
+    return out;
+}
+
+static const char *params_of(const char *field, const char *value)
+{
+    static char params[128];
+    snprintf(params, sizeof(params), "{'%s':'%s'}", field, value);
+    return params;
+}
+
+static char *state_of(fixture *f, const char *id, size_t index, char out[32])
+{
+    json_t *report = ask(f, dv_op_review_report, params_of("id", id), NULL);
+    json_t *item = json_array_get(json_object_get(report, "items"), index);
+    snprintf(out, 32, "%s", json_string_value(json_object_get(item, "state")));
+    json_decref(report);
+    return out;
+}
+
+static bool has_member(fixture *f, const char *name)
+{
+    json_t *group = ask(f, dv_op_group_show, "{'name':'ml'}", NULL);
+    char *text = json_dumps(json_object_get(group, "members"), 0);
+    bool found = strstr(text, name) != NULL;
+    free(text);
+    json_decref(group);
+    return found;
+}
+
+/* --- collecting ------------------------------------------------------------------------------ */
+
+static dv_result collect_at_most(dv_call *call, dv_error *error)
+{
+    dv_review_scope scope = {0};
+    dv_review_deciders deciders = {call->caller, call->caller, {NULL, 0}};
+    const dv_case_item *items;
+    size_t count = 0;
+    size_t max = (size_t)json_integer_value(json_object_get(call->params, "max"));
+    DV_TRY(dv_review_collect(call, &scope, &deciders, max, &items, &count, error));
+    assert_int_equal(count, 3); /* admin's role, two memberships */
+    return DV_OK;
+}
+
+static void no_more_than_the_maximum_is_collected(void **state)
+{
+    fixture *f = *state;
+    a_team(f);
+    assert_int_equal(call_op(f, collect_at_most, "{'max':3}", NULL), DV_OK);
+    assert_int_equal(call_op(f, collect_at_most, "{'max':2}", NULL), DV_ERR_TOO_LARGE);
+    assert_non_null(strstr(f->error.message, "more than 2 grants"));
+}
+
+static void entities_are_taken_apart(void **state)
+{
+    dv_auth_ref ref;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 16);
+    assert_int_equal(dv_auth_ref_parse("Service::\"ci\"", arena, &ref), DV_OK);
+    assert_int_equal(ref.kind, DV_AUTH_SERVICE);
+    assert_string_equal(ref.name, "ci");
+    static const char *const bad[] = {"",           "User",         "User::\"\"",
+                                      "User:\"x\"", "Users::\"x\"", "Local::\"root\""};
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        assert_int_equal(dv_auth_ref_parse(bad[i], arena, &ref), DV_ERR_NOT_FOUND);
+    }
+}
+
+/* --- deciding -------------------------------------------------------------------------------- */
+
+static void what_can_not_be_recorded_is_not_revoked(void **state)
+{
+    fixture *f = *state;
+    char item[64], id[64], text[32];
+    a_team(f);
+    start(f, "{'group':'ml'}", 1, item);
+    snprintf(id, sizeof(id), "%.36s", item);
+    f->events_fail = true;
+    assert_int_equal(call_op(f, dv_op_review_revoke, params_of("item", item), "{'reason':'x'}"),
+                     DV_ERR_UNAVAILABLE);
+    f->events_fail = false;
+    assert_true(has_member(f, "bob"));
+    assert_string_equal(state_of(f, id, 0, text), "pending");
+    assert_int_equal(call_op(f, dv_op_review_revoke, params_of("item", item), "{'reason':'x'}"),
+                     DV_OK);
+    assert_false(has_member(f, "bob"));
+    assert_true(fixture_said(f, "member_removed"));
+    fixture_restart(f);
+    assert_string_equal(state_of(f, id, 0, text), "revoked");
+}
+
+/* Of a role that ran out but was not swept yet nothing is left to keep, and the sweep decides what
+ * nobody looked at. */
+static void a_role_that_ran_out_is_gone(void **state)
+{
+    fixture *f = *state;
+    char id[64], item[64], text[32];
+    const struct timespec wait = {.tv_nsec = 400000000};
+    a_team(f);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            call_op(f, dv_op_role_assign, "{'role':'viewer'}",
+                    i == 0 ? "{'user':'bob','until':'300ms'}" : "{'user':'sam','until':'300ms'}"),
+            DV_OK);
+    }
+    start(f, "{'role':'viewer'}", 0, id);
+    nanosleep(&wait, NULL);
+    snprintf(item, sizeof(item), "%.36s.1", id);
+    assert_int_equal(call_op(f, dv_op_review_attest, params_of("item", item), "{'reason':'x'}"),
+                     DV_OK);
+    assert_string_equal(state_of(f, id, 0, text), "gone");
+    assert_string_equal(state_of(f, id, 1, text), "pending");
+    assert_int_equal(dv_auth_control_tick(&f->services, dv_time_now(), &f->error), DV_OK);
+    assert_string_equal(state_of(f, id, 1, text), "gone");
+}
+
+/* Another review that is about the same grant is decided by the first one's revocation. */
+static void two_reviews_of_one_grant(void **state)
+{
+    fixture *f = *state;
+    char first[64], second[64], text[32];
+    a_team(f);
+    start(f, "{'group':'ml'}", 1, first);
+    start(f, "{'group':'ml'}", 0, second);
+    assert_int_equal(call_op(f, dv_op_review_revoke, params_of("item", first), "{'reason':'x'}"),
+                     DV_OK);
+    assert_string_equal(state_of(f, second, 0, text), "gone");
+    assert_int_equal(call_op(f, dv_op_group_delete, "{'name':'ml'}", NULL), DV_OK);
+    assert_string_equal(state_of(f, second, 1, text), "gone");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(no_more_than_the_maximum_is_collected),
+        TEST(entities_are_taken_apart),
+        TEST(what_can_not_be_recorded_is_not_revoked),
+        TEST(a_role_that_ran_out_is_gone),
+        TEST(two_reviews_of_one_grant),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
