@@ -250,6 +250,19 @@ static bool was_sent(const ngx_http_request_t *r)
     return false;
 }
 
+/* A server that was asked before, and left for another, may have had all of it. */
+static bool was_asked(const ngx_http_request_t *r)
+{
+    const ngx_http_upstream_state_t *states =
+        r->upstream_states != NULL ? r->upstream_states->elts : NULL;
+    for (ngx_uint_t i = 0; states != NULL && i + 1 < r->upstream_states->nelts; i++) {
+        if (states[i].bytes_sent > 0) {
+            return true;
+        }
+    }
+    return r->upstream != NULL && r->upstream->request_body_sent;
+}
+
 /* The last model server that was asked did not answer in time, or said that another did not. */
 static bool is_timed_out(const ngx_http_request_t *r)
 {
@@ -272,10 +285,11 @@ static dv_api_spent spent_of(dv_request *request, bool aborted)
     uint64_t length = request->upstream_status != 0 ? request->answer_bytes : 0;
     return (dv_api_spent){
         .sent = request->forwarded != 0 && was_sent(request->r),
+        .asked = was_asked(request->r),
         .whole = !aborted && request->answer_verdict.reason == DV_REASON_UNSET,
         .left = aborted,
         .timed_out = is_timed_out(request->r),
-        .streamed = stream || request->body.stream,
+        .streamed = stream || (request->body.stream && !held && request->upstream_status != 0),
         .status = request->upstream_status,
         .input = request->input_tokens,
         .output = request->output_tokens,

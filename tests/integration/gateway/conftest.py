@@ -22,8 +22,8 @@ def make_gate(upstream, tmp_path):
     """Makes gates of one's own; every one must end without an alarm in nginx's log."""
     made = []
 
-    def make(**names):
-        gate = Gate(tmp_path / f"gate{len(made)}", upstream, **names)
+    def make(server=upstream, **names):
+        gate = Gate(tmp_path / f"gate{len(made)}", server, **names)
         made.append(gate)
         return gate
     upstream.echo()

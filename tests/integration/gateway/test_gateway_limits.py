@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
+import types
 
 import pytest
 
 from gateway_tools import CONFIG
+from support import wait_until
 
 MINUTE = 60 * 10**9
 TOKENS_A_DAY = {"unit": "tokens", "period": "day"}
@@ -156,11 +159,61 @@ def test_an_answer_that_does_not_come_in_time_is_charged_as_if_its_caller_had_le
     gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))
     key = gate.key()
     upstream.sends(b"", pause=4)
-    for stream, output in ((False, 100), (True, 0)):
+    for stream in (False, True):
         late = gate.chat(key, max_tokens=100, stream=stream)
         assert late.status == 504
         length = body_length(max_tokens=100, stream=stream)
-        assert close_of(gate, late)["settled_tokens"] == length + output
+        assert close_of(gate, late)["settled_tokens"] == length + 100
+
+
+def left_early(gate, key, ask, asked):
+    """Sends a request, waits, and goes away before the head of its answer; what its close record says."""
+    known = {one["api"]["request"]["uid"] for one in gate.records()}
+    with gate.connect() as connection:
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer "
+                           + key.encode() + b"\r\nContent-Type: application/json\r\nContent-Length: "
+                           + str(len(ask)).encode() + b"\r\n\r\n" + ask)
+        asked()
+
+    def closed():
+        return [one for one in gate.records() if one["api"]["request"]["uid"] not in known
+                and one["unmapped"]["dvara"].get("phase") == "close"]
+    wait_until(closed, 10, "the close record")
+    return limit_of(closed()[0])
+
+
+def ask_for(stream, text):
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}],
+                       "stream": stream, "max_tokens": 300}).encode()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_head_pays_for_what_may_have_begun(make_gate, upstream, stream):
+    gate = make_gate(config=limited({"key": [{"max": 100000, **TOKENS_A_DAY}]}))
+    came, go_on = threading.Event(), threading.Event()
+
+    def answer(handler, request):
+        came.set()
+        go_on.wait(5)
+        return False
+    upstream.answer = answer
+    ask = ask_for(stream, "hi")
+    left = left_early(gate, gate.key(), ask, lambda: came.wait(5))
+    go_on.set()
+    assert left["reserved_tokens"] == left["settled_tokens"] == len(ask) + 300
+
+
+def test_who_leaves_before_all_was_sent_pays_for_what_he_asked(make_gate):
+    """The model server reads nothing, and the body is more than the sockets hold."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(8)
+        server = types.SimpleNamespace(url=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        gate = make_gate(server, config=limited({"key": [{"max": 10**9, **TOKENS_A_DAY}]}))
+        ask = ask_for(True, "word " * 190000)
+        left = left_early(gate, gate.key(), ask, lambda: (deaf.accept(), time.sleep(0.2)))
+    assert (left["reserved_tokens"], left["settled_tokens"]) == (len(ask) + 300, len(ask))
 
 
 def test_json_routes_reserve_the_routes_number(make_gate, upstream):

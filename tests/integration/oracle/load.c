@@ -48,6 +48,7 @@ static const struct {
     {STREAM, "{\"model\":\"m\",\"max_tokens\":200,\"stream\":true," PROMPT "}", WHOLE},
     {STREAM, "{\"model\":\"m\",\"max_tokens\":900,\"stream\":true," PROMPT "}", LEAVES_STREAM},
     {CHAT, "{\"model\":\"m\",\"max_tokens\":60," MESSAGES "}", LEAVES_AT_ONCE},
+    {STREAM, "{\"model\":\"m\",\"max_tokens\":60,\"stream\":true," PROMPT "}", LEAVES_AT_ONCE},
 };
 
 typedef struct caller {

@@ -30,6 +30,7 @@ dv_api_amount dv_api_reserve(const dv_api_config *config, const dv_api_route *ro
 /* What became of the request, as far as the gate saw it. */
 typedef struct dv_api_spent {
     bool sent;           /* a byte of it went to a model server */
+    bool asked;          /* all of it did: an answer may have been begun */
     bool whole;          /* its answer came to its end, and was passed on */
     bool left;           /* the caller went away before */
     bool timed_out;      /* its answer did not come in time */
@@ -57,7 +58,8 @@ enum {
  *                                                              token a byte of text, what was
  *                                                              reserved at most
  *   left, or out of time, before an answer came that is only
- *   seen whole                                                 all of it
+ *   seen whole, or before the head of any                      all of it; before it was asked for,
+ *                                                              all of the input
  *   no answer                                                  all of the input
  *
  * Text that was emitted counts a token for every DV_API_TOKEN_BYTES_MAX bytes at least, whatever

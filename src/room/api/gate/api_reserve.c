@@ -68,7 +68,8 @@ static uint64_t output_of(const dv_api_amount *reserved, const dv_api_spent *spe
         return !spent->whole && spent->streamed ? DV_MAX((uint64_t)told, seen) : (uint64_t)told;
     }
     bool cut_off = !spent->whole && (spent->left || spent->status != 0);
-    return !spent->streamed && (cut_off || spent->timed_out) ? reserved->output : seen;
+    bool begun = spent->asked || spent->status != 0;
+    return !spent->streamed && begun && (cut_off || spent->timed_out) ? reserved->output : seen;
 }
 
 dv_api_amount dv_api_settle(const dv_api_amount *reserved, const dv_api_spent *spent)
