@@ -150,6 +150,8 @@ static void end_connection(ngx_http_request_t *r)
 #endif
 }
 
+_Static_assert((unsigned)DV_REASON_COUNT <= (unsigned)DV_FLOOD_KINDS, "each counts by itself");
+
 bool dv_overload_records(dv_request *request)
 {
     char text[DV_LIMIT_ADDRESS_KEY_MAX];

@@ -294,10 +294,23 @@ def check_numbers(detectors):
              f"{trigger} holds bytes that its detectors' values do not")
 
 
+def check_number_grams(triggers, grams):
+    """Where the pass stops at a number, scan.c takes the first such gram's `back` for the way to the
+    number's first byte, and judges the number once."""
+    owners = [triggers[expand(trigger)] for trigger in sorted(WITHIN) if expand(trigger) in triggers]
+    found = [g for g in grams if g.owner in owners]
+    need(len(found) <= 1, f"{len(found)} grams of numbers; a number's trigger has a single gram, and no other "
+         "trigger is a number's: the search could not tell which of them it stopped at")
+    for gram in found:
+        need(gram.offset <= sieve.BEHIND, f"a number's gram has its stop {gram.offset} bytes behind the number's "
+             f"first; at most {sieve.BEHIND}, or that first byte is not compared")
+
+
 def c_sieve(triggers, detectors):
     """The tables of the grams, which must stand before what names them."""
     sets = Sets()
     grams = sieve.sieve([(number, t) for t, number in triggers.items()], SPLIT_TRIGGER)
+    check_number_grams(triggers, grams)
     words = "".join(c_words(d, sets) for d in detectors if d["context"][0])
     return (c_grams("trigger_grams", grams, sets) + words +
             "const dv_sieve_gram *const dv_detect_trigger_grams = trigger_grams;\n"
@@ -346,8 +359,11 @@ def main(out, paths):
     glue(detectors)
     for path, detector in zip(sorted(paths), detectors):
         measure(path, detector)
-    check_numbers(detectors)
-    write(out, detectors)
+    try:
+        check_numbers(detectors)
+        write(out, detectors)
+    except Bad as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ struct dv_flood {
     uint8_t key[16];
     size_t mask;
     size_t pending;
-    dv_flood_entry shared; /* of names that found no room */
+    dv_flood_entry shared;                    /* of names that found no room */
+    dv_flood_entry strangers[DV_FLOOD_KINDS]; /* what went over of those, by its kind */
     dv_flood_entry entries[];
 };
 
@@ -102,7 +103,6 @@ static dv_flood_entry *find(dv_flood *flood, dv_slice name, unsigned kind, dv_ti
         idle = find_least(flood, hash);
     }
     if (idle == NULL) {
-        flood->shared.kind = kind;
         return &flood->shared;
     }
     occupy(idle, hash, name, kind);
@@ -124,8 +124,12 @@ static bool within_rate(const dv_flood_limits *limits, dv_flood_entry *entry, dv
     return true;
 }
 
-static void count_excess(dv_flood *flood, dv_flood_entry *entry, dv_time now)
+static void count_excess(dv_flood *flood, dv_flood_entry *entry, unsigned kind, dv_time now)
 {
+    if (entry == &flood->shared) {
+        entry = &flood->strangers[kind];
+        entry->kind = kind;
+    }
     if (entry->excess++ == 0) {
         entry->since = now;
         flood->pending++;
@@ -134,6 +138,7 @@ static void count_excess(dv_flood *flood, dv_flood_entry *entry, dv_time now)
 
 dv_flood_entry *dv_flood_take(dv_flood *flood, dv_slice name, unsigned kind, dv_time now)
 {
+    kind = DV_MIN(kind, DV_FLOOD_KINDS - 1u);
     dv_flood_entry *entry = find(flood, name, kind, now);
     if (entry == &flood->shared && flood->limits.strangers_pass) {
         return entry;
@@ -142,7 +147,7 @@ dv_flood_entry *dv_flood_take(dv_flood *flood, dv_slice name, unsigned kind, dv_
     if (!held && within_rate(&flood->limits, entry, now)) {
         return entry;
     }
-    count_excess(flood, entry, now);
+    count_excess(flood, entry, kind, now);
     return NULL;
 }
 
@@ -179,7 +184,9 @@ static void tell_one(dv_flood *flood, dv_flood_entry *entry, dv_time before,
 void dv_flood_tell(dv_flood *flood, dv_time before,
                    dv_result (*tell)(void *data, const dv_flood_excess *excess), void *data)
 {
-    tell_one(flood, &flood->shared, before, tell, data);
+    for (size_t i = 0; i < DV_FLOOD_KINDS && flood->pending > 0; i++) {
+        tell_one(flood, &flood->strangers[i], before, tell, data);
+    }
     for (size_t i = 0; i <= flood->mask && flood->pending > 0; i++) {
         tell_one(flood, &flood->entries[i], before, tell, data);
     }

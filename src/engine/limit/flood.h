@@ -7,7 +7,8 @@
  *
  * What goes over is counted until it is told. What becomes of a name for which the table has no
  * room, the limits say: it passes, so that nobody can shut others out by filling the table, or it
- * shares one entry with the others, so that very many names together get no more than one.
+ * shares one entry with the others, so that very many names together get no more than one. What
+ * goes over there is counted by kind.
  */
 
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 typedef struct dv_flood dv_flood;
 typedef struct dv_flood_entry dv_flood_entry;
 
-enum { DV_FLOOD_NAME_MAX = 64 };
+enum { DV_FLOOD_NAME_MAX = 64, DV_FLOOD_KINDS = 64 };
 
 /* per_second: how many pass; burst: how many at once (at least 1); held: how many may be held at
  * once, 0: any number. slots: a power of two. Errors: DV_ERR_NO_MEMORY, DV_ERR_INVALID. */
@@ -31,8 +32,9 @@ typedef struct dv_flood_limits {
 dv_must dv_result dv_flood_new(size_t slots, const dv_flood_limits *limits, dv_flood **ret_flood);
 void dv_flood_free(dv_flood *flood);
 
-/* One more of a name (an address; longer ones are cut) and a kind. NULL: over a limit, and counted.
- * Otherwise its entry, which stays where it is while something is held. now: monotonic. */
+/* One more of a name (an address; longer ones are cut) and a kind (below DV_FLOOD_KINDS). NULL:
+ * over a limit, and counted. Otherwise its entry, which stays where it is while something is held.
+ * now: monotonic. */
 dv_flood_entry *dv_flood_take(dv_flood *flood, dv_slice name, unsigned kind, dv_time now);
 /* The same, and holds one until dv_flood_release. */
 dv_flood_entry *dv_flood_hold(dv_flood *flood, dv_slice name, unsigned kind, dv_time now);

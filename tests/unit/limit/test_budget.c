@@ -348,8 +348,8 @@ static void counts_what_runs_at_once(void **unused)
     scratch_end(&s);
 }
 
-/* A child of its own mapping and seat holds three leases and a budget, and is killed. */
-static pid_t holder(const scratch *s)
+/* A child of its own mapping that holds what `take` took until it is killed. */
+static pid_t holder(const scratch *s, bool (*take)(dv_counters *counters))
 {
     int ready[2];
     char byte;
@@ -358,24 +358,29 @@ static pid_t holder(const scratch *s)
 
     if (child == 0) {
         scratch own = *s;
-        dv_limit_charge many[3] = {at_once("k", 3), at_once("k", 3), at_once("k", 3)};
-        dv_limit_charge tokens = budget_of("k", 100, DV_LIMIT_DAY, 60);
-        dv_limit_state state;
         if (dv_counters_open(s->path, 16, &own.counters, &own.replaced, NULL) != DV_OK ||
-            dv_counters_sit(own.counters) != DV_OK ||
-            dv_limit_charge_all(own.counters, &many[0], 1, start, &state) != DV_OK ||
-            dv_limit_charge_all(own.counters, &many[1], 1, start, &state) != DV_OK ||
-            dv_limit_charge_all(own.counters, &many[2], 1, start, &state) != DV_OK ||
-            dv_limit_charge_all(own.counters, &tokens, 1, start, &state) != DV_OK ||
-            !state.admitted || write(ready[1], "x", 1) != 1) {
+            !take(own.counters) || write(ready[1], "x", 1) != 1) {
             _exit(1);
         }
         pause();
     }
+    close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
-    close(ready[1]);
     return child;
+}
+
+/* A seat with three leases, and a budget. */
+static bool take_leases(dv_counters *counters)
+{
+    dv_limit_charge many[3] = {at_once("k", 3), at_once("k", 3), at_once("k", 3)};
+    dv_limit_charge tokens = budget_of("k", 100, DV_LIMIT_DAY, 60);
+    dv_limit_state state;
+    return dv_counters_sit(counters) == DV_OK &&
+           dv_limit_charge_all(counters, &many[0], 1, start, &state) == DV_OK &&
+           dv_limit_charge_all(counters, &many[1], 1, start, &state) == DV_OK &&
+           dv_limit_charge_all(counters, &many[2], 1, start, &state) == DV_OK &&
+           dv_limit_charge_all(counters, &tokens, 1, start, &state) == DV_OK && state.admitted;
 }
 
 static void a_killed_process_holds_nothing_but_its_reservation(void **unused)
@@ -385,7 +390,7 @@ static void a_killed_process_holds_nothing_but_its_reservation(void **unused)
     dv_limit_charge tokens = budget_of("k", 100, DV_LIMIT_DAY, 41);
 
     assert_int_equal(dv_counters_sit(s.counters), DV_OK);
-    pid_t child = holder(&s);
+    pid_t child = holder(&s, take_leases);
     assert_false(charge(&s, &one, 1, start).admitted);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
@@ -537,30 +542,12 @@ static void what_comes_on_top_stops_at_the_first_budget(void **unused)
 }
 
 /* A process that is stopped within a session of its own keeps every lock of the leases. */
-static pid_t stopped_holder(const scratch *s)
+static bool take_locks(dv_counters *counters)
 {
-    int ready[2];
-    char byte;
-    assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
-
-    if (child == 0) {
-        scratch own = *s;
-        dv_counters_session session;
-        if (dv_counters_open(s->path, 16, &own.counters, &own.replaced, NULL) != DV_OK) {
-            _exit(1);
-        }
-        dv_counters_prepare(own.counters, &session);
-        session.shards[DV_COUNTERS_LEASES] = 0xffff;
-        if (dv_counters_lock(&session) != DV_OK || write(ready[1], "x", 1) != 1) {
-            _exit(1);
-        }
-        pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    return child;
+    dv_counters_session session;
+    dv_counters_prepare(counters, &session);
+    session.shards[DV_COUNTERS_LEASES] = 0xffff;
+    return dv_counters_lock(&session) == DV_OK;
 }
 
 static void a_lease_that_could_not_be_given_back_is_owed(void **unused)
@@ -571,7 +558,7 @@ static void a_lease_that_could_not_be_given_back_is_owed(void **unused)
 
     assert_int_equal(dv_counters_sit(s.counters), DV_OK);
     assert_true(charge(&s, &one, 1, start).admitted);
-    pid_t child = stopped_holder(&s);
+    pid_t child = holder(&s, take_locks);
     assert_int_equal(dv_limit_settle_all(s.counters, &one, 1, NULL, 0, 0, NULL, NULL, NULL),
                      DV_ERR_UNAVAILABLE);
     assert_int_equal(dv_limit_owe(&owed, &one, 1), DV_OK);

@@ -109,6 +109,41 @@ static void a_full_table_forgets_nothing(void **state)
     dv_flood_free(flood);
 }
 
+typedef struct by_kind {
+    uint64_t counts[3];
+} by_kind;
+
+static dv_result hear_kind(void *data, const dv_flood_excess *excess)
+{
+    by_kind *heard = data;
+    assert_in_range(excess->kind, 0, 2);
+    heard->counts[excess->kind] += excess->count;
+    return DV_OK;
+}
+
+/* However many share an entry: what is told of a kind is what went over of it. */
+static void names_without_room_are_told_by_kind(void **state)
+{
+    enum { NAMES = 3000, EACH = 4 };
+    dv_flood *flood = make(1, 2, 0);
+    by_kind heard = {{0}};
+    uint64_t over[3] = {0};
+    for (size_t i = 0; i < NAMES * EACH; i++) {
+        char name[32];
+        unsigned kind = (unsigned)(i % 3);
+        int len = snprintf(name, sizeof(name), "2001:db8::%zx/64", i / EACH);
+        over[kind] += dv_flood_take(flood, dv_slice_of(name, (size_t)len), kind, DV_SECOND) == NULL;
+    }
+    assert_true(dv_flood_pending(flood) > 0);
+    dv_flood_tell(flood, DV_TIME_NEVER, hear_kind, &heard);
+    assert_int_equal(dv_flood_pending(flood), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(over[i] > 0);
+        assert_int_equal(heard.counts[i], over[i]);
+    }
+    dv_flood_free(flood);
+}
+
 /* Ten thousand others fill the table, each with something held or to be told: a stranger passes,
  * and theirs hold on. */
 static void a_full_table_shuts_nobody_out(void **state)
@@ -172,6 +207,7 @@ int main(void)
         cmocka_unit_test(no_more_are_held_than_said),
         cmocka_unit_test(what_went_over_is_told_once),
         cmocka_unit_test(a_full_table_forgets_nothing),
+        cmocka_unit_test(names_without_room_are_told_by_kind),
         cmocka_unit_test(a_full_table_shuts_nobody_out),
         cmocka_unit_test(who_came_and_went_gives_way),
         cmocka_unit_test(long_names_and_bad_sizes),
