@@ -2,6 +2,7 @@
 #include "cli/policy_files.h"
 
 #include "base/caps.h"
+#include "base/codec.h"
 #include "base/file.h"
 #include "room/auth/gate/record.h"
 
@@ -60,6 +61,9 @@ static dv_result file_add(const char *path, dv_arena *arena, dv_policy_files *fi
                             path, file.name);
     }
     DV_TRY(dv_file_read(path, &text, error));
+    if (!dv_utf8_valid(dv_buf_slice(&text))) {
+        return dv_error_set(error, DV_ERR_INVALID, "%s is not UTF-8", path);
+    }
     DV_TRY(dv_arena_copy(arena, dv_slice_str(path), &copy));
     file.path = (const char *)copy.ptr;
     DV_TRY(dv_arena_copy(arena, dv_buf_slice(&text), &file.text));

@@ -19,8 +19,8 @@ typedef struct dv_policy_files {
 
 /* Reads the files of an array of paths into the arena; of a folder those that end in .cedar, by
  * name, without going deeper. Errors: DV_ERR_NOT_FOUND (a folder without any), DV_ERR_IO,
- * DV_ERR_INVALID (a name that no policy may have, or that stands twice), DV_ERR_TOO_LARGE (1000
- * files, 1 MiB each). */
+ * DV_ERR_INVALID (a name that no policy may have, or that stands twice; text that is not UTF-8),
+ * DV_ERR_TOO_LARGE (1000 files, 1 MiB each). */
 dv_must dv_result dv_policy_files_read(const json_t *paths, dv_arena *arena,
                                        dv_policy_files *ret_files, dv_error *error);
 

@@ -54,6 +54,33 @@ static dv_result action_read(const json_t *json, dv_arena *arena, dv_slice *ret_
 
 /* --- the context ----------------------------------------------------------------------------- */
 
+/* A field that the gate makes, as people write it; or with Cedar's escapes, which are objects. */
+static bool is_written(const json_t *value, json_type type)
+{
+    return value == NULL || json_is_object(value) || json_typeof(value) == type;
+}
+
+static dv_result kinds_check(const json_t *context, dv_error *error)
+{
+    static const struct {
+        const char *name;
+        json_type type;
+        const char *what;
+    } known[] = {{"now", JSON_STRING, "a time"},
+                 {"address", JSON_STRING, "an address"},
+                 {"credential", JSON_STRING, "a text"},
+                 {"scopes", JSON_ARRAY, "a list of actions"}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(known); i++) {
+        if (!is_written(json_object_get(context, known[i].name), known[i].type)) {
+            return wrong(error, "context.%s is %s", known[i].name, known[i].what);
+        }
+    }
+    const json_t *mfa = json_object_get(context, "mfa");
+    return mfa == NULL || json_is_object(mfa) || json_is_boolean(mfa)
+               ? DV_OK
+               : wrong(error, "context.mfa is true or false");
+}
+
 /* What the gate would know, from the fields that people write plainly. */
 static dv_result request_read(const json_t *context, dv_time now, dv_auth_request *ret_request,
                               dv_error *error)
@@ -143,6 +170,7 @@ static dv_result context_make(const json_t *context, dv_time now, dv_arena *aren
     dv_auth_request request;
     dv_credential credential;
     dv_cedar_value base, rest;
+    DV_TRY(kinds_check(context, error));
     DV_TRY(request_read(context, now, &request, error));
     DV_TRY(credential_read(context, arena, &credential, error));
     DV_TRY(dv_auth_context_make(&credential, &request, arena, &base));
@@ -203,6 +231,9 @@ static json_t *uid_json(const char *text, dv_error *error)
 
 static dv_result parents_json(const json_t *names, json_t *parents, dv_error *error)
 {
+    if (names != NULL && !json_is_array(names)) {
+        return wrong(error, "in is a list of entities");
+    }
     for (size_t i = 0; i < json_array_size(names); i++) {
         json_t *uid = uid_json(json_string_value(json_array_get(names, i)), error);
         if (uid == NULL || json_array_append_new(parents, uid) != 0) {
@@ -228,8 +259,26 @@ static dv_result attributes_fill(const char *name, json_t *attributes)
     return DV_OK;
 }
 
+/* A word that is not known would be a parent or an attribute that is not there. */
+static dv_result entity_check(const char *name, const json_t *value, dv_error *error)
+{
+    const char *word;
+    json_t *member;
+    if (!json_is_object(value)) {
+        return wrong(error, "%.200s: an entity is an object with in and attributes", name);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, word, member)
+    {
+        if (strcmp(word, "in") != 0 && strcmp(word, "attributes") != 0) {
+            return wrong(error, "%.200s: there are in and attributes, not %.64s", name, word);
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result entity_add(const char *name, const json_t *value, json_t *list, dv_error *error)
 {
+    DV_TRY(entity_check(name, value, error));
     json_t *given = json_object_get(value, "attributes");
     json_t *attributes = given == NULL ? json_object() : json_copy(given);
     json_t *parents = json_array();
