@@ -61,6 +61,26 @@ typedef struct dv_access_candidates {
 dv_must dv_result dv_access_candidates_read(const dv_access *access, dv_slice type, dv_slice after,
                                             dv_access_candidates *ret_candidates, dv_error *error);
 
+/* --- what there is to ask about (access_known.c) --------------------------------------------- */
+
+/* Canonical uids in the order of their bytes, each once. */
+typedef struct dv_access_uids {
+    const dv_slice *items;
+    size_t count;
+} dv_access_uids;
+
+/* All known actions and all known things, in the call's arena. */
+dv_must dv_result dv_access_known_actions(const dv_access *access, dv_access_uids *ret_uids,
+                                          dv_error *error);
+dv_must dv_result dv_access_known_resources(const dv_access *access, dv_access_uids *ret_uids,
+                                            dv_error *error);
+/* The name of an action of Dvara's namespace, in the arena; NULL: it is another's, or memory is
+ * out. */
+const char *dv_access_action_name(dv_slice action, dv_arena *arena);
+/* Whether the question makes sense: Dvara's things are for what the schema says, those of others
+ * for whatever policies name. */
+bool dv_access_applies(const char *action, dv_slice resource);
+
 /* --- what Dvara's own principals may (access_ask.c) ------------------------------------------ */
 
 /* The circumstances that are assumed; what the gate tells policies of a request is made of them. */

@@ -11,22 +11,12 @@
 
 /* All that one principal may do: every known action with every known thing that it is for, in the
  * order of their uids. A page ends when it is full, or when its time is up, since dvarad has one
- * thread; the next one goes on behind the pair that was decided last.
- *
- * Known actions: those of the API, of roles, and those that policies name. Known things: Dvara
- * itself, the roles, the models and routes of dvara.yaml, what policies name, and a model that
- * nothing names. */
+ * thread; the next one goes on behind the pair that was decided last. (access_known.c: what is
+ * known). */
 
 enum { ALL_SCRATCH = 32 << 20, ALL_PAGE = 1000, CURSOR_MAX = 16 << 10 };
 
 static const dv_time PAGE_TIME = 100 * DV_MILLISECOND;
-
-typedef struct uid_list {
-    dv_arena *arena;
-    dv_slice *items;
-    size_t count;
-    size_t cap;
-} uid_list;
 
 typedef struct everything {
     dv_call *call;
@@ -36,7 +26,7 @@ typedef struct everything {
     dv_principal principal;
     const dv_slice *scopes; /* of the key that is asked about; none: not confined */
     size_t scope_count;
-    uid_list actions, resources;
+    dv_access_uids actions, resources;
     dv_slice after_action, after_resource; /* behind which the page begins; empty: at all */
     dv_arena *scratch;                     /* of one decision */
     json_t *rows;                          /* borrowed from the answer */
@@ -45,123 +35,6 @@ typedef struct everything {
     dv_time end;
     bool full; /* what was decided last is after_action, after_resource */
 } everything;
-
-/* --- what there is to ask about -------------------------------------------------------------- */
-
-static dv_result uid_add(void *data, dv_slice uid)
-{
-    uid_list *list = data;
-    if (list->count == list->cap) {
-        size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
-        dv_slice *larger = dv_arena_alloc_raw(list->arena, cap * sizeof(*larger));
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (list->count > 0) {
-            memcpy(larger, list->items, list->count * sizeof(*larger));
-        }
-        list->items = larger;
-        list->cap = cap;
-    }
-    list->items[list->count++] = uid;
-    return DV_OK;
-}
-
-static int order(const void *a, const void *b)
-{
-    return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
-}
-
-static void arrange(uid_list *list)
-{
-    size_t kept = 0;
-    if (list->count > 1) {
-        qsort(list->items, list->count, sizeof(*list->items), order);
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept == 0 || !dv_slice_eq(list->items[kept - 1], list->items[i])) {
-            list->items[kept++] = list->items[i];
-        }
-    }
-    list->count = kept;
-}
-
-static dv_result named_add(uid_list *list, const char *type, const char *name)
-{
-    dv_slice uid;
-    DV_TRY(dv_cedar_uid(list->arena, dv_slice_str(type), dv_slice_str(name), &uid));
-    return uid_add(list, uid);
-}
-
-static dv_result stored_add(dv_call *call, const char *type, const char *sql, uid_list *list,
-                            dv_error *error)
-{
-    dv_auth_names names;
-    dv_auto(statement) dv_statement *statement = NULL;
-    DV_TRY(dv_store_query(call->services->store, &statement, error, sql, ""));
-    DV_TRY(dv_auth_read_names(statement, call->arena, &names, error));
-    for (size_t i = 0; i < names.count; i++) {
-        DV_TRY(named_add(list, type, names.items[i]));
-    }
-    return DV_OK;
-}
-
-static dv_result actions_read(everything *e, dv_error *error)
-{
-    uid_list *list = &e->actions;
-    DV_TRY(named_add(list, "Action", "use_model"));
-    DV_TRY(named_add(list, "Action", "break_glass"));
-    DV_TRY(stored_add(e->call, "Action",
-                      "SELECT DISTINCT permission FROM auth_role_permission"
-                      " WHERE permission <> '*'",
-                      list, error));
-    for (size_t i = 0; i < dv_operation_count; i++) {
-        DV_TRY(named_add(list, "Action", dv_operations[i].permission));
-    }
-    DV_TRY(dv_cedar_scope_uids(e->access.policies, DV_CEDAR_PART_ACTION, uid_add, list));
-    arrange(list);
-    return DV_OK;
-}
-
-/* In conditions, too: [Model::"a", Model::"b"].contains(resource). */
-static dv_result mention_add(void *data, const dv_cedar_mention *mention)
-{
-    dv_slice type;
-    DV_TRY(dv_cedar_uid_type(mention->uid, &type));
-    bool wanted = dv_slice_eq_str(type, "Model") || dv_slice_eq_str(type, "Route");
-    return wanted ? uid_add(data, mention->uid) : DV_OK;
-}
-
-static dv_result resources_read(everything *e, dv_error *error)
-{
-    uid_list *list = &e->resources;
-    DV_TRY(named_add(list, "System", "dvara"));
-    DV_TRY(named_add(list, "Model", "any-other"));
-    DV_TRY(dv_resources_each(dv_auth_gate_resources(e->call->services->gate), uid_add, list));
-    DV_TRY(stored_add(e->call, "Role", "SELECT name FROM auth_role", list, error));
-    DV_TRY(dv_cedar_scope_uids(e->access.policies, DV_CEDAR_PART_RESOURCE, uid_add, list));
-    DV_TRY(dv_cedar_mentions(e->access.policies, mention_add, list));
-    arrange(list);
-    return DV_OK;
-}
-
-/* The name of an action of Dvara's namespace, in the call's arena; NULL: it is another's. */
-static const char *name_of(const everything *e, dv_slice action)
-{
-    dv_slice type, id;
-    bool plain = dv_cedar_uid_read(action, e->call->arena, &type, &id) == DV_OK &&
-                 dv_slice_eq_str(type, "Action");
-    return plain ? dv_arena_printf(e->call->arena, "%.*s", DV_SLICE_ARGS(id)) : NULL;
-}
-
-/* Whether the question makes sense: Dvara's things are for what the schema says, those of others
- * for whatever policies name. */
-static bool applies(const char *action, dv_slice resource)
-{
-    dv_slice type;
-    return dv_cedar_uid_type(resource, &type) == DV_OK &&
-           (!dv_auth_schema_has_type(type) || dv_auth_schema_applies(action, type));
-}
 
 /* --- deciding -------------------------------------------------------------------------------- */
 
@@ -223,14 +96,14 @@ static bool is_behind(const everything *e, dv_slice action, dv_slice resource)
 
 static dv_result action_decide(everything *e, dv_slice action, dv_error *error)
 {
-    const char *name = name_of(e, action);
+    const char *name = dv_access_action_name(action, e->call->arena);
     for (size_t i = 0; name != NULL && i < e->resources.count && !e->full; i++) {
         dv_slice resource = e->resources.items[i];
         if (!is_behind(e, action, resource)) {
             continue;
         }
         dv_arena_reset(e->scratch);
-        DV_TRY(applies(name, resource) ? pair_decide(e, name, resource, error) : DV_OK);
+        DV_TRY(dv_access_applies(name, resource) ? pair_decide(e, name, resource, error) : DV_OK);
         e->full = json_array_size(e->rows) == ALL_PAGE || dv_time_monotonic() >= e->end;
         e->after_action = action;
         e->after_resource = resource;
@@ -273,8 +146,8 @@ static dv_result next_set(const everything *e, json_t *answer)
 
 static dv_result all_decide(everything *e, json_t *answer, dv_error *error)
 {
-    DV_TRY(actions_read(e, error));
-    DV_TRY(resources_read(e, error));
+    DV_TRY(dv_access_known_actions(&e->access, &e->actions, error));
+    DV_TRY(dv_access_known_resources(&e->access, &e->resources, error));
     e->end = dv_time_monotonic() + PAGE_TIME;
     for (size_t i = 0; i < e->actions.count && !e->full; i++) {
         if (dv_slice_cmp(e->actions.items[i], e->after_action) >= 0) {
@@ -323,12 +196,7 @@ dv_result dv_access_all_set(dv_call *call, dv_auth_ref ref, const dv_auth_walk *
                             dv_error *error)
 {
     dv_auto(arena) dv_arena *scratch = dv_arena_new(ALL_SCRATCH);
-    everything e = {.call = call,
-                    .up = up,
-                    .scratch = scratch,
-                    .rows = json_array(),
-                    .actions = {.arena = call->arena},
-                    .resources = {.arena = call->arena}};
+    everything e = {.call = call, .up = up, .scratch = scratch, .rows = json_array()};
     DV_TRY(dv_auth_json_set(answer, "access", e.rows));
     if (scratch == NULL) {
         return DV_ERR_NO_MEMORY;

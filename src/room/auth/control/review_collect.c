@@ -4,7 +4,7 @@
 #include "room/auth/control/question.h"
 #include "room/auth/control/review.h"
 
-#include "engine/cedar/describe.h"
+#include "room/auth/gate/auth_gate.h"
 
 /* The grants that are in force: rows of the store, and decisions over the policies. */
 
@@ -19,7 +19,7 @@ typedef struct collector {
     size_t max;
     dv_auth_ref last; /* that was asked about, or no name */
     bool last_gives;
-    dv_auth_question asked; /* the scope's action and resource; the context of a plain key now */
+    dv_auth_question asked; /* the scope's action and resource as uids */
     dv_error *error;
 } collector;
 
@@ -205,18 +205,18 @@ static dv_result stored_add(collector *c)
 typedef struct asker {
     collector *c;
     dv_access access;
-    dv_access_question question;
-    dv_slice *actions, *resources;
-    size_t action_count, resource_count, resource_cap;
+    dv_access_when when;
+    dv_access_uids actions, resources;
+    dv_principal principal;
+    size_t first; /* of the principal's items */
     dv_arena *scratch;
     size_t decisions;
-    size_t first; /* item of the principal that is asked about */
 } asker;
 
-static dv_result policy_add(asker *a, dv_slice policy)
+static dv_result policy_add(asker *a, const dv_access_asked *asked, dv_slice policy)
 {
     collector *c = a->c;
-    const dv_access_question *q = &a->question;
+    dv_slice principal = asked->principal->entity;
     for (size_t i = a->first; i < c->count; i++) {
         if (dv_slice_eq_str(policy, c->items[i].object)) {
             return DV_OK; /* once for each principal is enough: the policy is what is judged */
@@ -224,11 +224,11 @@ static dv_result policy_add(asker *a, dv_slice policy)
     }
     dv_case_item item = {.kind = DV_REVIEW_POLICY,
                          .subject =
-                             dv_arena_printf(c->call->arena, "%.*s", DV_SLICE_ARGS(q->principal)),
+                             dv_arena_printf(c->call->arena, "%.*s", DV_SLICE_ARGS(principal)),
                          .object = dv_arena_printf(c->call->arena, "%.*s", DV_SLICE_ARGS(policy))};
     return item_add(c, item, NULL,
-                    json_pack("{s:s%, s:s%}", "action", q->action.ptr, q->action.len, "resource",
-                              q->resource.ptr, q->resource.len));
+                    json_pack("{s:s%, s:s%}", "action", asked->action.ptr, asked->action.len,
+                              "resource", asked->resource.ptr, asked->resource.len));
 }
 
 static bool is_of_role(dv_slice policy)
@@ -236,9 +236,11 @@ static bool is_of_role(dv_slice policy)
     return dv_slice_starts_with(policy, DV_LIT(DV_AUTH_ROLE_POLICY));
 }
 
-static dv_result decide_one(asker *a)
+static dv_result pair_decide(asker *a, const char *action, dv_slice resource)
 {
-    dv_access_verdict verdict = {0};
+    dv_access_verdict verdict;
+    const dv_access_asked asked = {
+        .principal = &a->principal, .action = dv_slice_str(action), .resource = resource};
     if (a->decisions++ == DECISIONS_MAX) {
         return dv_error_set(a->c->error, DV_ERR_TOO_LARGE,
                             "more than %d decisions for what policies permit: name a group, a "
@@ -246,22 +248,36 @@ static dv_result decide_one(asker *a)
                             DECISIONS_MAX);
     }
     dv_arena_reset(a->scratch);
-    DV_TRY(dv_access_decide(&a->access, &a->question, a->scratch, &verdict, a->c->error));
+    DV_TRY(dv_access_ask(&a->access, &a->when, &asked, a->scratch, &verdict, a->c->error));
     for (size_t i = 0; verdict.allowed && i < verdict.policy_count; i++) {
-        DV_TRY(is_of_role(verdict.policies[i]) ? DV_OK : policy_add(a, verdict.policies[i]));
+        DV_TRY(is_of_role(verdict.policies[i]) ? DV_OK
+                                               : policy_add(a, &asked, verdict.policies[i]));
     }
     return DV_OK;
 }
 
-static dv_result principal_decide(asker *a, const char *principal)
+/* Who is suspended is permitted nothing. */
+static dv_result principal_read(const dv_access *access, dv_auth_ref ref,
+                                dv_principal *ret_principal)
 {
+    dv_time until;
+    return dv_auth_gate_principal(
+        access->call->services->snapshot,
+        ref.kind == DV_AUTH_USER ? DV_PRINCIPAL_USER : DV_PRINCIPAL_SERVICE, dv_slice_str(ref.name),
+        access->now, access->call->arena, ret_principal, &until);
+}
+
+static dv_result principal_decide(asker *a, dv_auth_ref ref)
+{
+    dv_result result = principal_read(&a->access, ref, &a->principal);
+    DV_TRY(result == DV_ERR_UNAUTHENTICATED ? DV_OK : result);
     a->first = a->c->count;
-    a->question.principal = dv_slice_str(principal);
-    for (size_t i = 0; i < a->action_count; i++) {
-        for (size_t j = 0; j < a->resource_count; j++) {
-            a->question.action = a->actions[i];
-            a->question.resource = a->resources[j];
-            DV_TRY(decide_one(a));
+    for (size_t i = 0; result == DV_OK && i < a->actions.count; i++) {
+        const char *action = dv_access_action_name(a->actions.items[i], a->c->call->arena);
+        for (size_t j = 0; action != NULL && j < a->resources.count; j++) {
+            dv_slice resource = a->resources.items[j];
+            bool sensible = a->c->scope->resource != NULL || dv_access_applies(action, resource);
+            DV_TRY(sensible ? pair_decide(a, action, resource) : DV_OK);
         }
     }
     return DV_OK;
@@ -284,92 +300,36 @@ static dv_result principals_decide(asker *a)
         DV_TRY(dv_auth_read_refs(rows, call->arena, &refs, c->error));
     }
     for (size_t i = 0; i < refs.count; i++) {
-        const char *principal = dv_auth_entity(call->arena, refs.items[i]);
-        DV_TRY(principal == NULL ? DV_ERR_NO_MEMORY : principal_decide(a, principal));
+        DV_TRY(principal_decide(a, refs.items[i]));
     }
     return DV_OK;
 }
 
-/* --- what is asked about --------------------------------------------------------------------- */
-
-static dv_result resource_add(void *data, dv_slice uid)
+/* The uids of what the scope names; of what it does not, some. */
+static dv_result scope_uids_read(collector *c)
 {
-    asker *a = data;
-    for (size_t i = 0; i < a->resource_count; i++) {
-        if (dv_slice_eq(a->resources[i], uid)) {
-            return DV_OK;
-        }
-    }
-    if (a->resource_count == a->resource_cap) {
-        return dv_error_set(a->c->error, DV_ERR_TOO_LARGE,
-                            "policies name more than %zu resources: name an action and a resource",
-                            a->resource_cap);
-    }
-    a->resources[a->resource_count++] = uid;
-    return DV_OK;
-}
-
-/* Those that policies name; Dvara itself; and a model that nothing names. */
-static dv_result resources_read(asker *a, dv_slice given)
-{
-    enum { RESOURCES_MAX = 4096 };
-    a->resources = dv_arena_alloc(a->c->call->arena, RESOURCES_MAX * sizeof(*a->resources));
-    if (a->resources == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    a->resource_cap = RESOURCES_MAX;
-    if (a->c->scope->resource != NULL) {
-        return resource_add(a, given);
-    }
-    DV_TRY(resource_add(a, DV_LIT("System::\"dvara\"")));
-    DV_TRY(resource_add(a, DV_LIT("Model::\"any-other\"")));
-    return dv_cedar_scope_uids(a->access.policies, DV_CEDAR_PART_RESOURCE, resource_add, a);
-}
-
-/* The one that is asked for, or all that roles and policies name. */
-static dv_result actions_read(asker *a, dv_slice given)
-{
-    dv_access_candidates candidates = {.ids = &given, .count = 1};
-    dv_arena *arena = a->c->call->arena;
-    bool all = a->c->scope->action == NULL;
-    if (all) {
-        DV_TRY(dv_access_candidates_read(&a->access, DV_LIT("Action"), DV_LIT(""), &candidates,
-                                         a->c->error));
-    }
-    if (candidates.more) {
-        return dv_error_set(a->c->error, DV_ERR_TOO_LARGE,
-                            "policies name too many actions: name one");
-    }
-    a->actions = dv_arena_alloc(arena, (candidates.count + 1) * sizeof(*a->actions));
-    if (a->actions == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < candidates.count; i++) {
-        a->actions[i] = candidates.ids[i];
-        DV_TRY(all ? dv_cedar_uid(arena, DV_LIT("Action"), candidates.ids[i], &a->actions[i])
-                   : DV_OK);
-    }
-    a->action_count = candidates.count;
-    return DV_OK;
-}
-
-/* The question of the scope, with the context of a plain API key now. NULL: any. */
-static dv_result question_read(dv_call *call, const char *action, const char *resource,
-                               dv_auth_question *ret_question, dv_error *error)
-{
+    const dv_review_scope *scope = c->scope;
     json_t *json = json_pack("{s:s, s:s, s:s}", "principal", "User::\"x\"", "action",
-                             action == NULL ? "x" : action, "resource",
-                             resource == NULL ? "System::\"dvara\"" : resource);
-    dv_result result = dv_auth_question_read(json, call->now, call->arena, ret_question, error);
+                             scope->action == NULL ? "x" : scope->action, "resource",
+                             scope->resource == NULL ? "System::\"dvara\"" : scope->resource);
+    dv_result result =
+        dv_auth_question_read(json, c->call->now, c->call->arena, &c->asked, c->error);
     json_decref(json);
     return result;
 }
 
+/* What the scope names, or everything that is known. */
 static dv_result policies_ask(collector *c, asker *a)
 {
-    a->question.context = &c->asked.context;
-    DV_TRY(actions_read(a, c->asked.action));
-    DV_TRY(resources_read(a, c->asked.resource));
+    a->when = (dv_access_when){.at = c->call->now};
+    a->actions = (dv_access_uids){&c->asked.action, 1};
+    a->resources = (dv_access_uids){&c->asked.resource, 1};
+    if (c->scope->action == NULL) {
+        DV_TRY(dv_access_known_actions(&a->access, &a->actions, c->error));
+    }
+    if (c->scope->resource == NULL) {
+        DV_TRY(dv_access_known_resources(&a->access, &a->resources, c->error));
+    }
     return principals_decide(a);
 }
 
@@ -404,7 +364,7 @@ dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
     if (c.items == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    DV_TRY(question_read(call, scope->action, scope->resource, &c.asked, error));
+    DV_TRY(scope_uids_read(&c));
     DV_TRY(stored_add(&c));
     DV_TRY(policies_add(&c));
     *ret_items = c.items;
@@ -414,16 +374,13 @@ dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
 
 /* --- one item again -------------------------------------------------------------------------- */
 
-static dv_result permitted(dv_call *call, const dv_access *access, const dv_case_item *item,
-                           const dv_auth_question *question, bool *ret_permitted, dv_error *error)
+static dv_result permitted(const dv_access *access, const dv_case_item *item,
+                           const dv_access_asked *asked, bool *ret_permitted, dv_error *error)
 {
-    dv_access_verdict verdict = {0};
-    dv_access_question asked = {.principal = dv_slice_str(item->subject),
-                                .action = question->action,
-                                .resource = question->resource,
-                                .context = &question->context};
+    dv_access_verdict verdict;
+    const dv_access_when when = {.at = access->now};
     bool found = false;
-    DV_TRY(dv_access_decide(access, &asked, call->arena, &verdict, error));
+    DV_TRY(dv_access_ask(access, &when, asked, access->call->arena, &verdict, error));
     for (size_t i = 0; verdict.allowed && i < verdict.policy_count && !found; i++) {
         found = dv_slice_eq_str(verdict.policies[i], item->object);
     }
@@ -431,17 +388,35 @@ static dv_result permitted(dv_call *call, const dv_access *access, const dv_case
     return DV_OK;
 }
 
+static dv_result item_ask(dv_call *call, const dv_case_item *item, const char *action,
+                          const char *resource, bool *ret_permitted, dv_error *error)
+{
+    dv_auth_ref ref;
+    dv_principal principal;
+    dv_auto(access) dv_access access = {0};
+    if (action == NULL || resource == NULL) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the item does not say what was permitted");
+    }
+    DV_TRY(dv_auth_ref_parse(item->subject, call->arena, &ref));
+    DV_TRY(dv_access_begin(call, &access, error));
+    dv_result result = principal_read(&access, ref, &principal);
+    if (result != DV_OK) {
+        *ret_permitted = false;
+        return result == DV_ERR_UNAUTHENTICATED ? DV_OK : result;
+    }
+    const dv_access_asked asked = {.principal = &principal,
+                                   .action = dv_slice_str(action),
+                                   .resource = dv_slice_str(resource)};
+    return permitted(&access, item, &asked, ret_permitted, error);
+}
+
 dv_result dv_review_permitted(dv_call *call, const dv_case_item *item, bool *ret_permitted,
                               dv_error *error)
 {
-    dv_auth_question question;
-    dv_auto(access) dv_access access = {0};
     json_t *details = json_loads(item->details, 0, NULL);
     dv_result result =
-        question_read(call, json_string_value(json_object_get(details, "action")),
-                      json_string_value(json_object_get(details, "resource")), &question, error);
+        item_ask(call, item, json_string_value(json_object_get(details, "action")),
+                 json_string_value(json_object_get(details, "resource")), ret_permitted, error);
     json_decref(details);
-    DV_TRY(result);
-    DV_TRY(dv_access_begin(call, &access, error));
-    return permitted(call, &access, item, &question, ret_permitted, error);
+    return result;
 }
