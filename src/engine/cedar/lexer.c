@@ -15,12 +15,11 @@ static bool is_ident_start(uint8_t byte)
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_';
 }
 
-dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const char *format, ...)
+dv_result dv_cedar_fail_at(const dv_cedar_lexer *lexer, size_t offset, dv_result result,
+                           const char *what)
 {
-    char message[DV_ERROR_MESSAGE_MAX];
     int line = 1;
     size_t line_start = 0;
-    va_list args;
 
     for (size_t i = 0; i < offset && i < lexer->text.len; i++) {
         if (lexer->text.ptr[i] == '\n') {
@@ -28,11 +27,32 @@ dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const ch
             line_start = i + 1;
         }
     }
+    return dv_error_set_at(lexer->error, result, line, (int)(offset - line_start) + 1, "%s", what);
+}
+
+dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const char *format, ...)
+{
+    char message[DV_ERROR_MESSAGE_MAX];
+    va_list args;
+
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    return dv_error_set_at(lexer->error, DV_ERR_INVALID, line, (int)(offset - line_start) + 1, "%s",
-                           message);
+    return dv_cedar_fail_at(lexer, offset, DV_ERR_INVALID, message);
+}
+
+dv_result dv_cedar_check_utf8(const dv_cedar_lexer *lexer, const char *what)
+{
+    uint32_t c = 0;
+    size_t at = 0, len = 0;
+
+    if (dv_utf8_valid(lexer->text)) {
+        return DV_OK;
+    }
+    while ((len = dv_utf8_decode(dv_slice_sub(lexer->text, at, 4), &c)) > 0) {
+        at += len;
+    }
+    return dv_cedar_error_at(lexer, at, "%s not UTF-8", what);
 }
 
 /* White space of Unicode (property White_Space), as Cedar's own scanner skips it. */

@@ -33,6 +33,13 @@ dv_must dv_result dv_cedar_lex(dv_cedar_lexer *lexer, dv_cedar_token *ret_token)
 dv_must dv_result dv_cedar_error_at(const dv_cedar_lexer *lexer, size_t offset, const char *format,
                                     ...) dv_printf(3, 4);
 
+/* The same for another result, which is returned. */
+dv_must dv_result dv_cedar_fail_at(const dv_cedar_lexer *lexer, size_t offset, dv_result result,
+                                   const char *what);
+
+/* Refuses text that is not UTF-8, at its first such byte. what: "the policies are". */
+dv_must dv_result dv_cedar_check_utf8(const dv_cedar_lexer *lexer, const char *what);
+
 /* Reads the escapes of a string token. In a pattern the text is cut at its wildcards: n of them
  * give n + 1 pieces; in any other string there is one piece. Errors: DV_ERR_INVALID,
  * DV_ERR_NO_MEMORY. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sets of policies: drafts, templates and what is linked to them (specs: templates). */
+#include "engine/cedar/lexer.h"
 #include "engine/cedar/policy_set.h"
 #include "engine/cedar/uid.h"
 
@@ -158,29 +159,45 @@ static void settle_templates(dv_cedar_draft *draft)
     draft->set->template_count = templates->count;
 }
 
+/* By id, then as they are written. */
 static int order_ids(const void *a, const void *b)
 {
-    return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
+    const dv_cedar_policy *x = *(const dv_cedar_policy *const *)a;
+    const dv_cedar_policy *y = *(const dv_cedar_policy *const *)b;
+    int order = dv_slice_cmp(x->id, y->id);
+
+    return order != 0 ? order : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* At the second of them; what is linked stands nowhere in the text. */
+static dv_result refuse_id(const dv_cedar_policy_set *set, const dv_cedar_policy *second,
+                           dv_error *error)
+{
+    const dv_cedar_lexer place = {.text = set->text, .error = error};
+    static const char what[] = "two policies have the id '%.*s'";
+
+    return second->linked != NULL
+               ? dv_error_set(error, DV_ERR_INVALID, what, DV_SLICE_ARGS(second->id))
+               : dv_cedar_error_at(&place, second->offset, what, DV_SLICE_ARGS(second->id));
 }
 
 static dv_result check_ids(const dv_cedar_policy_set *set, dv_error *error)
 {
     size_t count = set->count + set->template_count;
-    dv_slice *ids = dv_arena_alloc_raw(set->arena, (count + 1) * sizeof(*ids));
+    const dv_cedar_policy **all = dv_arena_alloc_raw(set->arena, (count + 1) * sizeof(*all));
 
-    if (ids == NULL) {
+    if (all == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        ids[i] = i < set->count ? set->policies[i].id : set->templates[i - set->count].id;
+        all[i] = i < set->count ? &set->policies[i] : &set->templates[i - set->count];
     }
     if (count > 1) {
-        qsort(ids, count, sizeof(*ids), order_ids);
+        qsort(all, count, sizeof(*all), order_ids);
     }
     for (size_t i = 1; i < count; i++) {
-        if (dv_slice_eq(ids[i - 1], ids[i])) {
-            return dv_error_set(error, DV_ERR_INVALID, "two policies have the id '%.*s'",
-                                DV_SLICE_ARGS(ids[i]));
+        if (dv_slice_eq(all[i - 1]->id, all[i]->id)) {
+            return refuse_id(set, all[i], error);
         }
     }
     return DV_OK;

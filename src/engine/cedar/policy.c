@@ -4,7 +4,6 @@
 #include "engine/cedar/policy_set.h"
 
 #include "base/caps.h"
-#include "base/codec.h"
 
 static const char *const scope_words[DV_CEDAR_DIMENSIONS] = {"principal", "action", "resource"};
 
@@ -254,18 +253,29 @@ static dv_result parse_policy(dv_cedar_parser *parser, dv_cedar_policy *ret_poli
     return DV_OK;
 }
 
+static dv_result parse_policies(dv_cedar_parser *parser, dv_cedar_draft *draft)
+{
+    DV_TRY(dv_cedar_parser_advance(parser));
+    while (parser->token.kind != DV_CEDAR_TOKEN_END) {
+        dv_cedar_policy policy = {0};
+        DV_TRY(parse_policy(parser, &policy));
+        DV_TRY(dv_cedar_draft_add(draft, &policy));
+    }
+    return DV_OK;
+}
+
+static const char too_large[] = "the policies take more memory than they may";
+
+/* What is too large is told where reading stood. */
 static dv_result parse_set(dv_cedar_draft *draft, dv_error *error)
 {
     dv_cedar_parser parser = {.lexer = {.text = draft->set->text, .error = error},
                               .arena = draft->set->arena};
+    dv_result result = parse_policies(&parser, draft);
 
-    DV_TRY(dv_cedar_parser_advance(&parser));
-    while (parser.token.kind != DV_CEDAR_TOKEN_END) {
-        dv_cedar_policy policy = {0};
-        DV_TRY(parse_policy(&parser, &policy));
-        DV_TRY(dv_cedar_draft_add(draft, &policy));
-    }
-    return DV_OK;
+    return result == DV_OK || result == DV_ERR_INVALID
+               ? result
+               : dv_cedar_fail_at(&parser.lexer, parser.token.offset, result, too_large);
 }
 
 dv_result dv_cedar_parse_linked(dv_slice text, const dv_cedar_link *links, size_t count,
@@ -277,19 +287,16 @@ dv_result dv_cedar_parse_linked(dv_slice text, const dv_cedar_link *links, size_
         return dv_error_set(error, DV_ERR_TOO_LARGE, "policies may have %d bytes, these have %zu",
                             DV_LIMIT_CEDAR_TEXT, text.len);
     }
-    if (!dv_utf8_valid(text)) {
-        return dv_error_set(error, DV_ERR_INVALID, "the policies are not UTF-8");
-    }
+    DV_TRY(
+        dv_cedar_check_utf8(&(dv_cedar_lexer){.text = text, .error = error}, "the policies are"));
     dv_result result = dv_cedar_draft_begin(text, &draft);
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = draft.set;
     if (result == DV_OK) {
-        result = parse_set(&draft, error);
-    }
-    if (result == DV_OK) {
+        DV_TRY(parse_set(&draft, error));
         result = dv_cedar_draft_finish(&draft, links, count, error);
     }
     if (result == DV_ERR_NO_MEMORY || result == DV_ERR_TOO_LARGE) {
-        return dv_error_set(error, result, "the policies take more memory than they may");
+        return dv_error_set(error, result, too_large);
     }
     DV_TRY(result);
     *ret_set = set;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A schema as its users see it: reading, looking up, checking requests. */
+#include "engine/cedar/lexer.h"
 #include "engine/cedar/schema_form.h"
 #include "engine/cedar/uid.h"
 
 #include "base/caps.h"
-#include "base/codec.h"
 
 static dv_result read_written(dv_cedar_schema *schema, dv_slice text, dv_error *error)
 {
@@ -22,9 +22,7 @@ dv_result dv_cedar_schema_parse(dv_slice text, dv_cedar_schema **ret_schema, dv_
         return dv_error_set(error, DV_ERR_TOO_LARGE, "a schema may have %d bytes, this has %zu",
                             DV_LIMIT_CEDAR_SCHEMA, text.len);
     }
-    if (!dv_utf8_valid(text)) {
-        return dv_error_set(error, DV_ERR_INVALID, "the schema is not UTF-8");
-    }
+    DV_TRY(dv_cedar_check_utf8(&(dv_cedar_lexer){.text = text, .error = error}, "the schema is"));
     dv_auto(cedar_schema) dv_cedar_schema *schema = calloc(1, sizeof(*schema));
     if (schema == NULL || (schema->arena = dv_arena_new(DV_LIMIT_CEDAR_FORM)) == NULL) {
         return dv_error_set(error, DV_ERR_NO_MEMORY, "out of memory");

@@ -139,6 +139,8 @@ static void bounds_ancestors_depth_and_size(void **unused)
     }
     assert_int_not_equal(
         dv_cedar_entities_parse(dv_buf_slice(&text), NULL, arena, &entities, &error), DV_OK);
+    assert_int_equal(error.line, 1);
+    assert_in_range(error.column, 2, 1000);
     assert_int_equal(dv_buf_reserve(&text, DV_LIMIT_CEDAR_ENTITIES), DV_OK);
     assert_int_equal(dv_cedar_entities_parse(dv_slice_of(text.ptr, DV_LIMIT_CEDAR_ENTITIES + 1),
                                              NULL, arena, &entities, &error),

@@ -327,11 +327,34 @@ static void depth_is_bounded(void **unused)
     assert_int_equal(parse_nested("{\"!\":{\"arg\":", "}}", DV_LIMIT_CEDAR_DEPTH, &error),
                      DV_ERR_INVALID);
     assert_non_null(strstr(error.message, "levels deep"));
+    assert_int_equal(error.line, 1);
     assert_int_equal(parse_nested("{\"Set\":[", "]}", DV_LIMIT_CEDAR_DEPTH, &error),
                      DV_ERR_INVALID);
     assert_int_equal(parse_nested(left, right, 5000, &error), DV_OK);
     assert_int_equal(parse_nested(left, right, DV_LIMIT_CEDAR_JSON_DEPTH, &error),
                      DV_ERR_TOO_LARGE);
+    assert_int_equal(error.line, 1);
+    assert_in_range(error.column, DV_LIMIT_CEDAR_JSON_DEPTH,
+                    strlen(left) * DV_LIMIT_CEDAR_JSON_DEPTH);
+}
+
+/* Sixteen million numbers in a list, and one more. */
+static void tokens_are_bounded(void **unused)
+{
+    size_t len = ((size_t)DV_LIMIT_CEDAR_JSON_TOKENS + 1) * 2;
+    dv_auto(free) char *json = malloc(len + 1);
+    dv_cedar_policy_set *set = NULL;
+    dv_error error = {0};
+
+    assert_non_null(json);
+    for (size_t i = 0; i < len; i += 2) {
+        memcpy(json + i, "0,", 2);
+    }
+    json[0] = '[';
+    json[1] = '\n';
+    assert_int_equal(dv_cedar_json_parse(dv_slice_of(json, len), &set, &error), DV_ERR_TOO_LARGE);
+    assert_int_equal(error.line, 2);
+    assert_in_range(error.column, len / 2, len);
 }
 
 static void size_and_names_are_bounded(void **unused)
@@ -370,6 +393,7 @@ int main(void)
         cmocka_unit_test(bad_scopes_are_refused_with_their_place),
         cmocka_unit_test(mistakes_of_json_and_links_are_told),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(tokens_are_bounded),
         cmocka_unit_test(size_and_names_are_bounded),
     };
 

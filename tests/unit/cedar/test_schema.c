@@ -187,6 +187,8 @@ static void bounds_the_depth_of_types(void **unused)
     assert_null(nested("type T = ", DV_LIMIT_CEDAR_DEPTH, ";", &result, &error));
     assert_int_equal(result, DV_ERR_INVALID);
     assert_non_null(strstr(error.message, "levels deep"));
+    assert_int_equal(error.line, 1);
+    assert_in_range(error.column, 4 * (DV_LIMIT_CEDAR_DEPTH - 4), 4 * (DV_LIMIT_CEDAR_DEPTH + 8));
     /* What common types are made of counts. */
     assert_null(
         nested("type A = Set<Set<T>>; type T = ", DV_LIMIT_CEDAR_DEPTH - 2, ";", &result, &error));
@@ -230,8 +232,10 @@ static void bounds_text_and_declarations(void **unused)
     assert_int_equal(parse_many("action a#;", DV_LIMIT_CEDAR_DECLARED + 1), DV_ERR_TOO_LARGE);
     assert_int_equal(parse_many("type T# = Long;", DV_LIMIT_CEDAR_DECLARED + 1), DV_ERR_TOO_LARGE);
     assert_int_equal(parse_many("@a# ", DV_LIMIT_CEDAR_ANNOTATIONS + 1), DV_ERR_INVALID);
-    assert_int_equal(dv_cedar_schema_parse(DV_LIT("entity \xff;"), &schema, &error),
+    assert_int_equal(dv_cedar_schema_parse(DV_LIT("entity\n \xff;"), &schema, &error),
                      DV_ERR_INVALID);
+    assert_int_equal(error.line, 2);
+    assert_int_equal(error.column, 2);
 }
 
 /* Records of records that a few bytes of text make huge: refused, not swallowed. */

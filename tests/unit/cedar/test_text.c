@@ -48,11 +48,12 @@ static void says_what_is_wrong_and_where(void **unused)
     expect_refused("permit(principal, action, resource) # x", 1, 37, "no meaning");
     expect_refused("@id(\"x\")permit(principal, action, resource);\n"
                    "@id(\"x\")permit(principal, action, resource);",
-                   0, 0, "the id 'x'");
+                   2, 1, "the id 'x'");
     expect_refused("@id(\"policy1\")permit(principal, action, resource);\n"
-                   "permit(principal, action, resource);",
-                   0, 0, "the id 'policy1'");
-    expect_refused("permit(principal, action, resource) when { \"\xff\" };", 0, 0, "UTF-8");
+                   " permit(principal, action, resource);",
+                   2, 2, "the id 'policy1'");
+    expect_refused("permit(principal, action, resource)\nwhen { \"\xc3\xa9\xff\" };", 2, 11,
+                   "UTF-8");
 }
 
 /* The column is where the expression begins plus the offset in it. */
@@ -160,14 +161,18 @@ static dv_result parse_repeated(const char *before, const char *part, size_t tim
 
 #define WHEN "permit(principal, action, resource) when { "
 
+/* A million levels are refused where they become too deep, not at their end. */
 static void expect_depth_limit(const char *before, const char *part, const char *after)
 {
+    const int last = (int)(strlen(before) + (DV_LIMIT_CEDAR_DEPTH + 1) * strlen(part));
     dv_error error = {0};
 
     assert_int_equal(parse_repeated(before, part, DV_LIMIT_CEDAR_DEPTH - 8, after, NULL),
                      DV_ERR_INVALID); /* unbalanced on purpose, but not too deep */
     assert_int_equal(parse_repeated(before, part, 1000000, after, &error), DV_ERR_INVALID);
     assert_non_null(strstr(error.message, "levels deep"));
+    assert_int_equal(error.line, 1);
+    assert_in_range(error.column, strlen(before) + 1, last);
 }
 
 static void bounds_depth(void **unused)
@@ -218,6 +223,19 @@ static void bounds_text_names_and_annotations(void **unused)
     dv_cedar_policy_set *set = NULL;
     assert_int_equal(dv_cedar_parse(dv_slice_str(text), &set, &error), DV_ERR_INVALID);
     assert_non_null(strstr(error.message, "fewer annotations"));
+}
+
+/* Little text makes much of it, and is refused where it had become too much. */
+static void bounds_memory(void **unused)
+{
+    dv_error error = {0};
+
+    assert_int_equal(parse_repeated("// line 1\n" WHEN "[", "[],", DV_LIMIT_CEDAR_TEXT / 3 - 64,
+                                    "]==1};", &error),
+                     DV_ERR_NO_MEMORY);
+    assert_non_null(strstr(error.message, "more memory"));
+    assert_int_equal(error.line, 2);
+    assert_in_range(error.column, 1 << 20, DV_LIMIT_CEDAR_TEXT);
 }
 
 static bool know_nothing(void *data, dv_slice uid, dv_cedar_entity *ret_entity)
@@ -313,6 +331,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_strings),
         cmocka_unit_test(bounds_depth),
         cmocka_unit_test(bounds_text_names_and_annotations),
+        cmocka_unit_test(bounds_memory),
         cmocka_unit_test(bounds_steps),
         cmocka_unit_test(bounds_steps_over_data),
         cmocka_unit_test(fails_closed_without_memory),
