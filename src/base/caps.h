@@ -36,6 +36,8 @@ enum {
     DV_LIMIT_CEDAR_DECLARED = 4096,     /* entity types, common types, actions of a schema */
     DV_LIMIT_CEDAR_CHECKS = 1000000000, /* steps of validating one set */
     DV_LIMIT_CEDAR_PROBLEMS = 256,      /* that one validation names */
+    DV_LIMIT_POLICY_CHECKS = 20000000,  /* steps of validating what a change of policies brings */
+    DV_LIMIT_POLICY_KEPT = 5000000,     /* and what it leaves */
     DV_LIMIT_MODELS = 1024,             /* that dvara.yaml describes */
     DV_LIMIT_RESOURCE_WORDS = 64,       /* labels, or groups, of one model or route */
     DV_LIMIT_ENTITY_RECORD = 64 << 10,  /* attributes or tags of one registered entity, as JSON */

@@ -48,27 +48,80 @@ static dv_result print_access(dv_cli *cli, const json_t *answer)
         DV_TRY(dv_cli_print(cli, answer, "access", columns));
     }
     if (json_is_false(json_object_get(answer, "complete"))) {
-        fputs("there is more to ask about than was asked\n", cli->err);
+        fputs("there is more to ask about than was asked: name --principals, --actions or "
+              "--resources of `dvara policy diff`\n",
+              cli->err);
     }
     return DV_OK;
 }
 
-/* Calls the operation with the files for its policies, and the fields that it has of the
- * parameters. */
+/* Asks with the files for the policies, and the fields that the operation has of the parameters. */
 static dv_result call_with_files(dv_cli *cli, const char *operation, const json_t *params,
                                  const char *const *fields, size_t count, dv_arena *arena,
-                                 json_t **ret_answer, dv_error *error)
+                                 json_t **ret_body, json_t **ret_answer, dv_error *error)
 {
     dv_policy_files files = {0};
     json_t *body = NULL;
     DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));
     DV_TRY(body_make(params, fields, count, &files, &body));
     dv_result result = dv_cli_call(cli, operation, NULL, body, ret_answer, error);
-    json_decref(body);
     if (result != DV_OK) {
         dv_policy_files_place(&files, error);
+        json_decref(body);
+        return result;
     }
-    return result;
+    *ret_body = body;
+    return DV_OK;
+}
+
+/* --- pages of differences --- */
+
+/* Questions that one comparison asks at most; there may be a million models and users. */
+enum { DECIDED_MAX = 1000000 };
+
+/* Adds a page to what came before it. */
+static dv_result page_add(json_t *whole, const json_t *page)
+{
+    json_t *next = json_object_get(page, "next");
+    json_int_t decided = json_integer_value(json_object_get(whole, "decided")) +
+                         json_integer_value(json_object_get(page, "decided"));
+    if (next == NULL) {
+        (void)json_object_del(whole, "next");
+    }
+    bool ok =
+        json_array_extend(json_object_get(whole, "access"), json_object_get(page, "access")) == 0 &&
+        json_object_set_new(whole, "decided", json_integer(decided)) == 0 &&
+        json_object_set(whole, "complete", json_object_get(page, "complete")) == 0 &&
+        (next == NULL || json_object_set(whole, "next", next) == 0);
+    return ok ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* The question that a page was asked with, for the one behind it: both versions stay. */
+static dv_result body_continue(json_t *body, const json_t *answer)
+{
+    json_t *version = json_object_get(answer, "version"); /* of a dry run */
+    json_t *from = json_object_get(answer, "from"), *to = json_object_get(answer, "to");
+    (void)json_object_del(body, "dry_run");
+    (void)json_object_del(body, "note");
+    bool ok = json_object_set(body, "from", from != NULL ? from : version) == 0 &&
+              json_object_set(body, "to", to != NULL ? to : version) == 0 &&
+              json_object_set(body, "cursor", json_object_get(answer, "next")) == 0;
+    return ok ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* Asks for the pages behind the first one, which is in the answer already. */
+static dv_result pages_follow(dv_cli *cli, json_t *body, json_t *answer, dv_error *error)
+{
+    while (json_object_get(answer, "next") != NULL &&
+           json_integer_value(json_object_get(answer, "decided")) < DECIDED_MAX) {
+        json_t *page = NULL;
+        DV_TRY(body_continue(body, answer));
+        DV_TRY(dv_cli_call(cli, "policy_diff", NULL, body, &page, error));
+        dv_result result = page_add(answer, page);
+        json_decref(page);
+        DV_TRY(result);
+    }
+    return DV_OK;
 }
 
 /* What is in force already and does not fit the schema any more. */
@@ -96,10 +149,14 @@ static dv_result print_changes(dv_cli *cli, const json_t *answer, bool whole)
 static dv_result apply(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
 {
     static const char *const fields[] = {"replace_all", "dry_run", "note"};
-    json_t *answer = NULL;
-    DV_TRY(call_with_files(cli, "policy_apply", params, fields, DV_ARRAY_LEN(fields), arena,
+    json_t *body = NULL, *answer = NULL;
+    DV_TRY(call_with_files(cli, "policy_apply", params, fields, DV_ARRAY_LEN(fields), arena, &body,
                            &answer, error));
-    dv_result result = print_changes(cli, answer, false);
+    dv_result result = pages_follow(cli, body, answer, error);
+    if (result == DV_OK) {
+        result = print_changes(cli, answer, false);
+    }
+    json_decref(body);
     json_decref(answer);
     return result;
 }
@@ -148,11 +205,16 @@ int dv_command_policy_schema(dv_cli *cli, const json_t *params)
 
 static dv_result diff(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)
 {
-    static const char *const fields[] = {"replace_all", "from", "to"};
-    json_t *answer = NULL;
-    DV_TRY(call_with_files(cli, "policy_diff", params, fields, DV_ARRAY_LEN(fields), arena, &answer,
-                           error));
-    dv_result result = print_changes(cli, answer, true);
+    static const char *const fields[] = {"replace_all", "from",    "to",
+                                         "principals",  "actions", "resources"};
+    json_t *body = NULL, *answer = NULL;
+    DV_TRY(call_with_files(cli, "policy_diff", params, fields, DV_ARRAY_LEN(fields), arena, &body,
+                           &answer, error));
+    dv_result result = pages_follow(cli, body, answer, error);
+    if (result == DV_OK) {
+        result = print_changes(cli, answer, true);
+    }
+    json_decref(body);
     json_decref(answer);
     return result;
 }

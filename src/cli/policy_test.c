@@ -147,8 +147,8 @@ static dv_result ask_files(const json_t *file, const json_t *paths, dv_arena *ar
     json_decref(all);
     DV_TRY(result);
     dv_auth_world world = {set, dv_auth_entities_find, (void *)(uintptr_t)entities};
-    return dv_auth_tests_run(&world, json_object_get(file, "tests"), dv_time_now(), arena,
-                             ret_report, error);
+    return dv_auth_tests_run(&world, json_object_get(file, "tests"), dv_time_now(), DV_TIME_NEVER,
+                             arena, ret_report, error);
 }
 
 /* --- asked of the server --------------------------------------------------------------------- */
@@ -160,24 +160,78 @@ static int set_text(json_t *object, const char *name, const json_t *value)
     return text == NULL ? -1 : json_object_set_new(object, name, json_string(text));
 }
 
-static dv_result ask_server(dv_cli *cli, const json_t *file, json_t **ret_report, dv_error *error)
+/* By its place in the file, wherever it stands in what is asked. */
+static bool name_set(json_t *test, size_t index)
+{
+    return !json_is_object(test) || json_object_get(test, "name") != NULL ||
+           json_object_set_new(test, "name", json_sprintf("test %zu", index + 1)) == 0;
+}
+
+/* What the API is asked: the file's tests and entities. */
+static dv_result server_body(const json_t *file, json_t **ret_body, dv_error *error)
 {
     const json_t *entities = json_object_get(file, "entities");
     json_t *tests = json_deep_copy(json_object_get(file, "tests"));
     json_t *body = json_pack("{s:o}", "tests", tests == NULL ? json_array() : tests);
     bool ok = body != NULL && (entities == NULL || set_text(body, "entities", entities) == 0);
-    if (json_object_get(file, "roles") != NULL) {
-        ok = false;
-    }
     for (size_t i = 0; ok && i < json_array_size(tests); i++) {
         json_t *test = json_array_get(tests, i);
         const json_t *context = json_object_get(test, "context");
-        ok = context == NULL || set_text(test, "context", context) == 0;
+        ok = (context == NULL || set_text(test, "context", context) == 0) && name_set(test, i);
     }
-    dv_result result =
-        ok ? dv_cli_call(cli, "policy_test", NULL, body, ret_report, error)
-           : dv_error_set(error, DV_ERR_INVALID,
-                          "roles go with policies: those in force have the server's roles");
+    if (!ok || json_object_get(file, "roles") != NULL) {
+        json_decref(body);
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "roles go with policies: those in force have the server's roles");
+    }
+    *ret_body = body;
+    return DV_OK;
+}
+
+/* Adds a report to what was reported before. */
+static dv_result report_add(json_t *whole, const json_t *part)
+{
+    static const char *const counts[] = {"total", "failed"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(counts); i++) {
+        json_int_t sum = json_integer_value(json_object_get(whole, counts[i])) +
+                         json_integer_value(json_object_get(part, counts[i]));
+        if (json_object_set_new(whole, counts[i], json_integer(sum)) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    bool ok = json_array_extend(json_object_get(whole, "results"),
+                                json_object_get(part, "results")) == 0 &&
+              json_object_set(whole, "rest", json_object_get(part, "rest")) == 0;
+    return ok ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* What the server did not come to is asked again. */
+static dv_result ask_rest(dv_cli *cli, json_t *body, json_t *report, dv_error *error)
+{
+    json_t *tests = json_object_get(body, "tests");
+    for (size_t done = json_array_size(json_object_get(report, "results"));
+         json_integer_value(json_object_get(report, "rest")) > 0 && done > 0;) {
+        json_t *part = NULL;
+        for (; done > 0 && json_array_size(tests) > 0; done--) {
+            (void)json_array_remove(tests, 0);
+        }
+        DV_TRY(dv_cli_call(cli, "policy_test", NULL, body, &part, error));
+        done = json_array_size(json_object_get(part, "results"));
+        dv_result result = report_add(report, part);
+        json_decref(part);
+        DV_TRY(result);
+    }
+    return DV_OK;
+}
+
+static dv_result ask_server(dv_cli *cli, const json_t *file, json_t **ret_report, dv_error *error)
+{
+    json_t *body = NULL;
+    DV_TRY(server_body(file, &body, error));
+    dv_result result = dv_cli_call(cli, "policy_test", NULL, body, ret_report, error);
+    if (result == DV_OK) {
+        result = ask_rest(cli, body, *ret_report, error);
+    }
     json_decref(body);
     return result;
 }

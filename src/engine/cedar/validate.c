@@ -342,22 +342,38 @@ static dv_result check_policies(validation *v, const dv_cedar_policy *policies, 
     return DV_OK;
 }
 
-dv_result dv_cedar_validate(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
-                            dv_arena *arena, dv_cedar_report *ret_report)
+static dv_result validate(validation *v, const dv_cedar_policy_set *set,
+                          dv_cedar_report *ret_report)
+{
+    DV_TRY(check_policies(v, set->templates, set->template_count));
+    DV_TRY(check_policies(v, set->policies, set->count));
+    *ret_report = (dv_cedar_report){.problems = v->problems.list.items,
+                                    .count = v->problems.list.count,
+                                    .error_count = v->problems.errors,
+                                    .cut = v->problems.cut};
+    return DV_OK;
+}
+
+dv_result dv_cedar_validate_within(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
+                                   dv_arena *arena, uint64_t *steps, dv_cedar_report *ret_report)
 {
     dv_auto(arena) dv_arena *scratch = dv_arena_new(SCRATCH_MAX);
-    validation v = {.problems = {.set = set, .arena = arena}, .steps = DV_LIMIT_CEDAR_CHECKS};
+    validation v = {.problems = {.set = set, .arena = arena}, .steps = *steps};
 
     if (scratch == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     v.checker = (dv_cedar_checker){
         .schema = schema, .types = {.arena = scratch, .steps = &v.steps}, .problems = &v.problems};
-    DV_TRY(check_policies(&v, set->templates, set->template_count));
-    DV_TRY(check_policies(&v, set->policies, set->count));
-    *ret_report = (dv_cedar_report){.problems = v.problems.list.items,
-                                    .count = v.problems.list.count,
-                                    .error_count = v.problems.errors,
-                                    .cut = v.problems.cut};
-    return DV_OK;
+    dv_result result = validate(&v, set, ret_report);
+    *steps = v.steps;
+    return result;
+}
+
+dv_result dv_cedar_validate(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
+                            dv_arena *arena, dv_cedar_report *ret_report)
+{
+    uint64_t steps = DV_LIMIT_CEDAR_CHECKS;
+
+    return dv_cedar_validate_within(set, schema, arena, &steps, ret_report);
 }

@@ -29,3 +29,9 @@ typedef struct dv_cedar_report {
  * DV_LIMIT_CEDAR_CHECKS steps: nothing is known then, so take it for invalid; DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_cedar_validate(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
                                     dv_arena *arena, dv_cedar_report *ret_report);
+
+/* The same with the steps that are left of a budget over several sets, from which it takes what it
+ * needs. */
+dv_must dv_result dv_cedar_validate_within(const dv_cedar_policy_set *set,
+                                           const dv_cedar_schema *schema, dv_arena *arena,
+                                           uint64_t *steps, dv_cedar_report *ret_report);

@@ -324,6 +324,88 @@ def test_permissions_of_roles_are_actions_of_the_schema(fresh, tmp_path):
     assert fresh.dvara(*check, str(tmp_path / "b")).returncode == 1
 
 
+def test_differences_come_in_pages(fresh, tmp_path):
+    """Every question is asked once, whatever page it falls on; what is named narrows it down."""
+    fresh.start_all()
+    key = fresh.admin_key()
+    users = [f"u{number:02}" for number in range(40)]
+    for user in users:
+        assert fresh.curl("/v1/users", key=key, method="POST", body={"name": user}).status == 201
+    models = [f'Model::"m{number:02}"' for number in range(30)]
+    text = (f'permit(principal is User, action == Action::"use_model", resource)\n'
+            f'when {{ resource is Model && [{", ".join(models)}].contains(resource) }};\n')
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "many.cedar").write_text(text)
+    expected = sorted((f'User::"{user}"', "gains", 'Action::"use_model"', model, "many")
+                      for user in users for model in models)
+
+    def rows(answer):
+        return sorted(tuple(one[name] for name in ("principal", "change", "action", "resource", "policy"))
+                      for one in answer["access"])
+    whole = fresh.json("policy", "diff", str(tmp_path / "p"))
+    assert rows(whole) == expected and whole["complete"] and "next" not in whole
+    assert rows(fresh.json("policy", "apply", str(tmp_path / "p"), "--dry-run")) == expected
+    body = {"policies": [{"name": "many", "text": text}]}
+    found, decided, pages = [], 0, 0
+    while pages == 0 or "cursor" in body:
+        page = fresh.curl("/v1/policy-differences", key=key, method="POST", body=body).json
+        assert page["complete"] == ("next" not in page) and len(page["access"]) <= 1000
+        found += rows(page)
+        decided += page["decided"]
+        pages += 1
+        body = {**body, "cursor": page["next"]} if "next" in page else {}
+    assert sorted(found) == expected and decided == whole["decided"] and pages > 1
+    narrow = fresh.json("policy", "diff", str(tmp_path / "p"), "--principals", 'User::"u07",User::"nobody"',
+                        "--actions", "use_model", "--resources", 'Model::"m07"')
+    assert [row[0] for row in rows(narrow)] == ['User::"nobody"', 'User::"u07"']
+    assert narrow["decided"] == 2 and narrow["complete"]
+
+
+@pytest.mark.parametrize("body, field", [
+    ({"cursor": "!"}, "cursor"),
+    ({"cursor": "VXNlcjo6IngiCg"}, "cursor"),
+    ({"principals": ["alice"]}, "principals.0"),
+    ({"resources": ['Model::"x"', "Model::x"]}, "resources.1"),
+    ({"actions": ['Action::"']}, "actions.0"),
+    ({"principals": ['User::"x"'] * 101}, "principals"),
+])
+def test_a_question_for_differences_that_is_wrong_names_its_field(control, body, field):
+    answer = control.curl("/v1/policy-differences", key=control.admin_key(), method="POST", body=body)
+    assert (answer.status, answer.error["field"]) == (400, field), answer.text
+
+
+def test_tests_that_take_long_are_asked_in_parts(fresh, tmp_path):
+    """Each policy is asked for each test, so that thousands of tests are more than one part."""
+    fresh.start_all()
+    slow = "".join(f'@id("slow{number}") forbid(principal, action == Action::"use_model", resource)\n'
+                   f'when {{ resource == Model::"no" && [{", ".join(str(n) for n in range(200))}].contains({number}) }};\n'
+                   for number in range(300))
+    assert apply(fresh, tmp_path / "p", {"slow.cedar": slow}).returncode == 0
+    count = 4000
+    tests = [{"principal": 'User::"admin"', "action": "use_model", "resource": 'Model::"yes"',
+              "expect": "deny" if number == count - 1 else "allow"} for number in range(count)]
+    (tmp_path / "many.json").write_text(json.dumps({"tests": tests}))
+    answer = fresh.curl("/v1/policy-tests", "-H", "Content-Type: application/json", "--data-binary",
+                        f"@{tmp_path}/many.json", key=fresh.admin_key()).json
+    assert answer["total"] + answer["rest"] == count and 0 < answer["total"] < count
+    assert answer["total"] == len(answer["results"])
+    done = fresh.dvara("policy", "test", str(tmp_path / "many.json"), "--output", "json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and (report["total"], report["failed"], report["rest"]) == (count, 1, 0)
+    assert [one["name"] for one in report["results"]] == [f"test {number + 1}" for number in range(count)]
+
+
+def test_checking_against_the_schema_has_an_end(fresh, tmp_path):
+    """Together, not text by text."""
+    fresh.start_all()
+    long = "||".join(["{a:1,b:1}=={a:2,b:2}"] * 900)
+    texts = {f"long{number:02}.cedar": f"forbid(principal, action, resource) when {{ {long} }};"
+             for number in range(40)}
+    refused = apply(fresh, tmp_path / "p", texts)
+    assert refused.returncode == 1 and "too complex" in refused.stderr and "fewer at a time" in refused.stderr
+    assert apply(fresh, tmp_path / "q", {"one.cedar": texts["long00.cedar"]}).returncode == 0
+
+
 def test_a_role_that_goes_does_not_keep_others_from_changing_policies(fresh, tmp_path):
     """What is in force and fits the schema no more is told; only what changes is held against it."""
     fresh.start_all()

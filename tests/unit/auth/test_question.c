@@ -411,7 +411,8 @@ static dv_result test_all(asked *a, const char *tests, json_t **ret_report)
                  &set);
     json_t *json = json_of(tests);
     a->error = (dv_error){0};
-    dv_result result = dv_auth_tests_run(&world, json, NOW, a->arena, ret_report, &a->error);
+    dv_result result =
+        dv_auth_tests_run(&world, json, NOW, DV_TIME_NEVER, a->arena, ret_report, &a->error);
     json_decref(json);
     return result;
 }
@@ -491,13 +492,33 @@ static void ten_thousand_tests_at_most(void **state)
     for (int i = 0; i < LIMIT; i++) {
         json_array_append(tests, test);
     }
-    assert_int_equal(dv_auth_tests_run(&world, tests, NOW, a->arena, &report, &a->error), DV_OK);
+    assert_int_equal(
+        dv_auth_tests_run(&world, tests, NOW, DV_TIME_NEVER, a->arena, &report, &a->error), DV_OK);
     assert_int_equal(json_integer_value(json_object_get(report, "total")), LIMIT);
     json_decref(report);
     json_array_append(tests, test);
-    assert_int_equal(dv_auth_tests_run(&world, tests, NOW, a->arena, &report, &a->error),
-                     DV_ERR_INVALID);
+    assert_int_equal(
+        dv_auth_tests_run(&world, tests, NOW, DV_TIME_NEVER, a->arena, &report, &a->error),
+        DV_ERR_INVALID);
     expect_said(a, "1 to 10000");
+    json_decref(tests);
+    json_decref(test);
+}
+
+static void one_test_is_run_when_time_is_up(void **state)
+{
+    asked *a = *state;
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_auth_world world = world_of("permit(principal, action, resource);", &set);
+    json_t *tests = json_array(), *test = json_of("{" WHO ", 'expect': 'allow'}"), *report = NULL;
+    for (int i = 0; i < 5; i++) {
+        json_array_append(tests, test);
+    }
+    assert_int_equal(dv_auth_tests_run(&world, tests, NOW, 0, a->arena, &report, &a->error), DV_OK);
+    assert_int_equal(json_integer_value(json_object_get(report, "total")), 1);
+    assert_int_equal(json_integer_value(json_object_get(report, "rest")), 4);
+    assert_int_equal(json_array_size(json_object_get(report, "results")), 1);
+    json_decref(report);
     json_decref(tests);
     json_decref(test);
 }
@@ -526,6 +547,7 @@ int main(void)
         TEST(tests_without_a_name_are_numbered),
         TEST(tests_that_are_not_understood_are_named),
         TEST(ten_thousand_tests_at_most),
+        TEST(one_test_is_run_when_time_is_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

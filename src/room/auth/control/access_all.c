@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/access.h"
 
-#include "api/operations.h"
-#include "base/codec.h"
-#include "engine/cedar/describe.h"
-#include "engine/cedar/uid.h"
+#include "room/auth/control/known.h"
 #include "room/auth/control/policies.h"
 #include "room/auth/gate/auth_gate.h"
-#include "room/auth/gate/resources.h"
 
 /* All that one principal may do: every known action with every known thing that it is for, in the
  * order of their uids. A page ends when it is full, or when its time is up, since dvarad has one
  * thread; the next one goes on behind the pair that was decided last. (access_known.c: what is
  * known). */
 
-enum { ALL_SCRATCH = 32 << 20, ALL_PAGE = 1000, CURSOR_MAX = 16 << 10 };
-
-static const dv_time PAGE_TIME = 100 * DV_MILLISECOND;
+enum { ALL_SCRATCH = 32 << 20, ALL_PAGE = 1000 };
 
 typedef struct everything {
     dv_call *call;
@@ -113,42 +107,34 @@ static dv_result action_decide(everything *e, dv_slice action, dv_error *error)
 
 /* --- the page -------------------------------------------------------------------------------- */
 
-/* Base64url of both uids with a newline between them, which no uid has. */
 static dv_result cursor_read(everything *e, dv_error *error)
 {
     const char *cursor = dv_auth_list_cursor(e->call);
-    dv_auto(buf) dv_buf text = dv_buf_init(CURSOR_MAX);
-    dv_slice rest;
-    e->after_action = e->after_resource = DV_LIT("");
-    if (*cursor == '\0') {
-        return DV_OK;
-    }
-    if (dv_base64url_decode(dv_slice_str(cursor), &text) != DV_OK ||
-        dv_slice_find_byte(dv_buf_slice(&text), '\n') <= 0) {
+    dv_slice after[2] = {{NULL, 0}};
+    dv_result result =
+        *cursor == '\0' ? DV_OK
+                        : dv_known_cursor_read(cursor, DV_ARRAY_LEN(after), e->call->arena, after);
+    if (result != DV_OK) {
         return dv_call_invalid(e->call, "cursor", error, "cursor: give the next of an answer.");
     }
-    DV_TRY(dv_arena_copy(e->call->arena, dv_buf_slice(&text), &rest));
-    (void)dv_slice_split(&rest, '\n', &e->after_action);
-    e->after_resource = rest;
+    e->after_action = after[0];
+    e->after_resource = after[1];
     return DV_OK;
 }
 
 static dv_result next_set(const everything *e, json_t *answer)
 {
-    dv_auto(buf) dv_buf plain = dv_buf_init(CURSOR_MAX);
-    dv_auto(buf) dv_buf cursor = dv_buf_init(2 * CURSOR_MAX);
-    DV_TRY(dv_buf_append(&plain, e->after_action));
-    DV_TRY(dv_buf_append_byte(&plain, '\n'));
-    DV_TRY(dv_buf_append(&plain, e->after_resource));
-    DV_TRY(dv_base64url_encode(dv_buf_slice(&plain), &cursor));
-    return dv_auth_json_set(answer, "next", json_stringn((char *)cursor.ptr, cursor.len));
+    const dv_slice after[2] = {e->after_action, e->after_resource};
+    const char *next = NULL;
+    DV_TRY(dv_known_cursor_write(after, DV_ARRAY_LEN(after), e->call->arena, &next));
+    return dv_auth_json_set(answer, "next", json_string(next));
 }
 
 static dv_result all_decide(everything *e, json_t *answer, dv_error *error)
 {
     DV_TRY(dv_access_known_actions(&e->access, &e->actions, error));
     DV_TRY(dv_access_known_resources(&e->access, &e->resources, error));
-    e->end = dv_time_monotonic() + PAGE_TIME;
+    e->end = dv_time_monotonic() + DV_KNOWN_PAGE_TIME;
     for (size_t i = 0; i < e->actions.count && !e->full; i++) {
         if (dv_slice_cmp(e->actions.items[i], e->after_action) >= 0) {
             DV_TRY(action_decide(e, e->actions.items[i], error));

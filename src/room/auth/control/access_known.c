@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/access.h"
+#include "room/auth/control/known.h"
 
 #include "api/operations.h"
+#include "base/codec.h"
 #include "engine/cedar/describe.h"
 #include "engine/cedar/uid.h"
 #include "room/auth/control/policies.h"
@@ -12,16 +14,13 @@
  * name. Known things: Dvara itself, the roles, the models and routes of dvara.yaml, what policies
  * name, and a model that nothing names. */
 
-typedef struct uid_list {
-    dv_arena *arena;
-    dv_slice *items;
-    size_t count;
-    size_t cap;
-} uid_list;
+enum { CURSOR_MAX = 16 << 10 };
 
-static dv_result uid_add(void *data, dv_slice uid)
+/* --- lists ----------------------------------------------------------------------------------- */
+
+dv_result dv_uid_list_add(void *data, dv_slice uid)
 {
-    uid_list *list = data;
+    dv_uid_list *list = data;
     if (list->count == list->cap) {
         size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
         dv_slice *larger = dv_arena_alloc_raw(list->arena, cap * sizeof(*larger));
@@ -38,12 +37,19 @@ static dv_result uid_add(void *data, dv_slice uid)
     return DV_OK;
 }
 
+dv_result dv_uid_list_add_named(dv_uid_list *list, const char *type, const char *name)
+{
+    dv_slice uid;
+    DV_TRY(dv_cedar_uid(list->arena, dv_slice_str(type), dv_slice_str(name), &uid));
+    return dv_uid_list_add(list, uid);
+}
+
 static int order(const void *a, const void *b)
 {
     return dv_slice_cmp(*(const dv_slice *)a, *(const dv_slice *)b);
 }
 
-static void arrange(uid_list *list)
+void dv_uid_list_arrange(dv_uid_list *list)
 {
     size_t kept = 0;
     if (list->count > 1) {
@@ -57,14 +63,9 @@ static void arrange(uid_list *list)
     list->count = kept;
 }
 
-static dv_result named_add(uid_list *list, const char *type, const char *name)
-{
-    dv_slice uid;
-    DV_TRY(dv_cedar_uid(list->arena, dv_slice_str(type), dv_slice_str(name), &uid));
-    return uid_add(list, uid);
-}
+/* --- what is known --------------------------------------------------------------------------- */
 
-static dv_result stored_add(dv_call *call, const char *type, const char *sql, uid_list *list,
+static dv_result stored_add(dv_call *call, const char *type, const char *sql, dv_uid_list *list,
                             dv_error *error)
 {
     dv_auth_names names;
@@ -72,28 +73,24 @@ static dv_result stored_add(dv_call *call, const char *type, const char *sql, ui
     DV_TRY(dv_store_query(call->services->store, &statement, error, sql, ""));
     DV_TRY(dv_auth_read_names(statement, call->arena, &names, error));
     for (size_t i = 0; i < names.count; i++) {
-        DV_TRY(named_add(list, type, names.items[i]));
+        DV_TRY(dv_uid_list_add_named(list, type, names.items[i]));
     }
     return DV_OK;
 }
 
-dv_result dv_access_known_actions(const dv_access *access, dv_access_uids *ret_uids,
-                                  dv_error *error)
+dv_result dv_known_actions(dv_call *call, const dv_cedar_policy_set *policies, dv_uid_list *list,
+                           dv_error *error)
 {
-    uid_list list = {.arena = access->call->arena};
-    DV_TRY(named_add(&list, "Action", "use_model"));
-    DV_TRY(named_add(&list, "Action", "break_glass"));
-    DV_TRY(stored_add(access->call, "Action",
+    DV_TRY(dv_uid_list_add_named(list, "Action", "use_model"));
+    DV_TRY(dv_uid_list_add_named(list, "Action", "break_glass"));
+    DV_TRY(stored_add(call, "Action",
                       "SELECT DISTINCT permission FROM auth_role_permission"
                       " WHERE permission <> '*'",
-                      &list, error));
+                      list, error));
     for (size_t i = 0; i < dv_operation_count; i++) {
-        DV_TRY(named_add(&list, "Action", dv_operations[i].permission));
+        DV_TRY(dv_uid_list_add_named(list, "Action", dv_operations[i].permission));
     }
-    DV_TRY(dv_cedar_scope_uids(access->policies, DV_CEDAR_PART_ACTION, uid_add, &list));
-    arrange(&list);
-    *ret_uids = (dv_access_uids){list.items, list.count};
-    return DV_OK;
+    return dv_cedar_scope_uids(policies, DV_CEDAR_PART_ACTION, dv_uid_list_add, list);
 }
 
 /* In conditions, too: [Model::"a", Model::"b"].contains(resource). */
@@ -102,21 +99,36 @@ static dv_result mention_add(void *data, const dv_cedar_mention *mention)
     dv_slice type;
     DV_TRY(dv_cedar_uid_type(mention->uid, &type));
     bool wanted = dv_slice_eq_str(type, "Model") || dv_slice_eq_str(type, "Route");
-    return wanted ? uid_add(data, mention->uid) : DV_OK;
+    return wanted ? dv_uid_list_add(data, mention->uid) : DV_OK;
+}
+
+dv_result dv_known_resources(dv_call *call, const dv_cedar_policy_set *policies, dv_uid_list *list,
+                             dv_error *error)
+{
+    DV_TRY(dv_uid_list_add_named(list, "System", "dvara"));
+    DV_TRY(dv_uid_list_add_named(list, "Model", "any-other"));
+    DV_TRY(dv_resources_each(dv_auth_gate_resources(call->services->gate), dv_uid_list_add, list));
+    DV_TRY(stored_add(call, "Role", "SELECT name FROM auth_role", list, error));
+    DV_TRY(dv_cedar_scope_uids(policies, DV_CEDAR_PART_RESOURCE, dv_uid_list_add, list));
+    return dv_cedar_mentions(policies, mention_add, list);
+}
+
+dv_result dv_access_known_actions(const dv_access *access, dv_access_uids *ret_uids,
+                                  dv_error *error)
+{
+    dv_uid_list list = {.arena = access->call->arena};
+    DV_TRY(dv_known_actions(access->call, access->policies, &list, error));
+    dv_uid_list_arrange(&list);
+    *ret_uids = (dv_access_uids){list.items, list.count};
+    return DV_OK;
 }
 
 dv_result dv_access_known_resources(const dv_access *access, dv_access_uids *ret_uids,
                                     dv_error *error)
 {
-    dv_call *call = access->call;
-    uid_list list = {.arena = call->arena};
-    DV_TRY(named_add(&list, "System", "dvara"));
-    DV_TRY(named_add(&list, "Model", "any-other"));
-    DV_TRY(dv_resources_each(dv_auth_gate_resources(call->services->gate), uid_add, &list));
-    DV_TRY(stored_add(call, "Role", "SELECT name FROM auth_role", &list, error));
-    DV_TRY(dv_cedar_scope_uids(access->policies, DV_CEDAR_PART_RESOURCE, uid_add, &list));
-    DV_TRY(dv_cedar_mentions(access->policies, mention_add, &list));
-    arrange(&list);
+    dv_uid_list list = {.arena = access->call->arena};
+    DV_TRY(dv_known_resources(access->call, access->policies, &list, error));
+    dv_uid_list_arrange(&list);
     *ret_uids = (dv_access_uids){list.items, list.count};
     return DV_OK;
 }
@@ -134,4 +146,46 @@ bool dv_access_applies(const char *action, dv_slice resource)
     dv_slice type;
     return dv_cedar_uid_type(resource, &type) == DV_OK &&
            (!dv_auth_schema_has_type(type) || dv_auth_schema_applies(action, type));
+}
+
+/* --- where a walk goes on -------------------------------------------------------------------- */
+
+/* Base64url of the uids with newlines between them, which no uid has. */
+dv_result dv_known_cursor_write(const dv_slice *uids, size_t count, dv_arena *arena,
+                                const char **ret_cursor)
+{
+    dv_auto(buf) dv_buf plain = dv_buf_init(CURSOR_MAX);
+    dv_auto(buf) dv_buf coded = dv_buf_init((size_t)2 * CURSOR_MAX);
+    dv_slice cursor;
+    for (size_t i = 0; i < count; i++) {
+        DV_TRY(i == 0 ? DV_OK : dv_buf_append_byte(&plain, '\n'));
+        DV_TRY(dv_buf_append(&plain, uids[i]));
+    }
+    DV_TRY(dv_base64url_encode(dv_buf_slice(&plain), &coded));
+    DV_TRY(dv_arena_copy(arena, dv_buf_slice(&coded), &cursor));
+    *ret_cursor = (const char *)cursor.ptr;
+    return DV_OK;
+}
+
+dv_result dv_known_cursor_read(const char *cursor, size_t count, dv_arena *arena,
+                               dv_slice *ret_uids)
+{
+    dv_auto(buf) dv_buf plain = dv_buf_init(CURSOR_MAX);
+    dv_slice rest;
+    size_t parts = 1;
+    if (dv_base64url_decode(dv_slice_str(cursor), &plain) != DV_OK) {
+        return DV_ERR_INVALID;
+    }
+    for (size_t i = 0; i < plain.len; i++) {
+        parts += plain.ptr[i] == '\n';
+    }
+    if (parts != count) {
+        return DV_ERR_INVALID;
+    }
+    DV_TRY(dv_arena_copy(arena, dv_buf_slice(&plain), &rest));
+    for (size_t i = 0; i + 1 < count; i++) {
+        (void)dv_slice_split(&rest, '\n', &ret_uids[i]);
+    }
+    ret_uids[count - 1] = rest;
+    return DV_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/access.h"
+#include "room/auth/control/known.h"
 
 #include "api/operations.h"
 #include "engine/cedar/describe.h"
@@ -11,8 +12,6 @@
  * one thread; the next one goes on behind the last that was decided. */
 
 enum { WHO_SCRATCH = 32 << 20, KEYS_TOLD = 100 };
-
-static const dv_time PAGE_TIME = 100 * DV_MILLISECOND;
 
 typedef struct who {
     dv_call *call;
@@ -260,7 +259,7 @@ static dv_result page_decide(who *w, dv_error *error)
     dv_auth_refs refs = {0};
     size_t limit = (size_t)dv_auth_list_limit(w->call), i = 0;
     DV_TRY(candidates_read(w->call, &refs, error));
-    dv_time end = dv_time_monotonic() + PAGE_TIME;
+    dv_time end = dv_time_monotonic() + DV_KNOWN_PAGE_TIME;
     while (i < refs.count && i < DV_LIMIT_CANDIDATES && json_array_size(w->items) < limit &&
            (i == 0 || dv_time_monotonic() < end)) {
         dv_arena_reset(w->scratch);

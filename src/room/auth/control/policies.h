@@ -87,15 +87,18 @@ dv_must dv_result dv_auth_version_write(dv_call *call, const dv_auth_documents *
 /* How two sets differ, text by text: [{"name", "change": "new" | "changed" | "removed"}]. */
 json_t *dv_auth_documents_changes(const dv_auth_documents *before, const dv_auth_documents *after);
 
-/* --- what a change means (policy_ask.c) ------------------------------------------------------ */
+/* --- what a change means (policy_diff.c) ----------------------------------------------------- */
 
-/* Sets answer.access: who gains or loses what between two sets, found by deciding over the known
- * principals, actions and resources with the context of a plain API key now; answer.complete is
- * false when there were more of them than are asked about (1000 principals, 50,000 decisions, 1000
- * differences). */
+/* Sets answer.access: who gains or loses what between two sets, found by deciding over the body's
+ * principals, actions and resources, or over those that are known (1000 principals), with the
+ * context of a plain API key now. A page of it: when there are 1000 differences or its time is up,
+ * answer.next is the body's cursor of the page behind. answer.decided: how many questions were
+ * decided; answer.complete: that nothing is left to ask. */
 dv_must dv_result dv_auth_access_compare(dv_call *call, const dv_auth_documents *before,
                                          const dv_auth_documents *after, json_t *answer,
                                          dv_error *error);
+
+/* --- questions of handlers (policy_ask.c) ---------------------------------------------------- */
 
 /* Whether the policies permit the caller this, with the scopes of his key. */
 dv_must dv_result dv_auth_caller_may(dv_call *call, const char *action, const char *resource,

@@ -209,24 +209,34 @@ dv_result dv_op_policy_rollback(dv_call *call, dv_error *error)
     return change_or_try(call, policy_rollback, error);
 }
 
+/* The version that the body names, or else the one in force. */
+static dv_result version_said(dv_call *call, const char *field, int64_t *ret_version,
+                              dv_error *error)
+{
+    const json_t *said = json_object_get(call->body, field);
+    if (said == NULL) {
+        return dv_auth_version_last(call->services->store, ret_version, error);
+    }
+    *ret_version = json_integer_value(said);
+    return DV_OK;
+}
+
 /* Between two versions, or a version and the set that the given texts would make of it. */
 dv_result dv_op_policy_diff(dv_call *call, dv_error *error)
 {
     dv_auth_documents before, after, given = {0};
     bool replace_all = json_is_true(json_object_get(call->body, "replace_all"));
     dv_store *store = call->services->store;
-    int64_t last = 0;
-    DV_TRY(dv_auth_version_last(store, &last, error));
-    const json_t *from = json_object_get(call->body, "from"),
-                 *to = json_object_get(call->body, "to");
-    DV_TRY(dv_auth_documents_read(store, from == NULL ? last : json_integer_value(from),
-                                  call->arena, &before, error));
-    DV_TRY(dv_auth_documents_read(store, to == NULL ? last : json_integer_value(to), call->arena,
-                                  &after, error));
+    int64_t from = 0, to = 0;
+    DV_TRY(version_said(call, "from", &from, error));
+    DV_TRY(version_said(call, "to", &to, error));
+    DV_TRY(dv_auth_documents_read(store, from, call->arena, &before, error));
+    DV_TRY(dv_auth_documents_read(store, to, call->arena, &after, error));
     DV_TRY(given_read(call, &given, error));
     DV_TRY(merge(call, &after, &given, replace_all, &after, error));
     json_t *changes = dv_auth_documents_changes(&before, &after);
-    call->answer = json_pack("{s:o}", "changes", changes);
+    call->answer = json_pack("{s:I, s:I, s:o}", "from", (json_int_t)from, "to", (json_int_t)to,
+                             "changes", changes);
     return call->answer == NULL
                ? DV_ERR_NO_MEMORY
                : dv_auth_access_compare(call, &before, &after, call->answer, error);

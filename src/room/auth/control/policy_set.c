@@ -63,6 +63,8 @@ typedef struct compiler {
     size_t id_cap;
     dv_buf *out;
     const dv_auth_held *held; /* or NULL */
+    uint64_t steps;           /* left for what changes, and for what was in force before */
+    uint64_t steps_kept;
     dv_error *error;
 } compiler;
 
@@ -234,10 +236,13 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
     dv_cedar_report report;
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
     dv_result result =
-        arena == NULL ? DV_ERR_NO_MEMORY : dv_cedar_validate(set, c->held->schema, arena, &report);
+        arena == NULL ? DV_ERR_NO_MEMORY
+                      : dv_cedar_validate_within(set, c->held->schema, arena, &c->steps, &report);
     if (result == DV_ERR_TOO_LARGE) {
         return dv_error_set(c->error, DV_ERR_INVALID,
-                            "%s:1:1: too complex to be checked against the schema", document->name);
+                            "%s:1:1: too complex to be checked against the schema, with the texts "
+                            "before it: apply fewer at a time, or make it simpler",
+                            document->name);
     }
     DV_TRY(result);
     if (report.cut) {
@@ -273,7 +278,9 @@ static dv_result schema_hold(compiler *c, const dv_auth_document *document,
     }
     compiler kept = *c;
     kept.error = &detail;
+    kept.steps = c->steps_kept;
     dv_result result = schema_check(&kept, document, set);
+    c->steps_kept = kept.steps;
     if (result != DV_ERR_INVALID || json_array_size(c->held->warnings) >= WARNINGS_MAX) {
         return result == DV_ERR_INVALID ? DV_OK : result;
     }
@@ -328,7 +335,12 @@ dv_result dv_auth_documents_compile(const dv_auth_documents *documents, const dv
                                     dv_buf *out, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
-    compiler c = {.arena = arena, .out = out, .held = held, .error = error};
+    compiler c = {.arena = arena,
+                  .out = out,
+                  .held = held,
+                  .steps = DV_LIMIT_POLICY_CHECKS,
+                  .steps_kept = DV_LIMIT_POLICY_KEPT,
+                  .error = error};
     dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : DV_OK;
     for (size_t i = 0; i < documents->count && result == DV_OK; i++) {
         result = document_append(&c, &documents->items[i]);

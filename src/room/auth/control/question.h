@@ -30,6 +30,11 @@ typedef struct dv_auth_question {
 dv_must dv_result dv_auth_question_read(const json_t *json, dv_time now, dv_arena *arena,
                                         dv_auth_question *ret_question, dv_error *error);
 
+/* One entity as people write it: Type::"id", or with a type a plain id of that type (NULL: none).
+ * Errors: DV_ERR_INVALID. */
+dv_must dv_result dv_auth_uid_read(const json_t *text, const char *type, dv_arena *arena,
+                                   dv_slice *ret_uid, dv_error *error);
+
 /* Entities as people write them: {"User::\"alice\"": {"in": ["Group::\"ml\""], "attributes": {}}}.
  * What models and routes lack of their attributes is empty. json NULL: none. Errors:
  * DV_ERR_INVALID.
@@ -56,7 +61,10 @@ dv_must dv_result dv_auth_question_explain(const dv_auth_world *world,
                                            json_t **ret_json, dv_error *error);
 
 /* Runs a list of {"name"?, question, "expect": "allow" | "deny", "policy"?} and reports
- * {"total", "failed", "results": [{"name", "ok", "expected", "decision", "policies", "errors",
- * "problem"}]}. Errors: DV_ERR_INVALID, which names the test. */
+ * {"total", "failed", "rest", "results": [{"name", "ok", "expected", "decision", "policies",
+ * "errors", "problem"}]}. end: on dv_time_monotonic's clock, when it stops after a test, the first
+ * one at least; the rest, those at the end of the list, were not asked then. Errors:
+ * DV_ERR_INVALID, which names the test. */
 dv_must dv_result dv_auth_tests_run(const dv_auth_world *world, const json_t *tests, dv_time now,
-                                    dv_arena *arena, json_t **ret_report, dv_error *error);
+                                    dv_time end, dv_arena *arena, json_t **ret_report,
+                                    dv_error *error);
