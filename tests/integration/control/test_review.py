@@ -165,6 +165,30 @@ def test_nobody_takes_away_what_he_could_not_give(control):
     assert review.items()[0]["state"] == "pending"
 
 
+def test_only_who_may_change_policies_lets_a_deadline_revoke(control, tmp_path):
+    """Who may start reviews does not get himself out of a group that a policy forbids something."""
+    team(control, "barred", "bart")
+    (tmp_path / "barred.cedar").write_text(
+        'forbid(principal in Group::"barred", action == Action::"view_roles", resource);')
+    assert control.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    key = {name: control.key_of(name, "manage_access_reviews", "view_users", *REVIEWER, *more)["secret"]
+           for name, more in {"stella": (), "steve": ("manage_policies",)}.items()}
+    body = {"group": "barred", "at_deadline": "revoke"}
+    refused = control.curl("/v1/access-reviews", key=key["stella"], method="POST", body=body)
+    assert refused.status == 403 and "manage_policies" in refused.error["message"]
+    assert control.curl("/v1/access-reviews", key=key["steve"], method="POST", body=body).status == 201
+    body["at_deadline"] = "keep"
+    started = control.curl("/v1/access-reviews", key=key["stella"], method="POST", body=body).json
+    assert started["owner"] == user("stella")
+    item = next(i for i in control.json("access", "review", "items", started["id"])["items"]
+                if i["kind"] == "member")
+    refused = control.curl(f"/v1/access-review-items/{item['item']}/revoke", key=key["stella"],
+                           method="POST", body={"reason": "x"})
+    assert refused.status == 403 and 'the policy "barred" names group barred' in refused.error["message"]
+    assert control.curl(f"/v1/access-review-items/{item['item']}/revoke", key=key["steve"],
+                        method="POST", body={"reason": "x"}).status == 200
+
+
 def test_reviewers_by_group_and_a_group_as_reviewer(control):
     team(control, "gold", "gil")
     team(control, "lime", "liv")

@@ -257,6 +257,22 @@ static dv_result review_wanted(dv_call *call, const dv_review_scope *scope,
     return DV_OK;
 }
 
+/* Taking somebody out of a group may permit him something, where a policy forbids it to the group:
+ * a person who revokes is asked for what he could give (grant.c), the clock is not. So who sets it
+ * must be one who may change policies. */
+static dv_result deadline_check(dv_call *call, const dv_case *c, dv_error *error)
+{
+    const dv_case_choice *choice = dv_case_choice_named(c->type, c->at_deadline);
+    bool may = choice == NULL || choice->step == NULL || dv_auth_caller_is_the_machine(call);
+    if (!may) {
+        DV_TRY(dv_auth_caller_may(call, "manage_policies", "System::\"dvara\"", &may, error));
+    }
+    return may ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN,
+                              "what a deadline takes away nobody looks at: this needs the "
+                              "permission manage_policies, too");
+}
+
 static dv_result review_start(dv_call *call, dv_error *error)
 {
     dv_auth_ref ref;
@@ -269,6 +285,7 @@ static dv_result review_start(dv_call *call, dv_error *error)
     DV_TRY(scope_read(call, &ref, &scope, error));
     DV_TRY(deciders_read(call, &deciders, error));
     DV_TRY(review_wanted(call, &scope, &deciders, &c, error));
+    DV_TRY(deadline_check(call, &c, error));
     DV_TRY(dv_review_collect(call, &scope, &deciders, c.type->items_max, &items, &count, error));
     if (count == 0) {
         return dv_error_set(error, DV_ERR_NOT_FOUND,
