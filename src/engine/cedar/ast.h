@@ -95,6 +95,11 @@ typedef struct dv_cedar_annotation {
     dv_slice text; /* ptr NULL: none was written, which means the empty one */
 } dv_cedar_annotation;
 
+typedef struct dv_cedar_annotations {
+    const dv_cedar_annotation *items;
+    size_t count;
+} dv_cedar_annotations;
+
 enum { DV_CEDAR_DIMENSIONS = 3 }; /* DV_CEDAR_PRINCIPAL, DV_CEDAR_ACTION, DV_CEDAR_RESOURCE */
 
 /* A policy, a template (some scope has a slot), or a template with its slots filled in. */

@@ -138,3 +138,46 @@ dv_result dv_cedar_parse_more(dv_cedar_parser *parser, const char *close, bool *
     *ret_more = comma && !closed;
     return DV_OK;
 }
+
+/* One of them, behind its sign. */
+static dv_result parse_annotation(dv_cedar_parser *parser, dv_cedar_list *list)
+{
+    const dv_cedar_annotation *earlier = list->items;
+    dv_cedar_annotation one = {.name = parser->token.text};
+    bool with_text = false;
+
+    if (parser->token.kind != DV_CEDAR_TOKEN_IDENT) {
+        return dv_cedar_parser_error(parser, "an annotation's name");
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (dv_slice_eq(earlier[i].name, one.name)) {
+            return dv_cedar_parser_error(parser, "each annotation once,");
+        }
+    }
+    DV_TRY(dv_cedar_parser_advance(parser));
+    DV_TRY(dv_cedar_parser_accept(parser, "(", &with_text));
+    if (with_text) {
+        DV_TRY(dv_cedar_parse_string(parser, &one.text));
+        DV_TRY(dv_cedar_parser_expect(parser, ")"));
+    }
+    return dv_cedar_list_add(parser->arena, list, &one, sizeof(one));
+}
+
+dv_result dv_cedar_parse_annotations(dv_cedar_parser *parser, dv_cedar_annotations *ret_annotations)
+{
+    dv_cedar_list list = {0};
+    bool more = false;
+
+    for (;;) {
+        DV_TRY(dv_cedar_parser_accept(parser, "@", &more));
+        if (!more) {
+            break;
+        }
+        if (list.count == DV_LIMIT_CEDAR_ANNOTATIONS) {
+            return dv_cedar_parser_error(parser, "fewer annotations");
+        }
+        DV_TRY(parse_annotation(parser, &list));
+    }
+    *ret_annotations = (dv_cedar_annotations){list.items, list.count};
+    return DV_OK;
+}

@@ -38,6 +38,10 @@ dv_must dv_result dv_cedar_parse_expression(dv_cedar_parser *parser, dv_cedar_no
 /* One string literal, escapes read. */
 dv_must dv_result dv_cedar_parse_string(dv_cedar_parser *parser, dv_slice *ret_text);
 
+/* {'@' ANYIDENT ['(' STR ')']} of policies and schemas. Each name stands once. */
+dv_must dv_result dv_cedar_parse_annotations(dv_cedar_parser *parser,
+                                             dv_cedar_annotations *ret_annotations);
+
 /* Behind an item of a list: takes a comma, and ret_more is false when the closing token comes,
  * which is taken as well. A comma may stand in front of it. */
 dv_must dv_result dv_cedar_parse_more(dv_cedar_parser *parser, const char *close, bool *ret_more);

@@ -122,64 +122,22 @@ static dv_result parse_scope(dv_cedar_parser *parser, int dimension, dv_cedar_sc
     return DV_OK;
 }
 
-/* An @id with text gives the policy its id. */
-static dv_result note_id(const dv_cedar_parser *parser, const dv_cedar_annotation *annotation,
-                         dv_cedar_policy *policy)
-{
-    if (!dv_slice_eq_str(annotation->name, "id")) {
-        return DV_OK;
-    }
-    if (annotation->text.len > DV_LIMIT_NAME) {
-        return dv_cedar_parser_error(parser, "an id of up to 128 bytes in front of this");
-    }
-    policy->id = annotation->text;
-    return DV_OK;
-}
-
-/* Annotation ::= '@' ANYIDENT ['(' STR ')'], behind the sign. Each name once. */
-static dv_result parse_annotation(dv_cedar_parser *parser, dv_cedar_list *annotations,
-                                  dv_cedar_policy *policy)
-{
-    dv_cedar_annotation one = {.name = parser->token.text};
-    const dv_cedar_annotation *earlier = annotations->items;
-    bool with_text = false;
-
-    if (parser->token.kind != DV_CEDAR_TOKEN_IDENT) {
-        return dv_cedar_parser_error(parser, "an annotation's name");
-    }
-    for (size_t i = 0; i < annotations->count; i++) {
-        if (dv_slice_eq(earlier[i].name, one.name)) {
-            return dv_cedar_parser_error(parser, "each annotation once,");
-        }
-    }
-    DV_TRY(dv_cedar_parser_advance(parser));
-    DV_TRY(dv_cedar_parser_accept(parser, "(", &with_text));
-    if (with_text) {
-        DV_TRY(dv_cedar_parse_string(parser, &one.text));
-        DV_TRY(dv_cedar_parser_expect(parser, ")"));
-    }
-    DV_TRY(dv_cedar_list_add(parser->arena, annotations, &one, sizeof(one)));
-    return note_id(parser, &one, policy);
-}
-
+/* Annotation of the grammar; an @id with text gives the policy its id. */
 static dv_result parse_annotations(dv_cedar_parser *parser, dv_cedar_policy *policy)
 {
-    dv_cedar_list annotations = {0};
-    bool more = false;
+    dv_cedar_annotations annotations = {0};
 
-    for (;;) {
-        DV_TRY(dv_cedar_parser_accept(parser, "@", &more));
-        if (!more) {
-            break;
-        }
-        if (annotations.count == DV_LIMIT_CEDAR_ANNOTATIONS) {
-            return dv_cedar_parser_error(parser, "fewer annotations");
-        }
-        DV_TRY(parse_annotation(parser, &annotations, policy));
-    }
+    DV_TRY(dv_cedar_parse_annotations(parser, &annotations));
     policy->annotations = annotations.items;
     policy->annotation_count = annotations.count;
-    return DV_OK;
+    for (size_t i = 0; i < annotations.count; i++) {
+        if (dv_slice_eq_str(annotations.items[i].name, "id")) {
+            policy->id = annotations.items[i].text;
+        }
+    }
+    return policy->id.len <= DV_LIMIT_NAME
+               ? DV_OK
+               : dv_cedar_parser_error(parser, "an id of up to 128 bytes in front of this");
 }
 
 /* Condition ::= ('when' | 'unless') '{' Expr '}', any number of them. */

@@ -133,49 +133,6 @@ static dv_result parse_ref(dv_cedar_parser *parser, dv_cedar_decl_parent *ret_re
     return DV_OK;
 }
 
-/* Annotation := '@' IDENT ['(' STR ')'], behind the sign; any word may be its name. */
-static dv_result parse_annotation(dv_cedar_parser *parser, dv_cedar_list *list)
-{
-    const dv_cedar_annotation *earlier = list->items;
-    dv_cedar_annotation one = {.name = parser->token.text};
-    bool with_text = false;
-
-    if (parser->token.kind != DV_CEDAR_TOKEN_IDENT) {
-        return dv_cedar_parser_error(parser, "an annotation's name");
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (dv_slice_eq(earlier[i].name, one.name)) {
-            return dv_cedar_parser_error(parser, "each annotation once,");
-        }
-    }
-    DV_TRY(dv_cedar_parser_advance(parser));
-    DV_TRY(dv_cedar_parser_accept(parser, "(", &with_text));
-    if (with_text) {
-        DV_TRY(dv_cedar_parse_string(parser, &one.text));
-        DV_TRY(dv_cedar_parser_expect(parser, ")"));
-    }
-    return dv_cedar_list_add(parser->arena, list, &one, sizeof(one));
-}
-
-static dv_result parse_annotations(dv_cedar_parser *parser, dv_cedar_annotations *ret_annotations)
-{
-    dv_cedar_list list = {0};
-    bool more = false;
-
-    for (;;) {
-        DV_TRY(dv_cedar_parser_accept(parser, "@", &more));
-        if (!more) {
-            break;
-        }
-        if (list.count == DV_LIMIT_CEDAR_ANNOTATIONS) {
-            return dv_cedar_parser_error(parser, "fewer annotations");
-        }
-        DV_TRY(parse_annotation(parser, &list));
-    }
-    *ret_annotations = (dv_cedar_annotations){list.items, list.count};
-    return DV_OK;
-}
-
 /* X {',' X}, at least one. */
 static dv_result parse_names(dv_cedar_parser *parser,
                              dv_result (*parse)(dv_cedar_parser *parser,
@@ -226,7 +183,7 @@ static dv_result parse_field(dv_cedar_parser *parser, dv_cedar_decl_field *ret_f
     dv_cedar_decl_field field = {0};
     dv_cedar_decl_name name = {0};
 
-    DV_TRY(parse_annotations(parser, &field.annotations));
+    DV_TRY(dv_cedar_parse_annotations(parser, &field.annotations));
     DV_TRY(parse_name(parser, &name));
     field.name = name.text;
     if (parser->token.kind == DV_CEDAR_TOKEN_SLOT && dv_slice_eq_str(parser->token.text, "?")) {
@@ -541,7 +498,7 @@ static dv_result parse_namespace(dv_cedar_parser *parser, draft *d)
         if (end) {
             return DV_OK;
         }
-        DV_TRY(parse_annotations(parser, &annotations));
+        DV_TRY(dv_cedar_parse_annotations(parser, &annotations));
         DV_TRY(parse_decl(parser, &annotations, d, "'entity', 'action', 'type' or '}'"));
     }
 }
@@ -568,7 +525,7 @@ static dv_result parse_schema(dv_cedar_parser *parser, dv_cedar_list *list)
     while (parser->token.kind != DV_CEDAR_TOKEN_END) {
         draft d = {0};
         bool named = false;
-        DV_TRY(parse_annotations(parser, &d.annotations));
+        DV_TRY(dv_cedar_parse_annotations(parser, &d.annotations));
         DV_TRY(dv_cedar_parser_accept(parser, "namespace", &named));
         if (named) {
             DV_TRY(parse_namespace(parser, &d));

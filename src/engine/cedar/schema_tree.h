@@ -6,11 +6,6 @@
 
 #include "engine/cedar/ast.h"
 
-typedef struct dv_cedar_annotations {
-    const dv_cedar_annotation *items;
-    size_t count;
-} dv_cedar_annotations;
-
 /* A type's or a namespace's name, perhaps with a path in front. */
 typedef struct dv_cedar_decl_name {
     dv_slice text;
