@@ -124,11 +124,11 @@ static dv_result pages_follow(dv_cli *cli, json_t *body, json_t *answer, dv_erro
     return DV_OK;
 }
 
-/* What is in force already and does not fit the schema any more. */
+/* What is suspicious, and what is in force already and does not fit the schema any more. */
 static void print_warnings(dv_cli *cli, const json_t *warnings)
 {
     for (size_t i = 0; i < json_array_size(warnings); i++) {
-        fputs("in force, but by now: ", cli->err);
+        fputs("warning: ", cli->err);
         dv_visible_write(cli->err, json_string_value(json_array_get(warnings, i)));
         fputc('\n', cli->err);
     }
@@ -233,7 +233,21 @@ int dv_command_policy_diff(dv_cli *cli, const json_t *params)
 static json_t *problem_json(const dv_policy_files *files, const char *name, dv_error *error)
 {
     dv_policy_files_place(files, error);
-    return json_pack("{s:s, s:b, s:s}", "file", name, "ok", false, "problem", error->message);
+    return json_pack("{s:s, s:b, s:s, s:[]}", "file", name, "ok", false, "problem", error->message,
+                     "warnings");
+}
+
+/* Each with the path of its file. Takes over the warnings. */
+static json_t *warnings_placed(const dv_policy_files *files, json_t *warnings)
+{
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        dv_error one = {0};
+        snprintf(one.message, sizeof(one.message), "%s",
+                 json_string_value(json_array_get(warnings, i)));
+        dv_policy_files_place(files, &one);
+        (void)json_array_set_new(warnings, i, json_string(one.message));
+    }
+    return warnings;
 }
 
 static dv_result documents_make(const dv_policy_files *files, dv_arena *arena,
@@ -292,7 +306,10 @@ static dv_result schema_read(const json_t *params, const dv_policy_files *files,
     }
     for (size_t i = 0; i < files->count; i++) {
         dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
-        if (dv_cedar_parse(files->items[i].text, &set, NULL) == DV_OK) {
+        dv_cedar_json_part part;
+        const dv_auth_document document = {.name = files->items[i].name,
+                                           .text = files->items[i].text};
+        if (dv_auth_document_parse(&document, &set, &part, NULL) == DV_OK) {
             DV_TRY(dv_cedar_scope_uids(set, DV_CEDAR_PART_ACTION, action_add, &actions));
         }
     }
@@ -307,13 +324,36 @@ static dv_result validate_one(const dv_policy_files *files, dv_auth_document *do
     dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
     const dv_auth_documents alone = {document, 1};
     const char *path = dv_policy_files_path(files, dv_slice_str(document->name));
-    const dv_auth_held held = {.schema = schema};
+    const dv_auth_held held = {
+        .schema = schema, .warnings = json_array(), .what = DV_AUTH_HOLD_TEXTS};
     dv_result result = dv_auth_documents_compile(&alone, &held, &text, &detail);
     *bad += result != DV_OK;
-    json_t *json = result == DV_OK
-                       ? json_pack("{s:s, s:b, s:s}", "file", path, "ok", true, "problem", "")
-                       : problem_json(files, path, &detail);
+    json_t *warnings = warnings_placed(files, held.warnings);
+    json_t *json = result == DV_OK ? json_pack("{s:s, s:b, s:s, s:O}", "file", path, "ok", true,
+                                               "problem", "", "warnings", warnings)
+                                   : problem_json(files, path, &detail);
+    json_decref(warnings);
     return json_array_append_new(results, json) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* Links and whatever else only shows in the whole. */
+static dv_result validate_whole(const dv_policy_files *files, const dv_auth_documents *documents,
+                                const dv_cedar_schema *schema, json_t *results, size_t *bad)
+{
+    dv_error detail = {0};
+    dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
+    const dv_auth_held held = {
+        .schema = schema, .warnings = json_array(), .what = DV_AUTH_HOLD_LINKS};
+    dv_result result = dv_auth_documents_compile(documents, &held, &text, &detail);
+    *bad += result != DV_OK;
+    json_t *warnings = warnings_placed(files, held.warnings);
+    json_t *json = result != DV_OK ? problem_json(files, "", &detail)
+                   : json_array_size(warnings) > 0
+                       ? json_pack("{s:s, s:b, s:s, s:O}", "file", "", "ok", true, "problem", "",
+                                   "warnings", warnings)
+                       : NULL;
+    json_decref(warnings);
+    return json == NULL || json_array_append_new(results, json) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
 /* Each by itself, so that every file's trouble is told; then all of them, for what only shows in
@@ -322,25 +362,17 @@ static dv_result validate_all(const dv_policy_files *files, const dv_cedar_schem
                               dv_arena *arena, json_t *results, size_t *bad)
 {
     dv_auth_documents documents;
-    dv_error detail = {0};
-    dv_auto(buf) dv_buf text = dv_buf_init(POLICY_ARENA);
     DV_TRY(documents_make(files, arena, &documents));
     for (size_t i = 0; i < documents.count; i++) {
         DV_TRY(validate_one(files, &documents.items[i], schema, results, bad));
     }
-    if (*bad == 0 && dv_auth_documents_compile(&documents, NULL, &text, &detail) != DV_OK) {
-        *bad = 1;
-        return json_array_append_new(results, problem_json(files, "", &detail)) == 0
-                   ? DV_OK
-                   : DV_ERR_NO_MEMORY;
-    }
-    return DV_OK;
+    return *bad == 0 ? validate_whole(files, &documents, schema, results, bad) : DV_OK;
 }
 
 static dv_result validate(dv_cli *cli, const json_t *params, dv_arena *arena, size_t *bad,
                           dv_error *error)
 {
-    static const char *const columns[] = {"file", "ok", "problem", NULL};
+    static const char *const columns[] = {"file", "ok", "problem", "warnings", NULL};
     dv_policy_files files;
     dv_auto(cedar_schema) dv_cedar_schema *schema = NULL;
     DV_TRY(dv_policy_files_read(json_object_get(params, "files"), arena, &files, error));

@@ -12,12 +12,26 @@
 
 enum { FILES_MAX = 1000, FILE_MAX_BYTES = 1 << 20 };
 
-#define SUFFIX ".cedar"
+/* Cedar's text and its JSON. A folder may hold other files in JSON, which have to be named. */
+static const char *const SUFFIXES[] = {".cedar", ".cedar.json", ".json"};
+enum { FOLDER_SUFFIXES = 2 };
+
+/* Without the longest suffix of those that it ends with. */
+static dv_slice suffix_cut(dv_slice name, size_t count)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(SUFFIXES[i]);
+        longest =
+            dv_slice_ends_with(name, dv_slice_str(SUFFIXES[i])) ? DV_MAX(longest, len) : longest;
+    }
+    return dv_slice_sub(name, 0, name.len - longest);
+}
 
 static bool is_policy_file(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' &&
-           dv_slice_ends_with(dv_slice_str(entry->d_name), DV_LIT(SUFFIX));
+    dv_slice name = dv_slice_str(entry->d_name);
+    return name.ptr[0] != '.' && suffix_cut(name, FOLDER_SUFFIXES).len < name.len;
 }
 
 static int filter(const struct dirent *entry)
@@ -25,15 +39,13 @@ static int filter(const struct dirent *entry)
     return is_policy_file(entry);
 }
 
-/* "policies/hours.cedar" is the policy "hours". */
+/* "policies/hours.cedar" is the policy "hours", and so is "policies/hours.json". */
 static dv_result name_of(const char *path, dv_arena *arena, const char **ret_name, dv_error *error)
 {
     const char *slash = strrchr(path, '/');
     dv_slice name = dv_slice_str(slash == NULL ? path : slash + 1);
     dv_slice copy;
-    if (dv_slice_ends_with(name, DV_LIT(SUFFIX))) {
-        name = dv_slice_sub(name, 0, name.len - strlen(SUFFIX));
-    }
+    name = suffix_cut(name, DV_ARRAY_LEN(SUFFIXES));
     if (!dv_auth_name_ok(name)) {
         return dv_error_set(error, DV_ERR_INVALID,
                             "%s: a policy is named after its file, with up to 128 of A-Z a-z 0-9 . "
@@ -77,10 +89,11 @@ static dv_result folder_add(const char *folder, dv_arena *arena, dv_policy_files
     struct dirent **entries = NULL;
     char path[PATH_MAX];
     int count = scandir(folder, &entries, filter, alphasort);
-    dv_result result = count < 0    ? dv_error_set(error, DV_ERR_IO, "%s can not be read", folder)
-                       : count == 0 ? dv_error_set(error, DV_ERR_NOT_FOUND,
-                                                   "%s has no file that ends in " SUFFIX, folder)
-                                    : DV_OK;
+    dv_result result =
+        count < 0    ? dv_error_set(error, DV_ERR_IO, "%s can not be read", folder)
+        : count == 0 ? dv_error_set(error, DV_ERR_NOT_FOUND,
+                                    "%s has no file that ends in .cedar or .cedar.json", folder)
+                     : DV_OK;
     for (int i = 0; i < count; i++) {
         if (result == DV_OK) {
             int len = snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);

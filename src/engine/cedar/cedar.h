@@ -23,6 +23,7 @@ typedef struct dv_cedar_link {
     dv_slice id;        /* of the new policy */
     dv_slice principal; /* ?principal: a canonical uid; empty: not given */
     dv_slice resource;  /* ?resource */
+    size_t offset;      /* where it begins in JSON; otherwise 0 */
 } dv_cedar_link;
 
 /* The same with links. DV_ERR_INVALID, besides, for a template that is not there, an id that is

@@ -253,6 +253,7 @@ static dv_result read_link(const dv_cedar_reader *r, uint32_t token, dv_cedar_li
     static const char *const slots[] = {"?principal", "?resource", NULL};
     uint32_t members[3], values[2];
 
+    ret_link->offset = r->json.tokens[token].start;
     DV_TRY(dv_cedar_policy_reader_members(r, token, names, 3, members));
     DV_TRY(dv_cedar_reader_text(r, members[0], &ret_link->template_id));
     DV_TRY(dv_cedar_reader_text(r, members[1], &ret_link->id));
@@ -279,7 +280,9 @@ static dv_result read_links(const dv_cedar_reader *r, uint32_t token, dv_cedar_l
     return DV_OK;
 }
 
-static dv_result read_policy_set(dv_cedar_reader *r, dv_cedar_draft *draft, dv_cedar_list *links)
+/* id: of a policy that stands there by itself; empty: by its number. */
+static dv_result read_policy_set(dv_cedar_reader *r, dv_slice id, dv_cedar_draft *draft,
+                                 dv_cedar_list *links)
 {
     static const char *const names[] = {"staticPolicies", "templates", "templateLinks", NULL};
     dv_cedar_policy policy = {0};
@@ -288,6 +291,7 @@ static dv_result read_policy_set(dv_cedar_reader *r, dv_cedar_draft *draft, dv_c
     DV_TRY(dv_cedar_policy_reader_want(r, 0, DV_JSON_OBJECT, "an object"));
     if (dv_json_member(&r->json, 0, "effect") != 0) {
         DV_TRY(read_policy(r, 0, &policy));
+        DV_TRY(dv_arena_copy(r->arena, id, &policy.id));
         return dv_cedar_draft_add(draft, &policy);
     }
     DV_TRY(dv_cedar_policy_reader_members(r, 0, names, 0, members));
@@ -296,7 +300,9 @@ static dv_result read_policy_set(dv_cedar_reader *r, dv_cedar_draft *draft, dv_c
     return read_links(r, members[2], links);
 }
 
-static dv_result read_draft(dv_cedar_draft *draft, dv_error *error)
+/* ret_part NULL: the links are made. */
+static dv_result read_draft(dv_cedar_draft *draft, dv_slice id, dv_cedar_json_part *ret_part,
+                            dv_error *error)
 {
     static const dv_json_limits limits = {.depth = DV_LIMIT_CEDAR_JSON_DEPTH,
                                           .tokens = DV_LIMIT_CEDAR_JSON_TOKENS,
@@ -306,11 +312,16 @@ static dv_result read_draft(dv_cedar_draft *draft, dv_error *error)
     dv_cedar_list links = {0};
 
     DV_TRY(dv_json_scan(r.place.text, &limits, r.arena, &r.json, error));
-    DV_TRY(read_policy_set(&r, draft, &links));
+    DV_TRY(read_policy_set(&r, id, draft, &links));
+    if (ret_part != NULL) {
+        *ret_part = (dv_cedar_json_part){links.items, links.count};
+        return dv_cedar_draft_finish(draft, NULL, 0, error);
+    }
     return dv_cedar_draft_finish(draft, links.items, links.count, error);
 }
 
-dv_result dv_cedar_json_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error)
+static dv_result parse(dv_slice text, dv_slice id, dv_cedar_policy_set **ret_set,
+                       dv_cedar_json_part *ret_part, dv_error *error)
 {
     dv_cedar_draft draft = {0};
 
@@ -322,7 +333,7 @@ dv_result dv_cedar_json_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_e
     dv_result result = dv_cedar_draft_begin(text, &draft);
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = draft.set;
     if (result == DV_OK) {
-        result = read_draft(&draft, error);
+        result = read_draft(&draft, id, ret_part, error);
     }
     if (result == DV_ERR_NO_MEMORY) {
         return dv_error_set(error, result, "the policies take more memory than they may");
@@ -330,5 +341,20 @@ dv_result dv_cedar_json_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_e
     DV_TRY(result);
     *ret_set = set;
     set = NULL;
+    return DV_OK;
+}
+
+dv_result dv_cedar_json_parse(dv_slice text, dv_cedar_policy_set **ret_set, dv_error *error)
+{
+    return parse(text, DV_LIT(""), ret_set, NULL, error);
+}
+
+dv_result dv_cedar_json_parse_part(dv_slice text, dv_slice id, dv_cedar_policy_set **ret_set,
+                                   dv_cedar_json_part *ret_part, dv_error *error)
+{
+    dv_cedar_json_part part = {0};
+
+    DV_TRY(parse(text, id, ret_set, &part, error));
+    *ret_part = part;
     return DV_OK;
 }

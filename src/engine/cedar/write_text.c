@@ -326,10 +326,13 @@ static dv_result put_scope(dv_buf *out, const dv_cedar_scope *scope, const char 
     return scope->slot ? dv_buf_append_printf(out, "?%s", word) : put_uids(out, scope);
 }
 
-static dv_result put_annotations(dv_buf *out, const dv_cedar_policy *policy)
+static dv_result put_annotations(dv_buf *out, const dv_cedar_policy *policy, bool without_id)
 {
     for (size_t i = 0; i < policy->annotation_count; i++) {
         const dv_cedar_annotation *annotation = &policy->annotations[i];
+        if (without_id && dv_slice_eq_str(annotation->name, "id")) {
+            continue;
+        }
         DV_TRY(dv_buf_append_byte(out, '@'));
         DV_TRY(dv_buf_append(out, annotation->name));
         if (annotation->text.ptr != NULL) {
@@ -346,7 +349,6 @@ static dv_result put_policy(dv_buf *out, const dv_cedar_policy *policy)
 {
     static const char *const words[] = {"principal", "action", "resource"};
 
-    DV_TRY(put_annotations(out, policy));
     DV_TRY(dv_buf_append_str(out, policy->forbid ? "forbid (" : "permit ("));
     for (int d = 0; d < DV_CEDAR_DIMENSIONS; d++) {
         DV_TRY(dv_buf_append_str(out, d > 0 ? ", " : ""));
@@ -375,6 +377,13 @@ static bool needs_id(const dv_cedar_policy *policy, size_t number)
     return !dv_slice_eq_str(policy->id, given);
 }
 
+static dv_result put_id(dv_buf *out, dv_slice id)
+{
+    DV_TRY(dv_buf_append_str(out, "@id("));
+    DV_TRY(put_quoted(out, id));
+    return dv_buf_append_str(out, ") ");
+}
+
 static dv_result put_policies(dv_buf *out, const dv_cedar_policy *policies, size_t count,
                               size_t *number)
 {
@@ -383,10 +392,9 @@ static dv_result put_policies(dv_buf *out, const dv_cedar_policy *policies, size
             continue;
         }
         if (needs_id(&policies[i], (*number)++)) {
-            DV_TRY(dv_buf_append_str(out, "@id("));
-            DV_TRY(put_quoted(out, policies[i].id));
-            DV_TRY(dv_buf_append_str(out, ") "));
+            DV_TRY(put_id(out, policies[i].id));
         }
+        DV_TRY(put_annotations(out, &policies[i], false));
         DV_TRY(put_policy(out, &policies[i]));
     }
     return DV_OK;
@@ -398,4 +406,23 @@ dv_result dv_cedar_text_write(const dv_cedar_policy_set *set, dv_buf *out)
 
     DV_TRY(put_policies(out, set->policies, set->count, &number));
     return put_policies(out, set->templates, set->template_count, &number);
+}
+
+static dv_result put_named(dv_buf *out, const dv_cedar_policy *policies, size_t count, bool linked)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((policies[i].linked != NULL) != linked) {
+            continue;
+        }
+        DV_TRY(put_id(out, policies[i].id));
+        DV_TRY(put_annotations(out, &policies[i], true));
+        DV_TRY(put_policy(out, &policies[i]));
+    }
+    return DV_OK;
+}
+
+dv_result dv_cedar_text_write_named(const dv_cedar_policy_set *set, bool linked, dv_buf *out)
+{
+    DV_TRY(put_named(out, set->policies, set->count, linked));
+    return put_named(out, set->templates, set->template_count, linked);
 }

@@ -52,7 +52,6 @@ def test_a_policy_permits_what_no_role_does(control, tmp_path):
     *((f'@id("a\\u{{{code:x}}}b") permit(principal, action, resource);', ":1:1: ", "not seen") for code in (
         0, 0x1b, 0x1f, 0x7f, 0x80, 0x9b, 0x9f, 0x61c, 0x200b, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069,
         0xfeff)),
-    ("permit(principal == ?principal, action, resource);", ":1:1: ", "template"),
     ("permit(principal, action, resource); // \x1b[2J", ":1:41: ", "control character"),
     ("permit(principal, action, resource); // \u202e", ":1:41: ", "control character"),
 ])
@@ -416,7 +415,7 @@ def test_a_role_that_goes_does_not_keep_others_from_changing_policies(fresh, tmp
     assert fresh.dvara("role", "delete", "tuner").returncode == 0
     done = apply(fresh, tmp_path / "b", {"other.cedar": other % "y"})
     assert done.returncode == 0, done.stderr
-    assert "in force, but by now: tuned:2:" in done.stderr and "models:tune" in done.stderr
+    assert "warning: tuned:2:" in done.stderr and "models:tune" in done.stderr
     (warning,) = fresh.json("policy", "apply", str(tmp_path / "b"), "--dry-run")["warnings"]
     assert warning.startswith("tuned:2:") and "models:tune" in warning
     back = fresh.json("policy", "rollback", "1")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Templates and policies linked to them (specs: templates). */
 #include "base/caps.h"
+#include "engine/cedar/formats.h"
 
 #include "tests/unit/cedar/world.h"
 
@@ -126,6 +127,61 @@ static void bounds_links(void **unused)
     assert_non_null(strstr(error.message, "100000 links"));
 }
 
+/* The set as text whose policies all have their ids, links filled in behind the others. */
+static void links_are_written_as_policies(void **unused)
+{
+    static const char others[] =
+        "@id(\"policy2\") permit (principal == User::\"root\", action, resource);\n"
+        "@id(\"share\") permit (principal in ?principal, action == Action::\"view\", "
+        "resource == ?resource) unless { resource == Photo::\"private\" };\n"
+        "@id(\"stop\") forbid (principal is User in ?principal, action, resource);\n";
+    static const char linked[] =
+        "@id(\"s\\\"1\") permit (principal in Group::\"friends\", action == Action::\"view\", "
+        "resource == Photo::\"p\") unless { resource == Photo::\"private\" };\n"
+        "@id(\"t\") forbid (principal is User in Group::\"foes\", action, resource);\n";
+    const dv_cedar_link links[] = {link_of("share", "s\"1", "Group::\"friends\"", "Photo::\"p\""),
+                                   link_of("stop", "t", "Group::\"foes\"", "")};
+    world w = linked_world(links, DV_ARRAY_LEN(links));
+    dv_auto(buf) dv_buf out = dv_buf_init(1 << 16);
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *again = NULL;
+
+    assert_int_equal(dv_cedar_text_write_named(w.set, false, &out), DV_OK);
+    assert_string_equal(dv_buf_cstr(&out), others);
+    assert_int_equal(dv_cedar_text_write_named(w.set, true, &out), DV_OK);
+    assert_string_equal(dv_buf_cstr(&out) + strlen(others), linked);
+    assert_int_equal(dv_cedar_parse(dv_buf_slice(&out), &again, NULL), DV_OK);
+    assert_int_equal(dv_cedar_policy_count(again), 3);
+    world_end(&w);
+}
+
+/* Links whose templates stand elsewhere, and one policy that has no key to be called by. */
+static void json_comes_in_parts(void **unused)
+{
+    static const char text[] =
+        "{\"templateLinks\": [\n {\"templateId\": \"far\", \"newId\": \"n\", \"values\": "
+        "{\"?principal\": {\"type\": \"User\", \"id\": \"a\"}}}]}";
+    static const char one[] = "{\"effect\": \"forbid\", \"principal\": {\"op\": \"All\"}, "
+                              "\"action\": {\"op\": \"All\"}, \"resource\": {\"op\": "
+                              "\"All\"}, \"conditions\": []}";
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *single = NULL;
+    dv_auto(buf) dv_buf out = dv_buf_init(1 << 16);
+    dv_cedar_json_part part = {0};
+
+    assert_int_equal(dv_cedar_json_parse_part(dv_slice_str(text), DV_LIT("doc"), &set, &part, NULL),
+                     DV_OK);
+    assert_int_equal(dv_cedar_policy_count(set), 0);
+    assert_int_equal(part.link_count, 1);
+    assert_int_equal(part.links[0].offset, 21);
+    assert_true(dv_slice_eq_str(part.links[0].template_id, "far"));
+    assert_true(dv_slice_eq_str(part.links[0].principal, "User::\"a\""));
+    assert_int_equal(
+        dv_cedar_json_parse_part(dv_slice_str(one), DV_LIT("doc"), &single, &part, NULL), DV_OK);
+    assert_int_equal(part.link_count, 0);
+    assert_int_equal(dv_cedar_text_write_named(single, false, &out), DV_OK);
+    assert_string_equal(dv_buf_cstr(&out), "@id(\"doc\") forbid (principal, action, resource);\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +189,8 @@ int main(void)
         cmocka_unit_test(links_decide_as_static_policies_do),
         cmocka_unit_test(refuses_bad_links),
         cmocka_unit_test(bounds_links),
+        cmocka_unit_test(links_are_written_as_policies),
+        cmocka_unit_test(json_comes_in_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,16 @@
 
 /* Policies as managed things: named texts of Cedar, of which the store keeps every version. */
 
+#include "engine/cedar/formats.h"
 #include "engine/cedar/schema.h"
 #include "room/auth/control/internal.h"
 
 /* Ids that begin so are those of roles, which are changed as roles. */
 #define DV_AUTH_ROLE_POLICY "role:"
 
-/* One text. Several policies may stand in it; one without an @id gets the text's name for its id,
- * or NAME.0, NAME.1, ... where there are several. */
+/* One text, in Cedar or in Cedar's JSON. Several policies may stand in it; in Cedar one without an
+ * @id gets the text's name for its id, or NAME.0, NAME.1, ... where there are several. Links in
+ * JSON may be to templates of other texts. */
 typedef struct dv_auth_document {
     const char *name;
     dv_slice text;
@@ -23,6 +25,14 @@ typedef struct dv_auth_documents {
     size_t count;
 } dv_auth_documents;
 
+/* --- one text (policy_document.c) ------------------------------------------------------------ */
+
+bool dv_auth_document_is_json(const dv_auth_document *document);
+/* ret_part: the links, which are not made. Errors: as dv_cedar_parse, dv_cedar_json_parse. */
+dv_must dv_result dv_auth_document_parse(const dv_auth_document *document,
+                                         dv_cedar_policy_set **ret_set,
+                                         dv_cedar_json_part *ret_part, dv_error *error);
+
 /* --- what a set means (policy_set.c) --------------------------------------------------------- */
 
 /* What a set is held against. Texts that are in force already are not refused for what the schema
@@ -30,13 +40,19 @@ typedef struct dv_auth_documents {
 typedef struct dv_auth_held {
     const dv_cedar_schema *schema;
     const dv_auth_documents *kept; /* in force, with digests; NULL: none */
-    json_t *warnings; /* with kept: an array that gets "NAME:LINE:COLUMN: what", one a text and 100
-                       * at most */
+    json_t *warnings; /* or NULL: an array that gets "NAME:LINE:COLUMN: what", 100 at most: what is
+                       * suspicious in texts that are not kept, and one of each that is */
+    enum {
+        DV_AUTH_HOLD_ALL,
+        DV_AUTH_HOLD_TEXTS, /* some of several texts: links are left to the whole */
+        DV_AUTH_HOLD_LINKS, /* the texts were held before */
+    } what;
 } dv_auth_held;
 
 /* Appends the texts as one set in which each policy has its id. Errors: DV_ERR_INVALID, "NAME:LINE:
- * COLUMN: what" (malformed, a template, an id that is taken, empty, too long or a role's, what is
- * no good by the schema; held NULL: that is not asked); DV_ERR_TOO_LARGE, DV_ERR_NO_MEMORY. */
+ * COLUMN: what" (malformed, a link without its template, an id that is taken, empty, too long or a
+ * role's, what is no good by the schema; held NULL: that is not asked); DV_ERR_TOO_LARGE,
+ * DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_auth_documents_compile(const dv_auth_documents *documents,
                                             const dv_auth_held *held, dv_buf *out, dv_error *error);
 void dv_auth_documents_sort(dv_auth_documents *documents);

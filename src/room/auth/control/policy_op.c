@@ -86,7 +86,7 @@ static dv_result set_check(dv_call *call, const dv_auth_documents *live,
     dv_auto(cedar_schema) dv_cedar_schema *schema = NULL;
     dv_auto(buf) dv_buf text = dv_buf_init(SHOW_MAX);
     DV_TRY(dv_auth_schema_read(call->services->store, call->arena, &schema, error));
-    const dv_auth_held held = {schema, live, warnings};
+    const dv_auth_held held = {.schema = schema, .kept = live, .warnings = warnings};
     DV_TRY(dv_auth_documents_compile(set, &held, &text, error));
     dv_auto(cedar_policy_set) dv_cedar_policy_set *parsed = NULL;
     return dv_auth_set_parse(call->services->store, set, &parsed, error);

@@ -56,8 +56,26 @@ typedef struct used_id {
     int column;
 } used_id;
 
+/* A link, or a template that may have none. */
+typedef struct placed {
+    dv_cedar_link link; /* of a template its template_id alone */
+    const char *document;
+    int line;
+    int column;
+    bool kept; /* its text is in force already */
+} placed;
+
+typedef struct placed_list {
+    placed *items;
+    size_t count;
+    size_t cap;
+} placed_list;
+
 typedef struct compiler {
     dv_arena *arena;
+    placed_list links;
+    placed_list templates; /* of texts that are not kept */
+    size_t begin;          /* of the texts in `out` */
     used_id *ids;
     size_t id_count;
     size_t id_cap;
@@ -100,9 +118,6 @@ static bool is_visible(dv_slice id)
 static dv_result id_check(compiler *c, const dv_auth_document *document,
                           const dv_cedar_policy_info *info, dv_slice id)
 {
-    if (info->template) {
-        return refuse(c, document, info, "a template decides nothing: write the policy itself");
-    }
     if (info->nameless) {
         return refuse(c, document, info, "the @id is empty: write a name, or leave it out");
     }
@@ -155,6 +170,48 @@ static dv_result id_make(compiler *c, const dv_auth_document *document, size_t n
     return id == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
+static dv_result placed_add(compiler *c, placed_list *list, const placed *one)
+{
+    if (list->count == list->cap) {
+        size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
+        placed *larger = dv_arena_alloc_raw(c->arena, cap * sizeof(*larger));
+        if (larger == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        if (list->count > 0) {
+            memcpy(larger, list->items, list->count * sizeof(*larger));
+        }
+        list->items = larger;
+        list->cap = cap;
+    }
+    placed *added = &list->items[list->count++];
+    *added = *one;
+    DV_TRY(dv_arena_copy(c->arena, one->link.template_id, &added->link.template_id));
+    DV_TRY(dv_arena_copy(c->arena, one->link.id, &added->link.id));
+    DV_TRY(dv_arena_copy(c->arena, one->link.principal, &added->link.principal));
+    return dv_arena_copy(c->arena, one->link.resource, &added->link.resource);
+}
+
+static bool is_kept(const dv_auth_held *held, const dv_auth_document *document)
+{
+    const dv_auth_document *kept =
+        held->kept == NULL ? NULL : dv_auth_documents_find(held->kept, document->name);
+    return kept != NULL && strcmp(kept->digest, document->digest) == 0;
+}
+
+/* One that is new and has no link is told of. */
+static dv_result template_keep(compiler *c, const dv_auth_document *document,
+                               const dv_cedar_policy_info *info, dv_slice id)
+{
+    const placed one = {.link = {.template_id = id},
+                        .document = document->name,
+                        .line = info->line,
+                        .column = info->column};
+    return !info->template || c->held == NULL || is_kept(c->held, document)
+               ? DV_OK
+               : placed_add(c, &c->templates, &one);
+}
+
 /* The text as it is, with ids written in front of the policies that have none. */
 static dv_result policies_append(compiler *c, const dv_auth_document *document,
                                  const dv_cedar_policy_set *set)
@@ -170,6 +227,7 @@ static dv_result policies_append(compiler *c, const dv_auth_document *document,
         }
         DV_TRY(id_check(c, document, &info, id));
         DV_TRY(id_keep(c, document, &info, id));
+        DV_TRY(template_keep(c, document, &info, id));
         if (!info.named) {
             DV_TRY(dv_buf_append(c->out,
                                  dv_slice_sub(document->text, written, info.offset - written)));
@@ -178,6 +236,46 @@ static dv_result policies_append(compiler *c, const dv_auth_document *document,
         }
     }
     return dv_buf_append(c->out, dv_slice_sub(document->text, written, document->text.len));
+}
+
+/* Of JSON, what Cedar's text says; ids are the keys. */
+static dv_result json_append(compiler *c, const dv_auth_document *document,
+                             const dv_cedar_policy_set *set)
+{
+    size_t count = dv_cedar_policy_count(set) + dv_cedar_template_count(set);
+    for (size_t i = 0; i < count; i++) {
+        dv_cedar_policy_info info;
+        dv_cedar_policy_describe(set, i, &info);
+        DV_TRY(id_check(c, document, &info, info.id));
+        DV_TRY(id_keep(c, document, &info, info.id));
+        DV_TRY(template_keep(c, document, &info, info.id));
+    }
+    return dv_cedar_text_write_named(set, false, c->out);
+}
+
+/* Links stand in the order of the text, so that one walk through it finds all their lines. */
+static dv_result links_keep(compiler *c, const dv_auth_document *document,
+                            const dv_cedar_json_part *part)
+{
+    size_t at = 0, line_start = 0;
+    placed one = {.document = document->name,
+                  .line = 1,
+                  .kept = c->held != NULL && is_kept(c->held, document)};
+    for (size_t i = 0; i < part->link_count; i++) {
+        one.link = part->links[i];
+        for (; at < one.link.offset; at++) {
+            if (document->text.ptr[at] == '\n') {
+                one.line++;
+                line_start = at + 1;
+            }
+        }
+        one.column = (int)(one.link.offset - line_start) + 1;
+        const dv_cedar_policy_info info = {.line = one.line, .column = one.column};
+        DV_TRY(id_check(c, document, &info, one.link.id));
+        DV_TRY(id_keep(c, document, &info, one.link.id));
+        DV_TRY(placed_add(c, &c->links, &one));
+    }
+    return DV_OK;
 }
 
 /* What would command the terminal of its reader, or show him another text than the one that
@@ -229,7 +327,18 @@ static bool policy_is_foreign(const dv_cedar_policy_set *set, dv_slice id)
     return is_foreign(info.principal_type) || is_foreign(info.resource_type);
 }
 
-/* The first thing that is no good by the schema. What can never apply is no error. */
+static dv_result warning_add(compiler *c, const char *document, int line, int column,
+                             dv_slice message)
+{
+    json_t *warnings = c->held->warnings;
+    if (warnings == NULL || json_array_size(warnings) >= WARNINGS_MAX) {
+        return DV_OK;
+    }
+    json_t *text = json_sprintf("%s:%d:%d: %.*s", document, line, column, DV_SLICE_ARGS(message));
+    return json_array_append_new(warnings, text) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* The first thing that is no good by the schema. What can never apply is told, and no error. */
 static dv_result schema_check(compiler *c, const dv_auth_document *document,
                               const dv_cedar_policy_set *set)
 {
@@ -251,26 +360,25 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
     }
     for (size_t i = 0; i < report.count; i++) {
         const dv_cedar_problem *problem = &report.problems[i];
-        if (!problem->warning && !policy_is_foreign(set, problem->policy)) {
+        if (policy_is_foreign(set, problem->policy)) {
+            continue;
+        }
+        if (!problem->warning) {
             return refuse_at(c, document->name, problem->line, problem->column, "%.*s",
                              DV_SLICE_ARGS(problem->message));
         }
+        DV_TRY(is_kept(c->held, document) ? DV_OK
+                                          : warning_add(c, document->name, problem->line,
+                                                        problem->column, problem->message));
     }
     return DV_OK;
-}
-
-static bool is_kept(const dv_auth_held *held, const dv_auth_document *document)
-{
-    const dv_auth_document *kept =
-        held->kept == NULL ? NULL : dv_auth_documents_find(held->kept, document->name);
-    return kept != NULL && strcmp(kept->digest, document->digest) == 0;
 }
 
 static dv_result schema_hold(compiler *c, const dv_auth_document *document,
                              const dv_cedar_policy_set *set)
 {
     dv_error detail = {0};
-    if (c->held == NULL) {
+    if (c->held == NULL || c->held->what == DV_AUTH_HOLD_LINKS) {
         return DV_OK;
     }
     if (!is_kept(c->held, document)) {
@@ -294,7 +402,8 @@ static dv_result document_append(compiler *c, const dv_auth_document *document)
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
     dv_error detail = {0};
     DV_TRY(characters_check(c, document));
-    dv_result result = dv_cedar_parse(document->text, &set, &detail);
+    dv_cedar_json_part part = {0};
+    dv_result result = dv_auth_document_parse(document, &set, &part, &detail);
     if (result == DV_ERR_INVALID) {
         return refuse_at(c, document->name, DV_MAX(detail.line, 1), DV_MAX(detail.column, 1), "%s",
                          detail.message);
@@ -303,7 +412,9 @@ static dv_result document_append(compiler *c, const dv_auth_document *document)
         return dv_error_set(c->error, result, "%s: %s", document->name, detail.message);
     }
     DV_TRY(dv_buf_append_printf(c->out, "// %s\n", document->name));
-    DV_TRY(policies_append(c, document, set));
+    DV_TRY(dv_auth_document_is_json(document) ? json_append(c, document, set)
+                                              : policies_append(c, document, set));
+    DV_TRY(links_keep(c, document, &part));
     DV_TRY(schema_hold(c, document, set));
     return dv_buf_append_str(c->out, "\n");
 }
@@ -331,12 +442,138 @@ static dv_result doubles_check(compiler *c)
     return DV_OK;
 }
 
+/* --- links ----------------------------------------------------------------------------------- */
+
+/* All texts with the first `count` links. */
+static dv_result links_make(compiler *c, dv_slice text, size_t count, dv_cedar_policy_set **ret_set,
+                            dv_error *error)
+{
+    dv_cedar_link *links = dv_arena_alloc(c->arena, (count + 1) * sizeof(*links));
+    if (links == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        links[i] = c->links.items[i].link;
+    }
+    return dv_cedar_parse_linked(text, links, count, ret_set, error);
+}
+
+/* The first link that can't be made: so many are good, so many are not. */
+static dv_result link_blame(compiler *c, dv_slice text)
+{
+    size_t good = 0, bad = c->links.count;
+    dv_error detail = {0}, last = {0};
+    while (bad - good > 1) {
+        dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+        size_t middle = good + (bad - good) / 2;
+        dv_result result = links_make(c, text, middle, &set, &detail);
+        if (result != DV_OK && result != DV_ERR_INVALID) {
+            return result;
+        }
+        *(result == DV_OK ? &good : &bad) = middle;
+    }
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    (void)links_make(c, text, bad, &set, &last);
+    const placed *wrong = &c->links.items[bad - 1];
+    return refuse_at(c, wrong->document, wrong->line, wrong->column, "%s", last.message);
+}
+
+static const placed *link_find(const compiler *c, dv_slice id)
+{
+    const placed *found = NULL;
+    for (size_t i = 0; i < c->links.count && found == NULL; i++) {
+        found = dv_slice_eq(c->links.items[i].link.id, id) ? &c->links.items[i] : NULL;
+    }
+    return found;
+}
+
+/* A template may fit the schema where what its slots stand for does not. */
+static dv_result links_hold(compiler *c, dv_slice text)
+{
+    dv_cedar_report report = {0};
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
+    if (arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_cedar_parse(text, &set, c->error));
+    dv_result result = dv_cedar_validate_within(set, c->held->schema, arena, &c->steps, &report);
+    if (result == DV_ERR_TOO_LARGE || report.cut) {
+        return refuse_at(c, c->links.items[0].document, 1, 1,
+                         "too many links to be checked against the schema");
+    }
+    DV_TRY(result);
+    for (size_t i = 0; i < report.count; i++) {
+        const dv_cedar_problem *problem = &report.problems[i];
+        const placed *link = link_find(c, problem->policy);
+        if (link == NULL || policy_is_foreign(set, problem->policy)) {
+            continue;
+        }
+        if (!problem->warning && !link->kept) {
+            return refuse_at(c, link->document, link->line, link->column, "link '%.*s': %.*s",
+                             DV_SLICE_ARGS(problem->policy), DV_SLICE_ARGS(problem->message));
+        }
+        DV_TRY(problem->warning && link->kept
+                   ? DV_OK
+                   : warning_add(c, link->document, link->line, link->column, problem->message));
+    }
+    return DV_OK;
+}
+
+static bool is_linked(const compiler *c, dv_slice template_id)
+{
+    bool found = false;
+    for (size_t i = 0; i < c->links.count && !found; i++) {
+        found = dv_slice_eq(c->links.items[i].link.template_id, template_id);
+    }
+    return found;
+}
+
+static dv_result templates_tell(compiler *c)
+{
+    for (size_t i = 0; i < c->templates.count && i < WARNINGS_MAX; i++) {
+        const placed *one = &c->templates.items[i];
+        if (!is_linked(c, one->link.template_id)) {
+            DV_TRY(warning_add(c, one->document, one->line, one->column,
+                               DV_LIT("nothing is linked to this template, so that it decides "
+                                      "nothing")));
+        }
+    }
+    return DV_OK;
+}
+
+/* Links become policies behind the texts, so that whoever reads the set needs no others. */
+static dv_result links_append(compiler *c)
+{
+    dv_error detail = {0};
+    dv_auto(buf) dv_buf linked = dv_buf_init(SET_MAX);
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_slice text = dv_slice_sub(dv_buf_slice(c->out), c->begin, c->out->len);
+    if (c->held != NULL && c->held->what == DV_AUTH_HOLD_TEXTS) {
+        return DV_OK;
+    }
+    DV_TRY(c->held == NULL ? DV_OK : templates_tell(c));
+    if (c->links.count == 0) {
+        return DV_OK;
+    }
+    dv_result result = links_make(c, text, c->links.count, &set, &detail);
+    if (result == DV_ERR_INVALID) {
+        return link_blame(c, text);
+    }
+    DV_TRY(result);
+    DV_TRY(dv_cedar_text_write_named(set, true, &linked));
+    DV_TRY(c->held == NULL ? DV_OK : links_hold(c, dv_buf_slice(&linked)));
+    DV_TRY(dv_buf_append_str(c->out, "// links\n"));
+    return dv_buf_append(c->out, dv_buf_slice(&linked));
+}
+
 dv_result dv_auth_documents_compile(const dv_auth_documents *documents, const dv_auth_held *held,
                                     dv_buf *out, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
     compiler c = {.arena = arena,
                   .out = out,
+                  .begin = out->len,
                   .held = held,
                   .steps = DV_LIMIT_POLICY_CHECKS,
                   .steps_kept = DV_LIMIT_POLICY_KEPT,
@@ -347,6 +584,9 @@ dv_result dv_auth_documents_compile(const dv_auth_documents *documents, const dv
     }
     if (result == DV_OK) {
         result = doubles_check(&c);
+    }
+    if (result == DV_OK) {
+        result = links_append(&c);
     }
     return result == DV_ERR_TOO_LARGE
                ? dv_error_set(error, result, "all policies together have more than %d bytes",

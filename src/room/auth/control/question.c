@@ -13,8 +13,8 @@ enum { TESTS_MAX = 10000, ENTITIES_MAX = 10000, DIFFER_MAX = 20 };
 
 #define wrong(error, ...) dv_error_set(error, DV_ERR_INVALID, __VA_ARGS__)
 
-/* Type::"id" in its two parts. Ids with escapes are left to Cedar's JSON. */
-static bool uid_split(dv_slice text, dv_slice *ret_type, dv_slice *ret_id)
+/* Ids with escapes are left to Cedar's JSON. */
+bool dv_auth_uid_split(dv_slice text, dv_slice *ret_type, dv_slice *ret_id)
 {
     ptrdiff_t at = dv_slice_find(text, DV_LIT("::\""));
     if (at <= 0 || !dv_slice_ends_with(text, DV_LIT("\"")) || text.len < (size_t)at + 4) {
@@ -31,7 +31,7 @@ dv_result dv_auth_uid_read(const json_t *text, const char *type, dv_arena *arena
     dv_slice outer = dv_slice_str(type);
     dv_slice id = dv_slice_of(json_string_value(text), json_string_length(text));
     bool plain = type != NULL && dv_slice_find(id, DV_LIT("::\"")) < 0;
-    if (!json_is_string(text) || (!plain && !uid_split(id, &outer, &id))) {
+    if (!json_is_string(text) || (!plain && !dv_auth_uid_split(id, &outer, &id))) {
         return wrong(error, "\"%.200s\" is no entity: write Type::\"id\"",
                      json_is_string(text) ? json_string_value(text) : "");
     }
@@ -217,7 +217,7 @@ dv_result dv_auth_question_read(const json_t *json, dv_time now, dv_arena *arena
 static json_t *uid_json(const char *text, dv_error *error)
 {
     dv_slice type, id;
-    if (text == NULL || !uid_split(dv_slice_str(text), &type, &id)) {
+    if (text == NULL || !dv_auth_uid_split(dv_slice_str(text), &type, &id)) {
         dv_error_set(error, DV_ERR_INVALID, "\"%.200s\" is no entity: write Type::\"id\"",
                      text == NULL ? "" : text);
         return NULL;

@@ -34,6 +34,8 @@ dv_must dv_result dv_auth_question_read(const json_t *json, dv_time now, dv_aren
  * Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_auth_uid_read(const json_t *text, const char *type, dv_arena *arena,
                                    dv_slice *ret_uid, dv_error *error);
+/* Type::"id" in its two parts, which are borrowed; false: it is none, or its id has escapes. */
+bool dv_auth_uid_split(dv_slice text, dv_slice *ret_type, dv_slice *ret_id);
 
 /* Entities as people write them: {"User::\"alice\"": {"in": ["Group::\"ml\""], "attributes": {}}}.
  * What models and routes lack of their attributes is empty. json NULL: none. Errors:
