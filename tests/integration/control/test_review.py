@@ -388,6 +388,8 @@ def test_a_deadline_that_passes_keeps_and_alerts(fresh):
     fresh.start_all()
     team(fresh, "late", "lea")
     review = Campaign(fresh, "--group", "late", "--deadline", "1s")
+    fresh.stop("dvarad", signal.SIGKILL)  # a deadline that passes meanwhile is seen afterwards
+    fresh.start_dvarad()
     fresh.wait_for(lambda: review.state() == "overdue", 30)
     assert [i["state"] for i in review.items()] == ["pending", "pending"]
     assert fresh.json("access", "review", "list", "--status", "overdue")["items"][0]["undecided"] == 2
