@@ -8,8 +8,12 @@
 #include <openssl/evp.h>
 #include <sodium.h>
 
+/* Records are sealed for every request. libsodium's code for the processor's AES instructions takes
+ * a fifth of the cache lines of OpenSSL's way there, which a worker that has slept finds in no
+ * cache; OpenSSL seals where there are no such instructions, and opens. */
 struct dv_aead {
-    EVP_CIPHER_CTX *seal;
+    crypto_aead_aes256gcm_state expanded; /* first: it wants an alignment of its own */
+    EVP_CIPHER_CTX *seal;                 /* NULL: the expanded key is used */
     EVP_CIPHER_CTX *open;
 };
 
@@ -25,20 +29,42 @@ static EVP_CIPHER_CTX *context_new(const uint8_t *key, int encrypt)
     return context;
 }
 
-dv_result dv_aead_new(const uint8_t key[DV_AEAD_KEY_LEN], dv_aead **ret_aead)
+static dv_result prepare(dv_aead *aead, const uint8_t *key, bool portable)
 {
-    dv_aead *aead = calloc(1, sizeof(*aead));
+    if (portable || sodium_init() < 0 || crypto_aead_aes256gcm_is_available() != 1) {
+        aead->seal = context_new(key, 1);
+        DV_TRY(aead->seal == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    } else if (crypto_aead_aes256gcm_beforenm(&aead->expanded, key) != 0) {
+        return DV_ERR_INTERNAL;
+    }
+    aead->open = context_new(key, 0);
+    return aead->open == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+static dv_result make(const uint8_t *key, bool portable, dv_aead **ret_aead)
+{
+    dv_aead *aead = aligned_alloc(_Alignof(dv_aead), sizeof(*aead));
     if (aead == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    aead->seal = context_new(key, 1);
-    aead->open = context_new(key, 0);
-    if (aead->seal == NULL || aead->open == NULL) {
+    memset(aead, 0, sizeof(*aead));
+    dv_result result = prepare(aead, key, portable);
+    if (result != DV_OK) {
         dv_aead_free(aead);
-        return DV_ERR_NO_MEMORY;
+        return result;
     }
     *ret_aead = aead;
     return DV_OK;
+}
+
+dv_result dv_aead_new(const uint8_t key[DV_AEAD_KEY_LEN], dv_aead **ret_aead)
+{
+    return make(key, false, ret_aead);
+}
+
+dv_result dv_aead_new_portable(const uint8_t key[DV_AEAD_KEY_LEN], dv_aead **ret_aead)
+{
+    return make(key, true, ret_aead);
 }
 
 void dv_aead_free(dv_aead *aead)
@@ -46,6 +72,7 @@ void dv_aead_free(dv_aead *aead)
     if (aead != NULL) {
         EVP_CIPHER_CTX_free(aead->seal); /* OpenSSL cleanses the expanded key */
         EVP_CIPHER_CTX_free(aead->open);
+        dv_wipe(&aead->expanded, sizeof(aead->expanded));
         free(aead);
     }
 }
@@ -68,14 +95,24 @@ static bool get_tag(EVP_CIPHER_CTX *context, uint8_t tag[DV_AEAD_TAG_LEN])
     return EVP_CIPHER_CTX_get_params(context, wanted) == 1;
 }
 
+static bool seal_with_openssl(EVP_CIPHER_CTX *context, const uint8_t *nonce, dv_slice associated,
+                              dv_slice plain, uint8_t *out)
+{
+    int written;
+    return EVP_CipherInit_ex(context, NULL, NULL, NULL, nonce, 1) == 1 &&
+           update(context, associated, NULL) && update(context, plain, out) &&
+           EVP_CipherFinal_ex(context, out + plain.len, &written) == 1 &&
+           get_tag(context, out + plain.len);
+}
+
 dv_result dv_aead_seal(dv_aead *aead, const uint8_t nonce[DV_AEAD_NONCE_LEN], dv_slice associated,
                        dv_slice plain, uint8_t *out)
 {
-    int written;
-    bool ok = EVP_CipherInit_ex(aead->seal, NULL, NULL, NULL, nonce, 1) == 1 &&
-              update(aead->seal, associated, NULL) && update(aead->seal, plain, out) &&
-              EVP_CipherFinal_ex(aead->seal, out + plain.len, &written) == 1 &&
-              get_tag(aead->seal, out + plain.len);
+    bool ok = aead->seal != NULL
+                  ? seal_with_openssl(aead->seal, nonce, associated, plain, out)
+                  : crypto_aead_aes256gcm_encrypt_detached_afternm(
+                        out, out + plain.len, NULL, plain.ptr, plain.len, associated.ptr,
+                        associated.len, NULL, nonce, &aead->expanded) == 0;
     return ok ? DV_OK : DV_ERR_INTERNAL;
 }
 

@@ -10,6 +10,8 @@ enum { DV_AEAD_KEY_LEN = 32, DV_AEAD_NONCE_LEN = 12, DV_AEAD_TAG_LEN = 16 };
 typedef struct dv_aead dv_aead;
 
 dv_must dv_result dv_aead_new(const uint8_t key[DV_AEAD_KEY_LEN], dv_aead **ret_aead);
+/* The same as on a processor that has no AES instructions. */
+dv_must dv_result dv_aead_new_portable(const uint8_t key[DV_AEAD_KEY_LEN], dv_aead **ret_aead);
 void dv_aead_free(dv_aead *aead);
 DV_DEFINE_AUTO_PTR(aead, dv_aead, dv_aead_free)
 

@@ -2,6 +2,7 @@
 /* Reads questions, one a line, whose words are hexadecimal ("-" is empty); answers each with a
  * line: hexadecimal, "accept", or "refuse".
  *   aes_gcm_open KEY NONCE ASSOCIATED SEALED      aes_gcm_seal KEY NONCE ASSOCIATED PLAIN
+ *   aes_gcm_seal_portable KEY NONCE ASSOCIATED PLAIN
  *   ed25519_verify PUBLIC MESSAGE SIGNATURE       hkdf KEY SALT PURPOSE SIZE */
 #include "base/codec.h"
 #include "crypto/aead.h"
@@ -54,8 +55,10 @@ static dv_slice part(question *q, size_t at)
     return dv_buf_slice(&q->bytes[at]);
 }
 
-static dv_result aes_gcm(question *q, bool open, dv_buf *out)
+static dv_result aes_gcm(question *q, dv_buf *out)
 {
+    bool open = dv_slice_eq_str(q->words[0], "aes_gcm_open");
+    bool portable = dv_slice_eq_str(q->words[0], "aes_gcm_seal_portable");
     dv_slice key = part(q, 1);
     dv_slice nonce = part(q, 2);
     dv_slice text = part(q, 4);
@@ -64,7 +67,7 @@ static dv_result aes_gcm(question *q, bool open, dv_buf *out)
         return DV_ERR_INVALID;
     }
     dv_auto(aead) dv_aead *aead = NULL;
-    DV_TRY(dv_aead_new(key.ptr, &aead));
+    DV_TRY((portable ? dv_aead_new_portable : dv_aead_new)(key.ptr, &aead));
     DV_TRY(dv_buf_reserve(out, text.len + DV_AEAD_TAG_LEN));
     if (open) {
         DV_TRY(dv_aead_open(aead, nonce.ptr, part(q, 3), text, out->ptr));
@@ -113,7 +116,7 @@ static dv_result answer_question(question *q, dv_buf *out)
     if (dv_slice_eq_str(q->words[0], "hkdf")) {
         return hkdf(q, out);
     }
-    return aes_gcm(q, dv_slice_eq_str(q->words[0], "aes_gcm_open"), out);
+    return aes_gcm(q, out);
 }
 
 static void answer(dv_slice line)

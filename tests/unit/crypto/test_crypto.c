@@ -60,6 +60,32 @@ static void hkdf_of_rfc_5869(void **state)
                      DV_ERR_INVALID);
 }
 
+/* Both ways of sealing, of every length around the sizes of blocks, in place too. */
+static void aead_seals_the_same_with_and_without_the_processor(void **state)
+{
+    enum { LONGEST = 700 };
+    uint8_t key[DV_AEAD_KEY_LEN] = {7}, nonce[DV_AEAD_NONCE_LEN] = {0};
+    uint8_t text[LONGEST], one[LONGEST + DV_AEAD_TAG_LEN], other[LONGEST + DV_AEAD_TAG_LEN];
+    dv_auto(aead) dv_aead *aead = NULL;
+    dv_auto(aead) dv_aead *portable = NULL;
+    assert_int_equal(dv_aead_new(key, &aead), DV_OK);
+    assert_int_equal(dv_aead_new_portable(key, &portable), DV_OK);
+    for (size_t len = 0; len <= LONGEST; len++) {
+        dv_slice about = dv_slice_of(text, len % 48);
+        nonce[0] = (uint8_t)len;
+        nonce[1] = (uint8_t)(len >> 8);
+        memset(text, (int)len, sizeof(text));
+        memcpy(other, text, len);
+        assert_int_equal(dv_aead_seal(portable, nonce, about, dv_slice_of(text, len), one), DV_OK);
+        assert_int_equal(dv_aead_seal(aead, nonce, about, dv_slice_of(other, len), other), DV_OK);
+        assert_memory_equal(one, other, len + DV_AEAD_TAG_LEN);
+        assert_int_equal(
+            dv_aead_open(aead, nonce, about, dv_slice_of(other, len + DV_AEAD_TAG_LEN), other),
+            DV_OK);
+        assert_memory_equal(other, text, len);
+    }
+}
+
 static void aead_seals_opens_and_refuses(void **state)
 {
     uint8_t key[DV_AEAD_KEY_LEN] = {1}, nonce[DV_AEAD_NONCE_LEN] = {2}, sealed[64], plain[64];
@@ -165,6 +191,7 @@ int main(void)
         cmocka_unit_test(hmac_of_rfc_4231),
         cmocka_unit_test(hkdf_of_rfc_5869),
         cmocka_unit_test(aead_seals_opens_and_refuses),
+        cmocka_unit_test(aead_seals_the_same_with_and_without_the_processor),
         cmocka_unit_test(boxes_open_only_for_their_owner),
         cmocka_unit_test(ed25519_of_rfc_8032),
         cmocka_unit_test(certificates_carry_their_names),
