@@ -7,8 +7,7 @@
 
 #include "base/caps.h"
 
-/* Line and column of an offset, both from 1, columns in bytes. */
-static void place(dv_slice text, size_t offset, int *ret_line, int *ret_column)
+void dv_cedar_text_place(dv_slice text, size_t offset, int *ret_line, int *ret_column)
 {
     size_t line_start = 0;
 
@@ -60,7 +59,6 @@ void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
         .principal_type = scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
         .resource_type = scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
         .offset = policy->offset};
-    place(set->text, policy->offset, &ret_info->line, &ret_info->column);
 }
 
 static const int dimensions[] = {[DV_CEDAR_PART_PRINCIPAL] = DV_CEDAR_PRINCIPAL,
@@ -239,7 +237,7 @@ static void blame(explanation *e, const dv_cedar_condition *condition,
 
     judgement->unless = condition->unless;
     judgement->condition = written_at(e->set->text, culprit->offset);
-    place(e->set->text, culprit->offset, &judgement->line, &judgement->column);
+    dv_cedar_text_place(e->set->text, culprit->offset, &judgement->line, &judgement->column);
 }
 
 static dv_result judge_conditions(explanation *e, const dv_cedar_policy *policy,

@@ -15,9 +15,10 @@ typedef struct dv_cedar_policy_info {
     dv_slice principal_type; /* that the scope names, by `is` or by an entity; empty: none */
     dv_slice resource_type;
     size_t offset; /* in the text that the set was read from: where the policy begins */
-    int line;      /* the same place, 1-based */
-    int column;
 } dv_cedar_policy_info;
+
+/* Line and column of a place in a text, both from 1, columns in bytes. Reads all before it. */
+void dv_cedar_text_place(dv_slice text, size_t offset, int *ret_line, int *ret_column);
 
 /* Describes the policy of that number: those that decide first, in the order of the text, then the
  * templates. index < dv_cedar_policy_count + dv_cedar_template_count. */

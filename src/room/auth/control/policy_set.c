@@ -48,20 +48,17 @@ dv_result dv_auth_document_digest(dv_auth_document *document, dv_arena *arena)
 
 /* --- compiling ------------------------------------------------------------------------------- */
 
-/* Where an id stands, for telling who has it already. */
+/* Where an id stands, for telling who has it already. Lines are counted when one is told. */
 typedef struct used_id {
     dv_slice id;
-    const char *document;
-    int line;
-    int column;
+    const dv_auth_document *document;
+    size_t offset;
 } used_id;
 
 /* A link, or a template that may have none. */
 typedef struct placed {
-    dv_cedar_link link; /* of a template its template_id alone */
-    const char *document;
-    int line;
-    int column;
+    dv_cedar_link link; /* of a template its template_id and offset alone */
+    const dv_auth_document *document;
     bool kept; /* its text is in force already */
 } placed;
 
@@ -86,8 +83,22 @@ typedef struct compiler {
     dv_error *error;
 } compiler;
 
+typedef struct text_place {
+    int line;
+    int column;
+} text_place;
+
+static text_place place_of(const dv_auth_document *document, size_t offset)
+{
+    text_place place;
+    dv_cedar_text_place(document->text, offset, &place.line, &place.column);
+    return place;
+}
+
+/* info: whatever has an offset into the text. */
 #define refuse(c, document, info, ...)                                                             \
-    refuse_at(c, (document)->name, (info)->line, (info)->column, __VA_ARGS__)
+    refuse_at(c, (document)->name, place_of(document, (info)->offset).line,                        \
+              place_of(document, (info)->offset).column, __VA_ARGS__)
 
 static dv_result refuse_at(compiler *c, const char *document, int line, int column,
                            const char *format, ...) dv_printf(5, 6);
@@ -154,7 +165,7 @@ static dv_result id_keep(compiler *c, const dv_auth_document *document,
         c->ids = larger;
         c->id_cap = cap;
     }
-    used_id used = {.document = document->name, .line = info->line, .column = info->column};
+    used_id used = {.document = document, .offset = info->offset};
     DV_TRY(dv_arena_copy(c->arena, id, &used.id));
     c->ids[c->id_count++] = used;
     return DV_OK;
@@ -203,10 +214,7 @@ static bool is_kept(const dv_auth_held *held, const dv_auth_document *document)
 static dv_result template_keep(compiler *c, const dv_auth_document *document,
                                const dv_cedar_policy_info *info, dv_slice id)
 {
-    const placed one = {.link = {.template_id = id},
-                        .document = document->name,
-                        .line = info->line,
-                        .column = info->column};
+    const placed one = {.link = {.template_id = id, .offset = info->offset}, .document = document};
     return !info->template || c->held == NULL || is_kept(c->held, document)
                ? DV_OK
                : placed_add(c, &c->templates, &one);
@@ -253,24 +261,13 @@ static dv_result json_append(compiler *c, const dv_auth_document *document,
     return dv_cedar_text_write_named(set, false, c->out);
 }
 
-/* Links stand in the order of the text, so that one walk through it finds all their lines. */
 static dv_result links_keep(compiler *c, const dv_auth_document *document,
                             const dv_cedar_json_part *part)
 {
-    size_t at = 0, line_start = 0;
-    placed one = {.document = document->name,
-                  .line = 1,
-                  .kept = c->held != NULL && is_kept(c->held, document)};
+    bool kept = c->held != NULL && is_kept(c->held, document);
     for (size_t i = 0; i < part->link_count; i++) {
-        one.link = part->links[i];
-        for (; at < one.link.offset; at++) {
-            if (document->text.ptr[at] == '\n') {
-                one.line++;
-                line_start = at + 1;
-            }
-        }
-        one.column = (int)(one.link.offset - line_start) + 1;
-        const dv_cedar_policy_info info = {.line = one.line, .column = one.column};
+        const placed one = {.link = part->links[i], .document = document, .kept = kept};
+        const dv_cedar_policy_info info = {.offset = one.link.offset};
         DV_TRY(id_check(c, document, &info, one.link.id));
         DV_TRY(id_keep(c, document, &info, one.link.id));
         DV_TRY(placed_add(c, &c->links, &one));
@@ -423,7 +420,7 @@ static int order_ids(const void *a, const void *b)
 {
     const used_id *x = a, *y = b;
     int difference = dv_slice_cmp(x->id, y->id);
-    return difference != 0 ? difference : strcmp(x->document, y->document);
+    return difference != 0 ? difference : strcmp(x->document->name, y->document->name);
 }
 
 static dv_result doubles_check(compiler *c)
@@ -434,9 +431,9 @@ static dv_result doubles_check(compiler *c)
     for (size_t i = 1; i < c->id_count; i++) {
         const used_id *one = &c->ids[i - 1], *other = &c->ids[i];
         if (dv_slice_eq(one->id, other->id)) {
-            return refuse_at(c, other->document, other->line, other->column,
-                             "the id \"%.*s\" stands in %s at line %d, too",
-                             DV_SLICE_ARGS(other->id), one->document, one->line);
+            return refuse(c, other->document, other, "the id \"%.*s\" stands in %s at line %d, too",
+                          DV_SLICE_ARGS(other->id), one->document->name,
+                          place_of(one->document, one->offset).line);
         }
     }
     return DV_OK;
@@ -475,7 +472,13 @@ static dv_result link_blame(compiler *c, dv_slice text)
     dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
     (void)links_make(c, text, bad, &set, &last);
     const placed *wrong = &c->links.items[bad - 1];
-    return refuse_at(c, wrong->document, wrong->line, wrong->column, "%s", last.message);
+    return refuse(c, wrong->document, &wrong->link, "%s", last.message);
+}
+
+static dv_result warning_place(compiler *c, const placed *where, dv_slice message)
+{
+    const text_place place = place_of(where->document, where->link.offset);
+    return warning_add(c, where->document->name, place.line, place.column, message);
 }
 
 static const placed *link_find(const compiler *c, dv_slice id)
@@ -499,7 +502,7 @@ static dv_result links_hold(compiler *c, dv_slice text)
     DV_TRY(dv_cedar_parse(text, &set, c->error));
     dv_result result = dv_cedar_validate_within(set, c->held->schema, arena, &c->steps, &report);
     if (result == DV_ERR_TOO_LARGE || report.cut) {
-        return refuse_at(c, c->links.items[0].document, 1, 1,
+        return refuse_at(c, c->links.items[0].document->name, 1, 1,
                          "too many links to be checked against the schema");
     }
     DV_TRY(result);
@@ -510,12 +513,10 @@ static dv_result links_hold(compiler *c, dv_slice text)
             continue;
         }
         if (!problem->warning && !link->kept) {
-            return refuse_at(c, link->document, link->line, link->column, "link '%.*s': %.*s",
-                             DV_SLICE_ARGS(problem->policy), DV_SLICE_ARGS(problem->message));
+            return refuse(c, link->document, &link->link, "link '%.*s': %.*s",
+                          DV_SLICE_ARGS(problem->policy), DV_SLICE_ARGS(problem->message));
         }
-        DV_TRY(problem->warning && link->kept
-                   ? DV_OK
-                   : warning_add(c, link->document, link->line, link->column, problem->message));
+        DV_TRY(problem->warning && link->kept ? DV_OK : warning_place(c, link, problem->message));
     }
     return DV_OK;
 }
@@ -534,9 +535,9 @@ static dv_result templates_tell(compiler *c)
     for (size_t i = 0; i < c->templates.count && i < WARNINGS_MAX; i++) {
         const placed *one = &c->templates.items[i];
         if (!is_linked(c, one->link.template_id)) {
-            DV_TRY(warning_add(c, one->document, one->line, one->column,
-                               DV_LIT("nothing is linked to this template, so that it decides "
-                                      "nothing")));
+            DV_TRY(warning_place(c, one,
+                                 DV_LIT("nothing is linked to this template, so that it decides "
+                                        "nothing")));
         }
     }
     return DV_OK;
