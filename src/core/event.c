@@ -14,6 +14,8 @@ typedef struct event_view {
     dv_slice status_code, status_detail;
     int64_t action_id, disposition_id;
     dv_slice policy;
+    dv_slice others; /* the policies behind it */
+    int64_t unnamed;
     bool policy_applied, cut, is_alert, aborted;
     dv_slice user_name, user_uid, credential_id, credential_kind;
     int64_t user_type;
@@ -81,6 +83,7 @@ enum { /* bytes of the free texts */
         .kind = DV_ROW_CALL, DV_ROW_NAME(n), .call = (c), .sensitivity = (s)                       \
     }
 
+static void put_policies(dv_event_writer *writer, const void *data);
 static void put_groups(dv_event_writer *writer, const void *data);
 static void put_truncated(dv_event_writer *writer, const void *data);
 static void put_sightings(dv_event_writer *writer, const void *data);
@@ -139,7 +142,8 @@ static void put_limit(dv_event_writer *writer, const void *data);
 
 #define ROWS_DETAIL                                                                                \
     TEXT("phase", phase, SHORT, PUBLIC), INT("time_ns", time_ns, PUBLIC),                          \
-        TEXT("via", via, SHORT, PUBLIC), TEXT("upstream", upstream, MEDIUM, INTERNAL),             \
+        TEXT("via", via, SHORT, PUBLIC), CALL("policies", put_policies, INTERNAL),                 \
+        TEXT("upstream", upstream, MEDIUM, INTERNAL),                                              \
         INT("sighting_count", sighting_count, INTERNAL),                                           \
         CALL("sightings", put_sightings, INTERNAL), CALL("limit", put_limit, INTERNAL)
 
@@ -348,6 +352,29 @@ static void put_truncated(dv_event_writer *writer, const void *data)
 
 #define PUT_NAME(writer, n) dv_event_put_name(writer, "\"" n "\":", sizeof("\"" n "\":") - 1)
 #define PUT(writer, t) dv_event_put(writer, t, sizeof(t) - 1)
+
+/* All that determined a decision, where policy.uid is not all. */
+static void put_policies(dv_event_writer *writer, const void *data)
+{
+    const event_view *view = data;
+    dv_slice id;
+    dv_slice rest = view->others;
+    if (rest.len == 0) {
+        return;
+    }
+    PUT_NAME(writer, "policies");
+    PUT(writer, "[");
+    dv_event_put_text(writer, view->policy, SHORT);
+    while (dv_verdict_others_next(&rest, &id)) {
+        PUT(writer, ",");
+        dv_event_put_text(writer, id, SHORT);
+    }
+    PUT(writer, "]");
+    if (view->unnamed > 0) {
+        PUT(writer, ",\"policies_unnamed\":");
+        dv_event_put_int(writer, view->unnamed);
+    }
+}
 
 static void put_groups(dv_event_writer *writer, const void *data)
 {
@@ -613,6 +640,8 @@ static void view_decision(event_view *view, const dv_verdict *verdict, const see
     view->status_code = dv_slice_str(dv_reason_name(verdict->reason));
     view->status_detail = dv_slice_str(verdict->detail);
     view->policy = dv_slice_str(verdict->policy);
+    view->others = verdict->others;
+    view->unnamed = verdict->unnamed;
     view->action_id = !allowed ? 2 : rewrote ? 4 : 1;
     view->disposition_id = allowed ? 1 : refusal_disposition(verdict->reason);
     view->severity_id = allowed ? (view->sighting_count > 0 ? 2 : 1) : 3;

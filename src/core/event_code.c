@@ -35,7 +35,7 @@ enum {
     LONG_ROOM = LONG + 4,
     REQUEST_MAX = 6 * SHORT_ROOM + 3 * MEDIUM_ROOM + LONG_ROOM + 2 * NUMBER_MAX,
     CALLER_MAX = 2 * MEDIUM_ROOM + 1 + DV_EVENT_GROUPS_MAX * SHORT_ROOM,
-    VERDICT_MAX = 2 * SHORT_ROOM + LONG_ROOM,
+    VERDICT_MAX = 2 * SHORT_ROOM + LONG_ROOM + DV_VERDICT_OTHERS_MAX + 2 * NUMBER_MAX,
     SIGHTING_MAX = 2 * SHORT_ROOM + MEDIUM_ROOM + 1 + NUMBER_MAX,
     SEEN_MAX = 2 * NUMBER_MAX + 1 + DV_EVENT_SIGHTINGS_MAX * SIGHTING_MAX,
     LIMIT_MAX = MEDIUM_ROOM + SHORT_ROOM + 1 + 4 * TIME_LEN + 6 * NUMBER_MAX,
@@ -121,10 +121,18 @@ static uint8_t *put_credential(uint8_t *at, const dv_credential *credential)
     return put_text(at, credential->id, SHORT);
 }
 
+/* Nearly always none: one byte. */
+static inline uint8_t *put_others(uint8_t *at, const dv_verdict *verdict)
+{
+    at = put_text(at, verdict->others, DV_VERDICT_OTHERS_MAX);
+    return verdict->others.len > 0 ? put_number(at, verdict->unnamed) : at;
+}
+
 static uint8_t *put_verdict(uint8_t *at, const dv_verdict *verdict)
 {
     at = put_text(at, dv_slice_str(dv_reason_name(verdict->reason)), SHORT);
     at = put_text(at, dv_slice_str(verdict->policy), SHORT);
+    at = put_others(at, verdict);
     return put_text(at, dv_slice_str(verdict->detail), LONG);
 }
 
@@ -410,6 +418,29 @@ static bool take_reason(dv_slice *rest, dv_reason *ret_reason)
     return false;
 }
 
+/* Each id as dv_verdict_policies leaves it. */
+static bool others_are_good(dv_slice ids)
+{
+    dv_slice id;
+    bool good = dv_slice_find_byte(ids, '\0') < 0 && ids.ptr[ids.len - 1] != '\n';
+    while (good && ids.len > 0) {
+        good = dv_verdict_others_next(&ids, &id) && id.len < DV_VERDICT_POLICY_MAX;
+    }
+    return good;
+}
+
+static bool take_others(dv_slice *rest, dv_verdict *verdict)
+{
+    uint64_t unnamed = 0;
+    if (!take_text(rest, DV_VERDICT_OTHERS_MAX - 1, &verdict->others)) {
+        return false;
+    }
+    bool good = verdict->others.len == 0 ||
+                (others_are_good(verdict->others) && take_number(rest, UINT16_MAX, &unnamed));
+    verdict->unnamed = (uint16_t)unnamed;
+    return good;
+}
+
 static bool take_verdict(dv_slice *rest, uint8_t flags, dv_event_decoded *decoded)
 {
     dv_verdict *verdict = &decoded->verdict;
@@ -417,7 +448,7 @@ static bool take_verdict(dv_slice *rest, uint8_t flags, dv_event_decoded *decode
     decoded->request.verdict = verdict;
     return take_reason(rest, &verdict->reason) &&
            take_copy(rest, verdict->policy, sizeof(verdict->policy)) &&
-           take_copy(rest, verdict->detail, sizeof(verdict->detail));
+           take_others(rest, verdict) && take_copy(rest, verdict->detail, sizeof(verdict->detail));
 }
 
 static bool take_action(dv_slice *rest, dv_content_action *ret_action)

@@ -21,7 +21,7 @@
 #include "core/event.h"
 
 enum {
-    DV_EVENT_CODE_VERSION = 1,
+    DV_EVENT_CODE_VERSION = 2,
     DV_EVENT_CODE_FIRST_JSON = ' ', /* first bytes below this one are versions of the code */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/arena.h"
 #include "base/macros.h"
 
 /* The answer to "may this happen?". Zero is deny: a verdict that nobody set refuses. */
@@ -45,12 +46,15 @@ typedef enum dv_reason {
         DV_REASON_COUNT
 } dv_reason;
 
-enum { DV_VERDICT_DETAIL_MAX = 192, DV_VERDICT_POLICY_MAX = 64 };
+enum { DV_VERDICT_DETAIL_MAX = 192, DV_VERDICT_POLICY_MAX = 64, DV_VERDICT_OTHERS_MAX = 512 };
 
 typedef struct dv_verdict {
     dv_decision decision;
     dv_reason reason;
     char policy[DV_VERDICT_POLICY_MAX]; /* id of the (first) determining policy or limit, or "" */
+    uint16_t unnamed;                   /* determining policies that others has no room for */
+    dv_slice others; /* ids of those behind the first, with newlines between them; borrowed from the
+                      * arena of the decision; nearly always empty */
     char detail[DV_VERDICT_DETAIL_MAX]; /* for the caller: names the field, never a value */
 } dv_verdict;
 
@@ -60,6 +64,7 @@ static inline void dv_verdict_reset(dv_verdict *verdict)
     verdict->decision = DV_DENY;
     verdict->reason = DV_REASON_UNSET;
     verdict->policy[0] = '\0';
+    verdict->others = (dv_slice){NULL, 0};
     verdict->detail[0] = '\0';
 }
 
@@ -73,3 +78,10 @@ void dv_verdict_deny(dv_verdict *verdict, dv_reason reason, const char *format, 
 
 /* Sets allow; does nothing to a verdict that was denied. policy may be NULL. */
 void dv_verdict_allow(dv_verdict *verdict, const char *policy);
+
+/* Names the determining policies, in place of those that were named before. The first of them is
+ * verdict->policy; what others says lies in the arena. Ids that are too long are cut. */
+void dv_verdict_policies(dv_verdict *verdict, const dv_slice *ids, size_t count, dv_arena *arena);
+
+/* Takes the next id off the front of others; false: there is none. */
+bool dv_verdict_others_next(dv_slice *rest, dv_slice *ret_id);

@@ -131,6 +131,8 @@ bool dv_access_authorize(dv_request *request)
     if (verdict.decision == DV_ALLOW) {
         request->route_permitted = true;
         memcpy(request->route_policy, verdict.policy, sizeof(request->route_policy));
+        request->route_others = verdict.others;
+        request->route_unnamed = verdict.unnamed;
         return true;
     }
     if (request->route->protocol->has_model && verdict.reason == DV_REASON_NOT_PERMITTED) {
@@ -160,6 +162,15 @@ static void decide_again(dv_request *request, dv_time now, dv_arena *arena, dv_v
     }
 }
 
+/* The arena of the decision ends before the request does. */
+static void keep_denial(dv_request *request, const dv_verdict *decided, dv_verdict *verdict)
+{
+    *verdict = *decided;
+    if (dv_arena_copy(request->arena, decided->others, &verdict->others) != DV_OK) {
+        verdict->others = (dv_slice){NULL, 0};
+    }
+}
+
 bool dv_access_is_good(dv_request *request, dv_time now, dv_verdict *verdict)
 {
     dv_worker *worker = &request->main->worker;
@@ -174,10 +185,10 @@ bool dv_access_is_good(dv_request *request, dv_time now, dv_verdict *verdict)
         return false;
     }
     decide_again(request, now, arena, &decided);
-    dv_worker_arena_put(worker, arena);
     if (decided.decision != DV_ALLOW) {
-        *verdict = decided;
+        keep_denial(request, &decided, verdict);
     }
+    dv_worker_arena_put(worker, arena);
     return decided.decision == DV_ALLOW;
 }
 

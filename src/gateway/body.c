@@ -187,6 +187,8 @@ static bool permit_route(dv_request *request)
         return deny(request, DV_REASON_NOT_PERMITTED, "");
     }
     dv_verdict_allow(&request->verdict, request->route_policy);
+    request->verdict.others = request->route_others;
+    request->verdict.unnamed = request->route_unnamed;
     return true;
 }
 

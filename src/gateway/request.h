@@ -112,6 +112,8 @@ typedef struct dv_request {
     bool authenticated;
     bool route_permitted; /* otherwise the model's permit is needed, too */
     char route_policy[DV_VERDICT_POLICY_MAX];
+    dv_slice route_others; /* policies behind it, as in a verdict */
+    uint16_t route_unnamed;
     dv_slice param; /* member at fault */
     dv_request_limits limits;
 

@@ -294,6 +294,35 @@ def test_the_event_of_a_refusal_names_the_policy(dvara, tmp_path):
     assert "closed-for-alice" in why["summary"]
 
 
+def test_the_event_of_a_decision_names_all_its_policies(dvara, tmp_path):
+    """Decided when the caller came first, and remembered: of an answer that ended as of a refusal."""
+    key = dvara.key()
+    dvara.good("role", "create", "--name", "also", "--permissions", "use_model")
+    dvara.good("role", "assign", "--user", "alice", "--role", "also")
+    for _ in range(3):
+        assert statuses(dvara, key) == {200}
+    policy = tmp_path / "many.cedar"
+    policy.write_text("".join(f'@id("{number:02}-{"x" * 50}") forbid(principal == User::"alice", action, resource);\n'
+                              for number in range(20)))
+
+    def told(reason, count):
+        items = dvara.json("audit", "tail", "--limit", "80")["items"]
+        found = (dvara.json("why", one["request"]) for one in items
+                 if one["event"] == "request.close" and one.get("request"))
+        return [why for why in found if why["reason"] == reason and len(why["policies"]) == count]
+    wait_until(lambda: len(told("ok", 2)) >= 3, 20, "the records of what both roles permit")
+    for why in told("ok", 2):
+        assert sorted(why["policies"]) == ["role:also", "role:model_user"] and why["policy"] == why["policies"][0]
+        assert why["policies_unnamed"] == 0
+        assert f"allowed by {why['policies'][0]}, {why['policies'][1]}." in why["summary"]
+    dvara.good("policy", "apply", policy)
+    assert statuses(dvara, key) == {403}
+    wait_until(lambda: told("forbidden_by_policy", 10), 20, "the record of the refusal")
+    why = told("forbidden_by_policy", 10)[0]
+    assert why["policies_unnamed"] == 10 and len(set(why["policies"])) == 10
+    assert why["policies"][4] in why["summary"] and " and 15 more: " in why["summary"]
+
+
 def test_a_role_that_ends_can_not_be_kept_by_its_holder(dvara):
     """He hands out only what he still has when the grant ends."""
     dvara.key()

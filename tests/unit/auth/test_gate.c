@@ -446,6 +446,42 @@ static void a_forbid_and_an_error_refuse(void **state)
     assert_string_equal(g->verdict.policy, "broken");
 }
 
+/* Decided, and remembered of a caller. */
+static void all_that_determined_is_named(void **state)
+{
+    gate_fixture *g = *state;
+    char secret[64];
+    char id[16];
+    uint8_t version[32] = {9};
+    alice(g, secret, id);
+    op(g, dv_op_role_create, NULL, "{'name':'also','permissions':['use_model']}");
+    op(g, dv_op_role_assign, "{'role':'also'}", "{'user':'alice'}");
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(may(g, secret, "use_model"), DV_REASON_OK);
+        assert_string_equal(g->verdict.policy, "role:also");
+        assert_true(dv_slice_eq_str(g->verdict.others, "role:model_user"));
+        assert_int_equal(g->verdict.unnamed, 0);
+    }
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_TEXT,
+        DV_LIT("@id(\"all\") permit(principal, action, resource);"
+               "@id(\"no\") forbid(principal, action == Action::\"use_model\", resource);"
+               "@id(\"never\") forbid(principal, action == Action::\"use_model\", resource);"
+               "@id(\"broken\") permit(principal, action == Action::\"x\", resource)"
+               " when {context.a};"
+               "@id(\"bad\") permit(principal, action == Action::\"x\", resource)"
+               " when {context.b};"));
+    put(g, DV_TABLE_POLICIES, DV_POLICIES_VERSION, dv_slice_of(version, sizeof(version)));
+    assert_int_equal(may(g, secret, "use_model"), DV_REASON_FORBIDDEN);
+    assert_string_equal(g->verdict.policy, "no");
+    assert_true(dv_slice_eq_str(g->verdict.others, "never"));
+    assert_int_equal(may(g, secret, "x"), DV_REASON_INTERNAL);
+    assert_string_equal(g->verdict.policy, "broken");
+    assert_true(dv_slice_eq_str(g->verdict.others, "bad"));
+    assert_int_equal(may(g, secret, "other"), DV_REASON_OK);
+    assert_string_equal(g->verdict.policy, "all");
+    assert_int_equal(g->verdict.others.len, 0);
+}
+
 static dv_reason ask_about(gate_fixture *g, const char *key, dv_slice resource, dv_slice address)
 {
     dv_auth_request request = {DV_LIT("use_model"), resource, address, dv_time_now()};
@@ -663,6 +699,7 @@ int main(void)
         TEST(nothing_passes_an_unready_gate),
         TEST(broken_policies_permit_nothing),
         TEST(a_forbid_and_an_error_refuse),
+        TEST(all_that_determined_is_named),
         TEST(what_was_decided_is_not_stretched),
         TEST(callers_are_told_apart),
         TEST(damaged_records_let_nobody_in),

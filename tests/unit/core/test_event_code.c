@@ -33,6 +33,7 @@ static struct {
     size_t used;
     dv_principal principal;
     dv_credential credential;
+    dv_arena *arena;
     dv_verdict verdict;
     dv_verdict answer;
     dv_event_limit limit;
@@ -102,7 +103,13 @@ static void random_verdict(dv_verdict *verdict)
 {
     *verdict = (dv_verdict){.decision = chance(3) ? DV_DENY : DV_ALLOW,
                             .reason = (dv_reason)(next() % (DV_REASON_COUNT + 1))};
-    random_bytes(verdict->policy, sizeof(verdict->policy));
+    char ids[12][DV_VERDICT_POLICY_MAX];
+    dv_slice policies[12];
+    size_t count = chance(3) ? next() % DV_ARRAY_LEN(ids) : chance(2);
+    for (size_t i = 0; i < count; i++) {
+        policies[i] = dv_slice_of(ids[i], random_bytes(ids[i], sizeof(ids[i])));
+    }
+    dv_verdict_policies(verdict, policies, count, f.arena);
     random_bytes(verdict->detail, sizeof(verdict->detail));
 }
 
@@ -141,6 +148,7 @@ static void random_request(void)
 {
     random_principal();
     random_limit();
+    dv_arena_reset(f.arena);
     random_verdict(&f.verdict);
     f.request = (dv_event_request){
         .request_id = random_text(),
@@ -253,6 +261,13 @@ static void test_worst_case_fits_a_record(void **state)
                             UINT64_MAX, true,      UINT64_MAX, UINT64_MAX};
     dv_verdict verdict = {.decision = DV_DENY, .reason = DV_REASON_BAD_CONTENT_TYPE};
     fill(verdict.policy, sizeof(verdict.policy));
+    char others[DV_VERDICT_OTHERS_MAX];
+    fill(others, sizeof(others));
+    for (size_t i = DV_VERDICT_POLICY_MAX - 1; i < sizeof(others); i += DV_VERDICT_POLICY_MAX) {
+        others[i] = '\n';
+    }
+    verdict.others = dv_slice_of(others, sizeof(others) - 1);
+    verdict.unnamed = UINT16_MAX;
     fill(verdict.detail, sizeof(verdict.detail));
     dv_event_request request = {text,     0,         &principal, &credential, text,      1,    text,
                                 text,     text,      text,       text,        text,      text, text,
@@ -492,10 +507,10 @@ static void test_lists_have_limits(void **state)
 
 static void test_names_must_be_known(void **state)
 {
-    check_taken(8, NO_REQUEST "026f6b0000"
+    check_taken(8, NO_REQUEST "026f6b000000"
                               "0000"); /* "ok" */
     check_refused(8,
-                  NO_REQUEST "026f6c0000"
+                  NO_REQUEST "026f6c000000"
                              "0000",
                   "verdict"); /* "ol" */
     check_refused(0,
@@ -505,6 +520,31 @@ static void test_names_must_be_known(void **state)
                              "05626c6f636c"
                              "0001",
                   "sightings");
+}
+
+/* Behind reason and first policy: ids with newlines between them, and how many are not named. */
+static void test_policies_are_ids(void **state)
+{
+#define FIRST "026f6b0161"
+    check_taken(8, NO_REQUEST FIRST "00000000");         /* none */
+    check_taken(8, NO_REQUEST FIRST "016200000000");     /* b */
+    check_taken(8, NO_REQUEST FIRST "03620a6305000000"); /* b, c and 5 more */
+    static const char *const wrong[] = {
+        "02620a00000000",     /* an empty one at the end */
+        "020a6200000000",     /* at the front */
+        "04620a0a6300000000", /* between */
+        "03620063"
+        "00000000", /* a NUL */
+        "0162"
+        "808004"
+        "000000", /* 65536 are not named */
+        "0162",   /* how many is missing */
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
+        char hex[512];
+        snprintf(hex, sizeof(hex), "%s%s%s", NO_REQUEST, FIRST, wrong[i]);
+        check_refused(8, hex, "verdict");
+    }
 }
 
 static void test_strings_end_where_they_say(void **state)
@@ -531,7 +571,7 @@ static void test_strings_end_where_they_say(void **state)
     check_refused(8,
                   NO_REQUEST "026f6b"
                              "020061"
-                             "00"
+                             "0000"
                              "0000",
                   "verdict");
 }
@@ -592,6 +632,18 @@ static void test_unlisted_sightings_are_counted(void **state)
                   "sightings");
 }
 
+static int make_arena(void **state)
+{
+    f.arena = dv_arena_new(1 << 20);
+    return f.arena == NULL;
+}
+
+static int free_arena(void **state)
+{
+    dv_arena_free(f.arena);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,9 +659,10 @@ int main(void)
         cmocka_unit_test(test_texts_have_limits),
         cmocka_unit_test(test_lists_have_limits),
         cmocka_unit_test(test_names_must_be_known),
+        cmocka_unit_test(test_policies_are_ids),
         cmocka_unit_test(test_strings_end_where_they_say),
         cmocka_unit_test(test_reservations_are_whole),
         cmocka_unit_test(test_unlisted_sightings_are_counted),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_arena, free_arena);
 }

@@ -159,10 +159,34 @@ static void add_words(dv_buf *out, const char *format, ...)
     }
 }
 
-static void add_decision(dv_buf *out, const json_t *event)
+/* " by a, b and 3 more" */
+static void add_policies(dv_buf *out, const json_t *policies, int64_t unnamed)
+{
+    enum { NAMED = 5 };
+    size_t count = json_array_size(policies), named = DV_MIN(count, (size_t)NAMED);
+    size_t more = count - named + (size_t)DV_MAX(unnamed, (int64_t)0);
+    for (size_t i = 0; i < named; i++) {
+        const char *id = json_string_value(json_array_get(policies, i));
+        add_words(out, "%s%.64s", i == 0 ? " by " : ", ", id == NULL ? "" : id);
+    }
+    if (more > 0) {
+        add_words(out, " and %zu more", more);
+    }
+}
+
+/* All that decided; a new reference. */
+static json_t *policies_of(const json_t *event)
+{
+    json_t *all = dv_event_at(event, "unmapped.dvara.policies");
+    const char *only = dv_event_text(event, "policy.uid");
+    return json_is_array(all) ? json_incref(all)
+           : *only != '\0'    ? json_pack("[s]", only)
+                              : json_array();
+}
+
+static void add_decision(dv_buf *out, const json_t *event, const json_t *policies)
 {
     const char *model = dv_event_text(event, "ai_model.name");
-    const char *policy = dv_event_text(event, "policy.uid");
     bool allowed = dv_event_int(event, "status_id") == 1;
     add_words(out, "%.128s asked for %.16s %.160s", dv_event_text(event, "actor.user.name"),
               dv_event_text(event, "http_request.http_method"),
@@ -171,9 +195,7 @@ static void add_decision(dv_buf *out, const json_t *event)
         add_words(out, " (model %.100s)", model);
     }
     add_words(out, " and was %s", allowed ? "allowed" : "refused");
-    if (*policy != '\0') {
-        add_words(out, " by %.64s", policy);
-    }
+    add_policies(out, policies, dv_event_int(event, "unmapped.dvara.policies_unnamed"));
     if (!allowed) {
         add_words(out, ": %s", reason_words(dv_event_text(event, "status_code")));
         const char *detail = dv_event_text(event, "status_detail");
@@ -226,15 +248,14 @@ static void add_access(dv_buf *out, const json_t *lines)
     {
         const json_t *event = json_object_get(line, "event");
         const json_t *data = dv_event_at(event, "entity.data");
-        const json_t *policy = json_array_get(json_object_get(data, "policies"), 0);
         if (strcmp(dv_event_text(event, "entity.type"), "access_decision") != 0) {
             continue;
         }
-        add_words(out, " %.100s asked for %.100s on %.100s: %s%s%.64s.",
-                  dv_event_text(data, "subject"), dv_event_text(data, "action"),
-                  dv_event_text(data, "resource"),
-                  json_is_true(json_object_get(data, "decision")) ? "allowed" : "refused",
-                  policy != NULL ? " by " : "", policy != NULL ? json_string_value(policy) : "");
+        add_words(out, " %.100s asked for %.100s on %.100s: %s", dv_event_text(data, "subject"),
+                  dv_event_text(data, "action"), dv_event_text(data, "resource"),
+                  json_is_true(json_object_get(data, "decision")) ? "allowed" : "refused");
+        add_policies(out, json_object_get(data, "policies"), 0);
+        add_words(out, ".");
     }
 }
 
@@ -248,7 +269,7 @@ static dv_result set_summary(json_t *why, const story *told)
                   dv_event_text(event, "status_code"));
         add_access(&text, json_object_get(why, "events"));
     } else {
-        add_decision(&text, deciding(told));
+        add_decision(&text, deciding(told), json_object_get(why, "policies"));
         add_findings(&text, json_object_get(why, "found"));
         add_end(&text, told->close);
     }
@@ -269,11 +290,13 @@ static json_t *explanation(const char *request_id, const json_t *lines, const st
     int64_t ns = dv_event_int(first, "unmapped.dvara.time_ns");
     dv_time_format(ns != 0 ? ns : dv_event_int(first, "time") * DV_MILLISECOND, when);
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "request_id", request_id, "when",
-        when, "decision", dv_event_int(event, "status_id") == 1 ? "allow" : "deny", "reason",
-        reason, "explanation", reason_words(reason), "detail",
-        dv_event_text(event, "status_detail"), "policy", dv_event_text(event, "policy.uid"), "who",
-        who(first), "asked", asked(first), "found", all_found(told), "limit",
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:O}", "request_id", request_id,
+        "when", when, "decision", dv_event_int(event, "status_id") == 1 ? "allow" : "deny",
+        "reason", reason, "explanation", reason_words(reason), "detail",
+        dv_event_text(event, "status_detail"), "policy", dv_event_text(event, "policy.uid"),
+        "policies", policies_of(event), "policies_unnamed",
+        (json_int_t)dv_event_int(event, "unmapped.dvara.policies_unnamed"), "who", who(first),
+        "asked", asked(first), "found", all_found(told), "limit",
         limit != NULL ? json_incref(limit) : json_object(), "outcome", outcome(told->close),
         "events", lines);
 }

@@ -11,6 +11,8 @@ typedef struct permit {
     dv_slice action;
     dv_slice resource;
     char policy[DV_VERDICT_POLICY_MAX];
+    dv_slice others; /* as in a verdict */
+    uint16_t unnamed;
 } permit;
 
 struct dv_caller {
@@ -154,31 +156,42 @@ void dv_callers_add(dv_callers *callers, dv_caller *caller, const dv_identity *i
     *place = caller;
 }
 
-const char *dv_caller_permit(const dv_caller *caller, uint64_t generation,
-                             const dv_auth_request *request)
+/* The caller, who is lent to the request, outlives the verdict. */
+static void allow_again(const permit *known, dv_verdict *verdict)
+{
+    dv_verdict_allow(verdict, known->policy);
+    verdict->others = known->others;
+    verdict->unnamed = known->unnamed;
+}
+
+bool dv_caller_permit(const dv_caller *caller, uint64_t generation, const dv_auth_request *request,
+                      dv_verdict *verdict)
 {
     if (caller->generation != generation) {
-        return NULL;
+        return false;
     }
     for (size_t i = 0; i < caller->permit_count; i++) {
         const permit *known = &caller->permits[i];
         if (dv_slice_eq(known->resource, request->resource) &&
             dv_slice_eq(known->action, request->action)) {
-            return known->policy;
+            allow_again(known, verdict);
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 void dv_caller_permit_add(dv_caller *caller, uint64_t generation, const dv_auth_request *request,
-                          const char *policy)
+                          const dv_verdict *verdict)
 {
-    permit added = {.action = {NULL, 0}};
+    permit added = {.unnamed = verdict->unnamed};
     if (caller->generation != generation || caller->permit_count == DV_CALLER_DECISIONS ||
         dv_arena_copy(caller->arena, request->action, &added.action) != DV_OK ||
-        dv_arena_copy(caller->arena, request->resource, &added.resource) != DV_OK) {
+        dv_arena_copy(caller->arena, request->resource, &added.resource) != DV_OK ||
+        (verdict->others.len > 0 &&
+         dv_arena_copy(caller->arena, verdict->others, &added.others) != DV_OK)) {
         return;
     }
-    dv_slice_copy(dv_slice_str(policy), added.policy, sizeof(added.policy));
+    dv_slice_copy(dv_slice_str(verdict->policy), added.policy, sizeof(added.policy));
     caller->permits[caller->permit_count++] = added;
 }

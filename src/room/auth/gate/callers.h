@@ -45,8 +45,9 @@ dv_caller *dv_callers_find(dv_callers *callers, dv_slice presented, uint64_t gen
 void dv_callers_add(dv_callers *callers, dv_caller *caller, const dv_identity *identity,
                     dv_slice presented, uint64_t generation, dv_time until);
 
-/* The id of the policy that permitted this; NULL: not known. */
-const char *dv_caller_permit(const dv_caller *caller, uint64_t generation,
-                             const dv_auth_request *request);
+/* Allows what was permitted before, by the policies that permitted it; false: that is not known. */
+bool dv_caller_permit(const dv_caller *caller, uint64_t generation, const dv_auth_request *request,
+                      dv_verdict *verdict);
+/* Keeps what the verdict allows, if there is room. */
 void dv_caller_permit_add(dv_caller *caller, uint64_t generation, const dv_auth_request *request,
-                          const char *policy);
+                          const dv_verdict *verdict);

@@ -373,53 +373,45 @@ dv_result dv_auth_gate_ask(dv_auth_gate *gate, const dv_identity *identity,
     return gate->ready ? decide(gate, identity, request, arena, ret_answer) : DV_ERR_UNAVAILABLE;
 }
 
-static void policy_name(const dv_slice *ids, size_t count, char out[DV_VERDICT_POLICY_MAX])
-{
-    dv_slice_copy(count > 0 ? ids[0] : DV_LIT(""), out, DV_VERDICT_POLICY_MAX);
-}
-
 /* Cedar leaves a policy out that errors; it may have been the one that forbids, so any error
  * refuses. */
-static void answer_apply(const dv_cedar_answer *answer, dv_slice action, dv_verdict *verdict)
+static void answer_apply(const dv_cedar_answer *answer, dv_slice action, dv_arena *arena,
+                         dv_verdict *verdict)
 {
     bool failed = answer->error_count > 0;
-    char policy[DV_VERDICT_POLICY_MAX];
-    policy_name(failed ? answer->errors : answer->reasons,
-                failed ? answer->error_count : answer->reason_count, policy);
     if (failed) {
-        dv_verdict_deny(verdict, DV_REASON_INTERNAL, "Policy %s could not be evaluated.", policy);
+        dv_verdict_deny(verdict, DV_REASON_INTERNAL, "Policy %.*s could not be evaluated.",
+                        DV_SLICE_ARGS(answer->errors[0]));
     } else if (answer->decision == DV_ALLOW) {
-        dv_verdict_allow(verdict, policy);
+        dv_verdict_allow(verdict, "");
     } else if (answer->reason_count > 0) {
         dv_verdict_deny(verdict, DV_REASON_FORBIDDEN, NULL);
     } else {
         dv_verdict_deny(verdict, DV_REASON_NOT_PERMITTED, "No role of the caller permits %.*s.",
                         DV_SLICE_ARGS(action));
     }
-    if (verdict->decision == DV_DENY) {
-        memcpy(verdict->policy, policy, sizeof(verdict->policy));
-    }
+    dv_verdict_policies(verdict, failed ? answer->errors : answer->reasons,
+                        failed ? answer->error_count : answer->reason_count, arena);
 }
 
 void dv_auth_gate_authorize(dv_auth_gate *gate, dv_snapshot *snapshot, const dv_identity *identity,
                             const dv_auth_request *request, dv_arena *arena, dv_verdict *verdict)
 {
     dv_cedar_answer answer = {0};
-    const char *known = NULL;
     if (!gate_ready(gate, snapshot)) {
         dv_verdict_deny(verdict, DV_REASON_NOT_READY, NULL);
     } else if (identity->caller != NULL &&
-               (known = dv_caller_permit(identity->caller, gate->generation, request)) != NULL) {
-        dv_verdict_allow(verdict, known);
+               dv_caller_permit(identity->caller, gate->generation, request, verdict)) {
+        return;
     } else if (!dv_auth_scope_covers(&identity->credential, request->action)) {
         dv_verdict_deny(verdict, DV_REASON_SCOPE, "The key's scopes do not include %.*s.",
                         DV_SLICE_ARGS(request->action));
     } else if (decide(gate, identity, request, arena, &answer) != DV_OK) {
         dv_verdict_deny(verdict, DV_REASON_INTERNAL, "The policies could not be evaluated.");
     } else {
-        answer_apply(&answer, request->action, verdict);
+        answer_apply(&answer, request->action, arena, verdict);
         if (identity->caller != NULL && verdict->decision == DV_ALLOW && !answer.conditional) {
-            dv_caller_permit_add(identity->caller, gate->generation, request, verdict->policy);
+            dv_caller_permit_add(identity->caller, gate->generation, request, verdict);
         }
     }
 }
