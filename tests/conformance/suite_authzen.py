@@ -21,7 +21,7 @@ import harness
 FOLDER = "authzen"
 
 HERE = pathlib.Path(__file__).resolve().parent / "authzen"
-TODO = "authzen-todo-backend__test__decisions-authorization-api-1_0-02.json"
+TASKS = "authzen-todo-backend__test__decisions-authorization-api-1_0-02.json"
 GATEWAYS = "authzen-api-gateways__test-harness__test__decisions.json"
 SEARCH = "authzen-search-demo__test-harness__src__{}__results.json"
 KEPT = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")
@@ -156,7 +156,7 @@ def searches(dvara, folder, kind, tally):
 def run(folder, tally):
     with running(tally.build) as dvara:
         load(dvara, folder)
-        decisions(dvara, folder / TODO, tally)
+        decisions(dvara, folder / TASKS, tally)
         decisions(dvara, folder / GATEWAYS, tally)
         for kind in ("subject", "resource", "action"):
             searches(dvara, folder, kind, tally)

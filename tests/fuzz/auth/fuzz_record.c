@@ -22,8 +22,13 @@ static void principal(dv_slice bytes, dv_arena *arena)
 {
     bool active;
     dv_principal principal;
+    dv_time until;
     dv_auto(buf) dv_buf again = dv_buf_init(DV_RECORD_MAX);
-    if (dv_principal_decode(bytes, arena, &principal, &active) != DV_OK) {
+    if (dv_principal_decode_at(bytes, 0, arena, &principal, &active, &until) != DV_OK) {
+        return;
+    }
+    /* Roles that end are written behind what this writes. */
+    if (until != DV_TIME_NEVER) {
         return;
     }
     if (dv_principal_encode(principal.type, principal.name, active, principal.ancestors,

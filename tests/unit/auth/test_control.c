@@ -12,13 +12,16 @@ static const char *ancestors_of(fixture *f, const char *entity, char out[8192])
 {
     dv_slice bytes;
     dv_principal principal;
+    dv_time until;
     bool active;
     dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
     assert_int_equal(dv_snapshot_begin(f->services.snapshot), DV_OK);
     dv_result result =
         dv_snapshot_get(f->services.snapshot, DV_TABLE_PRINCIPALS, dv_slice_str(entity), &bytes);
     if (result == DV_OK) {
-        assert_int_equal(dv_principal_decode(bytes, arena, &principal, &active), DV_OK);
+        assert_int_equal(
+            dv_principal_decode_at(bytes, dv_time_now(), arena, &principal, &active, &until),
+            DV_OK);
         size_t len = 0;
         out[0] = '\0';
         for (size_t i = 0; i < principal.ancestor_count; i++) {
@@ -560,13 +563,15 @@ static bool is_active(fixture *f, const char *entity)
 {
     dv_slice bytes;
     dv_principal principal;
+    dv_time until;
     bool active = false;
     dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
     assert_int_equal(dv_snapshot_begin(f->services.snapshot), DV_OK);
     assert_int_equal(
         dv_snapshot_get(f->services.snapshot, DV_TABLE_PRINCIPALS, dv_slice_str(entity), &bytes),
         DV_OK);
-    assert_int_equal(dv_principal_decode(bytes, arena, &principal, &active), DV_OK);
+    assert_int_equal(
+        dv_principal_decode_at(bytes, dv_time_now(), arena, &principal, &active, &until), DV_OK);
     dv_snapshot_end(f->services.snapshot);
     return active;
 }

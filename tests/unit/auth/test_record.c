@@ -129,6 +129,7 @@ static void credentials_come_back(void **state)
 
 static void principals_come_back(void **state)
 {
+    dv_time next;
     dv_slice ancestors[3] = {DV_LIT("Group::\"ml\""), DV_LIT("Group::\"all\""),
                              DV_LIT("Role::\"viewer\"")};
     dv_principal out;
@@ -138,7 +139,8 @@ static void principals_come_back(void **state)
     assert_int_equal(
         dv_principal_encode(DV_PRINCIPAL_USER, DV_LIT("alice"), false, ancestors, 3, 2, &bytes),
         DV_OK);
-    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active), DV_OK);
+    assert_int_equal(dv_principal_decode_at(dv_buf_slice(&bytes), 0, arena, &out, &active, &next),
+                     DV_OK);
     assert_false(active);
     assert_true(dv_slice_eq_str(out.name, "alice"));
     assert_true(dv_slice_eq_str(out.entity, "User::\"alice\""));
@@ -147,11 +149,12 @@ static void principals_come_back(void **state)
     assert_true(dv_slice_eq_str(out.groups[0], "ml") && dv_slice_eq_str(out.groups[1], "all"));
     assert_true(dv_slice_eq(out.ancestors[2], ancestors[2]));
     for (size_t len = 0; len < bytes.len; len++) {
-        assert_int_equal(dv_principal_decode(dv_slice_of(bytes.ptr, len), arena, &out, &active),
-                         DV_ERR_CORRUPT);
+        assert_int_equal(
+            dv_principal_decode_at(dv_slice_of(bytes.ptr, len), 0, arena, &out, &active, &next),
+            DV_ERR_CORRUPT);
     }
     bytes.ptr[2] = 0; /* neither active nor suspended */
-    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
+    assert_int_equal(dv_principal_decode_at(dv_buf_slice(&bytes), 0, arena, &out, &active, &next),
                      DV_ERR_CORRUPT);
 }
 
@@ -192,10 +195,10 @@ static void roles_end_in_records(void **state)
     }
     /* Groups do not end, and places lie within the ancestors. */
     dv_put_u16(bytes.ptr + bytes.len - 10, 0);
-    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
+    assert_int_equal(dv_principal_decode_at(dv_buf_slice(&bytes), 0, arena, &out, &active, &next),
                      DV_ERR_CORRUPT);
     dv_put_u16(bytes.ptr + bytes.len - 10, 4);
-    assert_int_equal(dv_principal_decode(dv_buf_slice(&bytes), arena, &out, &active),
+    assert_int_equal(dv_principal_decode_at(dv_buf_slice(&bytes), 0, arena, &out, &active, &next),
                      DV_ERR_CORRUPT);
 }
 

@@ -343,13 +343,6 @@ static bool take_endings(dv_slice *rest, dv_time now, dv_principal *principal, d
     return true;
 }
 
-dv_result dv_principal_decode(dv_slice bytes, dv_arena *arena, dv_principal *ret_principal,
-                              bool *ret_active)
-{
-    dv_time until;
-    return dv_principal_decode_at(bytes, 0, arena, ret_principal, ret_active, &until);
-}
-
 dv_result dv_principal_decode_at(dv_slice bytes, dv_time now, dv_arena *arena,
                                  dv_principal *ret_principal, bool *ret_active, dv_time *ret_until)
 {

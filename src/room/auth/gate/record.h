@@ -54,9 +54,6 @@ dv_must dv_result dv_principal_encode_until(dv_principal_type type, dv_slice nam
 dv_must dv_result dv_principal_decode_at(dv_slice bytes, dv_time now, dv_arena *arena,
                                          dv_principal *ret_principal, bool *ret_active,
                                          dv_time *ret_until);
-/* The same with roles that have ended, too. */
-dv_must dv_result dv_principal_decode(dv_slice bytes, dv_arena *arena, dv_principal *ret_principal,
-                                      bool *ret_active);
 
 /* Key of the principal's record: User::"alice". Names are checked (dv_auth_name_ok) wherever they
  * come in, so nothing in them needs an escape. */
