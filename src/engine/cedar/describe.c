@@ -31,7 +31,7 @@ static const dv_cedar_annotation *id_annotation(const dv_cedar_policy *policy)
     return found;
 }
 
-static dv_slice scope_type(const dv_cedar_scope *scope)
+dv_slice dv_cedar_scope_type(const dv_cedar_scope *scope)
 {
     dv_slice type = scope->type;
 
@@ -56,8 +56,8 @@ void dv_cedar_policy_describe(const dv_cedar_policy_set *set, size_t index,
         .nameless = policy->linked == NULL && id != NULL && id->text.len == 0,
         .forbid = policy->forbid,
         .template = template,
-        .principal_type = scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
-        .resource_type = scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
+        .principal_type = dv_cedar_scope_type(&policy->scope[DV_CEDAR_PRINCIPAL]),
+        .resource_type = dv_cedar_scope_type(&policy->scope[DV_CEDAR_RESOURCE]),
         .offset = policy->offset};
 }
 

@@ -37,3 +37,6 @@ dv_must dv_result dv_cedar_draft_finish(dv_cedar_draft *draft, const dv_cedar_li
 
 /* True when the uid's type is Action, in whatever namespace. */
 bool dv_cedar_is_action(dv_slice uid);
+
+/* The entity type that a scope names, by itself or with an entity; empty: any. */
+dv_slice dv_cedar_scope_type(const dv_cedar_scope *scope);

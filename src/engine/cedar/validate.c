@@ -30,6 +30,7 @@ typedef struct validation {
     dv_cedar_checker checker;
     dv_cedar_problems problems;
     uint64_t steps;
+    bool (*leaves_out)(dv_slice principal_type, dv_slice resource_type);
     bool possible; /* some kind of request may satisfy the policy */
 } validation;
 
@@ -337,7 +338,12 @@ static dv_result check_policy(validation *v, const dv_cedar_policy *policy)
 static dv_result check_policies(validation *v, const dv_cedar_policy *policies, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        DV_TRY(check_policy(v, &policies[i]));
+        const dv_cedar_scope *scope = policies[i].scope;
+        if (v->leaves_out == NULL ||
+            !v->leaves_out(dv_cedar_scope_type(&scope[DV_CEDAR_PRINCIPAL]),
+                           dv_cedar_scope_type(&scope[DV_CEDAR_RESOURCE]))) {
+            DV_TRY(check_policy(v, &policies[i]));
+        }
     }
     return DV_OK;
 }
@@ -354,26 +360,29 @@ static dv_result validate(validation *v, const dv_cedar_policy_set *set,
     return DV_OK;
 }
 
-dv_result dv_cedar_validate_within(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
-                                   dv_arena *arena, uint64_t *steps, dv_cedar_report *ret_report)
+dv_result dv_cedar_validate_part(const dv_cedar_policy_set *set, dv_cedar_validation *part,
+                                 dv_arena *arena, dv_cedar_report *ret_report)
 {
     dv_auto(arena) dv_arena *scratch = dv_arena_new(SCRATCH_MAX);
-    validation v = {.problems = {.set = set, .arena = arena}, .steps = *steps};
+    validation v = {.problems = {.set = set, .arena = arena},
+                    .steps = part->steps,
+                    .leaves_out = part->leaves_out};
 
     if (scratch == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    v.checker = (dv_cedar_checker){
-        .schema = schema, .types = {.arena = scratch, .steps = &v.steps}, .problems = &v.problems};
+    v.checker = (dv_cedar_checker){.schema = part->schema,
+                                   .types = {.arena = scratch, .steps = &v.steps},
+                                   .problems = &v.problems};
     dv_result result = validate(&v, set, ret_report);
-    *steps = v.steps;
+    part->steps = v.steps;
     return result;
 }
 
 dv_result dv_cedar_validate(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
                             dv_arena *arena, dv_cedar_report *ret_report)
 {
-    uint64_t steps = DV_LIMIT_CEDAR_CHECKS;
+    dv_cedar_validation all = {.schema = schema, .steps = DV_LIMIT_CEDAR_CHECKS};
 
-    return dv_cedar_validate_within(set, schema, arena, &steps, ret_report);
+    return dv_cedar_validate_part(set, &all, arena, ret_report);
 }

@@ -30,8 +30,14 @@ typedef struct dv_cedar_report {
 dv_must dv_result dv_cedar_validate(const dv_cedar_policy_set *set, const dv_cedar_schema *schema,
                                     dv_arena *arena, dv_cedar_report *ret_report);
 
-/* The same with the steps that are left of a budget over several sets, from which it takes what it
- * needs. */
-dv_must dv_result dv_cedar_validate_within(const dv_cedar_policy_set *set,
-                                           const dv_cedar_schema *schema, dv_arena *arena,
-                                           uint64_t *steps, dv_cedar_report *ret_report);
+/* What a part of a set is held against the schema with. */
+typedef struct dv_cedar_validation {
+    const dv_cedar_schema *schema;
+    uint64_t steps; /* left of a budget over several sets; what is used is taken off */
+    /* Whether a policy whose scope names these types (empty: none) is left out. NULL: none is. */
+    bool (*leaves_out)(dv_slice principal_type, dv_slice resource_type);
+} dv_cedar_validation;
+
+/* The same, of a part of the set and with the steps that are left. */
+dv_must dv_result dv_cedar_validate_part(const dv_cedar_policy_set *set, dv_cedar_validation *part,
+                                         dv_arena *arena, dv_cedar_report *ret_report);

@@ -309,6 +309,18 @@ def test_policies_of_other_programs_have_types_of_their_own(control, tmp_path):
     control.dvara("policy", "delete", "todo")
 
 
+def test_any_number_of_other_programs_policies(control, tmp_path):
+    """What is not held against the schema is not counted either."""
+    text = "".join(f'permit(principal == todo_user::"u{n}", action == Action::"can_read_{n}", resource);\n'
+                   for n in range(2000))
+    done = apply(control, tmp_path / "p", {"todo.cedar": text})
+    assert done.returncode == 0, done.stderr
+    mine = 'permit(principal == User::"x", action == Action::"use_modle", resource);\n'
+    refused = apply(control, tmp_path / "q", {"todo.cedar": text + mine})
+    assert refused.returncode == 1 and "todo.cedar:2001:" in refused.stderr and "use_modle" in refused.stderr
+    control.dvara("policy", "delete", "todo")
+
+
 def test_permissions_of_roles_are_actions_of_the_schema(fresh, tmp_path):
     fresh.config.write_text("rbac: {roles: {oncall: {permissions: ['models:restart']}}}\n")
     fresh.start_all()

@@ -314,14 +314,19 @@ static bool is_foreign(dv_slice type)
 
 /* Dvara decides for other programs, too: a policy whose scope names a type of theirs is not held
  * against Dvara's schema. */
-static bool policy_is_foreign(const dv_cedar_policy_set *set, dv_slice id)
+static bool is_of_another(dv_slice principal_type, dv_slice resource_type)
 {
-    size_t count = dv_cedar_policy_count(set) + dv_cedar_template_count(set);
-    dv_cedar_policy_info info = {.id = {NULL, 0}};
-    for (size_t i = 0; i < count && !dv_slice_eq(info.id, id); i++) {
-        dv_cedar_policy_describe(set, i, &info);
-    }
-    return is_foreign(info.principal_type) || is_foreign(info.resource_type);
+    return is_foreign(principal_type) || is_foreign(resource_type);
+}
+
+static dv_result hold_part(compiler *c, const dv_cedar_policy_set *set, dv_arena *arena,
+                           dv_cedar_report *ret_report)
+{
+    dv_cedar_validation part = {
+        .schema = c->held->schema, .steps = c->steps, .leaves_out = is_of_another};
+    dv_result result = dv_cedar_validate_part(set, &part, arena, ret_report);
+    c->steps = part.steps;
+    return result;
 }
 
 static dv_result warning_add(compiler *c, const char *document, int line, int column,
@@ -341,9 +346,7 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
 {
     dv_cedar_report report;
     dv_auto(arena) dv_arena *arena = dv_arena_new(COMPILE_ARENA);
-    dv_result result =
-        arena == NULL ? DV_ERR_NO_MEMORY
-                      : dv_cedar_validate_within(set, c->held->schema, arena, &c->steps, &report);
+    dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : hold_part(c, set, arena, &report);
     if (result == DV_ERR_TOO_LARGE) {
         return dv_error_set(c->error, DV_ERR_INVALID,
                             "%s:1:1: too complex to be checked against the schema, with the texts "
@@ -351,15 +354,8 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
                             document->name);
     }
     DV_TRY(result);
-    if (report.cut) {
-        return dv_error_set(c->error, DV_ERR_INVALID, "%s:1:1: too much does not fit the schema",
-                            document->name);
-    }
     for (size_t i = 0; i < report.count; i++) {
         const dv_cedar_problem *problem = &report.problems[i];
-        if (policy_is_foreign(set, problem->policy)) {
-            continue;
-        }
         if (!problem->warning) {
             return refuse_at(c, document->name, problem->line, problem->column, "%.*s",
                              DV_SLICE_ARGS(problem->message));
@@ -368,7 +364,10 @@ static dv_result schema_check(compiler *c, const dv_auth_document *document,
                                           : warning_add(c, document->name, problem->line,
                                                         problem->column, problem->message));
     }
-    return DV_OK;
+    return report.cut ? dv_error_set(c->error, DV_ERR_INVALID,
+                                     "%s:1:1: more than %d policies can never apply",
+                                     document->name, DV_LIMIT_CEDAR_PROBLEMS)
+                      : DV_OK;
 }
 
 static dv_result schema_hold(compiler *c, const dv_auth_document *document,
@@ -500,7 +499,7 @@ static dv_result links_hold(compiler *c, dv_slice text)
         return DV_ERR_NO_MEMORY;
     }
     DV_TRY(dv_cedar_parse(text, &set, c->error));
-    dv_result result = dv_cedar_validate_within(set, c->held->schema, arena, &c->steps, &report);
+    dv_result result = hold_part(c, set, arena, &report);
     if (result == DV_ERR_TOO_LARGE || report.cut) {
         return refuse_at(c, c->links.items[0].document->name, 1, 1,
                          "too many links to be checked against the schema");
@@ -509,7 +508,7 @@ static dv_result links_hold(compiler *c, dv_slice text)
     for (size_t i = 0; i < report.count; i++) {
         const dv_cedar_problem *problem = &report.problems[i];
         const placed *link = link_find(c, problem->policy);
-        if (link == NULL || policy_is_foreign(set, problem->policy)) {
+        if (link == NULL) {
             continue;
         }
         if (!problem->warning && !link->kept) {
