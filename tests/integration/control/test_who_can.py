@@ -171,6 +171,32 @@ def test_pages_have_an_end_and_go_on(world):
         assert (answer.status, answer.error["field"]) == (400, "cursor")
 
 
+def test_of_many_keys_a_hundred_are_told(fresh):
+    fresh.start_all()
+    fresh.json("user", "create", "--name", "kim")
+    fresh.json("role", "assign", "--user", "kim", "--role", "model_user")
+    for _ in range(100):
+        fresh.curl("/v1/api-keys", socket="control.sock", body={"user": "kim"})
+    kim = next(row for row in who(fresh, "use_model", "model/x")["items"] if row["principal"] == 'User::"kim"')
+    assert len(kim["api_keys"]) == 100 and kim["more_api_keys"] is False
+    fresh.json("apikey", "create", "--user", "kim")
+    kim = next(row for row in who(fresh, "use_model", "model/x")["items"] if row["principal"] == 'User::"kim"')
+    assert len(kim["api_keys"]) == 100 and kim["more_api_keys"] is True
+
+
+def test_an_audit_of_more_than_a_page_comes_whole(fresh):
+    fresh.start_all()
+    fresh.json("user", "create", "--name", "max")
+    names_of = ", ".join(f'Model::"m{n:04d}"' for n in range(1100))
+    policy = fresh.folder / "many.cedar"
+    policy.write_text('permit(principal == User::"max", action == Action::"use_model", resource is Model)\n'
+                      f"when {{ [{names_of}].contains(resource) }};")
+    assert fresh.dvara("policy", "apply", str(policy)).returncode == 0
+    page = fresh.curl("/v1/access?user=max", socket="control.sock").json
+    assert len(page["access"]) <= 1000 and page["next"]
+    assert len(audit(fresh, "--user", "max")["access"]) == 1100
+
+
 def test_more_principals_than_one_page_decides_come_with_the_next(fresh):
     fresh.start_all()
     fresh.stop("dvarad")
