@@ -169,38 +169,6 @@ int dv_command_policy_apply(dv_cli *cli, const json_t *params)
     return result == DV_OK ? DV_EXIT_DONE : fail_with(cli, result, &error);
 }
 
-/* --- show ------------------------------------------------------------------------------------ */
-
-/* The text itself, so that it can be edited and given back; programs get all of the answer. */
-static int show_text(dv_cli *cli, const char *operation, const json_t *params)
-{
-    dv_error error = {0};
-    json_t *answer = NULL;
-    dv_result result = dv_cli_call(cli, operation, params, NULL, &answer, &error);
-    if (result != DV_OK) {
-        return fail_with(cli, result, &error);
-    }
-    if (cli->output == DV_OUTPUT_TABLE) {
-        const char *text = json_string_value(json_object_get(answer, "text"));
-        result =
-            text != NULL && fputs(text, cli->out) >= 0 && fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
-    } else {
-        result = dv_cli_print(cli, answer, NULL, NULL);
-    }
-    json_decref(answer);
-    return result == DV_OK ? DV_EXIT_DONE : fail_with(cli, result, &error);
-}
-
-int dv_command_policy_show(dv_cli *cli, const json_t *params)
-{
-    return show_text(cli, "policy_show", params);
-}
-
-int dv_command_policy_schema(dv_cli *cli, const json_t *params)
-{
-    return show_text(cli, "policy_schema", NULL);
-}
-
 /* --- diff ------------------------------------------------------------------------------------ */
 
 static dv_result diff(dv_cli *cli, const json_t *params, dv_arena *arena, dv_error *error)

@@ -61,6 +61,32 @@ def test_a_policy_in_json_is_felt_and_shown_as_it_was(control, tmp_path):
     assert not may(control, key)
 
 
+def test_a_policy_is_shown_in_the_other_form(control, tmp_path):
+    text = 'permit(principal == User::"jo", action == Action::"view_users", resource);\n'
+    in_json, in_text = {**policy("jo", "view_users"), "resource": ANY}, text.replace("permit(", '@id("made")\npermit (')
+    write(tmp_path / "p", made__json=in_json, plain__cedar=text)
+    for name in ("made.json", "plain.cedar"):
+        assert control.dvara("policy", "apply", str(tmp_path / "p" / name)).returncode == 0
+    assert control.dvara("policy", "show", "made", "--format", "cedar").stdout == in_text
+    assert control.dvara("policy", "show", "made", "--format", "json").stdout == json.dumps(in_json)
+    assert control.dvara("policy", "show", "plain", "--format", "cedar").stdout == text
+    shown = json.loads(control.dvara("policy", "show", "plain", "--format", "json").stdout)
+    assert shown["staticPolicies"]["plain"]["principal"] == policy("jo", "x")["principal"]
+    everything = json.loads(control.dvara("policy", "show", "--source", "all", "--format", "json").stdout)
+    assert {"made", "plain", "role:admin"} <= set(everything["staticPolicies"])
+    # What is shown can be given back, and means the same.
+    (back,) = write(tmp_path / "q", plain__json=shown)
+    assert control.json("policy", "diff", back)["access"] == []
+    write(tmp_path / "q", look__cedar=TEMPLATE, linked__json={"templateLinks": [link("look", "l", principal="User:jo")]})
+    for name in ("look.cedar", "linked.json"):
+        assert control.dvara("policy", "apply", str(tmp_path / "q" / name)).returncode == 0
+    refused = control.dvara("policy", "show", "linked", "--format", "cedar")
+    assert refused.returncode == 1 and "has links" in refused.stderr
+    assert '@id("l") permit' in control.dvara("policy", "show", "--source", "api", "--format", "cedar").stdout
+    for name in ("linked", "look", "made", "plain"):
+        assert control.dvara("policy", "delete", name).returncode == 0
+
+
 def test_a_set_in_json_has_its_keys_for_ids(control, tmp_path):
     key = key_of(control, "june")
     june = policy("june", "view_users", annotations={"id": "another", "why": "she asked"})
