@@ -100,6 +100,7 @@ dv_result dv_audit_call(const dv_call *call, int status, dv_result outcome, cons
         .path = dv_slice_str(call->operation->path),
         .target = dv_slice_str(call_target(call)),
         .status = status,
+        .verdict = call->verdict,
     };
     return keep(call, dv_event_operation(&record, &actor, &what), &record, error);
 }

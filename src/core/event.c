@@ -16,6 +16,7 @@ typedef struct event_view {
     dv_slice policy;
     dv_slice others; /* the policies behind it */
     int64_t unnamed;
+    bool only_here; /* there is no policy.uid in this class */
     bool policy_applied, cut, is_alert, aborted;
     dv_slice user_name, user_uid, credential_id, credential_kind;
     int64_t user_type;
@@ -353,13 +354,13 @@ static void put_truncated(dv_event_writer *writer, const void *data)
 #define PUT_NAME(writer, n) dv_event_put_name(writer, "\"" n "\":", sizeof("\"" n "\":") - 1)
 #define PUT(writer, t) dv_event_put(writer, t, sizeof(t) - 1)
 
-/* All that determined a decision, where policy.uid is not all. */
+/* All that determined a decision, where policy.uid does not tell it. */
 static void put_policies(dv_event_writer *writer, const void *data)
 {
     const event_view *view = data;
     dv_slice id;
     dv_slice rest = view->others;
-    if (rest.len == 0) {
+    if (rest.len == 0 && (view->policy.len == 0 || !view->only_here)) {
         return;
     }
     PUT_NAME(writer, "policies");
@@ -626,6 +627,13 @@ typedef struct seen_in {
     bool unlisted_rewrote;
 } seen_in;
 
+static void view_policies(event_view *view, const dv_verdict *verdict)
+{
+    view->policy = dv_slice_str(verdict->policy);
+    view->others = verdict->others;
+    view->unnamed = verdict->others.len > 0 ? verdict->unnamed : 0;
+}
+
 /* Allowed, modified or denied; how bad it is for whoever reads the log. */
 static void view_decision(event_view *view, const dv_verdict *verdict, const seen_in *seen)
 {
@@ -639,9 +647,7 @@ static void view_decision(event_view *view, const dv_verdict *verdict, const see
     view->status_id = allowed ? 1 : 2;
     view->status_code = dv_slice_str(dv_reason_name(verdict->reason));
     view->status_detail = dv_slice_str(verdict->detail);
-    view->policy = dv_slice_str(verdict->policy);
-    view->others = verdict->others;
-    view->unnamed = verdict->unnamed;
+    view_policies(view, verdict);
     view->action_id = !allowed ? 2 : rewrote ? 4 : 1;
     view->disposition_id = allowed ? 1 : refusal_disposition(verdict->reason);
     view->severity_id = allowed ? (view->sighting_count > 0 ? 2 : 1) : 3;
@@ -774,6 +780,10 @@ dv_result dv_event_operation(dv_buf *out, const dv_event_actor *actor, const dv_
     view.path = call->path;
     view.target_name = call->target;
     view.status = call->status;
+    view.only_here = true;
+    if (call->verdict != NULL) {
+        view_policies(&view, call->verdict);
+    }
     return write_event(out, OPERATION_TABLE, &view);
 }
 

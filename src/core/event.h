@@ -130,6 +130,7 @@ typedef struct dv_event_call {
     dv_slice path;   /* the operation's template, "/v1/users/{name}" */
     dv_slice target; /* what the path names, or empty */
     int status;
+    const dv_verdict *verdict; /* whose policies are named; or NULL */
 } dv_event_call;
 
 dv_must dv_result dv_event_operation(dv_buf *out, const dv_event_actor *actor,

@@ -9,6 +9,7 @@
 #include "core/principal.h"
 #include "core/schema.h"
 #include "core/services.h"
+#include "core/verdict.h"
 
 #include <jansson.h>
 
@@ -31,6 +32,7 @@ typedef struct dv_call {
     const char *request_id;          /* UUIDv7 text */
     const char *caller;              /* entity: User::"alice"; Local::"root" on control.sock */
     const dv_credential *credential; /* what proved the caller; NULL on control.sock */
+    const dv_verdict *verdict;       /* on the call itself; NULL: nobody was asked (control.sock) */
     const char *via;                 /* "control" or "api" */
     const char *address;             /* of the caller, or "" */
     const char *base_url;            /* where the caller reached the API, "https://host"; or "" */

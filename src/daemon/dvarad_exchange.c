@@ -25,6 +25,7 @@ struct dv_exchange {
     dv_arena *arena;
     dv_route_path path;
     dv_identity identity; /* api.sock */
+    dv_verdict verdict;   /* api.sock */
     dv_call call;
     json_t *params;
     json_t *body;
@@ -309,21 +310,21 @@ static void record_stranger(dv_exchange *exchange, const char *why)
 
 /* True when the caller is known and has the permission (NULL: any caller). Otherwise the answer is
  * there. */
-static bool admit(dv_exchange *exchange, const char *permission, dv_verdict *ret_verdict)
+static bool admit(dv_exchange *exchange, const char *permission)
 {
+    dv_verdict *verdict = &exchange->verdict;
     if (exchange->head.local != NULL) {
         return true;
     }
-    dv_verdict verdict = {0};
-    judge(exchange, permission, &verdict);
-    if (verdict.decision == DV_ALLOW) {
+    judge(exchange, permission, verdict);
+    exchange->call.verdict = verdict;
+    if (verdict->decision == DV_ALLOW) {
         return true;
     }
-    *ret_verdict = verdict;
-    if (dv_reason_status(verdict.reason) == 401) {
-        record_stranger(exchange, dv_reason_name(verdict.reason));
+    if (dv_reason_status(verdict->reason) == 401) {
+        record_stranger(exchange, dv_reason_name(verdict->reason));
     }
-    answer_reason(exchange, verdict.reason, verdict.detail);
+    answer_reason(exchange, verdict->reason, verdict->detail);
     return false;
 }
 
@@ -344,13 +345,12 @@ static bool page_is_open(const dv_exchange *exchange, const dv_page *page)
 static void serve_page(dv_exchange *exchange, const dv_page *page)
 {
     dv_error error = {0};
-    dv_verdict verdict = {0};
     if (!is_safe(exchange->head.method)) {
         exchange->answer.allow = "GET, HEAD";
         answer_error(exchange, 405, "bad_method", "This page is only read.", NULL);
         return;
     }
-    if (!page_is_open(exchange, page) && !admit(exchange, page->permission, &verdict)) {
+    if (!page_is_open(exchange, page) && !admit(exchange, page->permission)) {
         return;
     }
     int status = 200;
@@ -370,7 +370,6 @@ static void serve_page(dv_exchange *exchange, const dv_page *page)
 static bool find_operation(dv_exchange *exchange)
 {
     dv_error error = {0};
-    dv_verdict verdict = {0};
     dv_result result =
         dv_route_parse(exchange->head.target, exchange->arena, &exchange->path, &error);
     if (result == DV_OK) {
@@ -379,7 +378,7 @@ static bool find_operation(dv_exchange *exchange)
     if (exchange->call.operation != NULL) {
         return true;
     }
-    if (!admit(exchange, NULL, &verdict)) {
+    if (!admit(exchange, NULL)) {
         return false;
     }
     if (result != DV_OK) {
@@ -425,7 +424,6 @@ static void fail(dv_exchange *exchange, dv_result result, const dv_error *error,
 bool dv_exchange_begin(dv_exchange *exchange)
 {
     const dv_exchange_head *head = &exchange->head;
-    dv_verdict verdict = {0};
     if (head->address.len > 0 && head->address.len < 64 && dv_utf8_valid(head->address)) {
         exchange->call.address =
             dv_arena_printf(exchange->arena, "%.*s", DV_SLICE_ARGS(head->address));
@@ -447,9 +445,9 @@ bool dv_exchange_begin(dv_exchange *exchange)
         conclude(exchange, DV_ERR_FORBIDDEN, "bad_origin");
         return false;
     }
-    if (!admit(exchange, exchange->call.operation->permission, &verdict)) {
+    if (!admit(exchange, exchange->call.operation->permission)) {
         if (exchange->answer.status != 401) {
-            conclude(exchange, DV_ERR_FORBIDDEN, dv_reason_name(verdict.reason));
+            conclude(exchange, DV_ERR_FORBIDDEN, dv_reason_name(exchange->verdict.reason));
         }
         return false;
     }

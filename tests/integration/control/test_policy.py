@@ -32,6 +32,25 @@ def test_a_policy_is_felt_by_the_next_request_and_gone_with_the_next(control, tm
     assert control.curl("/v1/users", key=key).status == 200
 
 
+def test_the_record_of_a_call_names_all_policies_that_decided(control, tmp_path):
+    key = control.key_of("petra", "view_users")["secret"]
+    control.json("role", "assign", "--user", "petra", "--role", "auditor")
+
+    def why():
+        answer = control.curl("/v1/users", key=key)
+        request = answer.headers["dvara-request-id"]
+        control.wait_for(lambda: control.dvara("why", request).returncode == 0)
+        return answer.status, control.json("why", request)
+    status, told = why()
+    assert status == 200 and sorted(told["policies"]) == ["role:auditor", "role:role_petra"]
+    assert f"by {', '.join(told['policies'])}." in told["summary"]
+    text = "".join(f'@id("no-{n}") {FORBID % "petra"}' for n in range(2))
+    assert apply(control, tmp_path / "p", {"petra.cedar": text}).returncode == 0
+    status, told = why()
+    assert status == 403 and sorted(told["policies"]) == ["no-0", "no-1"]
+    assert control.dvara("policy", "delete", "petra").returncode == 0
+
+
 def test_a_policy_permits_what_no_role_does(control, tmp_path):
     key = control.key_of("peter", "view_audit")["secret"]
     assert control.curl("/v1/users", key=key).status == 403

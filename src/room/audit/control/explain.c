@@ -264,9 +264,12 @@ static dv_result set_summary(json_t *why, const story *told)
     dv_auto(buf) dv_buf text = dv_buf_init(SUMMARY_MAX);
     if (told->open == NULL && told->close == NULL) {
         const json_t *event = told->last;
-        add_words(&text, "%.128s called %.128s of the control plane: %.128s.",
+        add_words(&text, "%.128s called %.128s of the control plane: %.128s",
                   dv_event_text(event, "actor.user.name"), dv_event_text(event, "api.operation"),
                   dv_event_text(event, "status_code"));
+        add_policies(&text, json_object_get(why, "policies"),
+                     dv_event_int(event, "unmapped.dvara.policies_unnamed"));
+        add_words(&text, ".");
         add_access(&text, json_object_get(why, "events"));
     } else {
         add_decision(&text, deciding(told), json_object_get(why, "policies"));
