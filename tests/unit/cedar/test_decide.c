@@ -143,9 +143,40 @@ static void failing_requests_stay_denied(void **unused)
     world_end(&w);
 }
 
+/* Whether another context could get another answer: that decides what may be remembered. */
+static void answers_tell_whether_the_context_was_asked(void **unused)
+{
+    static const struct {
+        const char *condition;
+        bool conditional;
+    } cases[] = {
+        {"", false},
+        {"when { principal == U::\"a\" }", false},
+        {"when { [R::\"r\"].contains(resource) } unless { principal in G::\"g\" }", false},
+        {"when { context has mfa }", true},
+        {"unless { context has mfa && context.mfa }", true},
+        {"when { principal == U::\"a\" || context.now > 3 }", true},
+        {"when { if principal == U::\"b\" then context.x else true }", true},
+        {"when { [1, 2].containsAny([3, {a: context}.a.b]) || true }", true},
+    };
+
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "permit(principal, action == Action::\"x\", resource) %s;",
+                 cases[i].condition);
+        world w = world_new(text);
+        (void)world_decide(&w, "U::\"a\"", "Action::\"x\"", "R::\"r\"", NULL);
+        assert_int_equal(w.answer.conditional, cases[i].conditional);
+        (void)world_decide(&w, "U::\"a\"", "Action::\"y\"", "R::\"r\"", NULL);
+        assert_false(w.answer.conditional); /* another action: the condition is not asked */
+        world_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_tell_whether_the_context_was_asked),
         cmocka_unit_test(default_is_deny),
         cmocka_unit_test(forbid_wins),
         cmocka_unit_test(every_scope_form_holds_where_it_should),
