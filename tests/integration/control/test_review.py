@@ -126,6 +126,39 @@ def test_an_action_is_reviewed_by_what_permits_it(control, tmp_path):
     assert everything >= {(user("gina"), 'Group::"green"'), (user("admin"), 'Role::"admin"')}
 
 
+@pytest.mark.parametrize("meanwhile", ["suspended", "narrowed", "forbidden"])
+def test_a_policy_that_permits_nothing_now_is_not_gone(control, tmp_path, meanwhile):
+    """What comes back by itself, or is there for other things, has not ended."""
+    name = f"pat-{meanwhile}"
+    who = f'principal == User::"{name}", action == Action::"use_model"'
+    control.json("user", "create", "--name", name)
+    (tmp_path / f"{name}.cedar").write_text(f"permit({who}, resource);")
+    assert control.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    review = Campaign(control, "--action", "use_model", "--resource", 'Model::"leaf"')
+    item = review.item(user(name), name)
+    if meanwhile == "suspended":
+        assert control.dvara("user", "suspend", name).returncode == 0
+    elif meanwhile == "narrowed":
+        (tmp_path / f"{name}.cedar").write_text(f'permit({who}, resource == Model::"other");')
+    else:
+        (tmp_path / f"no-{name}.cedar").write_text(f"forbid({who}, resource);")
+    assert control.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    refused = review.decide("revoke", item)
+    assert refused.returncode == 1 and "does not permit this now, but it is still there" in refused.stderr
+    assert review.item(user(name), name)["state"] == "pending"
+    kept = review.decide("attest", item, "what is left is needed")
+    assert kept.returncode == 0 and json.loads(kept.stdout)["state"] == "attested"
+
+
+def test_a_policy_whose_subject_is_deleted_is_gone(control, tmp_path):
+    control.json("user", "create", "--name", "pia")
+    (tmp_path / "pia.cedar").write_text('permit(principal == User::"pia", action == Action::"use_model", resource);')
+    assert control.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    review = Campaign(control, "--action", "use_model", "--resource", 'Model::"leaf"')
+    assert control.dvara("user", "delete", "pia").returncode == 0
+    assert review.item(user("pia"), "pia")["state"] == "gone"
+
+
 def test_who_may_decide(control):
     team(control, "grey", "gwen", "gary")
     key = {name: control.key_of(name, *permissions)["secret"] for name, permissions in {
@@ -409,6 +442,46 @@ def test_a_deadline_that_revokes(fresh):
     assert all(i["by"] == 'System::"dvarad"' and i["evidence"] for i in review.items())
     assert fresh.curl("/v1/users", key=key).status == 403
     assert fresh.json("group", "show", "strict")["members"] == []
+
+
+def test_a_deadline_does_not_call_a_policy_gone(fresh, tmp_path):
+    """Who is suspended at the deadline has it again afterwards: the review stays open, with an alarm."""
+    fresh.start_all()
+    fresh.json("user", "create", "--name", "sid")
+    (tmp_path / "sid.cedar").write_text('permit(principal == User::"sid", action == Action::"use_model", resource);')
+    assert fresh.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    review = Campaign(fresh, "--action", "use_model", "--resource", 'Model::"x"', "--deadline", "2s",
+                      "--at-deadline", "revoke")
+    fresh.dvara("user", "suspend", "sid")
+    fresh.wait_for(lambda: review.state() == "overdue", 30)
+    assert review.item(user("sid"), "sid")["state"] == "pending"
+    assert events(fresh, "access_review.expire")
+
+
+@pytest.mark.parametrize("way", ["role", "group"])
+def test_a_deadline_leaves_the_last_administrator(fresh, way):
+    fresh.start_all()
+    fresh.json("user", "create", "--name", "ada")
+    fresh.json("group", "create", "--name", "chiefs")
+    if way == "group":
+        fresh.json("group", "add-member", "chiefs", "--user", "admin")
+        fresh.json("role", "assign", "--group", "chiefs", "--role", "admin")
+        assert fresh.dvara("role", "unassign", "--user", "admin", "--role", "admin").returncode == 0
+    # Neither one who is suspended nor one who broke the glass is an administrator who is left.
+    fresh.json("user", "create", "--name", "eve")
+    fresh.json("role", "assign", "--user", "eve", "--role", "admin")
+    fresh.json("role", "assign", "--user", "ada", "--role", "admin", "--break-glass", "--reason", "fire")
+    assert fresh.dvara("user", "suspend", "eve").returncode == 0
+    fresh.json("role", "assign", "--user", "ada", "--role", "viewer")
+    review = Campaign(fresh, "--deadline", "1s", "--at-deadline", "revoke")
+    fresh.wait_for(lambda: review.state() == "overdue", 30)
+    left = {(i["subject"], i["object"]) for i in review.items("--status", "pending")}
+    assert left == ({(user("admin"), 'Role::"admin"')} if way == "role" else
+                    {(user("admin"), 'Group::"chiefs"'), ('Group::"chiefs"', 'Role::"admin"')})
+    assert fresh.json("user", "show", "admin")["status"] == "active"
+    assert events(fresh, "access_review.expire")
+    # A person may, and then knows what he does.
+    assert review.decide("revoke", review.items("--status", "pending")[0]).returncode == 0
 
 
 def test_nothing_is_lost_by_kill(fresh):

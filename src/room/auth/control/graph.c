@@ -164,6 +164,47 @@ dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_time at, dv_a
     return dv_auth_read_names(statement, arena, ret_permissions, error);
 }
 
+/* --- the last one ---------------------------------------------------------------------------- */
+
+/* All who may do everything, but for the edge from (?1, ?2) to (?3, ?4) unless ?6 is 0. */
+#define HOLDERS_OF_ALL                                                                             \
+    "WITH RECURSIVE r (name) AS (SELECT role FROM auth_role_permission WHERE permission = '*'"     \
+    " UNION SELECT p.role FROM auth_role_parent p JOIN r ON p.parent = r.name),"                   \
+    " h (kind, name) AS (SELECT a.kind, a.name FROM auth_assignment a JOIN r ON a.role = r.name"   \
+    " WHERE coalesce(a.expires, ?5 + 1) > ?5 AND a.break_glass = 0"                                \
+    " AND (?6 = 0 OR ?3 <> 'role' OR a.role <> ?4 OR a.kind <> ?1 OR a.name <> ?2)"                \
+    " UNION SELECT m.member_kind, m.member_name FROM auth_member m"                                \
+    " JOIN h ON h.kind = 'group' AND m.group_name = h.name"                                        \
+    " WHERE ?6 = 0 OR ?3 <> 'group' OR m.group_name <> ?4 OR m.member_kind <> ?1"                  \
+    " OR m.member_name <> ?2)"                                                                     \
+    " SELECT 1 FROM h JOIN auth_entity e ON e.kind = h.kind AND e.name = h.name"                   \
+    " WHERE e.kind <> 'group' AND e.status = 'active' LIMIT 1"
+
+static dv_result somebody_has_all(dv_call *call, dv_auth_ref subject, dv_auth_ref object,
+                                  bool without, bool *ret_found, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error, HOLDERS_OF_ALL, "ttttii",
+                          dv_auth_kind_name(subject.kind), subject.name,
+                          dv_auth_kind_name(object.kind), object.name, call->now,
+                          (int64_t)without));
+    dv_result result = dv_statement_step(row, error);
+    *ret_found = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+dv_result dv_auth_is_last_for_all(dv_call *call, dv_auth_ref subject, dv_auth_ref object,
+                                  bool *ret_last, dv_error *error)
+{
+    bool other = false, before = false;
+    DV_TRY(somebody_has_all(call, subject, object, true, &other, error));
+    if (!other) {
+        DV_TRY(somebody_has_all(call, subject, object, false, &before, error));
+    }
+    *ret_last = before && !other;
+    return DV_OK;
+}
+
 /* --- circles --------------------------------------------------------------------------------- */
 
 static dv_result exists(dv_store *store, const char *sql, const char *from, const char *to,

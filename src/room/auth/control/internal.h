@@ -111,6 +111,11 @@ dv_must dv_result dv_auth_principals_below(dv_store *store, dv_auth_ref ref, dv_
 /* All permissions of the user, service, group or role at that time, inherited ones included. */
 dv_must dv_result dv_auth_permissions(dv_store *store, dv_auth_ref ref, dv_time at, dv_arena *arena,
                                       dv_auth_names *ret_permissions, dv_error *error);
+/* Whether no active user or service would have `*` without this edge (a role that subject has, or a
+ * group that it is in), while one has it with it. Roles of a broken glass are no answer: they end.
+ */
+dv_must dv_result dv_auth_is_last_for_all(dv_call *call, dv_auth_ref subject, dv_auth_ref object,
+                                          bool *ret_last, dv_error *error);
 /* Refuses an edge that would close a circle. */
 dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, const char *member,
                                            dv_error *error);

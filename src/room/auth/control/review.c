@@ -40,27 +40,55 @@ static bool is_revoke(const dv_case_step *step)
     return strcmp(step->name, "revoke") == 0;
 }
 
+/* A policy that permits nothing at the moment (its subject is suspended, something forbids it for
+ * now, it was narrowed) is still there: whoever keeps it keeps it, and revoked it is not. */
 static dv_result policy_check(dv_call *call, const dv_case_item *item, const dv_case_step *step,
                               dv_error *error)
 {
-    bool permitted = false;
-    DV_TRY(dv_review_permitted(call, item, &permitted, error));
-    if (!permitted) {
+    bool there = false, permitted = false;
+    DV_TRY(dv_review_policy_is_there(call, item, &there, error));
+    if (!there) {
         return DV_ERR_NOT_FOUND;
     }
-    return is_revoke(step)
-               ? dv_error_set(error, DV_ERR_CONFLICT,
-                              "the policy \"%s\" still permits this: change or delete it (dvara "
-                              "policy), then revoke",
-                              item->object)
-               : DV_OK;
+    if (!is_revoke(step)) {
+        return DV_OK;
+    }
+    DV_TRY(dv_review_permitted(call, item, &permitted, error));
+    return permitted ? dv_error_set(error, DV_ERR_CONFLICT,
+                                    "the policy \"%s\" still permits this: delete it (dvara "
+                                    "policy), then revoke, or narrow it and attest what is left",
+                                    item->object)
+                     : dv_error_set(error, DV_ERR_CONFLICT,
+                                    "the policy \"%s\" does not permit this now, but it is still "
+                                    "there: delete it (dvara policy), then revoke, or attest it",
+                                    item->object);
+}
+
+/* Nobody looks at what the clock takes away, so it leaves Dvara its last administrator. */
+static dv_result last_check(dv_call *call, const dv_case_item *item, const dv_case_step *step,
+                            dv_error *error)
+{
+    dv_auth_ref subject, object;
+    bool last = false;
+    bool clock = dv_slice_starts_with(dv_slice_str(call->caller), DV_LIT("System::"));
+    if (!is_revoke(step) || !clock) {
+        return DV_OK;
+    }
+    DV_TRY(refs_read(call, item, &subject, &object));
+    DV_TRY(dv_auth_is_last_for_all(call, subject, object, &last, error));
+    return last ? dv_error_set(error, DV_ERR_CONFLICT,
+                               "without this nobody could do everything any more")
+                : DV_OK;
 }
 
 static dv_result review_check(dv_call *call, const dv_case_item *item, const dv_case_step *step,
                               dv_error *error)
 {
-    return strcmp(item->kind, DV_REVIEW_POLICY) == 0 ? policy_check(call, item, step, error)
-                                                     : row_check(call, item, error);
+    if (strcmp(item->kind, DV_REVIEW_POLICY) == 0) {
+        return policy_check(call, item, step, error);
+    }
+    DV_TRY(row_check(call, item, error));
+    return last_check(call, item, step, error);
 }
 
 static dv_result review_effect(dv_call *call, const dv_case_item *item, const dv_case_step *step,

@@ -33,6 +33,9 @@ dv_must dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
                                     const dv_case_item **ret_items, size_t *ret_count,
                                     dv_error *error);
 
+/* Whether the policy is in force and its subject there, whatever it permits now. */
+dv_must dv_result dv_review_policy_is_there(dv_call *call, const dv_case_item *item, bool *ret_is,
+                                            dv_error *error);
 /* Whether the policy is among those that permit the subject this now. */
 dv_must dv_result dv_review_permitted(dv_call *call, const dv_case_item *item, bool *ret_permitted,
                                       dv_error *error);

@@ -4,6 +4,7 @@
 #include "room/auth/control/question.h"
 #include "room/auth/control/review.h"
 
+#include "engine/cedar/describe.h"
 #include "room/auth/gate/auth_gate.h"
 
 /* The grants that are in force: rows of the store, and decisions over the policies. */
@@ -373,6 +374,30 @@ dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
 }
 
 /* --- one item again -------------------------------------------------------------------------- */
+
+static bool set_has(const dv_cedar_policy_set *set, const char *id)
+{
+    dv_cedar_policy_info info;
+    bool found = false;
+    for (size_t i = 0; i < dv_cedar_policy_count(set) && !found; i++) {
+        dv_cedar_policy_describe(set, i, &info);
+        found = dv_slice_eq_str(info.id, id);
+    }
+    return found;
+}
+
+dv_result dv_review_policy_is_there(dv_call *call, const dv_case_item *item, bool *ret_is,
+                                    dv_error *error)
+{
+    dv_auth_ref subject;
+    dv_auto(access) dv_access access = {0};
+    DV_TRY(dv_auth_ref_parse(item->subject, call->arena, &subject));
+    dv_result held = dv_auth_require(call->services->store, subject, error);
+    DV_TRY(held == DV_ERR_NOT_FOUND ? DV_OK : held);
+    DV_TRY(dv_access_begin(call, &access, error));
+    *ret_is = held == DV_OK && set_has(access.policies, item->object);
+    return DV_OK;
+}
 
 static dv_result permitted(const dv_access *access, const dv_case_item *item,
                            const dv_access_asked *asked, bool *ret_permitted, dv_error *error)
