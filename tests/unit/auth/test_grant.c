@@ -191,6 +191,39 @@ static void keys_of_those_whom_policies_name_are_not_anybodys(void **state)
                      DV_OK);
 }
 
+static void a_confined_key_makes_no_other_scopes(void **state)
+{
+    fixture *f = *state;
+    char secret[64], wide[16], narrow[16], params[2][64];
+    const dv_slice scopes[] = {DV_LIT("manage_roles"), DV_LIT("manage_users"),
+                               DV_LIT("manage_api_keys")};
+    people(f);
+    /* All that roles give him, but not what policies give to everybody. */
+    put_policy(f, "permit(principal, action == Action::'use_model', resource);");
+    make_key(f, "{'user':'helper'}", secret, wide);
+    make_key(f, "{'user':'helper','scopes':['manage_users']}", secret, narrow);
+    snprintf(params[0], sizeof(params[0]), "{'id':'%s'}", wide);
+    snprintf(params[1], sizeof(params[1]), "{'id':'%s'}", narrow);
+    f->credential = (dv_credential){.scopes = scopes, .scope_count = DV_ARRAY_LEN(scopes)};
+    static const struct {
+        const char *body;
+        dv_result expected;
+    } cases[] = {
+        {"{'user':'helper'}", DV_ERR_FORBIDDEN},
+        {"{'user':'helper','scopes':['use_model']}", DV_ERR_FORBIDDEN},
+        {"{'user':'helper','scopes':['manage_users','use_model']}", DV_ERR_FORBIDDEN},
+        {"{'user':'helper','scopes':['manage_users']}", DV_OK},
+        {"{'user':'helper','scopes':['manage_api_keys','manage_roles']}", DV_OK},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        assert_int_equal(call_as(f, HELPER, dv_op_apikey_create, NULL, cases[i].body, NULL),
+                         cases[i].expected);
+    }
+    assert_int_equal(call_as(f, HELPER, dv_op_apikey_rotate, params[0], "{}", NULL),
+                     DV_ERR_FORBIDDEN);
+    assert_int_equal(call_as(f, HELPER, dv_op_apikey_rotate, params[1], "{}", NULL), DV_OK);
+}
+
 static void nobody_takes_away_what_he_could_not_give(void **state)
 {
     fixture *f = *state;
@@ -287,6 +320,7 @@ int main(void)
         TEST(who_may_change_policies_may_do_it),
         TEST(what_no_policy_names_stays_as_it_was),
         TEST(keys_of_those_whom_policies_name_are_not_anybodys),
+        TEST(a_confined_key_makes_no_other_scopes),
         TEST(nobody_takes_away_what_he_could_not_give),
         TEST(who_can_not_be_read_is_no_stranger),
         TEST(breaking_the_glass_is_asked_with_the_calls_own_context),

@@ -102,7 +102,7 @@ dv_result dv_auth_key_make(dv_call *call, const dv_auth_new_key *wanted,
     const char *id = NULL;
     uint8_t mac[DV_SECRET_MAC_LEN];
     DV_TRY(dv_auth_require(call->services->store, wanted->owner, error));
-    DV_TRY(dv_auth_check_key(call, wanted->owner, error));
+    DV_TRY(dv_auth_check_key(call, wanted->owner, dv_slice_str(wanted->scopes), error));
     DV_TRY(id_make(call, &id, error));
     DV_TRY(secret_make(call->services, id, secret, mac, error));
     DV_TRY(key_insert(call, wanted, id, mac, error));
@@ -308,7 +308,8 @@ static dv_result owner_read(dv_call *call, dv_statement *row, dv_auth_ref *ret_o
 }
 
 /* The owner of a key that is still good. */
-static dv_result live_key(dv_call *call, const char *id, dv_auth_ref *ret_owner, dv_error *error)
+static dv_result live_key(dv_call *call, const char *id, dv_auth_ref *ret_owner,
+                          dv_slice *ret_scopes, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
     DV_TRY(key_row(call, id, &row, error));
@@ -316,6 +317,7 @@ static dv_result live_key(dv_call *call, const char *id, dv_auth_ref *ret_owner,
     if (strcmp(status, "active") != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT, "the API key %s is %s", id, status);
     }
+    DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 3), ret_scopes));
     return owner_read(call, row, ret_owner);
 }
 
@@ -334,12 +336,13 @@ static dv_result apikey_rotate(dv_call *call, dv_error *error)
 {
     dv_time until = 0;
     dv_auth_ref owner;
+    dv_slice scopes;
     uint8_t mac[DV_SECRET_MAC_LEN];
     char secret[DV_API_KEY_LEN + 1];
     const char *id = dv_call_param(call, "id");
     DV_TRY(overlap_read(call, &until, error));
-    DV_TRY(live_key(call, id, &owner, error));
-    DV_TRY(dv_auth_check_key(call, owner, error));
+    DV_TRY(live_key(call, id, &owner, &scopes, error));
+    DV_TRY(dv_auth_check_key(call, owner, scopes, error));
     DV_TRY(secret_make(call->services, id, secret, mac, error));
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE auth_api_key SET previous = secret, previous_expires = ?3,"

@@ -168,11 +168,31 @@ dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_err
     return dv_auth_check_named(call, ref, error);
 }
 
-dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error)
+static bool scopes_lie_within(dv_slice scopes, const dv_credential *credential)
+{
+    bool within = scopes.len > 0;
+    dv_slice scope;
+    while (within && scopes.len > 0 && dv_slice_split(&scopes, ' ', &scope)) {
+        within = false;
+        for (size_t i = 0; i < credential->scope_count && !within; i++) {
+            within = dv_slice_eq(credential->scopes[i], scope);
+        }
+    }
+    return within;
+}
+
+dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_slice scopes, dv_error *error)
 {
     dv_auth_ref caller;
-    bool own = caller_ref(call, &caller) && caller.kind == owner.kind &&
+    bool own = caller_ref(call, &caller) && caller.name != NULL && caller.kind == owner.kind &&
                strcmp(caller.name, owner.name) == 0;
-    return own ? dv_auth_check_permissions(call, owner, dv_time_now(), error)
-               : dv_auth_check_grant(call, owner, DV_AUTH_FOR_GOOD, error);
+    /* Whatever gives the caller more than roles do, his own key is good for no more than this. */
+    if (call->credential != NULL && call->credential->scope_count > 0 &&
+        !scopes_lie_within(scopes, call->credential)) {
+        return dv_error_set(error, DV_ERR_FORBIDDEN,
+                            "your key is confined to its scopes: say scopes among these for a key "
+                            "that it makes");
+    }
+    DV_TRY(dv_auth_check_permissions(call, owner, own ? dv_time_now() : DV_AUTH_FOR_GOOD, error));
+    return own ? DV_OK : dv_auth_check_named(call, owner, error);
 }

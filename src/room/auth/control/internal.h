@@ -138,8 +138,11 @@ dv_must dv_result dv_auth_check_permissions(dv_call *call, dv_auth_ref ref, dv_t
 dv_must dv_result dv_auth_check_named(dv_call *call, dv_auth_ref ref, dv_error *error);
 /* Both: whether the caller may hand ref out, or (at: now) take it away. */
 dv_must dv_result dv_auth_check_grant(dv_call *call, dv_auth_ref ref, dv_time at, dv_error *error);
-/* The same for a key of that owner. His own is good for no more than he is, whenever that ends. */
-dv_must dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_error *error);
+/* The same for a key of that owner with these scopes (a space between them; empty: not confined).
+ * His own is good for no more than he is, whenever that ends; a confined key makes and rotates none
+ * with other scopes than its own. */
+dv_must dv_result dv_auth_check_key(dv_call *call, dv_auth_ref owner, dv_slice scopes,
+                                    dv_error *error);
 /* Permissions in two steps, for changes to what the caller may have himself: read before the first
  * row is written, check afterwards. */
 typedef struct dv_auth_grantor {
