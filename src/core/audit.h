@@ -2,11 +2,30 @@
 #pragma once
 
 /* How a handler of the control plane leaves its record: one call beside the work, inside its
- * transaction. The record is kept when the call returns; when it can't be kept the operation fails
- * (DV_ERR_UNAVAILABLE) and must be rolled back. */
+ * transaction. Without a queue the record is kept when the call returns. A change that may still be
+ * refused after its first record holds them in a queue and has them kept right before its commit,
+ * so that the log never says of what was refused that it was done. When a record can't be kept the
+ * operation fails (DV_ERR_UNAVAILABLE) and must be rolled back. */
 
+#include "base/buf.h"
 #include "core/event.h"
 #include "core/operation.h"
+
+/* The records of a change that is not committed yet. */
+typedef struct dv_audit_queue {
+    dv_buf lines; /* one record each */
+    size_t count;
+} dv_audit_queue;
+
+/* From here on the call's records wait in the queue, which outlives the change. Ends with
+ * dv_audit_drop. */
+void dv_audit_hold(dv_call *call, dv_audit_queue *queue);
+/* How many records wait; 0 without a queue. */
+size_t dv_audit_held(const dv_call *call);
+/* Appends what waits to the audit log, in order: the last step before the commit. */
+dv_must dv_result dv_audit_keep(dv_call *call, dv_error *error);
+/* Ends the holding: what was not kept is forgotten, and the next record is kept at once. */
+void dv_audit_drop(dv_call *call);
 
 /* Who calls and how, for the builders in core/event.h. Borrowed from the call. */
 dv_event_actor dv_audit_actor(const dv_call *call, dv_result result, const char *detail);

@@ -42,6 +42,7 @@ typedef struct dv_call {
     json_t *answer;          /* set by the handler; the router owns and releases it */
     int status;              /* preset to the operation's success status */
     const char *error_field; /* set beside an error: the field that is wrong; lives as the arena */
+    struct dv_audit_queue *held; /* of the change that runs (core/audit.h), or NULL */
 } dv_call;
 
 /* Does the work: store, snapshot, event. Errors become the API's error body:

@@ -106,6 +106,29 @@ static void what_can_not_be_recorded_is_not_revoked(void **state)
     assert_string_equal(state_of(f, id, 0, text), "revoked");
 }
 
+/* Nor is what was refused after its record was made: the log has no word of the step. */
+static void what_is_refused_leaves_no_record(void **state)
+{
+    fixture *f = *state;
+    char item[64], text[32];
+    a_team(f);
+    assert_int_equal(call_op(f, dv_op_user_create, NULL, "{'name':'lena'}"), DV_OK);
+    assert_int_equal(call_op(f, dv_op_role_assign, "{'role':'admin'}", "{'group':'ml'}"), DV_OK);
+    start(f, "{'group':'ml','reviewer':'lena'}", 1, item);
+    size_t before = f->event_count;
+    assert_int_equal(call_as(f, "User::\"lena\"", dv_op_review_revoke, params_of("item", item),
+                             "{'reason':'x'}", NULL),
+                     DV_ERR_FORBIDDEN);
+    assert_int_equal(f->event_count, before);
+    assert_false(fixture_said(f, "revoked"));
+    item[36] = '\0';
+    assert_string_equal(state_of(f, item, 0, text), "pending");
+    assert_int_equal(
+        call_op(f, dv_op_user_create, NULL, "{'name':'eve','groups':['ml','nowhere']}"),
+        DV_ERR_NOT_FOUND);
+    assert_int_equal(f->event_count, before);
+}
+
 /* Of a role that ran out but was not swept yet nothing is left to keep, and the sweep decides what
  * nobody looked at. */
 static void a_role_that_ran_out_is_gone(void **state)
@@ -146,6 +169,48 @@ static void two_reviews_of_one_grant(void **state)
     assert_string_equal(state_of(f, second, 1, text), "gone");
 }
 
+/* --- many at a time -------------------------------------------------------------------------- */
+
+enum { HOLDERS = 72, REVIEWS = 30 };
+
+/* Everybody has the role, and many reviews ask about each. */
+static void a_crowd(fixture *f, const char *until)
+{
+    char body[256], id[64];
+    assert_int_equal(call_op(f, dv_op_role_create, NULL, "{'name':'r'}"), DV_OK);
+    for (int i = 0; i < HOLDERS; i++) {
+        snprintf(body, sizeof(body), "{'name':'u%d'}", i);
+        assert_int_equal(call_op(f, dv_op_user_create, NULL, body), DV_OK);
+        snprintf(body, sizeof(body), "{'user':'u%d'%s}", i, until);
+        assert_int_equal(call_op(f, dv_op_role_assign, "{'role':'r'}", body), DV_OK);
+    }
+    for (int i = 0; i < REVIEWS; i++) {
+        start(f, "{'role':'r'}", 0, id);
+    }
+}
+
+static int64_t undecided(fixture *f)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    assert_int_equal(dv_store_query(f->services.store, &row, &f->error,
+                                    "SELECT count(*) FROM case_item WHERE decided = 0", ""),
+                     DV_OK);
+    assert_int_equal(dv_statement_step(row, &f->error), DV_OK);
+    return dv_column_int(row, 0);
+}
+
+static void a_role_in_many_reviews_is_deleted(void **state)
+{
+    fixture *f = *state;
+    a_crowd(f, "");
+    assert_int_equal(undecided(f), HOLDERS * REVIEWS);
+    dv_result result = call_op(f, dv_op_role_delete, "{'name':'r'}", NULL);
+    if (result != DV_OK) {
+        fail_msg("%s: %s", dv_result_name(result), f->error.message);
+    }
+    assert_int_equal(undecided(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -154,8 +219,10 @@ int main(void)
         TEST(no_more_than_the_maximum_is_collected),
         TEST(entities_are_taken_apart),
         TEST(what_can_not_be_recorded_is_not_revoked),
+        TEST(what_is_refused_leaves_no_record),
         TEST(a_role_that_ran_out_is_gone),
         TEST(two_reviews_of_one_grant),
+        TEST(a_role_in_many_reviews_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,23 +288,27 @@ static dv_result commit_both(dv_services *services, uint64_t sequence, dv_error 
     return DV_OK;
 }
 
+static dv_result change_do(dv_call *call, const subject *who, const dv_api_limit *limit,
+                           uint64_t sequence, dv_error *error)
+{
+    DV_TRY(write_rows(call, who, limit, error));
+    DV_TRY(dv_snapshot_write_begin(call->services->snapshot, error));
+    DV_TRY(dv_limit_store_publish(call->services, who->text, error));
+    DV_TRY(dv_audit_keep(call, error));
+    return commit_both(call->services, sequence, error);
+}
+
 static dv_result change(dv_call *call, const subject *who, const dv_api_limit *limit,
                         dv_error *error)
 {
     dv_services *services = call->services;
+    dv_audit_queue records;
     uint64_t sequence = 0;
     DV_TRY(dv_snapshot_change_sequence(services->snapshot, &sequence));
     DV_TRY(dv_store_begin(services->store, error));
-    dv_result result = write_rows(call, who, limit, error);
-    if (result == DV_OK) {
-        result = dv_snapshot_write_begin(services->snapshot, error);
-    }
-    if (result == DV_OK) {
-        result = dv_limit_store_publish(services, who->text, error);
-    }
-    if (result == DV_OK) {
-        result = commit_both(services, sequence, error);
-    }
+    dv_audit_hold(call, &records);
+    dv_result result = change_do(call, who, limit, sequence, error);
+    dv_audit_drop(call);
     if (result != DV_OK) {
         dv_snapshot_abort(services->snapshot);
         dv_store_rollback(services->store);

@@ -5,8 +5,10 @@
 
 /* Invariants
  *
- * 1. Rows, change log and audit records of a change stand or fall together: the records are
- *    appended last before the commit, and what can't be recorded is rolled back.
+ * 1. Rows, change log and audit records of a change stand or fall together: the records wait until
+ *    all else is done and are appended last before the commit. What is refused leaves none of them
+ *    (the call's own record, which says so, is the router's), and what can't be recorded is rolled
+ *    back.
  * 2. What the snapshot can't hold (too many ancestors) is found before the store commits, because
  *    the snapshot is written within the store's transaction and committed right after it.
  * 3. The snapshot never shows what the store did not commit: its commit comes second. A crash
@@ -29,18 +31,23 @@ static dv_result commit_both(dv_services *services, uint64_t last, dv_error *err
     return DV_OK;
 }
 
+static dv_result change_do(dv_call *call, dv_auth_work work, dv_error *error)
+{
+    uint64_t last = 0;
+    DV_TRY(work(call, error));
+    DV_TRY(snapshot_write(call->services, &last, error));
+    DV_TRY(dv_audit_keep(call, error));
+    return commit_both(call->services, last, error);
+}
+
 dv_result dv_auth_change(dv_call *call, dv_auth_work work, dv_error *error)
 {
     dv_services *services = call->services;
-    uint64_t last = 0;
+    dv_audit_queue records;
     DV_TRY(dv_store_begin(services->store, error));
-    dv_result result = work(call, error);
-    if (result == DV_OK) {
-        result = snapshot_write(services, &last, error);
-    }
-    if (result == DV_OK) {
-        result = commit_both(services, last, error);
-    }
+    dv_audit_hold(call, &records);
+    dv_result result = change_do(call, work, error);
+    dv_audit_drop(call);
     if (result != DV_OK) {
         dv_snapshot_abort(services->snapshot);
         dv_store_rollback(services->store);
