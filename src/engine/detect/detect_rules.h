@@ -51,6 +51,7 @@ typedef struct dv_detect_pattern {
      * has none.
      */
     uint8_t border;
+    uint8_t prefix; /* bytes of `match` behind its border that find the prefix */
 } dv_detect_pattern;
 
 typedef struct dv_detect_rule {
@@ -83,7 +84,8 @@ typedef struct dv_detect_number_rule {
 struct dv_detect_rules {
     hs_database_t *database;
     pcre2_code **patterns;   /* beside dv_detect_patterns */
-    pcre2_code **glued;      /* the same without borders; NULL where there is no prefix */
+    pcre2_code **glued;      /* the same without borders, with a callout behind the prefix; NULL
+                                where there is none */
     pcre2_code **contexts;   /* beside dv_detect_rule_table; NULL where there is none */
     pcre2_code **exceptions; /* the same for `unless` */
     uint16_t *first_pattern; /* of each trigger; one more at the end */

@@ -275,6 +275,7 @@ def c_pattern(index, d, pattern, triggers):
     bounds, rest = bounded(expand(pattern["match"]))
     match = bounds + rest
     border = len(bounds) if "prefix" in pattern else 0
+    prefix = len(pattern.get("prefix", ""))
     within = pattern["find"] in WITHIN
     digits, others, lead = sieve.number_needs(match) if within else (0, 0, 0)
     return (f"    {{{c_string(match)}, "
@@ -282,7 +283,7 @@ def c_pattern(index, d, pattern, triggers):
             f"{pattern.get('back', 0)}, {pattern.get('ahead', 0)}, {round(pattern.get('entropy', 0) * 100)}, {index}, "
             f"{CONTEXTS[pattern.get('context', 'none')]}, {pattern.get('score', d['score'])}, "
             f"{str(within).lower()}, {digits}, {others}, {lead}, "
-            f"{border}}},\n")
+            f"{border}, {prefix}}},\n")
 
 
 def check_numbers(detectors):

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/detect_rules.h"
 
+#include "base/buf.h"
+
 enum {
     MATCH_STEPS_MAX = 1000000,  /* of one PCRE2 call; patterns are bounded, this is a net */
     JIT_STACK_START = 32 << 10, /* bytes */
     JIT_STACK_MAX = 512 << 10,
+    GLUED_PATTERN_MAX = 4096, /* bytes of its spelling */
 };
 
 size_t dv_detect_count(void)
@@ -77,6 +80,19 @@ static dv_result compile_one(const char *pattern, const char *detector, pcre2_co
     return DV_OK;
 }
 
+/* The pattern without its border. PCRE2 tells of every prefix that it meets before it reads on. */
+static dv_result compile_glued(const dv_detect_pattern *pattern, pcre2_code **ret_code,
+                               dv_error *error)
+{
+    dv_auto(buf) dv_buf spelled = dv_buf_init(GLUED_PATTERN_MAX);
+    const char *prefix = pattern->match + pattern->border;
+    DV_TRY(dv_buf_append_printf(&spelled, "%.*s(?C1)%s", (int)pattern->prefix, prefix,
+                                prefix + pattern->prefix));
+    DV_TRY(dv_buf_append_byte(&spelled, '\0'));
+    return compile_one((const char *)spelled.ptr, dv_detect_infos[pattern->detector].id, ret_code,
+                       error);
+}
+
 static dv_result compile_patterns(dv_detect_rules *rules, dv_error *error)
 {
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
@@ -84,8 +100,7 @@ static dv_result compile_patterns(dv_detect_rules *rules, dv_error *error)
         DV_TRY(compile_one(pattern->match, dv_detect_infos[pattern->detector].id,
                            &rules->patterns[i], error));
         if (pattern->border > 0) {
-            DV_TRY(compile_one(pattern->match + pattern->border,
-                               dv_detect_infos[pattern->detector].id, &rules->glued[i], error));
+            DV_TRY(compile_glued(pattern, &rules->glued[i], error));
             rules->prefixed |= UINT64_C(1) << pattern->detector;
         }
     }

@@ -11,7 +11,9 @@
  *    triggers ask for it, so the work stays linear in the text. Windows that touch are one: a long
  * run of digits, which triggers at every byte, costs one call of PCRE2.
  * 2. A candidate that its check refuses hides nothing: the search goes on one byte after its start.
- * 3. Any failure of a library ends the search with an error, never with fewer findings. */
+ * 3. Values that are glued to others may begin at every byte of those, so what is read for them is
+ *    counted. Where a text asks for more than its length allows, what follows is taken in unread.
+ * 4. Any failure of a library ends the search with an error, never with fewer findings. */
 
 enum {
     SCORE_CONTEXT = 5,      /* words around make a finding surer */
@@ -42,6 +44,13 @@ enum {
     EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
 };
 
+/* Bytes that may be read for glued values: so many times the text's, and some more. Keys do with a
+ * fraction of it; a token's prefix over and over, in a long token, would take a thousand times. */
+enum {
+    GLUED_READS = 16,
+    GLUED_FIRST = 16 << 10,
+};
+
 typedef struct search {
     const dv_detect_rules *rules;
     dv_detect_scratch *scratch;
@@ -59,6 +68,9 @@ typedef struct search {
     size_t count;
     size_t room;
     bool met_words; /* scratch->met holds what this search met */
+    uint64_t reads; /* bytes that may still be read for glued values */
+    size_t glued;   /* the pattern whose glued values are looked for, */
+    size_t run_end; /* and how far the bytes that they may hold were followed */
     dv_result result;
 } search;
 
@@ -670,25 +682,86 @@ static size_t merge(dv_finding *found, size_t count)
 /* A letter before it hides a value that has a prefix, since it may be a part of something else. Not
  * when that letter is a value's: two keys with nothing between them are two keys. */
 
+/* PCRE2's callout: the prefix of a glued value was met. What the pattern may read from there on is
+ * paid for first. */
+static int on_prefix(pcre2_callout_block *block, void *data)
+{
+    search *s = data;
+    const dv_detect_pattern *pattern = &dv_detect_patterns[s->glued];
+    size_t start = block->start_match;
+    size_t limit = DV_MIN(start + dv_detect_infos[pattern->detector].max_length, s->text.len);
+    s->run_end = DV_MAX(s->run_end, start);
+    while (s->run_end < limit && holds(s, s->run_end, UINT64_C(1) << pattern->detector)) {
+        s->run_end++;
+    }
+    size_t reads = s->run_end - start;
+    if (s->reads < reads || !spend(s, reads)) {
+        return PCRE2_ERROR_CALLOUT;
+    }
+    s->reads -= reads;
+    return 0;
+}
+
+/* Finds the first of the pattern's values that begins in [begin, end]. PCRE2_ERROR_CALLOUT: nothing
+ * is left to pay it with. */
+static int match_glued(search *s, size_t index, size_t begin, size_t end, size_t text_end,
+                       uint32_t options)
+{
+    pcre2_match_context *match = s->scratch->match;
+    pcre2_set_offset_limit(match, end);
+    pcre2_set_callout(match, on_prefix, s);
+    int rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, text_end, begin, options,
+                             s->scratch->data, match);
+    pcre2_set_callout(match, NULL, NULL);
+    return rc;
+}
+
+/* Where those of the pattern's values that go on behind `end` can begin at the earliest. */
+static size_t first_glued(const search *s, size_t index, size_t begin, size_t end)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    size_t longest = dv_detect_infos[pattern->detector].max_length;
+    begin = end >= longest ? DV_MAX(begin, end - longest + 1) : begin;
+    return first_start(s, pattern, begin, end);
+}
+
+/* Lets the value take in all that the pattern's values could hold: one of them may be there. */
+static bool take_run(search *s, const dv_detect_pattern *pattern, dv_finding *value)
+{
+    uint64_t detector = UINT64_C(1) << pattern->detector;
+    size_t end = value->end;
+    while (end < s->text.len && holds(s, end, detector)) {
+        end++;
+    }
+    size_t taken = end - value->end;
+    value->detectors |= taken > 0 ? detector : 0;
+    value->end = (uint32_t)end;
+    return spend(s, taken);
+}
+
 /* Lets the value take in those of the pattern that begin in [begin, end] and go on behind it. */
 static bool take_glued(search *s, size_t index, size_t begin, size_t end, dv_finding *value)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
-    pcre2_set_offset_limit(s->scratch->match, end);
+    begin = first_glued(s, index, begin, end);
+    s->glued = index;
+    s->run_end = begin;
     while (begin <= end) {
-        if (!spend(s, EFFORT_MATCH)) {
-            return false;
+        int rc = match_glued(s, index, begin, end, subject_end(s, index, end), 0);
+        if (rc == PCRE2_ERROR_CALLOUT && s->result == DV_OK) {
+            return take_run(s, pattern, value);
         }
-        int rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, subject_end(s, index, end),
-                                 begin, 0, s->scratch->data, s->scratch->match);
-        if (rc == PCRE2_ERROR_NOMATCH) {
-            return true;
-        }
-        if (rc < 0) {
-            s->result = DV_ERR_TOO_LARGE;
+        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+            s->result = s->result == DV_OK ? DV_ERR_TOO_LARGE : s->result;
             return false;
         }
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
+        if (!spend(s, EFFORT_MATCH + (rc >= 0 ? span[0] : end) - begin)) {
+            return false;
+        }
+        if (rc == PCRE2_ERROR_NOMATCH) {
+            return true;
+        }
         dv_detect_candidate next = {s->text, span[0], span[1], false, pattern->score};
         begin = span[0] + 1;
         if (next.end > value->end && is_value(pattern, &next) && next.end > value->end) {
@@ -737,14 +810,19 @@ static bool grow(search *s, dv_finding *value)
 /* Makes the findings final: apart from each other, with all that is glued to them. */
 static dv_result settle(search *s)
 {
+    size_t grown = 0; /* where what was looked through for glued values ends */
     bool grew = false;
     s->count = s->count > 1 ? merge(s->found, s->count) : s->count;
     for (size_t i = 0; i < s->count; i++) {
         size_t end = s->found[i].end;
+        if (end <= grown) {
+            continue;
+        }
         if (!grow(s, &s->found[i])) {
             return s->result;
         }
-        grew |= s->found[i].end > end;
+        grown = s->found[i].end;
+        grew |= grown > end;
     }
     s->count = grew ? merge(s->found, s->count) : s->count;
     return DV_OK;
@@ -766,6 +844,7 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
         .from = from,
         .enabled = enabled,
         .arena = arena,
+        .reads = GLUED_FIRST + GLUED_READS * (uint64_t)(text.len - from),
     };
     if (text.len > from && enabled != 0) {
         DV_TRY(run(&s));
@@ -826,18 +905,19 @@ static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
 /* Whether a value of the pattern could begin in [begin, end] and go on past the text's end. */
 static bool may_go_on(search *s, size_t index, size_t begin, size_t end, bool *ret_may)
 {
-    pcre2_set_offset_limit(s->scratch->match, end);
     int rc = PCRE2_ERROR_NOMATCH;
+    s->glued = index;
+    s->run_end = begin;
     do {
-        rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, s->text.len, begin,
-                             PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
+        rc = match_glued(s, index, begin, end, s->text.len, PCRE2_PARTIAL_HARD);
         begin = rc >= 0 ? pcre2_get_ovector_pointer(s->scratch->data)[0] + 1 : begin;
     } while (rc >= 0 && begin <= end);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL) {
-        s->result = DV_ERR_TOO_LARGE;
+    bool unread = rc == PCRE2_ERROR_CALLOUT && s->result == DV_OK;
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL && !unread) {
+        s->result = s->result == DV_OK ? DV_ERR_TOO_LARGE : s->result;
         return false;
     }
-    *ret_may = rc == PCRE2_ERROR_PARTIAL;
+    *ret_may = rc == PCRE2_ERROR_PARTIAL || unread;
     return true;
 }
 
@@ -862,7 +942,14 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
                          size_t from, uint64_t enabled, const dv_finding *found, size_t count,
                          size_t *ret_hold)
 {
-    search s = {.rules = rules, .scratch = scratch, .text = text, .from = from, .enabled = enabled};
+    search s = {
+        .rules = rules,
+        .scratch = scratch,
+        .text = text,
+        .from = from,
+        .enabled = enabled,
+        .reads = GLUED_FIRST + GLUED_READS * (uint64_t)(text.len - from),
+    };
     size_t run[DV_DETECT_MAX]; /* where the last bytes that a detector's values may hold begin */
     uint64_t alive =
         dv_detect_info_count < 64 ? (UINT64_C(1) << dv_detect_info_count) - 1 : UINT64_MAX;

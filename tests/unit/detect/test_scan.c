@@ -313,6 +313,101 @@ static void many_glued_values_are_one(void **state)
     expect_one_value(dv_buf_slice(&text), 0, 5000 * token.len);
 }
 
+static void repeat(dv_buf *text, const char *piece, size_t times)
+{
+    for (size_t i = 0; i < times; i++) {
+        assert_int_equal(dv_buf_append_str(text, piece), DV_OK);
+    }
+}
+
+/* A token, with more behind it than a token holds, at whose every third byte another could begin.
+ */
+static void add_token_of_prefixes(dv_buf *text, const char *behind)
+{
+    repeat(text, "eyJhbGciOiJIUzI1NiJ9.", 1);
+    repeat(text, "eyJ", 1000);
+    repeat(text, ".", 1);
+    repeat(text, "eyJ", 341);
+    repeat(text, "e", 1);
+    repeat(text, behind, 1);
+    repeat(text, "yJeyJeyJ", 100);
+}
+
+/* The least effort with which the text is searched to its end. */
+static uint64_t effort_of(dv_slice text)
+{
+    uint64_t low = 1;
+    uint64_t high = UINT64_C(1) << 32;
+    while (low < high) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+        const dv_finding *found = NULL;
+        size_t count = 0;
+        uint64_t middle = (low + high) / 2;
+        dv_detect_scratch_hurry(scratch, middle);
+        dv_result result =
+            dv_detect_scan(rules, scratch, text, 0, DV_DETECT_ALL, arena, &found, &count);
+        assert_true(result == DV_OK || result == DV_ERR_AGAIN);
+        low = result == DV_OK ? low : middle + 1;
+        high = result == DV_OK ? middle : high;
+    }
+    dv_detect_scratch_hurry(scratch, 0);
+    return low;
+}
+
+static uint64_t effort_of_pieces(const char *piece, size_t length)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 20);
+    repeat(&text, piece, length / strlen(piece));
+    return effort_of(dv_buf_slice(&text));
+}
+
+/* What is read for glued values is paid by its length, and no more is read than the text's length
+ * allows: what may be one is taken in, where nobody knows. */
+static void reads_for_glued_values_are_bounded(void **state)
+{
+    dv_auto(buf) dv_buf glued = dv_buf_init(1 << 20);
+    dv_auto(buf) dv_buf apart = dv_buf_init(1 << 20);
+    add_token_of_prefixes(&glued, "");
+    add_token_of_prefixes(&apart, " ");
+    uint64_t with = effort_of(dv_buf_slice(&glued));
+    uint64_t without = effort_of(dv_buf_slice(&apart));
+    assert_in_range(with, without + 8 * glued.len, without + 32 * glued.len);
+    expect_one_value(dv_buf_slice(&glued), 0, glued.len);
+    expect_held(dv_buf_slice(&glued), 0, glued.len);
+    repeat(&glued, ", and so on", 1);
+    expect_one_value(dv_buf_slice(&glued), 0, glued.len - strlen(", and so on"));
+}
+
+/* The nastiest token costs about what other nasty texts do. */
+static void no_text_costs_much_more_than_others(void **state)
+{
+    static const char *const pieces[] = {"4 ", "1.1.1.", "12-34-56-78-90-", "eyJa.eyJ"};
+    dv_auto(buf) dv_buf token = dv_buf_init(1 << 20);
+    uint64_t most = 0;
+    for (size_t i = 0; i < 4; i++) {
+        add_token_of_prefixes(&token, "");
+        repeat(&token, " ", 1);
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(pieces); i++) {
+        most = DV_MAX(most, effort_of_pieces(pieces[i], token.len));
+    }
+    assert_in_range(effort_of(dv_buf_slice(&token)), 1, 2 * most);
+}
+
+/* Among ordinary text a token ends where it ends. */
+static void text_behind_a_token_is_left(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    dv_slice token = value_of("jwt");
+    const char *text = dv_arena_printf(arena, "%.*s. Then", DV_SLICE_ARGS(token));
+    expect_one_value(dv_slice_str(text), 0, token.len);
+    text = dv_arena_printf(arena, "%.*s...%.*s.", DV_SLICE_ARGS(token), DV_SLICE_ARGS(token));
+    const dv_finding *found = NULL;
+    assert_int_equal(scan(text, DV_DETECT_ALL, arena, &found), 2);
+    assert_int_equal(found[0].end, token.len);
+    assert_int_equal(found[1].end, 2 * token.len + 3);
+}
+
 static void nul_ends_a_value(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
@@ -364,6 +459,9 @@ int main(void)
         cmocka_unit_test(glued_values_are_found),
         cmocka_unit_test(values_glued_to_words_are_not),
         cmocka_unit_test(many_glued_values_are_one),
+        cmocka_unit_test(reads_for_glued_values_are_bounded),
+        cmocka_unit_test(no_text_costs_much_more_than_others),
+        cmocka_unit_test(text_behind_a_token_is_left),
         cmocka_unit_test(nul_ends_a_value),
         cmocka_unit_test(too_many_findings_are_an_error),
         cmocka_unit_test(ids_are_known),
