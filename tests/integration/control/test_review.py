@@ -310,6 +310,7 @@ def test_the_report_is_evidence(control):
     (("--group", "a", "--role", "b"), "name one at most"),
     (("--resource", 'Model::"x"'), "a resource wants an action"),
     (("--action", "x", "--resource", "Model"), "is no entity"),
+    (("--action", "use_modle"), "no operation, role or policy names use_modle"),
     (("--deadline", "366d"), "365 days ahead"),
     (("--deadline", "2020-01-01T00:00:00Z"), "a time to come"),
     (("--deadline", "soon"), "a duration"),
@@ -334,8 +335,22 @@ def test_what_policies_permit_is_asked_within_bounds(fresh, tmp_path):
     for name in ("mary", "mo", "mike", "mae"):
         fresh.json("user", "create", "--name", name)
     refused = fresh.dvara("access", "review", "start")
-    assert refused.returncode == 1 and "more than 100000 decisions" in refused.stderr
+    assert refused.returncode == 1 and "more than 100000 decisions, or a second" in refused.stderr
     assert fresh.dvara("access", "review", "start", "--role", "admin", "--action", "x").returncode == 1
+    assert fresh.dvara("access", "review", "start", "--action", "use_model", "--resource",
+                       'Model::"m1"').returncode == 0
+
+
+def test_asking_policies_ends_by_the_clock(fresh, tmp_path):
+    """Fewer decisions than are allowed, each of them long: whoever else asks waits for a second at most."""
+    fresh.start_all()
+    named = ", ".join(f'Model::"m{n}"' for n in range(22000))
+    (tmp_path / "long.cedar").write_text('permit(principal, action == Action::"use_model", resource is Model) when '
+                                         f"{{ [resource, {named}].contains(resource) }};\n")
+    assert fresh.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    fresh.json("user", "create", "--name", "mary")
+    refused = fresh.dvara("access", "review", "start", "--action", "use_model")
+    assert refused.returncode == 1 and "or a second of them" in refused.stderr
     assert fresh.dvara("access", "review", "start", "--action", "use_model", "--resource",
                        'Model::"m1"').returncode == 0
 

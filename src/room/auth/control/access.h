@@ -74,6 +74,10 @@ dv_must dv_result dv_access_known_actions(const dv_access *access, dv_access_uid
                                           dv_error *error);
 dv_must dv_result dv_access_known_resources(const dv_access *access, dv_access_uids *ret_uids,
                                             dv_error *error);
+/* Refuses an action that no operation, role or policy names. Errors: DV_ERR_INVALID, with the field
+ * in call->error_field. */
+dv_must dv_result dv_access_action_check(const dv_access *access, const char *field,
+                                         dv_slice action, dv_error *error);
 /* The name of an action of Dvara's namespace, in the arena; NULL: it is another's, or memory is
  * out. */
 const char *dv_access_action_name(dv_slice action, dv_arena *arena);

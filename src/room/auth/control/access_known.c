@@ -189,3 +189,43 @@ dv_result dv_known_cursor_read(const char *cursor, size_t count, dv_arena *arena
     ret_uids[count - 1] = rest;
     return DV_OK;
 }
+
+/* --- what may be asked about --------------------------------------------------------------- */
+
+static dv_result named_visit(void *data, dv_slice uid)
+{
+    const dv_slice *wanted = data;
+    return dv_slice_eq(uid, *wanted) ? DV_ERR_EXISTS : DV_OK;
+}
+
+static dv_result permission_exists(dv_call *call, dv_slice name, bool *ret_exists, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT 1 FROM auth_role_permission WHERE permission = ?1 LIMIT 1", "s",
+                          name));
+    dv_result result = dv_statement_step(row, error);
+    *ret_exists = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* A slip of the pen would otherwise be answered with those who may do anything. */
+dv_result dv_access_action_check(const dv_access *access, const char *field, dv_slice action,
+                                 dv_error *error)
+{
+    dv_slice uid;
+    dv_call *call = access->call;
+    bool known = dv_slice_eq_str(action, "use_model") || dv_slice_eq_str(action, "break_glass");
+    for (size_t i = 0; i < dv_operation_count && !known; i++) {
+        known = dv_slice_eq_str(action, dv_operations[i].permission);
+    }
+    DV_TRY(known ? DV_OK : permission_exists(call, action, &known, error));
+    if (!known && dv_cedar_uid(call->arena, DV_LIT("Action"), action, &uid) == DV_OK) {
+        known = dv_cedar_scope_uids(access->policies, DV_CEDAR_PART_ACTION, named_visit, &uid) ==
+                DV_ERR_EXISTS;
+    }
+    return known ? DV_OK
+                 : dv_call_invalid(call, field, error,
+                                   "action: no operation, role or policy names %.*s.",
+                                   DV_SLICE_ARGS(action));
+}

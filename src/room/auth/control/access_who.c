@@ -3,7 +3,6 @@
 #include "room/auth/control/known.h"
 
 #include "api/operations.h"
-#include "engine/cedar/describe.h"
 #include "engine/cedar/uid.h"
 #include "room/auth/gate/auth_gate.h"
 
@@ -80,43 +79,6 @@ static dv_result resource_read(dv_call *call, dv_slice *ret_uid, dv_error *error
                ? dv_call_invalid(call, "resource", error,
                                  "resource: write model/gpt-x, or Type::\"id\".")
                : result;
-}
-
-static dv_result named_visit(void *data, dv_slice uid)
-{
-    const dv_slice *wanted = data;
-    return dv_slice_eq(uid, *wanted) ? DV_ERR_EXISTS : DV_OK;
-}
-
-static dv_result permission_exists(dv_call *call, dv_slice name, bool *ret_exists, dv_error *error)
-{
-    dv_auto(statement) dv_statement *row = NULL;
-    DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT 1 FROM auth_role_permission WHERE permission = ?1 LIMIT 1", "s",
-                          name));
-    dv_result result = dv_statement_step(row, error);
-    *ret_exists = result == DV_OK;
-    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
-}
-
-/* A slip of the pen would otherwise be answered with those who may do anything. */
-static dv_result action_check(who *w, dv_error *error)
-{
-    dv_slice uid;
-    bool known =
-        dv_slice_eq_str(w->action, "use_model") || dv_slice_eq_str(w->action, "break_glass");
-    for (size_t i = 0; i < dv_operation_count && !known; i++) {
-        known = dv_slice_eq_str(w->action, dv_operations[i].permission);
-    }
-    DV_TRY(known ? DV_OK : permission_exists(w->call, w->action, &known, error));
-    if (!known && dv_cedar_uid(w->call->arena, DV_LIT("Action"), w->action, &uid) == DV_OK) {
-        known = dv_cedar_scope_uids(w->access.policies, DV_CEDAR_PART_ACTION, named_visit, &uid) ==
-                DV_ERR_EXISTS;
-    }
-    return known ? DV_OK
-                 : dv_call_invalid(w->call, "action", error,
-                                   "action: no operation, role or policy names %.*s.",
-                                   DV_SLICE_ARGS(w->action));
 }
 
 /* --- keys ------------------------------------------------------------------------------------ */
@@ -278,7 +240,7 @@ static dv_result page_decide(who *w, dv_error *error)
 
 static dv_result who_answer(who *w, dv_error *error)
 {
-    DV_TRY(action_check(w, error));
+    DV_TRY(dv_access_action_check(&w->access, "action", w->action, error));
     w->items = json_array();
     w->call->answer =
         json_pack("{s:s%, s:s%, s:o, s:o}", "action", (const char *)w->action.ptr, w->action.len,

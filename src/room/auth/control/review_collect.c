@@ -11,6 +11,10 @@
 
 enum { DECISIONS_MAX = 100000, SCRATCH_ARENA = 32 << 20 };
 
+/* How long it is asked what policies permit. A review begins as one change, so that there are no
+ * pages to end, and dvarad's one thread answers nobody else meanwhile. */
+#define DECISIONS_TIME DV_SECOND
+
 typedef struct collector {
     dv_call *call;
     const dv_review_scope *scope;
@@ -212,6 +216,7 @@ typedef struct asker {
     size_t first; /* of the principal's items */
     dv_arena *scratch;
     size_t decisions;
+    dv_time end; /* by dv_time_monotonic */
 } asker;
 
 static dv_result policy_add(asker *a, const dv_access_asked *asked, dv_slice policy)
@@ -242,10 +247,10 @@ static dv_result pair_decide(asker *a, const char *action, dv_slice resource)
     dv_access_verdict verdict;
     const dv_access_asked asked = {
         .principal = &a->principal, .action = dv_slice_str(action), .resource = resource};
-    if (a->decisions++ == DECISIONS_MAX) {
+    if (a->decisions++ == DECISIONS_MAX || dv_time_monotonic() > a->end) {
         return dv_error_set(a->c->error, DV_ERR_TOO_LARGE,
-                            "more than %d decisions for what policies permit: name a group, a "
-                            "role, or an action and a resource",
+                            "more than %d decisions, or a second of them, for what policies "
+                            "permit: name a group, a role, or an action and a resource",
                             DECISIONS_MAX);
     }
     dv_arena_reset(a->scratch);
@@ -346,7 +351,7 @@ static dv_result policies_add(collector *c)
         return DV_OK;
     }
     dv_auto(arena) dv_arena *scratch = dv_arena_new(SCRATCH_ARENA);
-    asker a = {.c = c, .scratch = scratch};
+    asker a = {.c = c, .scratch = scratch, .end = dv_time_monotonic() + DECISIONS_TIME};
     if (scratch == NULL) {
         return DV_ERR_NO_MEMORY;
     }
@@ -354,6 +359,17 @@ static dv_result policies_add(collector *c)
     dv_result result = policies_ask(c, &a);
     dv_access_end(&a.access);
     return result;
+}
+
+/* A slip of the pen would otherwise end as a review in which nothing was found. */
+static dv_result action_check(collector *c)
+{
+    dv_auto(access) dv_access access = {0};
+    if (c->scope->action == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_access_begin(c->call, &access, c->error));
+    return dv_access_action_check(&access, "action", dv_slice_str(c->scope->action), c->error);
 }
 
 dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
@@ -366,6 +382,7 @@ dv_result dv_review_collect(dv_call *call, const dv_review_scope *scope,
         return DV_ERR_NO_MEMORY;
     }
     DV_TRY(scope_uids_read(&c));
+    DV_TRY(action_check(&c));
     DV_TRY(stored_add(&c));
     DV_TRY(policies_add(&c));
     *ret_items = c.items;
