@@ -11,13 +11,25 @@
 
 enum { FOLLOW_MS = 500 };
 
+/* Who acts stands in the records: a key that is not used must not look as if it were. */
+static void warn_of_unused_key(const dv_cli *cli, const char *api_key)
+{
+    if (cli->url == NULL && api_key != NULL && api_key[0] != '\0') {
+        fputs("dvara: DVARA_API_KEY is not used: without --url (or DVARA_URL) you act as the one "
+              "who is logged in on this machine\n",
+              cli->err);
+    }
+}
+
 /* Opened at the first call, closed with the command. */
 static dv_result connect_once(dv_cli *cli, dv_error *error)
 {
     if (cli->client != NULL) {
         return DV_OK;
     }
-    return dv_client_open(cli->state_dir, cli->url, getenv("DVARA_API_KEY"), &cli->client, error);
+    const char *api_key = getenv("DVARA_API_KEY");
+    warn_of_unused_key(cli, api_key);
+    return dv_client_open(cli->state_dir, cli->url, api_key, &cli->client, error);
 }
 
 static const dv_operation *find_operation(const char *id)

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access reviews: who has what is looked at by people, and what they take away is gone."""
 import concurrent.futures
+import contextlib
 import csv
 import io
 import json
 import os
 import pathlib
 import signal
+import socket
+import socketserver
 import subprocess
+import threading
 
 import pytest
 
@@ -408,6 +412,44 @@ def test_permissions_of_the_operations(control):
     assert control.curl("/v1/access-reviews", key=key, method="POST", body={}).status == 403
 
 
+@contextlib.contextmanager
+def admin_listener(control):
+    """api.sock on a port: what the gateway's admin listener is to the command line."""
+    class Connection(socketserver.BaseRequestHandler):
+        @staticmethod
+        def pump(source, target):
+            with contextlib.suppress(OSError):
+                while data := source.recv(65536):
+                    target.sendall(data)
+                target.shutdown(socket.SHUT_WR)
+
+        def handle(self):
+            with socket.socket(socket.AF_UNIX) as inner:
+                inner.connect(str(control.runtime / "api.sock"))
+                back = threading.Thread(target=self.pump, args=(inner, self.request))
+                back.start()
+                self.pump(self.request, inner)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+    with Server(("127.0.0.1", 0), Connection) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_key_that_is_not_used_is_told(control):
+    key = control.key_of("keith", "view_users")["secret"]
+    local = control.dvara("user", "list", DVARA_API_KEY=key)
+    assert local.returncode == 0 and "DVARA_API_KEY is not used" in local.stderr
+    assert key not in local.stderr
+    assert control.dvara("user", "list").stderr == ""
+    with admin_listener(control) as url:
+        remote = control.dvara("user", "list", "--url", url, DVARA_API_KEY=key)
+    assert remote.returncode == 0 and remote.stderr == ""
+
+
 def test_the_example_of_the_manual(fresh, tmp_path):
     fresh.start_all()
     fresh.json("group", "create", "--name", "research")
@@ -417,16 +459,19 @@ def test_the_example_of_the_manual(fresh, tmp_path):
     fresh.json("user", "create", "--name", "lena")
     section = (ROOT / "docs/authorization.md").read_text().split("## Access reviews")[1]
     blocks = [block.split("```")[0] for block in section.split("```sh")[1:]]
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "".join(blocks)], cwd=tmp_path, capture_output=True, text=True,
-        check=False, env={**KEPT, "DVARA_STATE": str(fresh.state),
-                          "PATH": f"{fresh.program.parent}:{os.environ['PATH']}"})
-    assert done.returncode == 0, done.stderr
+    with admin_listener(fresh) as url:
+        script = "".join(blocks).replace("https://127.0.0.1:8444", url)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True,
+            check=False, env={**KEPT, "DVARA_STATE": str(fresh.state),
+                              "PATH": f"{fresh.program.parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0 and url in script, done.stderr
     shown = section.split("```\n")[2].splitlines()
     columns = [line.split()[1:] for line in shown[1:4]]
     assert [line.split()[1:] for line in done.stdout.splitlines() if " pending" in line] == columns
     rows = list(csv.DictReader(io.StringIO(pathlib.Path(tmp_path / "research-autumn.csv").read_text())))
     assert [row["state"] for row in rows] == ["attested", "attested", "revoked"]
+    assert [row["by"] for row in rows] == [user("lena")] * 3
     assert fresh.json("group", "show", "research")["members"] == [user("dana")]
 
 
