@@ -3,7 +3,7 @@
 #include "api/commands.h"
 #include "base/buf.h"
 
-enum { PAGE = 1000, LINE_MAX_BYTES = 64 << 10 };
+enum { PAGE = 1000, LINE_MAX_BYTES = 4 << 20 };
 
 /* --- pages ----------------------------------------------------------------------------------- */
 
@@ -140,19 +140,61 @@ static dv_result print_rows(dv_cli *cli, const json_t *answer, const char *rows,
     return result;
 }
 
+/* --- answers --------------------------------------------------------------------------------- */
+
+/* What an answer looks like: its rows, and all of it for people. */
+typedef struct view {
+    const char *operation;
+    const char *rows;
+    const char *const *columns;
+    dv_result (*print)(dv_cli *cli, const json_t *answer);
+} view;
+
+static dv_result print_answer(dv_cli *cli, const view *shown, const json_t *answer)
+{
+    switch (cli->output) {
+    case DV_OUTPUT_TABLE:
+        return shown->print(cli, answer);
+    case DV_OUTPUT_JSONL:
+        return dv_cli_print(cli, json_object_get(answer, shown->rows), NULL, NULL);
+    case DV_OUTPUT_CSV:
+        return print_rows(cli, answer, shown->rows, shown->columns);
+    default:
+        return dv_cli_print(cli, answer, NULL, NULL);
+    }
+}
+
+/* most: rows in all; 0: no end to them. */
+static int run(dv_cli *cli, const view *shown, const json_t *params, size_t most)
+{
+    dv_error error = {0};
+    json_t *answer = NULL;
+    dv_result result = pages_ask(cli, shown->operation, params, shown->rows, most, &answer, &error);
+    if (result == DV_OK) {
+        result = print_answer(cli, shown, answer);
+    }
+    json_decref(answer);
+    if (result == DV_OK) {
+        return DV_EXIT_DONE;
+    }
+    error.result = result;
+    return dv_cli_fail(cli, &error);
+}
+
 /* --- who-can --------------------------------------------------------------------------------- */
+
+static const char *const WHO_COLUMNS[] = {"principal", "policies", "way",
+                                          "until",     "api_keys", NULL};
 
 static dv_result print_who(dv_cli *cli, const json_t *answer)
 {
-    static const char *const columns[] = {"principal", "policies", "way",
-                                          "until",     "api_keys", NULL};
     print_assumed(cli, answer);
     if (json_array_size(json_object_get(answer, "items")) == 0) {
         fprintf(cli->out, "nobody may %s %s\n",
                 json_string_value(json_object_get(answer, "action")),
                 json_string_value(json_object_get(answer, "resource")));
     } else {
-        DV_TRY(print_rows(cli, answer, "items", columns));
+        DV_TRY(print_rows(cli, answer, "items", WHO_COLUMNS));
     }
     print_depends(cli, answer, "are");
     if (json_object_get(answer, "next") != NULL) {
@@ -161,32 +203,11 @@ static dv_result print_who(dv_cli *cli, const json_t *answer)
     return fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
 }
 
-/* Prints the answer and lets go of it. */
-static int finish(dv_cli *cli, dv_result result, json_t *answer, const char *rows,
-                  dv_result (*print)(dv_cli *cli, const json_t *answer), dv_error *error)
-{
-    if (result == DV_OK) {
-        result = cli->output == DV_OUTPUT_TABLE ? print(cli, answer)
-                 : cli->output == DV_OUTPUT_JSONL
-                     ? dv_cli_print(cli, json_object_get(answer, rows), NULL, NULL)
-                     : dv_cli_print(cli, answer, NULL, NULL);
-    }
-    json_decref(answer);
-    if (result == DV_OK) {
-        return DV_EXIT_DONE;
-    }
-    error->result = result;
-    return dv_cli_fail(cli, error);
-}
-
 int dv_command_access_who_can(dv_cli *cli, const json_t *params)
 {
-    dv_error error = {0};
-    json_t *answer = NULL;
+    static const view who = {"access_who_can", "items", WHO_COLUMNS, print_who};
     json_int_t limit = json_integer_value(json_object_get(params, "limit"));
-    dv_result result =
-        pages_ask(cli, "access_who_can", params, "items", (size_t)limit, &answer, &error);
-    return finish(cli, result, answer, "items", print_who, &error);
+    return run(cli, &who, params, (size_t)limit);
 }
 
 /* --- audit ----------------------------------------------------------------------------------- */
@@ -203,13 +224,14 @@ static dv_result print_part(dv_cli *cli, const json_t *answer, const char *part,
     return dv_cli_print(cli, rows, NULL, columns);
 }
 
+static const char *const ACCESS_COLUMNS[] = {"decision", "action", "resource", "policies",
+                                             "way",      "until",  NULL};
+
 static dv_result print_audit(dv_cli *cli, const json_t *answer)
 {
     static const char *const reached[] = {"name", "way", "until", NULL};
     static const char *const permissions[] = {"permission", "policy", "way", "until", NULL};
     static const char *const keys[] = {"id", "scopes", "expires", NULL};
-    static const char *const access[] = {"decision", "action", "resource", "policies",
-                                         "way",      "until",  NULL};
     const char *user = json_string_value(json_object_get(answer, "user"));
     const char *name = user != NULL ? user : json_string_value(json_object_get(answer, "service"));
     fprintf(cli->out, "%s %s: %s\n", user != NULL ? "user" : "service", name,
@@ -223,7 +245,7 @@ static dv_result print_audit(dv_cli *cli, const json_t *answer)
     if (json_array_size(json_object_get(answer, "access")) == 0) {
         fputs("nothing is permitted\n", cli->out);
     } else {
-        DV_TRY(print_rows(cli, answer, "access", access));
+        DV_TRY(print_rows(cli, answer, "access", ACCESS_COLUMNS));
     }
     print_depends(cli, answer, "more are");
     return fflush(cli->out) == 0 ? DV_OK : DV_ERR_IO;
@@ -231,8 +253,6 @@ static dv_result print_audit(dv_cli *cli, const json_t *answer)
 
 int dv_command_access_audit(dv_cli *cli, const json_t *params)
 {
-    dv_error error = {0};
-    json_t *answer = NULL;
-    dv_result result = pages_ask(cli, "access_audit", params, "access", 0, &answer, &error);
-    return finish(cli, result, answer, "access", print_audit, &error);
+    static const view audit = {"access_audit", "access", ACCESS_COLUMNS, print_audit};
+    return run(cli, &audit, params, 0);
 }

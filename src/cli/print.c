@@ -10,7 +10,7 @@
 #include <ctype.h>
 #include <wchar.h>
 
-enum { CELL_MAX = 64 << 10, COLUMNS_MAX = 32, GAP = 2 };
+enum { CELL_MAX = 4 << 20, COLUMNS_MAX = 32, GAP = 2 };
 
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access reviews: who may do it, and what may he do? Told as the gate decides, which is asked, too."""
+import csv
+import io
 import json
 import pathlib
 import re
@@ -82,6 +84,37 @@ def test_the_table_says_what_was_assumed(world):
     assert 'User::"carl"' not in shown and "3 are refused on a condition" in shown
     nobody = world.dvara("access", "who-can", "--action", "use_model", "--resource", "model/leaky").stdout
     assert 'nobody may use_model Model::"leaky"' in nobody
+
+
+def csv_of(world, *words):
+    text = world.dvara("access", *words, "--output", "csv")
+    assert text.returncode == 0, text.stderr
+    return list(csv.DictReader(io.StringIO(text.stdout)))
+
+
+def test_csv_has_the_rows_of_the_table(world):
+    told = who(world, "use_model", "model/pixtral")["items"]
+    rows = csv_of(world, "who-can", "--action", "use_model", "--resource", "model/pixtral")
+    assert len(told) > 1 and [row["principal"] for row in rows] == [one["principal"] for one in told]
+    assert list(rows[0]) == ["principal", "policies", "way", "until", "api_keys"]
+    assert [row["policies"] for row in rows] == [",".join(one["policies"]) for one in told]
+    assert [row["way"] for row in rows] == ["; ".join(t["way"] for t in one["through"]) for one in told]
+    told = audit(world, "--user", "vera")["access"]
+    rows = csv_of(world, "audit", "--user", "vera")
+    assert list(rows[0]) == ["decision", "action", "resource", "policies", "way", "until"]
+    assert [(row["action"], row["resource"]) for row in rows] == [(o["action"], o["resource"]) for o in told]
+
+
+def test_csv_of_many_is_not_too_long(fresh, tmp_path):
+    """More than 64 KiB in one cell: a thousand policies with long names."""
+    fresh.start_all()
+    fresh.json("user", "create", "--name", "mel")
+    (tmp_path / "many.cedar").write_text("".join(
+        f'@id("{"p" * 58}{n}") permit(principal == User::"mel", action == Action::"use_model", '
+        'resource == Model::"m");\n' for n in range(1200)))
+    assert fresh.dvara("policy", "apply", str(tmp_path)).returncode == 0
+    mel = next(r for r in csv_of(fresh, "who-can", "--action", "use_model", "--resource", "model/m") if r["principal"] == 'User::"mel"')
+    assert len(mel["policies"].split(",")) == 1200
 
 
 def test_other_circumstances_are_asked_with_flags(world):
