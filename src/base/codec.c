@@ -369,8 +369,9 @@ bool dv_code_point_is_hidden(uint32_t code_point)
 {
     static const struct {
         uint32_t first, last;
-    } hidden[] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},  {0x200b, 0x200f},
-                  {0x2028, 0x202e}, {0x2066, 0x2069}, {0xfeff, 0xfeff}};
+    } hidden[] = {{0, 0x1f},        {0x7f, 0x9f},      {0xad, 0xad},     {0x61c, 0x61c},
+                  {0x200b, 0x200f}, {0x2028, 0x202e},  {0x2060, 0x2064}, {0x2066, 0x2069},
+                  {0xfeff, 0xfeff}, {0xe0000, 0xe007f}};
     bool found = false;
     for (size_t i = 0; i < DV_ARRAY_LEN(hidden) && !found; i++) {
         found = code_point >= hidden[i].first && code_point <= hidden[i].last;

@@ -37,12 +37,20 @@ void dv_help_overview(FILE *out)
           out);
 }
 
-void dv_help_noun(FILE *out, const dv_cli_noun *noun)
+/* "review list" begins with "review". */
+static bool begins_with(const char *verb, const char *head)
+{
+    size_t len = head == NULL ? 0 : strlen(head);
+    return head == NULL || (strncmp(verb, head, len) == 0 && verb[len] == ' ');
+}
+
+void dv_help_noun(FILE *out, const dv_cli_noun *noun, const char *head)
 {
     const char *example = NULL;
-    fprintf(out, "%s\n\nusage: dvara %s VERB\n\n", noun->doc, noun->name);
+    fprintf(out, "%s\n\nusage: dvara %s%s%s VERB\n\n", noun->doc, noun->name,
+            head == NULL ? "" : " ", head == NULL ? "" : head);
     for (size_t c = 0; c < dv_cli_command_count; c++) {
-        if (belongs(&dv_cli_commands[c], noun)) {
+        if (belongs(&dv_cli_commands[c], noun) && begins_with(dv_cli_commands[c].verb, head)) {
             fprintf(out, "  %-14s %s\n", dv_cli_commands[c].verb, dv_cli_commands[c].summary);
             example = example == NULL ? dv_cli_commands[c].example : example;
         }

@@ -5,7 +5,8 @@
 
 /* What `dvara`, `dvara NOUN --help` and `dvara NOUN VERB --help` print. */
 void dv_help_overview(FILE *out);
-void dv_help_noun(FILE *out, const dv_cli_noun *noun);
+/* head: of its verbs only those of two words that begin so; NULL: all. */
+void dv_help_noun(FILE *out, const dv_cli_noun *noun, const char *head);
 void dv_help_command(FILE *out, const dv_cli_command *command);
 
 /* The bash completion script. */

@@ -17,9 +17,8 @@ typedef struct parser {
     int at; /* the next word */
     dv_cli_line *line;
     dv_error *error;
-    const char *verb_head; /* the first word of a verb of two, or NULL */
-    size_t positional;     /* how many arguments were read */
-    bool only_args;        /* after "--" */
+    size_t positional; /* how many arguments were read */
+    bool only_args;    /* after "--" */
     const char *body_file;
 } parser;
 
@@ -93,7 +92,7 @@ static dv_result take_verb(parser *parse, const char *word)
 {
     char words[FLAG_MAX];
     const char *noun = parse->line->noun->name;
-    const char *head = parse->verb_head;
+    const char *head = parse->line->head;
     snprintf(words, sizeof(words), "%s%s%s", head == NULL ? "" : head, head == NULL ? "" : " ",
              word);
     parse->line->command = find_verb(noun, words, false);
@@ -101,7 +100,7 @@ static dv_result take_verb(parser *parse, const char *word)
         return DV_OK;
     }
     if (head == NULL && find_verb(noun, words, true) != NULL) {
-        parse->verb_head = word;
+        parse->line->head = word;
         return DV_OK;
     }
     const char *near = dv_cli_nearest(words, dv_cli_command_count, verb_name, noun);

@@ -15,6 +15,7 @@ typedef struct dv_cli_globals {
 typedef struct dv_cli_line {
     dv_cli_globals globals;
     const dv_cli_noun *noun;       /* NULL: no command was given */
+    const char *head;              /* the first word of a verb of two, or NULL */
     const dv_cli_command *command; /* NULL: no verb was given */
     json_t *params;                /* of path, query or command; owned */
     json_t *body;                  /* owned; NULL: none */

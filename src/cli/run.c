@@ -173,7 +173,7 @@ static int show_help(const dv_cli *cli, const dv_cli_line *line)
     if (line->command != NULL) {
         dv_help_command(cli->out, line->command);
     } else if (line->noun != NULL) {
-        dv_help_noun(cli->out, line->noun);
+        dv_help_noun(cli->out, line->noun, line->head);
     } else {
         dv_help_overview(cli->out);
     }
@@ -197,7 +197,7 @@ int dv_cli_main(int argc, char **argv, FILE *out, FILE *err)
         return show_help(&cli, &line);
     }
     if (line.command == NULL) {
-        dv_help_noun(err, line.noun);
+        dv_help_noun(err, line.noun, line.head);
         return DV_EXIT_USAGE;
     }
     return run_command(&cli, &line);

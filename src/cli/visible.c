@@ -5,6 +5,18 @@
 
 enum { PIECE_MAX = 16 };
 
+/* As JSON has it: beyond 16 bits in two halves (RFC 8259 section 7). */
+static void write_escape(uint32_t code_point, char escape[PIECE_MAX])
+{
+    uint32_t above = code_point - 0x10000;
+    if (code_point < 0x10000) {
+        snprintf(escape, PIECE_MAX, "\\u%04x", (unsigned)code_point);
+    } else {
+        snprintf(escape, PIECE_MAX, "\\u%04x\\u%04x", (unsigned)(0xd800 + (above >> 10)),
+                 (unsigned)(0xdc00 + (above & 0x3ff)));
+    }
+}
+
 /* What the front of the text is printed as, which may be a piece of it; returns how much that
  * covers. */
 static size_t next_piece(dv_slice text, bool newlines, char escape[PIECE_MAX], dv_slice *ret_piece)
@@ -20,7 +32,7 @@ static size_t next_piece(dv_slice text, bool newlines, char escape[PIECE_MAX], d
     if (code_point == '\n' && !newlines) {
         *ret_piece = DV_LIT("\\n");
     } else if (code_point != '\n' && dv_code_point_is_hidden(code_point)) {
-        snprintf(escape, PIECE_MAX, "\\u%04x", (unsigned)code_point);
+        write_escape(code_point, escape);
         *ret_piece = dv_slice_str(escape);
     }
     return len;

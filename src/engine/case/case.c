@@ -50,11 +50,12 @@ static dv_result deadline_check(const dv_call *call, const dv_case *wanted, dv_e
 {
     const dv_case_type *type = wanted->type;
     dv_time left = wanted->deadline - call->now;
+    long long seconds = type->deadline_least / DV_SECOND;
     return left >= type->deadline_least && left <= type->deadline_most
                ? DV_OK
                : dv_error_set(error, DV_ERR_INVALID,
-                              "the deadline of an %s lies from %lld seconds to %lld days ahead",
-                              type->name, (long long)(type->deadline_least / DV_SECOND),
+                              "the deadline of an %s lies from %lld second%s to %lld days ahead",
+                              type->name, seconds, seconds == 1 ? "" : "s",
                               (long long)(type->deadline_most / (86400 * DV_SECOND)));
 }
 

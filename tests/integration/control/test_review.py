@@ -163,6 +163,23 @@ def test_a_policy_whose_subject_is_deleted_is_gone(control, tmp_path):
     assert review.item(user("pia"), "pia")["state"] == "gone"
 
 
+def test_a_title_made_of_a_long_scope_is_cut(control):
+    thing = 'Model::"' + "\u00e9" * 200 + '"'
+    review = Campaign(control, "--action", "use_model", "--resource", thing)
+    assert review.started["scope"] == f"action use_model on {thing}"
+    title = review.started["title"]
+    assert review.started["scope"].startswith(title) and len(title.encode()) in (255, 256)
+
+
+def test_the_help_of_two_words_is_theirs_alone(control):
+    shown = control.dvara("access", "review", "--help")
+    assert shown.returncode == 0 and "usage: dvara access review VERB" in shown.stdout
+    assert "review start" in shown.stdout and "who-can" not in shown.stdout
+    alone = control.dvara("access", "review")
+    assert alone.returncode == 2 and "review start" in alone.stderr and "who-can" not in alone.stderr
+    assert "who-can" in control.dvara("access", "--help").stdout
+
+
 def test_who_may_decide(control):
     team(control, "grey", "gwen", "gary")
     key = {name: control.key_of(name, *permissions)["secret"] for name, permissions in {
@@ -179,6 +196,7 @@ def test_who_may_decide(control):
     own = review.item(user("rosa"), 'Group::"grey"')
     assert own["reviewer"] == user("mona")
     group_role = review.item('Group::"grey"', 'Role::"grey_role"')
+    assert group_role["reviewer"] == user("mona")
     for item in (own, group_role):
         refused = review.decide_with(key["rosa"], "attest", item)
         assert refused.status == 403 and "himself" in refused.error["message"]
@@ -315,7 +333,7 @@ def test_the_report_is_evidence(control):
     (("--resource", 'Model::"x"'), "a resource wants an action"),
     (("--action", "x", "--resource", "Model"), "is no entity"),
     (("--action", "use_modle"), "no operation, role or policy names use_modle"),
-    (("--deadline", "366d"), "365 days ahead"),
+    (("--deadline", "366d"), "from 1 second to 365 days ahead"),
     (("--deadline", "2020-01-01T00:00:00Z"), "a time to come"),
     (("--deadline", "soon"), "a duration"),
     (("--at-deadline", "explode"), "keep"),

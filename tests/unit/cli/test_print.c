@@ -88,10 +88,10 @@ static void nor_by_what_programs_read(void **state)
 {
     static const char hidden[] =
         "{\"a\":[\"\\u007f\\u009b\\u061c\\u200f\\u2028\\u202e\\u2069\\ufeff"
-        "\\u001b\u00e9\"]}";
+        "\\u00ad\\u2060\\udb40\\udc41\\u001b\u00e9\"]}";
     assert_prints(DV_OUTPUT_JSON, hidden, NULL, NULL,
                   "{\n  \"a\": [\n    \"\\u007f\\u009b\\u061c\\u200f\\u2028\\u202e\\u2069\\ufeff"
-                  "\\u001B\u00e9\"\n  ]\n}\n");
+                  "\\u00ad\\u2060\\udb40\\udc41\\u001B\u00e9\"\n  ]\n}\n");
     char *yaml = print(DV_OUTPUT_YAML, false, hidden, NULL, NULL);
     for (const char *c = yaml; *c != '\0'; c++) {
         assert_true((uint8_t)*c >= 0x20 || *c == '\n');

@@ -3,6 +3,7 @@
 #include "room/auth/control/policies.h"
 
 #include "api/operations.h"
+#include "base/utf8.h"
 
 /* Access reviews: a case (engine/case, rules/case_types/access_review.yaml) whose items are the
  * grants that were in force when it began. Whether an item's grant is still there is asked before
@@ -280,7 +281,11 @@ static dv_result review_wanted(dv_call *call, const dv_review_scope *scope,
     DV_TRY(text == NULL ? DV_ERR_NO_MEMORY : details_write(call, text, &c.details));
     DV_TRY(dv_auth_field_time(call, "deadline", &c.deadline, error));
     c.deadline = c.deadline == 0 ? call->now + c.type->deadline_default : c.deadline;
-    c.title = c.title == NULL ? text : c.title;
+    if (c.title == NULL) {
+        dv_slice cut = dv_slice_sub(dv_slice_str(text), 0, DV_LIMIT_CASE_TITLE);
+        c.title = dv_arena_printf(call->arena, "%.*s", (int)dv_utf8_prefix(cut), text);
+        DV_TRY(c.title == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    }
     *ret_case = c;
     return DV_OK;
 }

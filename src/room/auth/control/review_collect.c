@@ -24,6 +24,8 @@ typedef struct collector {
     size_t max;
     dv_auth_ref last; /* that was asked about, or no name */
     bool last_gives;
+    const char *decider; /* that was looked at last */
+    dv_auth_walk decider_up;
     dv_auth_question asked; /* the scope's action and resource as uids */
     dv_error *error;
 } collector;
@@ -45,14 +47,39 @@ static dv_result group_decider(collector *c, const char *group, const char **ret
     return DV_OK;
 }
 
+/* Whether the decider is the subject, or in the group that is it; the same one is often asked about
+ * again. */
+static dv_result is_about(collector *c, const char *decider, const char *subject, bool *ret_is)
+{
+    dv_auth_ref ref, about;
+    bool is = false;
+    DV_TRY(dv_auth_ref_parse(subject, c->call->arena, &about));
+    if (c->decider == NULL || strcmp(c->decider, decider) != 0) {
+        c->decider = decider;
+        c->decider_up.count = 0; /* Local::"root" is in no group */
+        if (dv_auth_ref_parse(decider, c->call->arena, &ref) == DV_OK) {
+            DV_TRY(dv_auth_walk_up(c->call->services->store, ref, c->call->arena, &c->decider_up,
+                                   c->error));
+        }
+    }
+    for (size_t i = 0; i < c->decider_up.count && !is; i++) {
+        ref = c->decider_up.nodes[i].ref;
+        is = ref.kind == about.kind && strcmp(ref.name, about.name) == 0;
+    }
+    *ret_is = is;
+    return DV_OK;
+}
+
 /* Nobody is asked about himself: then the owner is. */
 static dv_result decider_set(collector *c, dv_case_item *item, const char *group)
 {
+    bool himself = false;
     const char *decider = c->deciders->reviewer;
     if (group != NULL) {
         DV_TRY(group_decider(c, group, &decider));
     }
-    item->assignee = strcmp(decider, item->subject) == 0 ? c->deciders->owner : decider;
+    DV_TRY(is_about(c, decider, item->subject, &himself));
+    item->assignee = himself ? c->deciders->owner : decider;
     return DV_OK;
 }
 
