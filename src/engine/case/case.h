@@ -87,17 +87,26 @@ dv_must dv_result dv_case_item_step(dv_call *call, const dv_case_kind *kind, con
 
 /* --- the clock and the world (case_clock.c) -------------------------------------------------- */
 
-/* Whether a case of the type is past its deadline and something is to be done about it. */
-dv_must dv_result dv_case_is_due(dv_store *store, const dv_case_type *type, dv_time now,
-                                 dv_arena *arena, bool *ret_due, dv_error *error);
-/* Does it, for one case and DV_CASE_ROUND of its items at most: what is left is due again. */
+/* The ids of the cases of the type that are past their deadline, where something is to be done
+ * about it; in the call's arena. */
+dv_must dv_result dv_case_due(const dv_call *call, const dv_case_type *type, const char ***ret_ids,
+                              size_t *ret_count, dv_error *error);
+/* Does it, for the case of that id if it is due, and DV_CASE_ROUND of its items at most: what is
+ * left is due again. */
 enum { DV_CASE_ROUND = 256 };
-dv_must dv_result dv_case_clock(dv_call *call, const dv_case_kind *kind, dv_error *error);
+dv_must dv_result dv_case_clock(dv_call *call, const dv_case_kind *kind, const char *id,
+                                dv_error *error);
 
 /* Notes that something is no longer there: items that are undecided and about this subject and this
- * object (NULL: any; not both) take their type's step for that. */
+ * object (NULL: any; not both) take their type's step for that. When the change has about
+ * DV_CASE_GONE_MAX records the rest waits for dv_case_gone_rest. */
+enum { DV_CASE_GONE_MAX = 1024 };
 dv_must dv_result dv_case_gone(dv_call *call, const char *type, const char *subject,
                                const char *object, dv_error *error);
+/* Whether something waits; decides as much of it as one change may. */
+dv_must dv_result dv_case_gone_waits(const dv_call *call, const char *type, bool *ret_waits,
+                                     dv_error *error);
+dv_must dv_result dv_case_gone_rest(dv_call *call, const char *type, dv_error *error);
 
 /* --- reading (case_store.c) ------------------------------------------------------------------ */
 

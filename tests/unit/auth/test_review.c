@@ -199,16 +199,97 @@ static int64_t undecided(fixture *f)
     return dv_column_int(row, 0);
 }
 
-static void a_role_in_many_reviews_is_deleted(void **state)
+static void tick(fixture *f)
 {
-    fixture *f = *state;
-    a_crowd(f, "");
-    assert_int_equal(undecided(f), HOLDERS * REVIEWS);
-    dv_result result = call_op(f, dv_op_role_delete, "{'name':'r'}", NULL);
+    dv_result result = dv_auth_control_tick(&f->services, dv_time_now(), &f->error);
     if (result != DV_OK) {
         fail_msg("%s: %s", dv_result_name(result), f->error.message);
     }
+}
+
+static void run(fixture *f, const char *sql)
+{
+    if (dv_store_run(f->services.store, &f->error, sql, "") != DV_OK) {
+        fail_msg("%s", f->error.message);
+    }
+}
+
+/* One change decides some of what is gone, the recurring work the rest; what was given anew in
+ * between, and is in a review that began later, is not meant. */
+static void a_role_in_many_reviews_is_deleted(void **state)
+{
+    fixture *f = *state;
+    char later[64], text[32];
+    a_crowd(f, "");
+    assert_int_equal(undecided(f), HOLDERS * REVIEWS);
+    assert_int_equal(call_op(f, dv_op_role_delete, "{'name':'r'}", NULL), DV_OK);
+    int64_t left = undecided(f);
+    assert_in_range(left, HOLDERS * REVIEWS - DV_CASE_GONE_MAX - 64, HOLDERS * REVIEWS - 900);
+    assert_int_equal(call_op(f, dv_op_role_create, NULL, "{'name':'r'}"), DV_OK);
+    assert_int_equal(call_op(f, dv_op_role_assign, "{'role':'r'}", "{'user':'u0'}"), DV_OK);
+    start(f, "{'role':'r'}", 0, later);
+    fixture_restart(f);
+    tick(f);
+    assert_in_range(undecided(f), 2, left - 900);
+    tick(f);
+    assert_int_equal(undecided(f), 1);
+    assert_string_equal(state_of(f, later, 0, text), "pending");
+    run(f, "INSERT INTO case_gone SELECT type, 'x', '', 0 FROM case_case LIMIT 1");
+    tick(f);
+    assert_int_equal(undecided(f), 1);
+}
+
+static void roles_in_many_reviews_end_together(void **state)
+{
+    fixture *f = *state;
+    a_crowd(f, ",'until':'1h'");
+    run(f, "UPDATE auth_assignment SET expires = 1 WHERE role = 'r'");
+    for (int i = 0; i < 3; i++) {
+        tick(f);
+    }
     assert_int_equal(undecided(f), 0);
+    json_t *role = ask(f, dv_op_user_show, "{'name':'u7'}", NULL);
+    assert_int_equal(json_array_size(json_object_get(role, "roles")), 0);
+    json_decref(role);
+}
+
+static char *review_state(fixture *f, const char *id, char out[32])
+{
+    json_t *report = ask(f, dv_op_review_report, params_of("id", id), NULL);
+    snprintf(out, 32, "%s", json_string_value(json_object_get(report, "state")));
+    json_decref(report);
+    return out;
+}
+
+/* What can't be done keeps nothing else waiting: another review, the sweep, or reviews at all. */
+static void what_fails_keeps_nothing_else_waiting(void **state)
+{
+    fixture *f = *state;
+    char first[64], second[64], sql[256], text[32];
+    a_team(f);
+    start(f, "{'group':'ml'}", 0, first);
+    start(f, "{'group':'ml'}", 0, second);
+    run(f, "CREATE UNIQUE INDEX stuck_key ON case_case (id, state)");
+    run(f, "CREATE TABLE stuck (id TEXT, state TEXT, FOREIGN KEY (id, state) REFERENCES case_case"
+           " (id, state))");
+    snprintf(sql, sizeof(sql), "INSERT INTO stuck VALUES ('%s', 'open')", first);
+    run(f, sql);
+    snprintf(sql, sizeof(sql),
+             "UPDATE case_case SET deadline = CASE id WHEN '%s' THEN 1 ELSE 2 END", first);
+    run(f, sql);
+    assert_int_equal(
+        call_op(f, dv_op_role_assign, "{'role':'viewer'}", "{'user':'bob','until':'1h'}"), DV_OK);
+    run(f, "UPDATE auth_assignment SET expires = 1 WHERE role = 'viewer'");
+    run(f, "CREATE TABLE held (role TEXT, kind TEXT, name TEXT, FOREIGN KEY (role, kind, name)"
+           " REFERENCES auth_assignment (role, kind, name))");
+    run(f, "INSERT INTO held VALUES ('viewer', 'user', 'bob')");
+    assert_int_not_equal(dv_auth_control_tick(&f->services, dv_time_now(), &f->error), DV_OK);
+    assert_string_equal(review_state(f, first, text), "open");
+    assert_string_equal(review_state(f, second, text), "overdue");
+    run(f, "DROP TABLE held");
+    run(f, "DROP TABLE stuck");
+    tick(f);
+    assert_string_equal(review_state(f, first, text), "overdue");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -223,6 +304,8 @@ int main(void)
         TEST(a_role_that_ran_out_is_gone),
         TEST(two_reviews_of_one_grant),
         TEST(a_role_in_many_reviews_is_deleted),
+        TEST(roles_in_many_reviews_end_together),
+        TEST(what_fails_keeps_nothing_else_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

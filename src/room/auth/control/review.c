@@ -444,18 +444,52 @@ dv_result dv_review_note_gone(dv_call *call, const dv_auth_ref *subject, const d
     return dv_case_gone(call, REVIEW, texts[0], texts[1], error);
 }
 
-static dv_result review_clock(dv_call *call, dv_error *error)
+static dv_result gone_rest(dv_call *call, dv_error *error)
 {
-    return dv_case_clock(call, &KIND, error);
+    return dv_case_gone_rest(call, REVIEW, error);
 }
 
+static dv_result gone_tick(dv_call *call, dv_error *error)
+{
+    bool waits = false;
+    DV_TRY(dv_case_gone_waits(call, REVIEW, &waits, error));
+    return waits ? dv_auth_change(call, gone_rest, error) : DV_OK;
+}
+
+/* A review whose time has come; the call is first, so that it is found from there. */
+typedef struct due_call {
+    dv_call call;
+    const char *id;
+} due_call;
+
+static dv_result review_clock(dv_call *call, dv_error *error)
+{
+    return dv_case_clock(call, &KIND, ((const due_call *)call)->id, error);
+}
+
+static dv_result due_end(dv_services *services, const char *id, dv_error *error)
+{
+    due_call due = {.id = id};
+    DV_TRY(dv_auth_system_call(services, &due.call));
+    dv_result result = dv_auth_change(&due.call, review_clock, error);
+    dv_auth_system_call_end(&due.call);
+    return result;
+}
+
+/* Each for itself: one that can't be ended now keeps no other waiting. */
 static dv_result tick(dv_call *call, dv_error *error)
 {
     const dv_case_type *type;
-    bool due = false;
+    const char **ids = NULL;
+    size_t count = 0;
+    dv_result result = gone_tick(call, error);
     DV_TRY(type_load(call, &type, error));
-    DV_TRY(dv_case_is_due(call->services->store, type, call->now, call->arena, &due, error));
-    return due ? dv_auth_change(call, review_clock, error) : DV_OK;
+    DV_TRY(dv_case_due(call, type, &ids, &count, error));
+    for (size_t i = 0; i < count; i++) {
+        dv_result ended = due_end(call->services, ids[i], error);
+        result = ended == DV_OK ? result : ended;
+    }
+    return result;
 }
 
 dv_result dv_review_tick(dv_services *services, dv_error *error)

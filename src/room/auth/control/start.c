@@ -170,10 +170,13 @@ static dv_result usage_collect(dv_services *services, dv_time now, dv_error *err
     return result;
 }
 
+/* What fails keeps the rest from nothing; the last failure is told. */
 dv_result dv_auth_control_tick(dv_services *services, dv_time now, dv_error *error)
 {
     DV_TRY(dv_auth_catch_up(services, error));
-    DV_TRY(dv_auth_grants_sweep(services, error));
-    DV_TRY(dv_review_tick(services, error));
-    return usage_collect(services, now, error);
+    dv_result swept = dv_auth_grants_sweep(services, error);
+    dv_result reviewed = dv_review_tick(services, error);
+    dv_result collected = usage_collect(services, now, error);
+    swept = reviewed == DV_OK ? swept : reviewed;
+    return collected == DV_OK ? swept : collected;
 }
