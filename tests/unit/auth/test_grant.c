@@ -311,6 +311,35 @@ static void breaking_the_glass_is_asked_with_the_calls_own_context(void **state)
     assert_int_equal(break_glass(f), DV_OK);
 }
 
+/* Who may break the glass, and nothing else, makes no role of somebody else end sooner. */
+static void breaking_the_glass_shortens_nothing(void **state)
+{
+    static const char BREAK[] = "{'user':'bob','break_glass':true,'reason':'fire','until':'%s'}";
+    fixture *f = *state;
+    char body[256];
+    people(f);
+    put_policy(f, "permit(principal == User::'helper', action == Action::'break_glass',"
+                  " resource == Role::'boss');");
+    must(f, dv_op_role_assign, "{'role':'boss'}", "{'user':'bob','until':'2090-01-01T00:00:00Z'}");
+    snprintf(body, sizeof(body), BREAK, "1s");
+    assert_int_equal(call_as(f, HELPER, dv_op_role_assign, "{'role':'boss'}", body, NULL),
+                     DV_ERR_CONFLICT);
+    assert_non_null(strstr(f->error.message, "user bob has the role boss until 2090-01-01"));
+    assert_false(fixture_said(f, "auth.break_glass"));
+    snprintf(body, sizeof(body), BREAK, "24h");
+    assert_int_equal(call_as(f, HELPER, dv_op_role_assign, "{'role':'boss'}", body, NULL),
+                     DV_ERR_CONFLICT);
+    assert_non_null(strstr(f->error.message, "until 2090-01-01")); /* still */
+    must(f, dv_op_role_assign, "{'role':'boss'}", "{'user':'bob','until':'1h'}");
+    snprintf(body, sizeof(body), BREAK, "2h");
+    assert_int_equal(call_as(f, HELPER, dv_op_role_assign, "{'role':'boss'}", body, NULL), DV_OK);
+    must(f, dv_op_role_unassign, "{'role':'boss'}", "{'user':'bob'}");
+    must(f, dv_op_role_assign, "{'role':'boss'}", "{'user':'bob'}");
+    assert_int_equal(call_as(f, HELPER, dv_op_role_assign, "{'role':'boss'}", body, NULL),
+                     DV_ERR_CONFLICT);
+    assert_non_null(strstr(f->error.message, "user bob has the role boss for good"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -324,6 +353,7 @@ int main(void)
         TEST(nobody_takes_away_what_he_could_not_give),
         TEST(who_can_not_be_read_is_no_stranger),
         TEST(breaking_the_glass_is_asked_with_the_calls_own_context),
+        TEST(breaking_the_glass_shortens_nothing),
     };
     return cmocka_run_group_tests_name("auth-grant", tests, NULL, NULL);
 }

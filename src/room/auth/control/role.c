@@ -305,23 +305,31 @@ static dv_result assignment_audit(dv_call *call, const char *role, dv_auth_ref h
                             entity, object, error);
 }
 
-/* A role that is there for good is not made to end by asking for an hour of it. */
+/* A role that is there for good is not made to end by asking for an hour of it, and breaking the
+ * glass, which asks for no right to the role, shortens nobody's. */
 static dv_result assignment_check(dv_call *call, const char *role, dv_auth_ref holder,
                                   const dv_auth_grant *grant, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
+    char until[DV_TIME_TEXT_MAX] = "";
     if (grant->until == 0) {
         return DV_OK;
     }
     DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT 1 FROM auth_assignment WHERE role = ?1 AND kind = ?2"
-                          " AND name = ?3 AND expires IS NULL",
-                          "ttt", role, dv_auth_kind_name(holder.kind), holder.name));
+                          "SELECT expires FROM auth_assignment WHERE role = ?1 AND kind = ?2"
+                          " AND name = ?3 AND (expires IS NULL OR (?4 AND expires > ?5))",
+                          "tttii", role, dv_auth_kind_name(holder.kind), holder.name,
+                          (int64_t)grant->break_glass, grant->until));
     dv_result result = dv_statement_step(row, error);
-    return result == DV_OK ? dv_error_set(error, DV_ERR_CONFLICT, "%s %s has the role %s for good",
-                                          dv_auth_kind_name(holder.kind), holder.name, role)
-           : result == DV_ERR_NOT_FOUND ? DV_OK
-                                        : result;
+    if (result != DV_OK) {
+        return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+    }
+    if (!dv_column_is_null(row, 0)) {
+        dv_time_format(dv_column_int(row, 0), until);
+    }
+    return dv_error_set(error, DV_ERR_CONFLICT, "%s %s has the role %s %s%s",
+                        dv_auth_kind_name(holder.kind), holder.name, role,
+                        *until == '\0' ? "for good" : "until ", until);
 }
 
 /* In an emergency a role may be given that the giver does not have: who may, policies say, role by
