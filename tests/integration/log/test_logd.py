@@ -34,11 +34,12 @@ def test_nothing_acknowledged_is_lost_when_logd_is_killed(logd):
     logd.start()
     chance = random.Random(7)
     writers = [logd.write(f"w{number}", 3000) for number in range(3)]
+    acknowledged = [writer.stdout.readline().strip() for writer in writers]  # each has read the log's key
     for _ in range(8):
         time.sleep(chance.uniform(0.02, 0.4))
         logd.end(signal.SIGKILL)
         logd.start()
-    acknowledged = [line for writer in writers for line in writer.communicate()[0].split()]
+    acknowledged += [line for writer in writers for line in writer.communicate()[0].split()]
     assert len(acknowledged) == 9000
     wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
     wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
