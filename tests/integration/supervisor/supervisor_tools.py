@@ -117,9 +117,10 @@ class Instance:
         return self.json("status")
 
     def came_back(self, name, before):
-        """`status` fails while something is down."""
-        status = self.run("status", "--output", "json")
-        return status.returncode == 0 and self.ready() and self.pid(name) != before
+        """`status` fails while something is down: one look, or the second may fail."""
+        done = self.run("status", "--output", "json")
+        status = json.loads(done.stdout) if done.returncode == 0 else {"ready": False}
+        return status["ready"] and all(one["pid"] != before for one in status["processes"] if one["name"] == name)
 
     def pid(self, name):
         return {one["name"]: one["pid"] for one in self.status()["processes"]}[name]

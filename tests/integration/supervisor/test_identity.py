@@ -129,7 +129,7 @@ def test_acknowledged_changes_outlive_a_killed_control_plane(dvara):
         pid = dvara.pid("dvarad")
         os.kill(pid, signal.SIGKILL)
         assert dvara.ask(secret) == 200  # the gate needs no control plane
-        wait_until(lambda: dvara.ready() and dvara.pid("dvarad") != pid, 15, "dvarad is back")
+        wait_until(lambda: dvara.came_back("dvarad", pid), 15, "dvarad is back")
         assert dvara.ask(secret) == 200
         dvara.good("apikey", "revoke", other)
         assert statuses(dvara, secret) == {401}
@@ -154,7 +154,7 @@ def test_a_damaged_snapshot_is_replaced_under_running_workers(dvara, damage):
         with open(snapshot / "header", "r+b") as header:
             header.write(b"\xa5" * 16)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: dvara.ready() and dvara.pid("dvarad") != pid, 20, "dvarad is back")
+    wait_until(lambda: dvara.came_back("dvarad", pid), 20, "dvarad is back")
     wait_until(lambda: dvara.ask(key) == 200, 10, "the gate serves again")
     assert statuses(dvara, key) == {200}
     dvara.good("apikey", "revoke", name)

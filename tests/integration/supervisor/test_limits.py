@@ -63,7 +63,7 @@ def test_budgets_outlive_everything(dvara):
     for name in ("dvarad", "nginx"):
         before = dvara.pid(name)
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: dvara.ready() and dvara.pid(name) != before, 30, "a new " + name)
+        wait_until(lambda: dvara.came_back(name, before), 30, "a new " + name)
         assert dvara.ask(key) == 429
     dvara.good("down")
     dvara.up()
