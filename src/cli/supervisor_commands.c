@@ -17,7 +17,8 @@
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
 
-enum { DV_ASK_SECONDS = 20, DV_DOWN_SECONDS = 30, DV_REPORT_MAX = 64 << 10 };
+/* DV_OVERDUE_MAX: no more reviews can be open. */
+enum { DV_OVERDUE_MAX = 100, DV_ASK_SECONDS = 20, DV_DOWN_SECONDS = 30, DV_REPORT_MAX = 64 << 10 };
 
 static const char *text_param(const json_t *params, const char *name)
 {
@@ -322,6 +323,28 @@ int dv_command_down(dv_cli *cli, const json_t *params)
     return code;
 }
 
+/* Adds a note when access reviews are overdue. Who may not see them, or asks about another machine
+ * by --url, is told of the processes alone. */
+static void note_overdue(dv_cli *cli, json_t *status)
+{
+    json_t *answer = NULL;
+    dv_error error = {0};
+    json_t *params = json_pack("{s:s, s:i}", "state", "overdue", "limit", DV_OVERDUE_MAX);
+    bool asked =
+        params != NULL && cli->url == NULL && json_is_true(json_object_get(status, "ready"));
+    if (asked && dv_cli_call(cli, "review_list", params, NULL, &answer, &error) == DV_OK) {
+        size_t count = json_array_size(json_object_get(answer, "items"));
+        json_t *note =
+            json_sprintf("%zu access review%s overdue: dvara access review list --status "
+                         "overdue",
+                         count, count == 1 ? " is" : "s are");
+        (void)(count == 0 ? 0 : json_array_append(json_object_get(status, "notes"), note));
+        json_decref(note);
+    }
+    json_decref(answer);
+    json_decref(params);
+}
+
 int dv_command_status(dv_cli *cli, const json_t *params)
 {
     json_t *answer = NULL;
@@ -330,7 +353,10 @@ int dv_command_status(dv_cli *cli, const json_t *params)
     if (ask(cli, "status", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
-    const json_t *status = json_object_get(answer, "status");
+    json_t *status = json_object_get(answer, "status");
+    if (status != NULL) {
+        note_overdue(cli, status);
+    }
     int code =
         status == NULL ? fail(cli, field(answer, "message")) : print_status(cli, status, true);
     if (code == DV_EXIT_DONE && !json_is_true(json_object_get(status, "ready"))) {

@@ -339,6 +339,16 @@ def test_a_role_that_ends_can_not_be_kept_by_its_holder(dvara):
     assert assign("--until", "30m").returncode == 0
 
 
+def test_status_tells_of_overdue_reviews(dvara):
+    dvara.key()
+    assert not any("overdue" in note for note in dvara.status()["notes"])
+    dvara.good("access", "review", "start", "--role", "admin", "--deadline", "1s")
+    wait_until(lambda: dvara.json("access", "review", "list", "--status", "overdue")["items"], 40, "the deadline")
+    told = [note for note in dvara.status()["notes"] if "overdue" in note]
+    assert told == ["1 access review is overdue: dvara access review list --status overdue"]
+    assert told[0] in dvara.run("status").stdout
+
+
 class OpenStream:
     """A stream that has begun."""
 
