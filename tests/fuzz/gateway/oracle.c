@@ -160,7 +160,9 @@ static bool tells_piece(const char *name, int64_t number, dv_slice piece)
     bool passed = has_token(text, of->tail_len, DV_LIT(GATE_TOLD)) ||
                   (strchr("ap", name[0]) != NULL && passes(piece, GATE_TOLD, read_json_escape));
     of->tail_len = DV_MIN(text.len, (size_t)TAIL);
-    memcpy(of->tail, text.ptr + text.len - of->tail_len, of->tail_len);
+    if (of->tail_len > 0) { /* text.ptr may be NULL */
+        memcpy(of->tail, text.ptr + text.len - of->tail_len, of->tail_len);
+    }
     return passed;
 }
 
