@@ -15,6 +15,7 @@ from supervisor_tools import Instance  # noqa: E402
 
 RATE = "{count: 10000000, per: 1s}"
 LIMITS = f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
+CONNECTIONS = "overload: {new_connections_per_address: any}\n"  # 1000 at once are no flood here
 
 
 @pytest.fixture(name="model_server")
@@ -31,7 +32,7 @@ def make_model_server():
 def make_instances(model_server):
     """Makes instances with limits that no test meets by accident; each ends with the test."""
     with contextlib.ExitStack() as stack:
-        def instance(config=LIMITS, upstream=None, folder=None):
+        def instance(config=LIMITS + CONNECTIONS, upstream=None, folder=None):
             folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="dvara-faults-"))
             folder.chmod(0o755)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -78,7 +78,8 @@ def test_a_file_in_the_state_directory_is_found(dvara):
 
 def test_reload_drops_no_request(make):
     dvara = make()
-    dvara.configure("limits: {key: [], user: [], address: []}\n")
+    dvara.configure("limits: {key: [], user: [], address: []}\n"
+                    "overload: {new_connections_per_address: any}\n")
     dvara.up()
     key = dvara.key()
     end = time.monotonic() + 5
