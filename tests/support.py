@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every kind of test that starts processes needs."""
+import contextlib
 import os
 import pathlib
+import random
 import socket
 import time
 
@@ -10,9 +12,12 @@ BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUI
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to connections: one of these may take it before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, seconds, what):
