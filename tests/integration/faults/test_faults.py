@@ -20,7 +20,7 @@ from conftest import LIMITS
 from gateway_tools import Gate, Upstream
 from ledger import CARD, request_records
 from supervisor_tools import children
-from support import wait_until
+from support import BUILD, wait_until
 
 # What is about memory or the end of a worker means nothing where a sanitizer watches both.
 PLAIN_ONLY = pytest.mark.skipif("DVARA_SANITIZED" in os.environ, reason="not under a sanitizer")
@@ -134,6 +134,8 @@ def test_a_full_disk(make, model_server):
         check_model_server(dvara, model_server)
         dvara.good("down")
     finally:
+        # While its state is there; afterwards nobody could tell it to end.
+        subprocess.run([BUILD / "dvara", "down", "--state", folder / "state"], capture_output=True, check=False)
         subprocess.run(["umount", "-l", folder], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
