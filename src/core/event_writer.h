@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Private to core/event.c and core/event_code.c: writes one JSON object by a table of rows over a C
- * struct, without allocating. What is empty or unknown is left out, and so is an object that stays
- * empty. */
+/* Private to core/event_rows.c and core/event_code.c: writes one JSON object by a table of rows
+ * over a C struct, without allocating. What is empty or unknown is left out, and so is an object
+ * that stays empty. */
 
 #include "base/buf.h"
 #include "base/caps.h"

@@ -38,7 +38,7 @@ MAX_LABEL = 24
 MAX_DISTANCE = 96
 # Triggers that are the beginning of a value's own bytes: each value has one that ends within it.
 WITHIN = {"{seven_digits}"}
-MAX_WORD = 20  # characters; scan.c's WORD_MAX holds their bytes and the gaps between
+MAX_WORD = 20  # characters; search.c's WORD_MAX holds their bytes and the gaps between
 MAX_LENGTH = 20000  # DV_DETECT_UNBOUNDED; more than a stream holds back: such a value ends the stream
 SPLIT_TRIGGER = 8  # parts of a trigger that get grams of their own
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/detect/detect_rules.h"
+#include "engine/detect/search.h"
 
 #include "base/caps.h"
-
-#include <ctype.h>
 
 /* One search of one text.
  *
@@ -18,9 +16,7 @@
 enum {
     SCORE_CONTEXT = 5,      /* words around make a finding surer */
     TRIGGER_LOOKBACK = 112, /* bytes before `from` in which a trigger may end or begin */
-    WORDS_AHEAD = 256,      /* bytes behind a candidate that are searched for words at most */
-    WORD_MAX = 64,          /* of a context word, with what may follow it */
-    AFTER_VALUE = 8,        /* bytes behind a value that its pattern may look at */
+    FINDINGS_FIRST = 16,    /* there is room for at first */
 };
 
 /* Of what the sieve (sieve.h) finds in a text. */
@@ -34,193 +30,9 @@ enum {
     ESCAPE_LENGTH = 6, /* a value may begin so far behind its window, after an escape */
 };
 
-/* What a step costs, in about nanoseconds. */
-enum {
-    EFFORT_STOP = 10,  /* of the sieve's pass */
-    EFFORT_PART = 40,  /* what vectorscan reads there, */
-    EFFORT_LONG = 600, /* and where a trigger may be long, which is slow */
-    EFFORT_TRIGGER = 80,
-    EFFORT_MATCH = 250,
-    EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
-};
-
-/* Bytes that may be read for glued values: so many times the text's, and some more. Keys do with a
- * fraction of it; a token's prefix over and over, in a long token, would take a thousand times. */
-enum {
-    GLUED_READS = 16,
-    GLUED_FIRST = 16 << 10,
-};
-
-typedef struct search {
-    const dv_detect_rules *rules;
-    dv_detect_scratch *scratch;
-    dv_slice text;
-    size_t from;
-    size_t scanned_from; /* what vectorscan's offsets count from */
-    bool started;        /* the scratch is this search's */
-    size_t part_begin;   /* what vectorscan has to read next */
-    size_t part_end;
-    size_t number_end; /* numbers before it were judged */
-    size_t cost;       /* of the sieve's stops */
-    uint64_t enabled;
-    dv_arena *arena;
-    dv_finding *found;
-    size_t count;
-    size_t room;
-    bool met_words; /* scratch->met holds what this search met */
-    uint64_t reads; /* bytes that may still be read for glued values */
-    size_t glued;   /* the pattern whose glued values are looked for, */
-    size_t run_end; /* and how far the bytes that they may hold were followed */
-    dv_result result;
-} search;
-
-/* False when a hurried search has no time left. */
-static bool spend(search *s, uint64_t effort)
-{
-    dv_detect_scratch *scratch = s->scratch;
-    if (!scratch->hurried) {
-        return true;
-    }
-    if (scratch->effort < effort) {
-        s->result = DV_ERR_AGAIN;
-        return false;
-    }
-    scratch->effort -= effort;
-    return true;
-}
-
-/* ---- escapes in text that holds JSON ---- */
-
-static bool is_hex4(dv_slice text, size_t at)
-{
-    for (size_t i = at; i < at + 4; i++) {
-        if (i >= text.len || !isxdigit(text.ptr[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The escape (RFC 8259 section 7) whose backslash stands at `at`: its length, 0 when it is none. */
-static size_t escape_length(dv_slice text, size_t at)
-{
-    if (at + 1 >= text.len || text.ptr[at] != '\\' || text.ptr[at + 1] == '\0') {
-        return 0;
-    }
-    if (text.ptr[at + 1] == 'u') {
-        return is_hex4(text, at + 2) ? 6 : 0;
-    }
-    return strchr("bfnrt\"\\/", text.ptr[at + 1]) != NULL ? 2 : 0;
-}
-
-/* The escape that `start` stands within, after its backslash; in a row of backslashes each may
- * begin one, since nobody knows how often the text was escaped. */
-static bool escape_around(dv_slice text, size_t start, size_t *ret_begin, size_t *ret_end)
-{
-    for (size_t back = 1; back <= DV_MIN(start, (size_t)5); back++) {
-        size_t len = escape_length(text, start - back);
-        if (len > back) {
-            *ret_begin = start - back;
-            *ret_end = start - back + len;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- a candidate ---- */
 
-static bool words_before(search *s, pcre2_code *words, size_t distance, size_t start,
-                         bool *ret_found)
-{
-    size_t begin = start > distance ? start - distance : 0;
-    pcre2_set_offset_limit(s->scratch->words, start);
-    int rc =
-        pcre2_jit_match(words, s->text.ptr, start, begin, 0, s->scratch->data, s->scratch->words);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        s->result = DV_ERR_TOO_LARGE;
-        return false;
-    }
-    *ret_found = rc >= 0;
-    return true;
-}
-
-/* Goes on to the next word that begins at `from` or after it, before `start` or soon behind it: the
- * more candidates there were, the further, since most texts have but one. */
-static bool meet_word(search *s, pcre2_code *words, dv_detect_words *met, size_t from, size_t start)
-{
-    size_t limit = DV_MIN(start + met->ahead, s->text.len);
-    size_t end = DV_MIN(limit + WORD_MAX, s->text.len);
-    pcre2_set_offset_limit(s->scratch->words, limit - 1);
-    int rc = pcre2_jit_match(words, s->text.ptr, end, from, 0, s->scratch->data, s->scratch->words);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        s->result = DV_ERR_TOO_LARGE;
-        return false;
-    }
-    met->searched = limit;
-    met->ahead = DV_MIN(2 * met->ahead + 16, (size_t)WORDS_AHEAD);
-    if (rc >= 0) {
-        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
-        met->next = (dv_detect_word){span[0], span[1]};
-        met->searched = span[0] + 1;
-    }
-    return true;
-}
-
-/* The same as words_before for starts that go forwards and have no letter there (which would seem
- * to go on with the word): a pattern reads each byte once, however many of its values ask for the
- * words before them. */
-static bool context_before(search *s, size_t index, size_t start, bool *ret_found)
-{
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
-    size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
-    size_t begin = start > distance ? start - distance : 0;
-    dv_detect_words *met = &s->scratch->met[index];
-    if (!s->met_words) {
-        memset(s->scratch->met, 0, dv_detect_pattern_count * sizeof(*s->scratch->met));
-        s->met_words = true;
-    }
-    if (met->searched < begin && met->next.start < begin) {
-        *met = (dv_detect_words){.searched = begin};
-    }
-    while (met->next.end > 0 ? met->next.end <= start : met->searched < start) {
-        if (met->next.end > 0) {
-            met->last = met->next;
-            met->next.end = 0;
-        } else if (!meet_word(s, s->rules->contexts[pattern->detector], met, met->searched,
-                              start)) {
-            return false;
-        }
-    }
-    *ret_found = met->last.end > 0 && met->last.start >= begin && met->last.end <= start;
-    return true;
-}
-
-/* Whether the words before `start` let the pattern find something there. */
-static bool surroundings_allow(search *s, size_t index, bool forwards, size_t start,
-                               bool *ret_allow, bool *ret_context)
-{
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
-    const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
-    bool context = false;
-    bool exception = false;
-    forwards = forwards && !isalpha(s->text.ptr[start]);
-    if (pattern->context != DV_CONTEXT_NONE &&
-        !(forwards ? context_before(s, index, start, &context)
-                   : words_before(s, s->rules->contexts[pattern->detector], rule->context_distance,
-                                  start, &context))) {
-        return false;
-    }
-    if (rule->unless != NULL && !words_before(s, s->rules->exceptions[pattern->detector],
-                                              rule->unless_distance, start, &exception)) {
-        return false;
-    }
-    *ret_context = context;
-    *ret_allow = !exception && (context || pattern->context != DV_CONTEXT_REQUIRED);
-    return true;
-}
-
-static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
+static dv_result add_finding(dv_search *s, const dv_detect_pattern *pattern,
                              const dv_detect_candidate *candidate)
 {
     size_t start = candidate->start;
@@ -228,24 +40,18 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
     if (s->count == DV_LIMIT_FINDINGS) {
         return DV_ERR_TOO_LARGE;
     }
-    if (!spend(s, EFFORT_FINDING)) {
+    if (!dv_search_spend(s, DV_EFFORT_FINDING)) {
         return DV_ERR_AGAIN;
     }
-    if (!escape_around(s->text, start, &start, &end) || start < s->from) {
+    if (!dv_search_escape_around(s->text, start, &start, &end) || start < s->from) {
         start = candidate->start; /* otherwise it takes the escape's backslash in */
     }
-    if (s->count == s->room) {
-        size_t room = s->room == 0 ? 16 : s->room * 2;
-        dv_finding *bigger = dv_arena_alloc_raw(s->arena, room * sizeof(*bigger));
-        if (bigger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (s->count > 0) {
-            memcpy(bigger, s->found, s->count * sizeof(*bigger));
-        }
-        s->found = bigger;
-        s->room = room;
+    dv_finding *found =
+        dv_arena_grow(s->arena, s->found, s->count, &s->room, sizeof(*found), FINDINGS_FIRST);
+    if (found == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    s->found = found;
     unsigned score = candidate->score + (candidate->context ? SCORE_CONTEXT : 0);
     s->found[s->count++] = (dv_finding){
         .detector = dv_detect_infos[pattern->detector].id,
@@ -257,29 +63,18 @@ static dv_result add_finding(search *s, const dv_detect_pattern *pattern,
     return DV_OK;
 }
 
-/* What the value itself says: its checksum, its randomness. */
-static bool is_value(const dv_detect_pattern *pattern, dv_detect_candidate *candidate)
-{
-    if (pattern->check != NULL && !pattern->check(candidate)) {
-        return false;
-    }
-    dv_slice value =
-        dv_slice_sub(candidate->text, candidate->start, candidate->end - candidate->start);
-    return pattern->entropy == 0 || dv_detect_entropy(value) >= pattern->entropy;
-}
-
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
-static bool judge_value(search *s, size_t index, bool forwards, size_t start, size_t end,
+static bool judge_value(dv_search *s, size_t index, bool forwards, size_t start, size_t end,
                         size_t *ret_next)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     dv_detect_candidate candidate = {s->text, start, end, false, pattern->score};
     bool allow = false;
     *ret_next = start + 1;
-    if (!surroundings_allow(s, index, forwards, start, &allow, &candidate.context)) {
+    if (!dv_search_surroundings(s, index, forwards, start, &allow, &candidate.context)) {
         return false;
     }
-    if (!allow || !is_value(pattern, &candidate)) {
+    if (!allow || !dv_search_is_value(pattern, &candidate)) {
         return true;
     }
     s->result = add_finding(s, pattern, &candidate);
@@ -287,26 +82,17 @@ static bool judge_value(search *s, size_t index, bool forwards, size_t start, si
     return s->result == DV_OK;
 }
 
-/* Where the text may end for a pattern that begins at `start` at the latest: PCRE2 looks far ahead
- * for a byte that must come, even where no value is so long. */
-static size_t subject_end(const search *s, size_t index, size_t start)
-{
-    size_t longest = dv_detect_infos[dv_detect_patterns[index].detector].max_length;
-    return longest >= DV_DETECT_UNBOUNDED ? s->text.len
-                                          : DV_MIN(s->text.len, start + longest + AFTER_VALUE);
-}
-
 /* The same, but a value that would begin within an escape begins after it where it can: the "n" of
  * "\\nbob@..." is no part of the address. */
-static bool judge(search *s, size_t index, size_t start, size_t end, size_t *ret_next)
+static bool judge(dv_search *s, size_t index, size_t start, size_t end, size_t *ret_next)
 {
     size_t escape = 0;
     size_t after = 0;
-    if (escape_around(s->text, start, &escape, &after)) {
+    if (dv_search_escape_around(s->text, start, &escape, &after)) {
         pcre2_set_offset_limit(s->scratch->match, after);
-        int rc =
-            pcre2_jit_match(s->rules->patterns[index], s->text.ptr, subject_end(s, index, after),
-                            after, 0, s->scratch->data, s->scratch->match);
+        int rc = pcre2_jit_match(s->rules->patterns[index], s->text.ptr,
+                                 dv_search_subject_end(s, index, after), after, 0, s->scratch->data,
+                                 s->scratch->match);
         if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
             s->result = DV_ERR_TOO_LARGE;
             return false;
@@ -324,14 +110,14 @@ static bool judge(search *s, size_t index, size_t start, size_t end, size_t *ret
 }
 
 /* Tries the starts of the pattern's window. */
-static bool try_window(search *s, size_t index)
+static bool try_window(dv_search *s, size_t index)
 {
     dv_detect_scratch *scratch = s->scratch;
     dv_detect_window *window = &scratch->windows[index];
     size_t begin = window->begin;
-    size_t end = subject_end(s, index, window->end);
+    size_t end = dv_search_subject_end(s, index, window->end);
     while (begin < window->end) {
-        if (!spend(s, EFFORT_MATCH)) {
+        if (!dv_search_spend(s, DV_EFFORT_MATCH)) {
             return false;
         }
         pcre2_set_offset_limit(scratch->match, window->end - 1);
@@ -354,21 +140,9 @@ static bool try_window(search *s, size_t index)
     return true;
 }
 
-/* Where a value that goes on until `end` can begin at the earliest: behind the last byte before
- * `end` that its detector's values never hold. */
-static size_t first_start(const search *s, const dv_detect_pattern *pattern, size_t begin,
-                          size_t end)
-{
-    while (end > begin &&
-           ((s->rules->may_hold[s->text.ptr[end - 1]] >> pattern->detector) & 1) != 0) {
-        end--;
-    }
-    return end;
-}
-
 /* Adds [begin, end) to what the pattern has to try. vectorscan tells of triggers in order, so a
  * window that is left behind is complete. */
-static bool widen(search *s, size_t index, size_t begin, size_t end)
+static bool widen(dv_search *s, size_t index, size_t begin, size_t end)
 {
     dv_detect_window *window = &s->scratch->windows[index];
     if (begin > window->end) {
@@ -391,19 +165,14 @@ typedef struct figures {
     size_t end;    /* the first byte behind it that no value of it could hold */
 } figures;
 
-static bool holds(const search *s, size_t at, uint64_t detectors)
-{
-    return (s->rules->may_hold[s->text.ptr[at]] & detectors) != 0;
-}
-
 /* Counts from `begin` to `until`, and on as far as values of the detectors could. */
-static figures count_number(const search *s, uint64_t detectors, size_t begin, size_t until,
+static figures count_number(const dv_search *s, uint64_t detectors, size_t begin, size_t until,
                             size_t limit)
 {
     figures found = {0, 0, begin};
     size_t others = 0;
     size_t at = begin;
-    for (; at < limit && (at < until || holds(s, at, detectors)); at++) {
+    for (; at < limit && (at < until || dv_search_holds(s, at, detectors)); at++) {
         if (s->text.ptr[at] >= '0' && s->text.ptr[at] <= '9') {
             found.digits++;
             found.others = others;
@@ -417,11 +186,11 @@ static figures count_number(const search *s, uint64_t detectors, size_t begin, s
 
 /* The numbers around a run of a trigger. A value that begins there goes on within them: its bytes
  * are such that the walk does not end before it does. */
-static figures count_run(const search *s, const dv_detect_number_rule *rule, dv_detect_run run)
+static figures count_run(const dv_search *s, const dv_detect_number_rule *rule, dv_detect_run run)
 {
     size_t first = run.first > rule->back ? run.first - rule->back : 0;
     size_t begin = run.first;
-    while (begin > first && holds(s, begin - 1, rule->detectors)) {
+    while (begin > first && dv_search_holds(s, begin - 1, rule->detectors)) {
         begin--;
     }
     size_t until = DV_MIN(run.last + ESCAPE_LENGTH, s->text.len);
@@ -430,7 +199,7 @@ static figures count_run(const search *s, const dv_detect_number_rule *rule, dv_
 }
 
 /* Whether a value of the pattern could begin in [begin, end): PCRE2 costs more than to ask. */
-static bool could_begin(const search *s, const dv_detect_pattern *pattern, const figures *number,
+static bool could_begin(const dv_search *s, const dv_detect_pattern *pattern, const figures *number,
                         size_t begin, size_t end)
 {
     if (s->rules->sieve == NULL) {
@@ -449,7 +218,7 @@ static bool could_begin(const search *s, const dv_detect_pattern *pattern, const
 }
 
 /* Opens the windows of the trigger's patterns for the run that ended. */
-static bool end_run(search *s, unsigned id)
+static bool end_run(dv_search *s, unsigned id)
 {
     dv_detect_run run = s->scratch->runs[id];
     const dv_detect_number_rule *rule = &s->rules->numbers[id];
@@ -466,7 +235,7 @@ static bool end_run(search *s, unsigned id)
             continue;
         }
         if (pattern->within) {
-            begin = first_start(s, pattern, begin, run.first);
+            begin = dv_search_first_start(s, pattern, begin, run.first);
         }
         begin = DV_MAX(begin, s->from);
         if (could_begin(s, pattern, &number, begin, limit) && !widen(s, i, begin, limit)) {
@@ -480,10 +249,10 @@ static bool end_run(search *s, unsigned id)
 static int on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                       void *data)
 {
-    search *s = data;
+    dv_search *s = data;
     dv_detect_run *run = &s->scratch->runs[id];
     size_t end = s->scanned_from + (size_t)to;
-    if (!spend(s, EFFORT_TRIGGER)) {
+    if (!dv_search_spend(s, DV_EFFORT_TRIGGER)) {
         return 1;
     }
     if (run->first > 0 && end - run->last > s->rules->reach[id] && !end_run(s, id)) {
@@ -494,7 +263,7 @@ static int on_trigger(unsigned id, unsigned long long from, unsigned long long t
     return 0;
 }
 
-static bool try_rest(search *s)
+static bool try_rest(dv_search *s)
 {
     for (unsigned id = 0; id < dv_detect_trigger_count; id++) {
         if (s->scratch->runs[id].first > 0 && !end_run(s, id)) {
@@ -512,7 +281,7 @@ static bool try_rest(search *s)
 
 /* ---- where triggers may be ---- */
 
-static void start(search *s)
+static void start(dv_search *s)
 {
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         s->scratch->windows[i] = (dv_detect_window){s->from, s->from};
@@ -523,7 +292,7 @@ static void start(search *s)
 
 /* Lets vectorscan read the part. Triggers look at nothing but their own bytes, so it tells of the
  * same ones in a part as in the whole text, as long as they are within it. */
-static bool search_part(search *s)
+static bool search_part(dv_search *s)
 {
     if (s->part_end <= s->part_begin) {
         return true;
@@ -538,7 +307,7 @@ static bool search_part(search *s)
 }
 
 /* Adds [begin, end) to what vectorscan has to read; `begin` never goes back. */
-static bool add_part(search *s, size_t begin, size_t end)
+static bool add_part(dv_search *s, size_t begin, size_t end)
 {
     bool apart = s->part_end <= s->part_begin;
     if (!apart && begin > s->part_end + GAP) {
@@ -553,7 +322,7 @@ static bool add_part(search *s, size_t begin, size_t end)
 }
 
 /* A number begins at `first`. One that no pattern could take for its own is passed over. */
-static bool add_number(search *s, size_t trigger, size_t first, size_t part)
+static bool add_number(dv_search *s, size_t trigger, size_t first, size_t part)
 {
     const dv_detect_number_rule *rule = &s->rules->numbers[trigger];
     figures number = count_number(s, rule->detectors, first, first, s->text.len);
@@ -571,12 +340,12 @@ static bool add_number(search *s, size_t trigger, size_t first, size_t part)
 }
 
 /* The sieve stopped at a place. */
-static bool look_at(search *s, size_t at, size_t first)
+static bool look_at(dv_search *s, size_t at, size_t first)
 {
     uint64_t grams = dv_sieve_grams(s->rules->sieve, s->text, at);
     size_t begin = at > first + s->rules->sieve_back ? at - s->rules->sieve_back : first;
     s->cost += grams == 0 ? 1 : COST_TRIGGER;
-    if (!spend(s, grams == 0 ? EFFORT_STOP : EFFORT_PART)) {
+    if (!dv_search_spend(s, grams == 0 ? DV_EFFORT_STOP : DV_EFFORT_PART)) {
         return false;
     }
     if (grams == 0) {
@@ -597,11 +366,12 @@ static bool look_at(search *s, size_t at, size_t first)
         end = DV_MAX(end, ahead == 0 ? s->text.len : at + ahead);
         is_long |= ahead == 0 || ahead > LONG_TRIGGER;
     }
-    return end == 0 || (spend(s, is_long ? EFFORT_LONG : 0) && add_part(s, begin, end));
+    return end == 0 ||
+           (dv_search_spend(s, is_long ? DV_EFFORT_LONG : 0) && add_part(s, begin, end));
 }
 
 /* Finds the parts of the text that triggers may be in. All that stand in ordinary text is none. */
-static bool sift(search *s, size_t first)
+static bool sift(dv_search *s, size_t first)
 {
     size_t at = first;
     uint64_t stops = 0;
@@ -623,7 +393,7 @@ static bool sift(search *s, size_t first)
     return true;
 }
 
-static dv_result run(search *s)
+static dv_result run(dv_search *s)
 {
     size_t first = s->from > TRIGGER_LOOKBACK ? s->from - TRIGGER_LOOKBACK : 0;
     bool sifted = s->rules->sieve != NULL ? sift(s, first) : add_part(s, first, s->text.len);
@@ -677,138 +447,8 @@ static size_t merge(dv_finding *found, size_t count)
     return kept;
 }
 
-/* ---- values behind values ---- */
-
-/* A letter before it hides a value that has a prefix, since it may be a part of something else. Not
- * when that letter is a value's: two keys with nothing between them are two keys. */
-
-/* PCRE2's callout: the prefix of a glued value was met. What the pattern may read from there on is
- * paid for first. */
-static int on_prefix(pcre2_callout_block *block, void *data)
-{
-    search *s = data;
-    const dv_detect_pattern *pattern = &dv_detect_patterns[s->glued];
-    size_t start = block->start_match;
-    size_t limit = DV_MIN(start + dv_detect_infos[pattern->detector].max_length, s->text.len);
-    s->run_end = DV_MAX(s->run_end, start);
-    while (s->run_end < limit && holds(s, s->run_end, UINT64_C(1) << pattern->detector)) {
-        s->run_end++;
-    }
-    size_t reads = s->run_end - start;
-    if (s->reads < reads || !spend(s, reads)) {
-        return PCRE2_ERROR_CALLOUT;
-    }
-    s->reads -= reads;
-    return 0;
-}
-
-/* Finds the first of the pattern's values that begins in [begin, end]. PCRE2_ERROR_CALLOUT: nothing
- * is left to pay it with. */
-static int match_glued(search *s, size_t index, size_t begin, size_t end, size_t text_end,
-                       uint32_t options)
-{
-    pcre2_match_context *match = s->scratch->match;
-    pcre2_set_offset_limit(match, end);
-    pcre2_set_callout(match, on_prefix, s);
-    int rc = pcre2_jit_match(s->rules->glued[index], s->text.ptr, text_end, begin, options,
-                             s->scratch->data, match);
-    pcre2_set_callout(match, NULL, NULL);
-    return rc;
-}
-
-/* Where those of the pattern's values that go on behind `end` can begin at the earliest. */
-static size_t first_glued(const search *s, size_t index, size_t begin, size_t end)
-{
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
-    size_t longest = dv_detect_infos[pattern->detector].max_length;
-    begin = end >= longest ? DV_MAX(begin, end - longest + 1) : begin;
-    return first_start(s, pattern, begin, end);
-}
-
-/* Lets the value take in all that the pattern's values could hold: one of them may be there. */
-static bool take_run(search *s, const dv_detect_pattern *pattern, dv_finding *value)
-{
-    uint64_t detector = UINT64_C(1) << pattern->detector;
-    size_t end = value->end;
-    while (end < s->text.len && holds(s, end, detector)) {
-        end++;
-    }
-    size_t taken = end - value->end;
-    value->detectors |= taken > 0 ? detector : 0;
-    value->end = (uint32_t)end;
-    return spend(s, taken);
-}
-
-/* Lets the value take in those of the pattern that begin in [begin, end] and go on behind it. */
-static bool take_glued(search *s, size_t index, size_t begin, size_t end, dv_finding *value)
-{
-    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
-    begin = first_glued(s, index, begin, end);
-    s->glued = index;
-    s->run_end = begin;
-    while (begin <= end) {
-        int rc = match_glued(s, index, begin, end, subject_end(s, index, end), 0);
-        if (rc == PCRE2_ERROR_CALLOUT && s->result == DV_OK) {
-            return take_run(s, pattern, value);
-        }
-        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-            s->result = s->result == DV_OK ? DV_ERR_TOO_LARGE : s->result;
-            return false;
-        }
-        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
-        if (!spend(s, EFFORT_MATCH + (rc >= 0 ? span[0] : end) - begin)) {
-            return false;
-        }
-        if (rc == PCRE2_ERROR_NOMATCH) {
-            return true;
-        }
-        dv_detect_candidate next = {s->text, span[0], span[1], false, pattern->score};
-        begin = span[0] + 1;
-        if (next.end > value->end && is_value(pattern, &next) && next.end > value->end) {
-            value->end = (uint32_t)next.end;
-            value->detectors |= UINT64_C(1) << pattern->detector;
-        }
-    }
-    return true;
-}
-
-/* The detectors whose values may begin within a value, or right behind it, and hold the next byte.
- */
-static uint64_t behind(const search *s, const dv_finding *value)
-{
-    return value->end < s->text.len
-               ? s->enabled & s->rules->prefixed & s->rules->may_hold[s->text.ptr[value->end]]
-               : 0;
-}
-
-static bool is_behind(const search *s, size_t index, uint64_t detectors)
-{
-    return s->rules->glued[index] != NULL &&
-           ((detectors >> dv_detect_patterns[index].detector) & 1) != 0;
-}
-
-/* Lets the value take in what is glued to it, and what is glued to that. */
-static bool grow(search *s, dv_finding *value)
-{
-    size_t begin = (size_t)value->start + 1;
-    uint64_t detectors = 0;
-    while ((detectors = behind(s, value)) != 0) {
-        size_t end = value->end;
-        for (size_t i = 0; i < dv_detect_pattern_count; i++) {
-            if (is_behind(s, i, detectors) && !take_glued(s, i, begin, end, value)) {
-                return false;
-            }
-        }
-        if (value->end == end) {
-            break;
-        }
-        begin = end + 1;
-    }
-    return true;
-}
-
 /* Makes the findings final: apart from each other, with all that is glued to them. */
-static dv_result settle(search *s)
+static dv_result settle(dv_search *s)
 {
     size_t grown = 0; /* where what was looked through for glued values ends */
     bool grew = false;
@@ -818,7 +458,7 @@ static dv_result settle(search *s)
         if (end <= grown) {
             continue;
         }
-        if (!grow(s, &s->found[i])) {
+        if (!dv_search_grow(s, &s->found[i])) {
             return s->result;
         }
         grown = s->found[i].end;
@@ -828,8 +468,6 @@ static dv_result settle(search *s)
     return DV_OK;
 }
 
-/* ---- the two entries ---- */
-
 dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
                          size_t from, uint64_t enabled, dv_arena *arena,
                          const dv_finding **ret_findings, size_t *ret_count)
@@ -837,14 +475,14 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     if (text.len > UINT32_MAX || from > text.len) {
         return DV_ERR_TOO_LARGE;
     }
-    search s = {
+    dv_search s = {
         .rules = rules,
         .scratch = scratch,
         .text = text,
         .from = from,
         .enabled = enabled,
         .arena = arena,
-        .reads = GLUED_FIRST + GLUED_READS * (uint64_t)(text.len - from),
+        .reads = dv_search_reads(text.len - from),
     };
     if (text.len > from && enabled != 0) {
         DV_TRY(run(&s));
@@ -852,134 +490,5 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     }
     *ret_count = s.count;
     *ret_findings = s.found;
-    return DV_OK;
-}
-
-/* Where the escape begins that the text ends in and that is not whole yet; text.len when there is
- * none. A value that begins within it would take it in. */
-static size_t unfinished_escape(dv_slice text, size_t from)
-{
-    for (size_t back = 1; back <= DV_MIN(text.len - from, (size_t)5); back++) {
-        size_t at = text.len - back;
-        if (text.ptr[at] == '\\' && (back == 1 || text.ptr[at + 1] == 'u')) {
-            return at;
-        }
-        if (!isxdigit(text.ptr[at]) && text.ptr[at] != 'u') {
-            break;
-        }
-    }
-    return text.len;
-}
-
-/* Moves *hold to the first start from which the pattern could go on past the text's end. */
-static bool hold_for(search *s, size_t index, size_t begin, size_t *hold)
-{
-    pcre2_set_offset_limit(s->scratch->match, PCRE2_UNSET);
-    while (begin < *hold) {
-        int rc = pcre2_jit_match(s->rules->patterns[index], s->text.ptr, s->text.len, begin,
-                                 PCRE2_PARTIAL_HARD, s->scratch->data, s->scratch->match);
-        if (rc == PCRE2_ERROR_NOMATCH) {
-            return true;
-        }
-        if (rc < 0 && rc != PCRE2_ERROR_PARTIAL) {
-            s->result = DV_ERR_TOO_LARGE;
-            return false;
-        }
-        size_t start = pcre2_get_ovector_pointer(s->scratch->data)[0];
-        bool allow = false;
-        bool context = false;
-        if (!surroundings_allow(s, index, false, start, &allow, &context)) {
-            return false;
-        }
-        if (rc == PCRE2_ERROR_PARTIAL && allow) {
-            size_t escape = start;
-            size_t after = 0;
-            (void)escape_around(s->text, start, &escape, &after);
-            *hold = DV_MIN(*hold, DV_MAX(escape, s->from));
-        }
-        begin = start + 1;
-    }
-    return true;
-}
-
-/* Whether a value of the pattern could begin in [begin, end] and go on past the text's end. */
-static bool may_go_on(search *s, size_t index, size_t begin, size_t end, bool *ret_may)
-{
-    int rc = PCRE2_ERROR_NOMATCH;
-    s->glued = index;
-    s->run_end = begin;
-    do {
-        rc = match_glued(s, index, begin, end, s->text.len, PCRE2_PARTIAL_HARD);
-        begin = rc >= 0 ? pcre2_get_ovector_pointer(s->scratch->data)[0] + 1 : begin;
-    } while (rc >= 0 && begin <= end);
-    bool unread = rc == PCRE2_ERROR_CALLOUT && s->result == DV_OK;
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL && !unread) {
-        s->result = s->result == DV_OK ? DV_ERR_TOO_LARGE : s->result;
-        return false;
-    }
-    *ret_may = rc == PCRE2_ERROR_PARTIAL || unread;
-    return true;
-}
-
-/* A value to which one could be glued that is not whole yet stays with it. */
-static bool hold_glued(search *s, const dv_finding *value, const size_t run[DV_DETECT_MAX],
-                       size_t *hold)
-{
-    bool may = value->end == s->text.len && (s->enabled & s->rules->prefixed) != 0;
-    uint64_t detectors = behind(s, value);
-    for (size_t i = 0; i < dv_detect_pattern_count && !may; i++) {
-        size_t first = run[dv_detect_patterns[i].detector];
-        if (is_behind(s, i, detectors) && first <= value->end &&
-            !may_go_on(s, i, DV_MAX((size_t)value->start + 1, first), value->end, &may)) {
-            return false;
-        }
-    }
-    *hold = may ? DV_MIN(*hold, (size_t)value->start) : *hold;
-    return true;
-}
-
-dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
-                         size_t from, uint64_t enabled, const dv_finding *found, size_t count,
-                         size_t *ret_hold)
-{
-    search s = {
-        .rules = rules,
-        .scratch = scratch,
-        .text = text,
-        .from = from,
-        .enabled = enabled,
-        .reads = GLUED_FIRST + GLUED_READS * (uint64_t)(text.len - from),
-    };
-    size_t run[DV_DETECT_MAX]; /* where the last bytes that a detector's values may hold begin */
-    uint64_t alive =
-        dv_detect_info_count < 64 ? (UINT64_C(1) << dv_detect_info_count) - 1 : UINT64_MAX;
-    alive &= enabled;
-    for (size_t i = 0; i < DV_DETECT_MAX; i++) {
-        run[i] = from;
-    }
-    for (size_t at = text.len; at > from && alive != 0; at--) {
-        uint64_t ended = alive & ~rules->may_hold[text.ptr[at - 1]];
-        alive &= ~ended;
-        for (; ended != 0; ended &= ended - 1) {
-            run[__builtin_ctzll(ended)] = at;
-        }
-    }
-    size_t hold = enabled != 0 ? unfinished_escape(text, from) : text.len;
-    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
-        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
-        size_t longest = dv_detect_infos[pattern->detector].max_length;
-        size_t begin = run[pattern->detector];
-        begin = text.len - begin > longest ? text.len - longest : begin;
-        if (((enabled >> pattern->detector) & 1) != 0 && begin < hold &&
-            !hold_for(&s, i, begin, &hold)) {
-            return s.result;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!hold_glued(&s, &found[i], run, &hold)) {
-            return s.result;
-        }
-    }
-    *ret_hold = hold;
     return DV_OK;
 }

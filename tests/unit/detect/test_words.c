@@ -10,7 +10,7 @@
 
 /* Both ways to look for context words are private to the file: the one that reads each byte once
  * (context_before) has to tell the same as the simple one (words_before). */
-#include "engine/detect/scan.c" /* NOLINT(bugprone-suspicious-include) */
+#include "engine/detect/search.c" /* NOLINT(bugprone-suspicious-include) */
 
 static dv_detect_rules *rules;
 static dv_detect_scratch *scratch;
@@ -48,7 +48,7 @@ static size_t compare(size_t index, dv_slice text, uint32_t *seed)
 {
     const dv_detect_pattern *pattern = &dv_detect_patterns[index];
     size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
-    search s = {.rules = rules, .scratch = scratch, .text = text};
+    dv_search s = {.rules = rules, .scratch = scratch, .text = text};
     size_t met = 0;
     size_t most = next_random(seed) % 3 == 0 ? 150 : 6;
     for (size_t start = 0; start < text.len; start += 1 + next_random(seed) % most) {

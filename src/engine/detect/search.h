@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Private to engine/detect: one search of one text, and what its steps share. scan.c looks for
+ * values, search.c asks what stands around them, glued.c looks for values right behind values, and
+ * hold.c says what a stream may not send yet. A function that answers bool answers false when the
+ * search is over: `result` says why. */
+
+#include "engine/detect/detect_rules.h"
+
+enum { DV_DETECT_AFTER_VALUE = 8 }; /* bytes behind a value that its pattern may look at */
+
+/* What the steps cost, in about nanoseconds. */
+enum {
+    DV_EFFORT_STOP = 10,  /* of the sieve's pass */
+    DV_EFFORT_PART = 40,  /* what vectorscan reads there, */
+    DV_EFFORT_LONG = 600, /* and where a trigger may be long, which is slow */
+    DV_EFFORT_TRIGGER = 80,
+    DV_EFFORT_MATCH = 250,
+    DV_EFFORT_FINDING = 4000, /* mostly its caller's: what is found is judged, told of, replaced */
+};
+
+typedef struct dv_search {
+    const dv_detect_rules *rules;
+    dv_detect_scratch *scratch;
+    dv_slice text;
+    size_t from;
+    size_t scanned_from; /* what vectorscan's offsets count from */
+    bool started;        /* the scratch is this search's */
+    size_t part_begin;   /* what vectorscan has to read next */
+    size_t part_end;
+    size_t number_end; /* numbers before it were judged */
+    size_t cost;       /* of the sieve's stops */
+    uint64_t enabled;
+    dv_arena *arena;
+    dv_finding *found;
+    size_t count;
+    size_t room;
+    bool met_words; /* scratch->met holds what this search met */
+    uint64_t reads; /* bytes that may still be read for glued values */
+    size_t glued;   /* the pattern whose glued values are looked for, */
+    size_t run_end; /* and how far the bytes that they may hold were followed */
+    dv_result result;
+} dv_search;
+
+/* False when a hurried search has no time left. */
+static inline bool dv_search_spend(dv_search *s, uint64_t effort)
+{
+    dv_detect_scratch *scratch = s->scratch;
+    if (!scratch->hurried) {
+        return true;
+    }
+    if (scratch->effort < effort) {
+        s->result = DV_ERR_AGAIN;
+        return false;
+    }
+    scratch->effort -= effort;
+    return true;
+}
+
+/* Whether values of one of the detectors may hold the byte at `at`. */
+static inline bool dv_search_holds(const dv_search *s, size_t at, uint64_t detectors)
+{
+    return (s->rules->may_hold[s->text.ptr[at]] & detectors) != 0;
+}
+
+/* Where the text may end for a pattern that begins at `start` at the latest: PCRE2 looks far ahead
+ * for a byte that must come, even where no value is so long. */
+static inline size_t dv_search_subject_end(const dv_search *s, size_t index, size_t start)
+{
+    size_t longest = dv_detect_infos[dv_detect_patterns[index].detector].max_length;
+    return longest >= DV_DETECT_UNBOUNDED
+               ? s->text.len
+               : DV_MIN(s->text.len, start + longest + DV_DETECT_AFTER_VALUE);
+}
+
+/* Where a value that goes on until `end` can begin at the earliest: behind the last byte before
+ * `end` that its detector's values never hold. */
+static inline size_t dv_search_first_start(const dv_search *s, const dv_detect_pattern *pattern,
+                                           size_t begin, size_t end)
+{
+    while (end > begin &&
+           ((s->rules->may_hold[s->text.ptr[end - 1]] >> pattern->detector) & 1) != 0) {
+        end--;
+    }
+    return end;
+}
+
+/* The escape (RFC 8259 section 7) that `start` stands within, after its backslash; in a row of
+ * backslashes each may begin one, since nobody knows how often the text was escaped. */
+bool dv_search_escape_around(dv_slice text, size_t start, size_t *ret_begin, size_t *ret_end);
+
+/* Whether the words before `start` let the pattern find something there. `forwards`: the starts
+ * that are asked about go forwards, so what was read for one serves the next. */
+bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t start,
+                            bool *ret_allow, bool *ret_context);
+
+/* What the value itself says: its checksum, its randomness. */
+bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *candidate);
+
+/* How many bytes may be read for glued values in a text. */
+uint64_t dv_search_reads(size_t len);
+
+/* Lets the value take in what is glued to it, and what is glued to that. */
+bool dv_search_grow(dv_search *s, dv_finding *value);
+
+/* Moves *hold to the value's start when one could be glued to it that is not whole yet. `run`:
+ * where the last bytes that each detector's values may hold begin. */
+bool dv_search_hold_glued(dv_search *s, const dv_finding *value, const size_t run[DV_DETECT_MAX],
+                          size_t *hold);
