@@ -164,6 +164,28 @@ void *dv_arena_alloc(dv_arena *arena, size_t size)
     return object;
 }
 
+void *dv_arena_grow(dv_arena *arena, void *items, size_t count, size_t *capacity, size_t item_size,
+                    size_t least)
+{
+    if (count < *capacity) {
+        return items;
+    }
+    size_t larger = *capacity == 0 ? least : 2 * *capacity;
+    size_t bytes;
+    if (larger < *capacity || __builtin_mul_overflow(larger, item_size, &bytes)) {
+        return NULL;
+    }
+    void *copy = dv_arena_alloc_raw(arena, bytes);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (count > 0) {
+        memcpy(copy, items, count * item_size);
+    }
+    *capacity = larger;
+    return copy;
+}
+
 dv_result dv_arena_copy(dv_arena *arena, dv_slice bytes, dv_slice *ret_copy)
 {
     uint8_t *copy = dv_arena_alloc_raw(arena, bytes.len + 1);

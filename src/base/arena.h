@@ -30,6 +30,12 @@ void *dv_arena_alloc(dv_arena *arena, size_t size) __attribute__((malloc, alloc_
 /* The same without zeroing, for bytes that are written at once. */
 void *dv_arena_alloc_raw(dv_arena *arena, size_t size) __attribute__((malloc, alloc_size(2)));
 
+/* Room for one more item of an array that lives in the arena: `items` while there is some, a copy
+ * of twice the size (*capacity items; `least`, the first time) once there is none. NULL when memory
+ * is out: the array stays as it was. */
+void *dv_arena_grow(dv_arena *arena, void *items, size_t count, size_t *capacity, size_t item_size,
+                    size_t least);
+
 /* A copy with a NUL behind it (which does not count in len). */
 dv_must dv_result dv_arena_copy(dv_arena *arena, dv_slice bytes, dv_slice *ret_copy);
 

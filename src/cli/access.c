@@ -2,6 +2,7 @@
 /* `dvara access audit` and `who-can`: page after page of decisions, as one answer. */
 #include "api/commands.h"
 #include "base/buf.h"
+#include "cli/visible.h"
 
 enum { PAGE = 1000, LINE_MAX_BYTES = 4 << 20 };
 
@@ -77,6 +78,11 @@ static dv_result pages_ask(dv_cli *cli, const char *operation, const json_t *par
 
 /* --- tables ---------------------------------------------------------------------------------- */
 
+static void print_text(dv_cli *cli, const json_t *text)
+{
+    dv_visible_write(cli->out, json_string_value(text));
+}
+
 /* "assuming: an API key without scopes, no second factor, address not told, at 2026-..." */
 static void print_assumed(dv_cli *cli, const json_t *answer)
 {
@@ -85,14 +91,17 @@ static void print_assumed(dv_cli *cli, const json_t *answer)
     const char *address = json_string_value(json_object_get(assumed, "address"));
     fputs("assuming: an API key", cli->out);
     for (size_t i = 0; i < json_array_size(scopes); i++) {
-        fprintf(cli->out, "%s%s", i == 0 ? " for " : ", ",
-                json_string_value(json_array_get(scopes, i)));
+        fputs(i == 0 ? " for " : ", ", cli->out);
+        print_text(cli, json_array_get(scopes, i));
     }
-    fprintf(cli->out, "%s, %s second factor, %s%s, at %s\n",
+    fprintf(cli->out, "%s, %s second factor, %s",
             json_array_size(scopes) == 0 ? " without scopes" : "",
             json_is_true(json_object_get(assumed, "mfa")) ? "a" : "no",
-            address == NULL ? "address not told" : "from ", address == NULL ? "" : address,
-            json_string_value(json_object_get(assumed, "at")));
+            address == NULL ? "address not told" : "from ");
+    dv_visible_write(cli->out, address);
+    fputs(", at ", cli->out);
+    print_text(cli, json_object_get(assumed, "at"));
+    fputc('\n', cli->out);
 }
 
 /* What other circumstances may change. */
@@ -190,9 +199,11 @@ static dv_result print_who(dv_cli *cli, const json_t *answer)
 {
     print_assumed(cli, answer);
     if (json_array_size(json_object_get(answer, "items")) == 0) {
-        fprintf(cli->out, "nobody may %s %s\n",
-                json_string_value(json_object_get(answer, "action")),
-                json_string_value(json_object_get(answer, "resource")));
+        fputs("nobody may ", cli->out);
+        print_text(cli, json_object_get(answer, "action"));
+        fputc(' ', cli->out);
+        print_text(cli, json_object_get(answer, "resource"));
+        fputc('\n', cli->out);
     } else {
         DV_TRY(print_rows(cli, answer, "items", WHO_COLUMNS));
     }
@@ -234,8 +245,11 @@ static dv_result print_audit(dv_cli *cli, const json_t *answer)
     static const char *const keys[] = {"id", "scopes", "expires", NULL};
     const char *user = json_string_value(json_object_get(answer, "user"));
     const char *name = user != NULL ? user : json_string_value(json_object_get(answer, "service"));
-    fprintf(cli->out, "%s %s: %s\n", user != NULL ? "user" : "service", name,
-            json_string_value(json_object_get(answer, "status")));
+    fputs(user != NULL ? "user " : "service ", cli->out);
+    dv_visible_write(cli->out, name);
+    fputs(": ", cli->out);
+    print_text(cli, json_object_get(answer, "status"));
+    fputc('\n', cli->out);
     DV_TRY(print_part(cli, answer, "groups", "groups", reached));
     DV_TRY(print_part(cli, answer, "roles", "roles", reached));
     DV_TRY(print_part(cli, answer, "permissions", "permissions of roles", permissions));

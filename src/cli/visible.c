@@ -38,14 +38,22 @@ static size_t next_piece(dv_slice text, bool newlines, char escape[PIECE_MAX], d
     return len;
 }
 
+/* Takes the next piece off the text. */
+static bool take_piece(dv_slice *text, bool newlines, char escape[PIECE_MAX], dv_slice *ret_piece)
+{
+    if (text->len == 0) {
+        return false;
+    }
+    *text = dv_slice_sub(*text, next_piece(*text, newlines, escape, ret_piece), text->len);
+    return true;
+}
+
 dv_result dv_visible_append(dv_buf *out, dv_slice text)
 {
     char escape[PIECE_MAX];
     dv_slice piece;
-    while (text.len > 0) {
-        size_t len = next_piece(text, false, escape, &piece);
+    while (take_piece(&text, false, escape, &piece)) {
         DV_TRY(dv_buf_append(out, piece));
-        text = dv_slice_sub(text, len, text.len);
     }
     return DV_OK;
 }
@@ -54,10 +62,8 @@ void dv_visible_write_slice(FILE *out, dv_slice text)
 {
     char escape[PIECE_MAX];
     dv_slice piece;
-    while (text.len > 0) {
-        size_t len = next_piece(text, true, escape, &piece);
+    while (take_piece(&text, true, escape, &piece)) {
         (void)fwrite(piece.ptr, 1, piece.len, out);
-        text = dv_slice_sub(text, len, text.len);
     }
 }
 

@@ -22,8 +22,6 @@ from ledger import CARD, request_records
 from supervisor_tools import children
 from support import BUILD, wait_until
 
-# What is about memory or the end of a worker means nothing where a sanitizer watches both.
-PLAIN_ONLY = pytest.mark.skipif("DVARA_SANITIZED" in os.environ, reason="not under a sanitizer")
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 SECRET = json.dumps({"model": "m", "messages": [{"role": "user", "content": f"my card is {CARD}"}]}).encode()
 
@@ -140,7 +138,7 @@ def test_a_full_disk(make, model_server):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@PLAIN_ONLY
+@pytest.mark.ordinary_build
 def test_a_damaged_snapshot_never_lets_pass(make, model_server):
     """Each page in turn is overwritten under a running gate: it refuses, its worker ends (LMDB follows
     a wild page number out of the file), or it serves as it should; what was damaged is made anew
@@ -215,7 +213,7 @@ def test_descriptors_run_out(tmp_path):
     assert exhausted(tmp_path, "NOFILE", one_more, f"my card is {CARD}") <= {0, 500, 502, 503}
 
 
-@PLAIN_ONLY
+@pytest.mark.ordinary_build
 def test_memory_runs_out(tmp_path):
     def as_much_as_now(worker):
         return int(pathlib.Path(f"/proc/{worker}/statm").read_text().split()[0]) * 4096
@@ -302,7 +300,7 @@ def test_an_upstream_that_lies(make, liar, lie):
     assert worker_of(dvara) == worker
 
 
-@PLAIN_ONLY
+@pytest.mark.ordinary_build
 def test_a_stream_of_any_length_takes_no_memory(make, liar):
     """256 MiB of events, read as it comes; the worker stays as it was."""
     def pieces():

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large bodies: computed by threads, with the same outcome as small ones (API-2.3.2, DATA-3.3.1)."""
 import json
-import os
 import pathlib
 import signal
 import socket
@@ -161,7 +160,7 @@ def a_thread_runs(worker):
     return False
 
 
-@pytest.mark.skipif("DVARA_SANITIZED" in os.environ, reason="not under a sanitizer")
+@pytest.mark.ordinary_build
 def test_a_caller_that_goes_away_without_memory_holds_nothing(make_gate, upstream, tmp_path, monkeypatch):
     """What a request held at once is given back though its arena is left to a thread just then."""
     torture = Torture(tmp_path / "torture")

@@ -87,6 +87,33 @@ static void arenas_bound_align_and_clean_up(void **state)
     assert_string_equal(dv_arena_printf(arena, "%s/%d", "a", 7), "a/7");
 }
 
+static void arrays_in_an_arena_grow(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(100000);
+    size_t capacity = 0;
+    int *list = NULL;
+    for (int i = 0; i < 1000; i++) {
+        int *grown = dv_arena_grow(arena, list, (size_t)i, &capacity, sizeof(*list), 3);
+        assert_non_null(grown);
+        assert_true(grown == list || i == 0 || capacity == 2 * (size_t)i);
+        list = grown;
+        list[i] = i;
+    }
+    assert_int_equal(capacity, 1536);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(list[i], i);
+    }
+    assert_ptr_equal(dv_arena_grow(arena, list, 1000, &capacity, sizeof(*list), 3), list);
+    /* No memory, or more items than there are numbers: the array is as before. */
+    assert_null(dv_arena_grow(arena, list, 1536, &capacity, 100, 3));
+    assert_int_equal(capacity, 1536);
+    volatile size_t absurd = SIZE_MAX / 2; /* hidden from the compiler, as above */
+    size_t full = absurd;
+    assert_null(dv_arena_grow(arena, list, full, &full, sizeof(*list), 3));
+    full = absurd + 1;
+    assert_null(dv_arena_grow(arena, list, full, &full, sizeof(*list), 3));
+}
+
 static void arenas_hold_many_small_objects(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
@@ -331,6 +358,7 @@ int main(void)
         cmocka_unit_test(buffers_stop_at_their_maximum),
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(arenas_bound_align_and_clean_up),
+        cmocka_unit_test(arrays_in_an_arena_grow),
         cmocka_unit_test(arenas_hold_many_small_objects),
         cmocka_unit_test(recycled_arenas_keep_one_block),
         cmocka_unit_test(base64_vectors_of_rfc_4648),

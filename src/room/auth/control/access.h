@@ -124,9 +124,6 @@ dv_must dv_result dv_access_through_set(const dv_access *access, const dv_auth_w
 /* "group ml > role data_scientist", in the arena; NULL when memory is out. */
 const char *dv_access_way(const dv_auth_walk *up, size_t index, dv_arena *arena);
 
-/* Ids as a JSON array; NULL when memory is out. */
-json_t *dv_access_ids_json(const dv_slice *ids, size_t count);
-
 /* The scopes of a key as the store has them. Errors: DV_ERR_CORRUPT. */
 dv_must dv_result dv_access_scopes_split(dv_slice text, dv_arena *arena,
                                          const dv_slice **ret_scopes, size_t *ret_count);

@@ -37,18 +37,6 @@ dv_result dv_access_when_read(dv_call *call, dv_access_when *ret_when, dv_error 
     return DV_OK;
 }
 
-json_t *dv_access_ids_json(const dv_slice *ids, size_t count)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; array != NULL && i < count; i++) {
-        if (json_array_append_new(array, json_stringn((const char *)ids[i].ptr, ids[i].len)) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    }
-    return array;
-}
-
 json_t *dv_access_when_json(const dv_access_when *when, const dv_slice *scopes, size_t scope_count)
 {
     json_t *address = when->address.len == 0
@@ -56,7 +44,7 @@ json_t *dv_access_when_json(const dv_access_when *when, const dv_slice *scopes, 
                           : json_stringn((const char *)when->address.ptr, when->address.len);
     return json_pack("{s:o, s:o, s:b, s:s, s:o}", "at", dv_auth_json_time(when->at), "address",
                      address, "mfa", when->mfa, "credential", "api_key", "scopes",
-                     dv_access_ids_json(scopes, scope_count));
+                     dv_auth_json_ids(scopes, scope_count));
 }
 
 dv_result dv_access_scopes_split(dv_slice text, dv_arena *arena, const dv_slice **ret_scopes,
@@ -195,5 +183,5 @@ dv_result dv_access_through_set(const dv_access *access, const dv_auth_walk *up,
     DV_TRY(dv_auth_json_set(json, "through", through));
     DV_TRY(dv_auth_json_set(json, "until", dv_auth_json_time(last)));
     return dv_auth_json_set(json, "policies",
-                            dv_access_ids_json(verdict->policies, verdict->policy_count));
+                            dv_auth_json_ids(verdict->policies, verdict->policy_count));
 }

@@ -32,18 +32,12 @@ static int order_ids(const void *a, const void *b)
 
 static dv_result add(collector *c, dv_slice id)
 {
-    if (c->count == c->capacity) {
-        size_t capacity = c->capacity == 0 ? 64 : 2 * c->capacity;
-        dv_slice *larger = dv_arena_alloc_raw(c->access->call->arena, capacity * sizeof(*larger));
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (c->count > 0) {
-            memcpy(larger, c->ids, c->count * sizeof(*larger));
-        }
-        c->ids = larger;
-        c->capacity = capacity;
+    dv_slice *ids =
+        dv_arena_grow(c->access->call->arena, c->ids, c->count, &c->capacity, sizeof(*ids), 64);
+    if (ids == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    c->ids = ids;
     c->ids[c->count++] = id;
     return DV_OK;
 }

@@ -21,18 +21,12 @@ enum { CURSOR_MAX = 16 << 10 };
 dv_result dv_uid_list_add(void *data, dv_slice uid)
 {
     dv_uid_list *list = data;
-    if (list->count == list->cap) {
-        size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
-        dv_slice *larger = dv_arena_alloc_raw(list->arena, cap * sizeof(*larger));
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (list->count > 0) {
-            memcpy(larger, list->items, list->count * sizeof(*larger));
-        }
-        list->items = larger;
-        list->cap = cap;
+    dv_slice *items =
+        dv_arena_grow(list->arena, list->items, list->count, &list->cap, sizeof(*items), 64);
+    if (items == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    list->items = items;
     list->items[list->count++] = uid;
     return DV_OK;
 }

@@ -172,18 +172,6 @@ dv_result dv_authzen_read(dv_call *call, const json_t *request, const json_t *de
 
 /* --- answering ------------------------------------------------------------------------------- */
 
-static json_t *ids_json(const dv_slice *ids, size_t count)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; array != NULL && i < count; i++) {
-        if (json_array_append_new(array, json_stringn((const char *)ids[i].ptr, ids[i].len)) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    }
-    return array;
-}
-
 static const char *why(const dv_access_verdict *verdict)
 {
     return verdict->suspended          ? "The subject is suspended."
@@ -196,8 +184,9 @@ static const char *why(const dv_access_verdict *verdict)
 static json_t *verdict_json(const dv_access_verdict *verdict)
 {
     return json_pack("{s:b, s:{s:s, s:o, s:o}}", "decision", verdict->allowed, "context", "reason",
-                     why(verdict), "policies", ids_json(verdict->policies, verdict->policy_count),
-                     "errors", ids_json(verdict->errors, verdict->error_count));
+                     why(verdict), "policies",
+                     dv_auth_json_ids(verdict->policies, verdict->policy_count), "errors",
+                     dv_auth_json_ids(verdict->errors, verdict->error_count));
 }
 
 /* An evaluation that could not be made is a denial (specs: evaluations-semantics). */
@@ -211,13 +200,13 @@ static dv_result decision_audit(const dv_call *call, const dv_access_question *q
                                 const dv_access_verdict *verdict, dv_error *error)
 {
     const char *owner = dv_arena_printf(call->arena, "%.*s", DV_SLICE_ARGS(question->principal));
-    json_t *change =
-        json_pack("{s:s%, s:s%, s:s%, s:b, s:o, s:o, s:s}", "subject", question->principal.ptr,
-                  question->principal.len, "action", question->action.ptr, question->action.len,
-                  "resource", question->resource.ptr, question->resource.len, "decision",
-                  verdict->allowed, "policies", ids_json(verdict->policies, verdict->policy_count),
-                  "errors", ids_json(verdict->errors, verdict->error_count), "caller_request_id",
-                  call->caller_request_id == NULL ? "" : call->caller_request_id);
+    json_t *change = json_pack(
+        "{s:s%, s:s%, s:s%, s:b, s:o, s:o, s:s}", "subject", question->principal.ptr,
+        question->principal.len, "action", question->action.ptr, question->action.len, "resource",
+        question->resource.ptr, question->resource.len, "decision", verdict->allowed, "policies",
+        dv_auth_json_ids(verdict->policies, verdict->policy_count), "errors",
+        dv_auth_json_ids(verdict->errors, verdict->error_count), "caller_request_id",
+        call->caller_request_id == NULL ? "" : call->caller_request_id);
     if (change == NULL || owner == NULL) {
         json_decref(change);
         return DV_ERR_NO_MEMORY;

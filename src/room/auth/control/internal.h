@@ -246,6 +246,7 @@ dv_must dv_result dv_auth_json_set(json_t *object, const char *name, json_t *val
 json_t *dv_auth_json_text(const char *text); /* NULL gives null */
 json_t *dv_auth_json_time(dv_time time);     /* RFC 3339; 0 and DV_TIME_NEVER give null */
 json_t *dv_auth_json_names(dv_auth_names names);
+json_t *dv_auth_json_ids(const dv_slice *ids, size_t count);
 
 /* Copies an array of strings from the body into the arena; absent: none. */
 dv_must dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_names *ret_names);

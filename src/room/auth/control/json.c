@@ -33,6 +33,18 @@ json_t *dv_auth_json_names(dv_auth_names names)
     return array;
 }
 
+json_t *dv_auth_json_ids(const dv_slice *ids, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array != NULL && i < count; i++) {
+        if (json_array_append_new(array, json_stringn((const char *)ids[i].ptr, ids[i].len)) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 dv_result dv_auth_field_names(dv_call *call, const char *field, dv_auth_names *ret_names)
 {
     const json_t *array = json_object_get(call->body, field);

@@ -153,18 +153,11 @@ static dv_result id_check(compiler *c, const dv_auth_document *document,
 static dv_result id_keep(compiler *c, const dv_auth_document *document,
                          const dv_cedar_policy_info *info, dv_slice id)
 {
-    if (c->id_count == c->id_cap) {
-        size_t cap = c->id_cap == 0 ? 64 : 2 * c->id_cap;
-        used_id *larger = dv_arena_alloc_raw(c->arena, cap * sizeof(*larger));
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (c->id_count > 0) {
-            memcpy(larger, c->ids, c->id_count * sizeof(*larger));
-        }
-        c->ids = larger;
-        c->id_cap = cap;
+    used_id *ids = dv_arena_grow(c->arena, c->ids, c->id_count, &c->id_cap, sizeof(*ids), 64);
+    if (ids == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    c->ids = ids;
     used_id used = {.document = document, .offset = info->offset};
     DV_TRY(dv_arena_copy(c->arena, id, &used.id));
     c->ids[c->id_count++] = used;
@@ -183,18 +176,12 @@ static dv_result id_make(compiler *c, const dv_auth_document *document, size_t n
 
 static dv_result placed_add(compiler *c, placed_list *list, const placed *one)
 {
-    if (list->count == list->cap) {
-        size_t cap = list->cap == 0 ? 64 : 2 * list->cap;
-        placed *larger = dv_arena_alloc_raw(c->arena, cap * sizeof(*larger));
-        if (larger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (list->count > 0) {
-            memcpy(larger, list->items, list->count * sizeof(*larger));
-        }
-        list->items = larger;
-        list->cap = cap;
+    placed *items =
+        dv_arena_grow(c->arena, list->items, list->count, &list->cap, sizeof(*items), 64);
+    if (items == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    list->items = items;
     placed *added = &list->items[list->count++];
     *added = *one;
     DV_TRY(dv_arena_copy(c->arena, one->link.template_id, &added->link.template_id));

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "engine/cedar/describe.h"
 #include "engine/cedar/entities.h"
+#include "room/auth/control/internal.h"
 #include "room/auth/gate/context.h"
 #include "room/auth/gate/resources.h"
 
@@ -352,18 +353,6 @@ dv_result dv_auth_question_decide(const dv_auth_world *world, const dv_auth_ques
     return DV_OK;
 }
 
-static json_t *ids_json(const dv_slice *ids, size_t count)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; array != NULL && i < count; i++) {
-        if (json_array_append_new(array, json_stringn((const char *)ids[i].ptr, ids[i].len)) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    }
-    return array;
-}
-
 static const char *decision_name(dv_decision decision)
 {
     return decision == DV_ALLOW ? "allow" : "deny";
@@ -469,9 +458,10 @@ dv_result dv_auth_question_explain(const dv_auth_world *world, const dv_auth_que
         json_decref(differ);
         return dv_error_set(error, result, "the policies could not be explained");
     }
-    json_t *json = json_pack("{s:s, s:o, s:o, s:o}", "decision", decision_name(answer.decision),
-                             "policies", ids_json(answer.reasons, answer.reason_count), "errors",
-                             ids_json(answer.errors, answer.error_count), "differ", differ);
+    json_t *json =
+        json_pack("{s:s, s:o, s:o, s:o}", "decision", decision_name(answer.decision), "policies",
+                  dv_auth_json_ids(answer.reasons, answer.reason_count), "errors",
+                  dv_auth_json_ids(answer.errors, answer.error_count), "differ", differ);
     *ret_json = json;
     return json == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
@@ -525,11 +515,12 @@ static dv_result test_run(const dv_auth_world *world, const json_t *test, const 
     DV_TRY(dv_auth_question_decide(world, &question, arena, &answer, error));
     const char *problem = problem_of(&answer, strcmp(expected, "allow") == 0, policy, arena);
     *failed += problem != NULL;
-    json_t *result = json_pack(
-        "{s:s, s:b, s:s, s:s, s:o, s:o, s:s}", "name", name, "ok", problem == NULL, "expected",
-        expected, "decision", decision_name(answer.decision), "policies",
-        ids_json(answer.reasons, answer.reason_count), "errors",
-        ids_json(answer.errors, answer.error_count), "problem", problem == NULL ? "" : problem);
+    json_t *result =
+        json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:s}", "name", name, "ok", problem == NULL,
+                  "expected", expected, "decision", decision_name(answer.decision), "policies",
+                  dv_auth_json_ids(answer.reasons, answer.reason_count), "errors",
+                  dv_auth_json_ids(answer.errors, answer.error_count), "problem",
+                  problem == NULL ? "" : problem);
     return json_array_append_new(results, result) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
 }
 

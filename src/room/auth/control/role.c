@@ -242,7 +242,7 @@ dv_result dv_auth_role_write(dv_call *call, const dv_auth_role *role, bool is_ne
 dv_result dv_auth_role_compare(dv_call *call, const dv_auth_role *role,
                                dv_auth_difference *ret_difference, dv_error *error)
 {
-    dv_auth_role old;
+    dv_auth_role old = {0};
     dv_result found =
         dv_auth_role_read(call->services->store, role->name, call->arena, &old, error);
     if (found != DV_OK && found != DV_ERR_NOT_FOUND) {

@@ -14,18 +14,12 @@ enum { FOLDED_PLACES = 24 };
 dv_result dv_data_edits_add(dv_data_edits *edits, dv_arena *arena, size_t start, size_t end,
                             dv_slice text)
 {
-    if (edits->count == edits->room) {
-        size_t room = edits->room == 0 ? 16 : edits->room * 2;
-        dv_data_edit *bigger = dv_arena_alloc_raw(arena, room * sizeof(*bigger));
-        if (bigger == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-        if (edits->count > 0) {
-            memcpy(bigger, edits->list, edits->count * sizeof(*bigger));
-        }
-        edits->list = bigger;
-        edits->room = room;
+    dv_data_edit *list =
+        dv_arena_grow(arena, edits->list, edits->count, &edits->room, sizeof(*list), 16);
+    if (list == NULL) {
+        return DV_ERR_NO_MEMORY;
     }
+    edits->list = list;
     edits->list[edits->count++] = (dv_data_edit){start, end, text};
     return DV_OK;
 }
@@ -285,17 +279,13 @@ static dv_result mask(dv_data_pass *pass, const dv_detector_info *info, size_t k
 
 static dv_result grow_sightings(dv_data_pass *pass)
 {
-    size_t room = pass->sighting_room == 0 ? 8 : pass->sighting_room * 2;
-    dv_data_sighting *bigger = dv_arena_alloc_raw(pass->arena, room * sizeof(*bigger));
-    if (bigger == NULL) {
+    dv_data_sighting *list = dv_arena_grow(pass->arena, pass->sightings, pass->sighting_count,
+                                           &pass->sighting_room, sizeof(*list), 8);
+    if (list == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    if (pass->sighting_count > 0) {
-        memcpy(bigger, pass->sightings, pass->sighting_count * sizeof(*bigger));
-    }
-    pass->sightings = bigger;
-    pass->sighting_room = room;
-    pass->noted += room * sizeof(*bigger);
+    pass->sightings = list;
+    pass->noted += pass->sighting_room * sizeof(*list);
     return DV_OK;
 }
 
