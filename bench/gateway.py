@@ -4,8 +4,10 @@
 
 Client and upstream share one core, the proxy under test (bare nginx, or all of Dvara with one
 worker) has the other. The two take turns, so that a machine that drifts drifts for both. Worker
-CPU is read from the scheduler's own account of the worker process.
+CPU is read from the scheduler's own account of the worker process. With
+BENCH_AWAKE=1 the cores do not sleep meanwhile: what is left is what the programs themselves take.
 """
+import contextlib
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -222,8 +225,23 @@ def compare(bare, dvara, connections, body):
             for who, list_ in rounds.items()}
 
 
+@contextlib.contextmanager
+def awake():
+    """With BENCH_AWAKE=1, a kernel's PM QoS request (root's) that no core sleeps."""
+    if os.environ.get("BENCH_AWAKE") != "1":
+        yield
+        return
+    request = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
+    try:
+        os.write(request, struct.pack("i", 0))
+        yield
+    finally:
+        os.close(request)
+
+
 def rows(bare, dvara, body):
-    many, one = compare(bare, dvara, 16, body), compare(bare, dvara, 1, body)
+    with awake():
+        many, one = compare(bare, dvara, 16, body), compare(bare, dvara, 1, body)
 
     def row(name, value, unit, reference=None):
         ratio = None if reference is None else round(value / reference, 3)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/thread.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,4 +31,15 @@ void dv_thread_steps_aside(void)
     }
     attributes.runtime = SLICE;
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+int dv_session_open(void)
+{
+    return getsid(0) == getpid() ? open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC) : -1;
+}
+
+bool dv_session_yields(int session, bool yields)
+{
+    const char *nice = yields ? "19" : "0";
+    return session >= 0 && write(session, nice, strlen(nice)) == (ssize_t)strlen(nice);
 }

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,6 +32,7 @@ enum {
     BATCH_BYTES = 32 << 20,
 };
 static const dv_time commit_period = DV_SECOND;
+static const dv_time patience = DV_SECOND / 2; /* with records that are there and not taken */
 
 typedef struct logd {
     dv_service_options options;
@@ -40,6 +42,9 @@ typedef struct logd {
     dv_sequencer *sequencer;
     dv_logd_server *server;
     int signals;
+    int session;         /* its weight; -1 */
+    bool yields;         /* the workers' session goes first */
+    dv_time last_empty;  /* monotonic: when no record was left in the spools */
     dv_time last_commit; /* monotonic */
     bool failing;        /* the last step failed: said once */
     bool ending;
@@ -69,7 +74,7 @@ static void say(const char *format, ...)
 
 /* -- starting ---------------------------------------------------------------------------------- */
 
-static dv_result harden(dv_error *error)
+static dv_result harden(logd *daemon, dv_error *error)
 {
     struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -77,7 +82,12 @@ static dv_result harden(dv_error *error)
                             strerror(errno));
     }
     umask(0027);
+    /* What a batch took is kept for the next one: a tenth of the work would be the kernel's, taking
+     * pages back and giving them again. */
+    (void)mallopt(M_TRIM_THRESHOLD, BATCH_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, BATCH_BYTES);
     dv_thread_steps_aside(); /* callers wait for the workers, nobody for us */
+    daemon->session = dv_session_open();
     return dv_process_undumpable();
 }
 
@@ -186,6 +196,17 @@ static size_t step(logd *daemon)
     return taken;
 }
 
+/* Workers go first, as long as their records come into the log at all. */
+static void weigh(logd *daemon, size_t taken)
+{
+    dv_time now = dv_time_monotonic();
+    daemon->last_empty = taken == 0 ? now : daemon->last_empty;
+    bool yields = now - daemon->last_empty < patience;
+    if (yields != daemon->yields && dv_session_yields(daemon->session, yields)) {
+        daemon->yields = yields;
+    }
+}
+
 static void handle_signals(logd *daemon)
 {
     struct signalfd_siginfo info;
@@ -212,6 +233,7 @@ static void serve(logd *daemon)
     struct pollfd fd = {.fd = daemon->signals, .events = POLLIN};
     while (!daemon->ending) {
         size_t taken = step(daemon);
+        weigh(daemon, taken);
         if (poll(&fd, 1, taken > 0 ? 0 : POLL_MS) > 0) {
             handle_signals(daemon);
         }
@@ -241,7 +263,7 @@ int main(int argc, char **argv)
     if (!dv_service_arguments(argc, argv, &about, &daemon.options, &status)) {
         return status;
     }
-    dv_result result = harden(&error);
+    dv_result result = harden(&daemon, &error);
     if (result == DV_OK) {
         result = run(&daemon, &error);
     }

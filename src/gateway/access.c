@@ -9,12 +9,6 @@ static const dv_time PERMIT_HOLDS = 5 * DV_MILLISECOND;
 /* A step's answer: false means denied, with the verdict set. */
 typedef bool (*step)(dv_request *request);
 
-static bool deny(dv_request *request, dv_reason reason, const char *detail)
-{
-    dv_verdict_deny(&request->verdict, reason, "%s", detail);
-    return false;
-}
-
 bool dv_access_enter(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
@@ -26,7 +20,7 @@ bool dv_access_enter(dv_request *request)
         ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0, "dvara: not ready: %s",
                       error.message);
     }
-    return deny(request, DV_REASON_NOT_READY, "");
+    return dv_request_deny(request, DV_REASON_NOT_READY, "");
 }
 
 static dv_slice raw_path(const ngx_http_request_t *r)
@@ -45,7 +39,7 @@ static bool check_path(dv_request *request)
     dv_slice query = dv_slice_sub(dv_ngx_slice(r->unparsed_uri), path.len + 1, SIZE_MAX);
     if (!dv_api_path_is_normal(path) || !dv_slice_eq(path, dv_ngx_slice(r->uri)) ||
         !dv_slice_eq(query, dv_ngx_slice(r->args))) {
-        return deny(request, DV_REASON_BAD_PATH, "");
+        return dv_request_deny(request, DV_REASON_BAD_PATH, "");
     }
     return true;
 }
@@ -67,11 +61,11 @@ static bool find_route(dv_request *request)
     unsigned method = dv_api_method_bit(dv_ngx_slice(r->method_name));
     request->route = dv_api_route_find(request->config->api, method, raw_path(r));
     if (request->route == NULL) {
-        return deny(request, DV_REASON_NO_ROUTE, "");
+        return dv_request_deny(request, DV_REASON_NO_ROUTE, "");
     }
     request->target = find_target(request->main, request->route->upstream);
     return request->target != NULL ||
-           deny(request, DV_REASON_NOT_READY, "the route's upstream is not loaded yet");
+           dv_request_deny(request, DV_REASON_NOT_READY, "the route's upstream is not loaded yet");
 }
 
 /* Upgrade would turn the connection into something that nobody inspects. */
@@ -79,7 +73,7 @@ static bool check_headers(dv_request *request)
 {
     const ngx_http_request_t *r = request->r;
     if (r->headers_in.upgrade != NULL) {
-        return deny(request, DV_REASON_BAD_REQUEST, "Upgrade is not accepted");
+        return dv_request_deny(request, DV_REASON_BAD_REQUEST, "Upgrade is not accepted");
     }
     return true;
 }
@@ -104,7 +98,7 @@ static bool authenticate(dv_request *request)
         dv_auth_gate_api_key(worker->auth, worker->snapshot, credential, dv_time_now(),
                              request->arena, &request->identity, &request->verdict);
     request->authenticated = result == DV_OK;
-    return request->authenticated || deny(request, DV_REASON_BAD_CREDENTIAL, "");
+    return request->authenticated || dv_request_deny(request, DV_REASON_BAD_CREDENTIAL, "");
 }
 
 void dv_access_ask(dv_request *request, const dv_identity *identity, dv_slice resource,
@@ -139,7 +133,7 @@ bool dv_access_authorize(dv_request *request)
         return true;
     }
     request->verdict = verdict;
-    return deny(request, DV_REASON_NOT_PERMITTED, "");
+    return dv_request_deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
 /* All that was decided when the request came, with what is in force now. */

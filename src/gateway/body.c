@@ -4,20 +4,12 @@
 #include "gateway/request.h"
 
 #include "base/codec.h"
-#include "gateway/forwarded.h"
 
 #include <fcntl.h>
 
 enum {
     PATIENCE = 60 * 1000, /* milliseconds that a body may wait for a thread */
-    PLACE_NAME_MAX = 49,  /* bytes of a header field's name that a denial tells */
 };
-
-static bool deny(dv_request *request, dv_reason reason, const char *detail)
-{
-    dv_verdict_deny(&request->verdict, reason, "%s", detail);
-    return false;
-}
 
 static const ngx_table_elt_t *find_header(const ngx_http_request_t *r, const char *name)
 {
@@ -46,22 +38,22 @@ static bool check_head(dv_request *request)
     const ngx_table_elt_t *type = r->headers_in.content_type;
     if (!has_body(r)) {
         return !route->protocol->object_body ||
-               deny(request, DV_REASON_BAD_REQUEST, "a JSON body is needed");
+               dv_request_deny(request, DV_REASON_BAD_REQUEST, "a JSON body is needed");
     }
     if (route->body_limit == 0) {
-        return deny(request, DV_REASON_BAD_REQUEST, "this route takes no body");
+        return dv_request_deny(request, DV_REASON_BAD_REQUEST, "this route takes no body");
     }
     if (r->headers_in.content_length_n > (off_t)route->body_limit) {
-        return deny(request, DV_REASON_BODY_TOO_LARGE, "");
+        return dv_request_deny(request, DV_REASON_BODY_TOO_LARGE, "");
     }
     if (!dv_work_reads(route)) {
         return true;
     }
     if (find_header(r, "content-encoding") != NULL) {
-        return deny(request, DV_REASON_BAD_ENCODING, "");
+        return dv_request_deny(request, DV_REASON_BAD_ENCODING, "");
     }
     return (type != NULL && dv_api_type_is_json(dv_ngx_slice(type->value))) ||
-           deny(request, DV_REASON_BAD_CONTENT_TYPE, "send application/json");
+           dv_request_deny(request, DV_REASON_BAD_CONTENT_TYPE, "send application/json");
 }
 
 static size_t chain_size(ngx_chain_t *chain)
@@ -126,7 +118,7 @@ static bool gather(dv_request *request)
     dv_work *work = &request->work;
     work->arena = request->arena;
     if (size > request->route->body_limit) {
-        return deny(request, DV_REASON_BODY_TOO_LARGE, "");
+        return dv_request_deny(request, DV_REASON_BODY_TOO_LARGE, "");
     }
     if (size <= DV_WORK_LARGE && chain != NULL && chain->next == NULL &&
         ngx_buf_in_memory(chain->buf)) {
@@ -135,7 +127,7 @@ static bool gather(dv_request *request)
     }
     uint8_t *bytes = dv_arena_alloc_raw(request->arena, size + 1);
     if (bytes == NULL || (size > 0 && !copy_chain(work, chain, bytes))) {
-        return deny(request, DV_REASON_INTERNAL, "");
+        return dv_request_deny(request, DV_REASON_INTERNAL, "");
     }
     work->bytes = dv_slice_of(bytes, size);
     return true;
@@ -151,7 +143,7 @@ static bool take_checked(dv_request *request)
         request->verdict = work->verdict;
         return false;
     }
-    return work->checked || deny(request, DV_REASON_INTERNAL, "");
+    return work->checked || dv_request_deny(request, DV_REASON_INTERNAL, "");
 }
 
 /* A body may come long after its head: a key revoked or expired since, or a role withdrawn, counts.
@@ -165,7 +157,7 @@ static bool renew(dv_request *request)
     }
     if (dv_auth_gate_renew(worker->auth, worker->snapshot, &request->identity, now, request->arena,
                            &request->identity) != DV_OK) {
-        return deny(request, DV_REASON_BAD_CREDENTIAL, "");
+        return dv_request_deny(request, DV_REASON_BAD_CREDENTIAL, "");
     }
     request->generation = worker->generation;
     return dv_access_authorize(request);
@@ -174,17 +166,18 @@ static bool renew(dv_request *request)
 static bool permit_model(dv_request *request)
 {
     if (request->body.entity.len == 0) {
-        return deny(request, DV_REASON_INTERNAL, "");
+        return dv_request_deny(request, DV_REASON_INTERNAL, "");
     }
     dv_access_ask(request, &request->identity, request->body.entity, request->arena,
                   &request->verdict);
-    return request->verdict.decision == DV_ALLOW || deny(request, DV_REASON_NOT_PERMITTED, "");
+    return request->verdict.decision == DV_ALLOW ||
+           dv_request_deny(request, DV_REASON_NOT_PERMITTED, "");
 }
 
 static bool permit_route(dv_request *request)
 {
     if (!request->route_permitted) {
-        return deny(request, DV_REASON_NOT_PERMITTED, "");
+        return dv_request_deny(request, DV_REASON_NOT_PERMITTED, "");
     }
     dv_verdict_allow(&request->verdict, request->route_policy);
     request->verdict.others = request->route_others;
@@ -224,149 +217,13 @@ static bool permit_again(dv_request *request)
     return permitted;
 }
 
-/* Takes an inspection's result over: true when the text may go on. The verdict went in allowed. */
-static bool judged(dv_request *request, dv_result result, const dv_verdict *verdict)
-{
-    if (verdict->decision == DV_ALLOW && result == DV_OK) {
-        return true;
-    }
-    request->verdict = verdict->decision == DV_DENY ? *verdict : (dv_verdict){0};
-    return deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
-}
-
-/* A part of the request's head, as a denial names it. */
-typedef struct place {
-    const char *what;
-    dv_slice name; /* of a header field */
-} place;
-
-static bool deny_place(dv_request *request, dv_reason reason, const place *where)
-{
-    dv_slice name = dv_slice_sub(where->name, 0, PLACE_NAME_MAX);
-    dv_verdict_reset(&request->verdict);
-    dv_verdict_deny(&request->verdict, reason, "%s%.*s", where->what, DV_SLICE_ARGS(name));
-    return false;
-}
-
-/* Inspects a text that can't be rewritten: what would be masked in a body is refused here. */
-static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_slice text,
-                         const place *where)
-{
-    dv_verdict verdict;
-    dv_data_outcome outcome = {0};
-    if (text.len == 0 || policy == NULL) {
-        return true;
-    }
-    dv_verdict_reset(&verdict);
-    dv_verdict_allow(&verdict, "");
-    dv_result result = dv_data_gate_text(request->main->worker.data, policy, request->context,
-                                         false, text, request->arena, &outcome, &verdict);
-    bool blocked = verdict.decision == DV_DENY && verdict.reason == DV_REASON_SENSITIVE_DATA;
-    if (result == DV_OK && (outcome.changed || blocked)) {
-        request->seen = outcome;
-        return deny_place(request, DV_REASON_SENSITIVE_DATA, where);
-    }
-    return judged(request, result, &verdict);
-}
-
-static bool inspect_query(dv_request *request, const dv_data_policy *policy)
-{
-    static const place where = {.what = "in the query string"};
-    dv_slice text = {0};
-    dv_verdict verdict;
-    if (request->r->args.len == 0) {
-        return true;
-    }
-    dv_verdict_reset(&verdict);
-    dv_verdict_allow(&verdict, "");
-    dv_result result = dv_api_query_check(request->config->api, dv_ngx_slice(request->r->args),
-                                          request->arena, &text, &verdict);
-    return judged(request, result, &verdict) && inspect_line(request, policy, text, &where);
-}
-
-/* A prefix leaves room for the caller's own words; check_path made sure that nothing is escaped. */
-static bool inspect_path(dv_request *request, const dv_data_policy *policy)
-{
-    static const place where = {.what = "in the path"};
-    dv_slice path = dv_ngx_slice(request->r->uri);
-    if (!request->route->prefix) {
-        return true;
-    }
-    if (dv_slice_find(path, DV_LIT("dvk_")) >= 0) {
-        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
-    }
-    return inspect_line(request, policy, path, &where);
-}
-
-static bool is_forwarded(dv_slice name)
-{
-#define NAME(name, variable) DV_LIT(name),
-    static const dv_slice names[] = {DV_FORWARDED_HEADERS(NAME)};
-#undef NAME
-    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        if (dv_slice_eq_nocase(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool inspect_header(dv_request *request, const dv_data_policy *policy,
-                           const ngx_table_elt_t *header)
-{
-    const place where = {"in the header ", dv_ngx_slice(header->key)};
-    dv_slice value = dv_ngx_slice(header->value);
-    if (!is_forwarded(where.name)) {
-        return true;
-    }
-    if (!dv_utf8_valid(value) || dv_slice_find(value, DV_LIT("dvk_")) >= 0) {
-        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
-    }
-    return inspect_line(request, policy, value, &where);
-}
-
-static bool inspect_headers(dv_request *request, const dv_data_policy *policy)
-{
-    const ngx_list_part_t *part = &request->r->headers_in.headers.part;
-    for (; part != NULL; part = part->next) {
-        const ngx_table_elt_t *headers = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!inspect_header(request, policy, &headers[i])) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static const dv_data_policy *request_policy(const dv_request *request)
-{
-    int index = request->route->request_policy;
-    return index >= 0 ? request->config->policies[index] : NULL;
-}
-
-/* What a model server gets besides the body; its text is looked at next. */
-static bool inspect_head(dv_request *request)
-{
-    dv_worker *worker = &request->main->worker;
-    const dv_data_policy *policy = request_policy(request);
-    request->seen.body = request->work.bytes;
-    if (dv_data_context_new(worker->data, request->identity.principal.entity, request->arena,
-                            &request->context) != DV_OK) {
-        request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_INTERNAL, "");
-    }
-    return inspect_path(request, policy) && inspect_query(request, policy) &&
-           inspect_headers(request, policy);
-}
-
 static bool take_inspected(dv_request *request)
 {
     const dv_work *work = &request->work;
     if (work->outcome.body.len > 0) {
         request->seen = work->outcome;
     }
-    return judged(request, work->result, &work->verdict);
+    return dv_request_judged(request, work->result, &work->verdict);
 }
 
 /* Appends a part of the body for the upstream, if it has bytes. */
@@ -420,7 +277,7 @@ static bool replace(dv_request *request)
     }
     if (add_parts(request, &last, &length) != NGX_OK) {
         request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_INTERNAL, "");
+        return dv_request_deny(request, DV_REASON_INTERNAL, "");
     }
     r->request_body->bufs = chain;
     r->request_body->buf = NULL;
@@ -436,7 +293,7 @@ static bool record(dv_request *request)
         return true;
     }
     request->verdict = (dv_verdict){0};
-    return deny(request, DV_REASON_AUDIT_UNAVAILABLE, "");
+    return dv_request_deny(request, DV_REASON_AUDIT_UNAVAILABLE, "");
 }
 
 /* Each step may compute something over the body first. */
@@ -449,7 +306,7 @@ static const step steps[] = {
     {NULL, gather},
     {dv_work_check, take_checked},
     {NULL, permit},
-    {NULL, inspect_head},
+    {NULL, dv_head_inspect},
     {dv_work_inspect, take_inspected},
     {NULL, permit_again},
     {NULL, replace},
@@ -493,7 +350,7 @@ static void deny_late(dv_request *request, dv_reason reason)
     ngx_connection_t *connection = request->r->connection;
     ngx_http_set_log_request(connection->log, request->r);
     request->verdict = (dv_verdict){0};
-    (void)deny(request, reason, "");
+    (void)dv_request_deny(request, reason, "");
     ngx_http_finalize_request(request->r, dv_access_deny(request));
     ngx_http_run_posted_requests(connection);
 }
@@ -526,12 +383,12 @@ static ngx_int_t compute_in_thread(dv_request *request, void (*compute)(dv_work 
     work->effort = 0;
     if (work->bytes.len <= DV_WORK_LARGE && dv_work_own(work) != DV_OK) {
         request->verdict = (dv_verdict){0};
-        (void)deny(request, DV_REASON_INTERNAL, "");
+        (void)dv_request_deny(request, DV_REASON_INTERNAL, "");
         return NGX_ERROR;
     }
     if (!dv_pool_post(request, compute, was_computed, begun)) {
         request->verdict = (dv_verdict){0};
-        (void)deny(request, DV_REASON_OVERLOADED, "");
+        (void)dv_request_deny(request, DV_REASON_OVERLOADED, "");
         return NGX_ERROR;
     }
     request->r->read_event_handler = ngx_http_test_reading;

@@ -7,12 +7,6 @@
 
 enum { PAY_MS = 1000 }; /* until a lease that could not be given back is tried again */
 
-static bool deny(dv_request *request, dv_reason reason, const char *detail)
-{
-    dv_verdict_deny(&request->verdict, reason, "%s", detail);
-    return false;
-}
-
 /* -- gathering --------------------------------------------------------------------------------- */
 
 /* One acquisition on its way. */
@@ -144,13 +138,13 @@ static bool refuse(dv_request *request, const dv_api_charges *charges)
     char text[DV_API_LIMIT_TEXT_MAX];
     char detail[DV_API_LIMIT_TEXT_MAX + 64];
     if (state->full) {
-        return deny(request, DV_REASON_LIMITS_FULL, "");
+        return dv_request_deny(request, DV_REASON_LIMITS_FULL, "");
     }
     dv_api_limit_text((dv_api_limit_kind)charges->kinds[state->decided_by], charge, text);
     (void)snprintf(detail, sizeof(detail), "%s%s", text,
                    state->retry_after == DV_TIME_NEVER ? ": it never holds so much" : "");
     bool rate = charge->kind != DV_LIMIT_BUDGET;
-    return deny(request, rate ? DV_REASON_RATE_LIMIT : DV_REASON_BUDGET, detail);
+    return dv_request_deny(request, rate ? DV_REASON_RATE_LIMIT : DV_REASON_BUDGET, detail);
 }
 
 /* A permission may stand in the verdict already. */
@@ -159,7 +153,7 @@ static bool charge(dv_request *request, dv_api_charges *charges, dv_result gathe
     dv_request_limits *limits = &request->limits;
     if (gathered == DV_ERR_NOT_FOUND) {
         request->verdict = (dv_verdict){0};
-        return deny(request, DV_REASON_BUDGET, "the model has no price");
+        return dv_request_deny(request, DV_REASON_BUDGET, "the model has no price");
     }
     if (gathered == DV_OK && charges->count == 0) {
         return true;
@@ -181,8 +175,9 @@ static bool charge(dv_request *request, dv_api_charges *charges, dv_result gathe
     if (result == DV_OK) {
         return refuse(request, charges);
     }
-    return deny(request, DV_REASON_LIMITS_FULL,
-                result == DV_ERR_TOO_LARGE ? "too many limits apply to this caller" : "");
+    return dv_request_deny(request, DV_REASON_LIMITS_FULL,
+                           result == DV_ERR_TOO_LARGE ? "too many limits apply to this caller"
+                                                      : "");
 }
 
 bool dv_limits_address(dv_request *request)

@@ -181,14 +181,6 @@ static ngx_int_t set_value(ngx_http_variable_value_t *value, dv_slice text)
     return NGX_OK;
 }
 
-static ngx_int_t get_request_id(ngx_http_request_t *r, ngx_http_variable_value_t *value,
-                                uintptr_t data)
-{
-    const dv_request *request = dv_request_get(r);
-    return set_value(value,
-                     request != NULL ? dv_slice_of(request->id, DV_UUID_TEXT_LEN) : DV_LIT(""));
-}
-
 /* data: the offset of a text in dv_target. */
 static ngx_int_t get_target_text(ngx_http_request_t *r, ngx_http_variable_value_t *value,
                                  uintptr_t data)
@@ -199,6 +191,12 @@ static ngx_int_t get_target_text(ngx_http_request_t *r, ngx_http_variable_value_
     }
     const ngx_str_t *text = (const ngx_str_t *)((const char *)request->target + data);
     return set_value(value, dv_ngx_slice(*text));
+}
+
+static ngx_int_t get_fields(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
+{
+    const dv_request *request = dv_request_get(r);
+    return set_value(value, request != NULL ? request->fields : DV_LIT(""));
 }
 
 /* Where proxy_pass goes. Empty unless every step allowed it: nginx then fails with 500. */
@@ -221,10 +219,8 @@ static ngx_int_t get_target(ngx_http_request_t *r, ngx_http_variable_value_t *va
 }
 
 static ngx_http_variable_t variables[] = {
-    {ngx_string("dvara_request_id"), NULL, get_request_id, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("dvara_target"), NULL, get_target, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
-    {ngx_string("dvara_upstream_host"), NULL, get_target_text, offsetof(dv_target, host),
-     NGX_HTTP_VAR_NOCACHEABLE, 0},
+    {ngx_string("dvara_upstream_fields"), NULL, get_fields, 0, NGX_HTTP_VAR_NOCACHEABLE, 0},
     {ngx_string("dvara_upstream_name"), NULL, get_target_text, offsetof(dv_target, tls_name),
      NGX_HTTP_VAR_NOCACHEABLE, 0},
 };

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Invariants:
  * 1. No text of the configuration reaches nginx.conf but through nginx_conf_check.c and endpoint.c.
- * 2. A header of the caller reaches an upstream only when its name stands in forwarded.h; so no
+ * 2. A header of the caller reaches an upstream only when its name stands in head.c; so no
  *    credential, cookie, range or header that names an identity or another upstream does.
  * 3. No header of an upstream steers nginx.
  * 4. Only a location that the module guards has a proxy_pass. */
 #include "gateway/nginx_conf_check.h"
 
 #include "base/caps.h"
-#include "gateway/forwarded.h"
-
-#define PAIR(name, variable) {name, variable},
-
-/* What a model server may learn of a request besides its body. */
-static const char *const gate_headers[][2] = {{"X-Request-Id", "$dvara_request_id"},
-                                              DV_FORWARDED_HEADERS(PAIR)};
 
 /* What dvarad gets. It believes X-Real-IP because only nginx reaches its socket. */
 static const char *const admin_headers[][2] = {
@@ -352,9 +345,8 @@ static dv_result put_gate(const dv_nginx_conf *conf, const dv_endpoint *listen, 
     DV_TRY(dv_buf_append_str(out, "        location / {\n"
                                   "            dvara gate;\n"
                                   "            proxy_pass $dvara_target;\n"
-                                  "            proxy_set_header Host $dvara_upstream_host;\n"));
+                                  "            proxy_set_header Host $dvara_upstream_fields;\n"));
     DV_TRY(put_proxy(out));
-    DV_TRY(put_headers(gate_headers, DV_ARRAY_LEN(gate_headers), out));
     for (size_t i = 0; i < DV_ARRAY_LEN(hidden_headers); i++) {
         DV_TRY(dv_buf_append_printf(out, "            proxy_hide_header %s;\n", hidden_headers[i]));
     }

@@ -126,6 +126,7 @@ typedef struct dv_request {
     dv_api_body body;
     dv_data_context *context;
     dv_data_outcome seen; /* in the request */
+    dv_slice fields;      /* Host's value and what is sent on of the head, see head.c */
 
     bool shown_made; /* the three below: the caller's words as the records tell them */
     dv_slice shown_path;
@@ -163,6 +164,19 @@ typedef struct dv_request {
 dv_request *dv_request_get(ngx_http_request_t *r); /* NULL: none yet */
 dv_request *dv_request_make(ngx_http_request_t *r, dv_mode mode);
 dv_api_shape dv_request_shape(const dv_request *request);
+/* False, for the caller to return. */
+static inline bool dv_request_deny(dv_request *request, dv_reason reason, const char *detail)
+{
+    dv_verdict_deny(&request->verdict, reason, "%s", detail);
+    return false;
+}
+
+/* head.c */
+/* Inspects path, query and the header fields that are sent on, and makes request->fields of them;
+ * false: denied. */
+bool dv_head_inspect(dv_request *request);
+/* Takes an inspection's result over: true when the text may go on. The verdict went in allowed. */
+bool dv_request_judged(dv_request *request, dv_result result, const dv_verdict *verdict);
 
 /* access.c: the phase handler. */
 ngx_int_t dv_access_handler(ngx_http_request_t *r);

@@ -91,6 +91,35 @@ def test_no_credential_of_the_caller_reaches_the_upstream(gate, upstream):
     assert gate.alice not in str(upstream.requests)
 
 
+SENT_ON = {
+    "accept": "text/plain, */*;q=0.5", "accept-language": "de", "idempotency-key": "k-1", "openai-beta": "x=v2",
+    "openai-organization": "org", "openai-project": "proj", "anthropic-version": "2023-06-01",
+    "anthropic-beta": "a,\tb", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "v=1"}
+
+
+def test_fields_for_the_model_server_reach_it_as_they_are(gate, upstream):
+    answer = gate.send(CHAT, BODY, gate.alice, headers=[f"{name.upper()}: {value}" for name, value in SENT_ON.items()])
+    headers = upstream.requests[0]["headers"]
+    assert {name: headers[name] for name in SENT_ON} == SENT_ON
+    assert (answer.status, headers["x-request-id"]) == (200, answer.id)
+    assert headers["host"] == upstream.url.removeprefix("http://")
+    assert set(headers) == {"host", "x-request-id", "content-type", "content-length", *SENT_ON}
+
+
+def test_of_fields_that_came_twice_the_first_is_sent_on_and_empty_ones_are_not(gate, upstream):
+    gate.send(CHAT, BODY, gate.alice, headers=["OpenAI-Beta: one", "openai-beta: two", "Accept:", "Tracestate: "])
+    headers = upstream.requests[0]["headers"]
+    assert headers["openai-beta"] == "one" and "accept" not in headers and "tracestate" not in headers
+
+
+@pytest.mark.parametrize("byte", [1, 8, 11, 0x1b, 0x1f, 0x7f])
+def test_control_characters_in_what_is_sent_on_are_refused(gate, upstream, byte):
+    answer = gate.send(CHAT, BODY, gate.alice, headers=[f"Traceparent: a{chr(byte)}b"])
+    refused(answer, 400, "bad_request", upstream)
+    assert gate.send(CHAT, BODY, gate.alice, headers=[f"User-Agent: a{chr(byte)}b"]).status == 200
+
+
 @pytest.mark.parametrize("path", [
     "//v1/models", "/v1//models", "/./v1/models", "/x/../v1/models", "/v1/models/..",
     "/%76%31/models", "/v1%2fmodels", "/v1/models;x=y", "/v1\\models", "/v1/models/%2e%2e/x",

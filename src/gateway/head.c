@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request's head: what of it a model server gets, after its text was inspected. */
+#include "gateway/request.h"
+
+#include "base/codec.h"
+
+enum { PLACE_NAME_MAX = 49 }; /* bytes of a header field's name that a denial tells */
+
+/* Header fields of a caller that a model server gets. The caller's User-Agent is not among them: it
+ * tells of the caller's machine and no model server needs it. */
+static const dv_slice forwarded[] = {
+    DV_LIT("Accept"),          DV_LIT("Accept-Language"),   DV_LIT("Content-Type"),
+    DV_LIT("Idempotency-Key"), DV_LIT("OpenAI-Beta"),       DV_LIT("OpenAI-Organization"),
+    DV_LIT("OpenAI-Project"),  DV_LIT("Anthropic-Version"), DV_LIT("Anthropic-Beta"),
+    DV_LIT("Traceparent"),     DV_LIT("Tracestate"),
+};
+
+enum { FORWARDED = DV_ARRAY_LEN(forwarded), LINE_PARTS = 4 };
+
+/* -- inspecting -------------------------------------------------------------------------------- */
+
+bool dv_request_judged(dv_request *request, dv_result result, const dv_verdict *verdict)
+{
+    if (verdict->decision == DV_ALLOW && result == DV_OK) {
+        return true;
+    }
+    request->verdict = verdict->decision == DV_DENY ? *verdict : (dv_verdict){0};
+    return dv_request_deny(request, DV_REASON_INTERNAL, "the content could not be inspected");
+}
+
+/* A part of the request's head, as a denial names it. */
+typedef struct place {
+    const char *what;
+    dv_slice name; /* of a header field */
+} place;
+
+static bool deny_place(dv_request *request, dv_reason reason, const place *where)
+{
+    dv_slice name = dv_slice_sub(where->name, 0, PLACE_NAME_MAX);
+    dv_verdict_reset(&request->verdict);
+    dv_verdict_deny(&request->verdict, reason, "%s%.*s", where->what, DV_SLICE_ARGS(name));
+    return false;
+}
+
+/* Inspects a text that can't be rewritten: what would be masked in a body is refused here. */
+static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_slice text,
+                         const place *where)
+{
+    dv_verdict verdict;
+    dv_data_outcome outcome = {0};
+    if (text.len == 0 || policy == NULL) {
+        return true;
+    }
+    dv_verdict_reset(&verdict);
+    dv_verdict_allow(&verdict, "");
+    dv_result result = dv_data_gate_text(request->main->worker.data, policy, request->context,
+                                         false, text, request->arena, &outcome, &verdict);
+    bool blocked = verdict.decision == DV_DENY && verdict.reason == DV_REASON_SENSITIVE_DATA;
+    if (result == DV_OK && (outcome.changed || blocked)) {
+        request->seen = outcome;
+        return deny_place(request, DV_REASON_SENSITIVE_DATA, where);
+    }
+    return dv_request_judged(request, result, &verdict);
+}
+
+static bool inspect_query(dv_request *request, const dv_data_policy *policy)
+{
+    static const place where = {.what = "in the query string"};
+    dv_slice text = {0};
+    dv_verdict verdict;
+    if (request->r->args.len == 0) {
+        return true;
+    }
+    dv_verdict_reset(&verdict);
+    dv_verdict_allow(&verdict, "");
+    dv_result result = dv_api_query_check(request->config->api, dv_ngx_slice(request->r->args),
+                                          request->arena, &text, &verdict);
+    return dv_request_judged(request, result, &verdict) &&
+           inspect_line(request, policy, text, &where);
+}
+
+/* A prefix leaves room for the caller's own words; check_path made sure that nothing is escaped. */
+static bool inspect_path(dv_request *request, const dv_data_policy *policy)
+{
+    static const place where = {.what = "in the path"};
+    dv_slice path = dv_ngx_slice(request->r->uri);
+    if (!request->route->prefix) {
+        return true;
+    }
+    if (dv_slice_find(path, DV_LIT("dvk_")) >= 0) {
+        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
+    }
+    return inspect_line(request, policy, path, &where);
+}
+
+/* Where it stands in the list; FORWARDED: nowhere. */
+static size_t forwarded_index(dv_slice name)
+{
+    size_t i = 0;
+    while (i < FORWARDED && !dv_slice_eq_nocase(name, forwarded[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* No field's value holds them (RFC 9110 section 5.5); nginx refuses most of them before. */
+static bool has_control(dv_slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if ((value.ptr[i] < 0x20 && value.ptr[i] != '\t') || value.ptr[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool inspect_field(dv_request *request, const dv_data_policy *policy,
+                          const ngx_table_elt_t *field)
+{
+    const place where = {"in the header ", dv_ngx_slice(field->key)};
+    dv_slice value = dv_ngx_slice(field->value);
+    if (has_control(value) || !dv_utf8_valid(value) || dv_slice_find(value, DV_LIT("dvk_")) >= 0) {
+        return deny_place(request, DV_REASON_BAD_REQUEST, &where);
+    }
+    return inspect_line(request, policy, value, &where);
+}
+
+/* Inspects the fields that are sent on. Of those that came twice the first is. */
+static bool inspect_fields(dv_request *request, const dv_data_policy *policy,
+                           dv_slice values[FORWARDED])
+{
+    const ngx_list_part_t *part = &request->r->headers_in.headers.part;
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *fields = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            size_t index = forwarded_index(dv_ngx_slice(fields[i].key));
+            if (index == FORWARDED) {
+                continue;
+            }
+            if (!inspect_field(request, policy, &fields[i])) {
+                return false;
+            }
+            if (values[index].ptr == NULL) {
+                values[index] = dv_ngx_slice(fields[i].value);
+            }
+        }
+    }
+    return true;
+}
+
+/* -- what is sent on --------------------------------------------------------------------------- */
+
+static size_t add_line(dv_slice *parts, dv_slice name, dv_slice value)
+{
+    if (value.len == 0) {
+        return 0;
+    }
+    parts[0] = DV_LIT("\r\n");
+    parts[1] = name;
+    parts[2] = DV_LIT(": ");
+    parts[3] = value;
+    return LINE_PARTS;
+}
+
+/* All of the head that is ours to write, in one text: nginx would look each field up, twice. */
+static dv_result write_fields(dv_request *request, const dv_slice values[FORWARDED])
+{
+    dv_slice parts[1 + (1 + FORWARDED) * LINE_PARTS];
+    size_t count = 0;
+    parts[count++] = dv_ngx_slice(request->target->host);
+    count +=
+        add_line(parts + count, DV_LIT("X-Request-Id"), dv_slice_of(request->id, DV_UUID_TEXT_LEN));
+    for (size_t i = 0; i < FORWARDED; i++) {
+        count += add_line(parts + count, forwarded[i], values[i]);
+    }
+    return dv_arena_concat(request->arena, parts, count, &request->fields);
+}
+
+static const dv_data_policy *request_policy(const dv_request *request)
+{
+    int index = request->route->request_policy;
+    return index >= 0 ? request->config->policies[index] : NULL;
+}
+
+bool dv_head_inspect(dv_request *request)
+{
+    dv_worker *worker = &request->main->worker;
+    const dv_data_policy *policy = request_policy(request);
+    dv_slice values[FORWARDED] = {{NULL, 0}};
+    request->seen.body = request->work.bytes;
+    if (dv_data_context_new(worker->data, request->identity.principal.entity, request->arena,
+                            &request->context) != DV_OK) {
+        request->verdict = (dv_verdict){0};
+        return dv_request_deny(request, DV_REASON_INTERNAL, "");
+    }
+    if (!inspect_path(request, policy) || !inspect_query(request, policy) ||
+        !inspect_fields(request, policy, values)) {
+        return false;
+    }
+    return write_fields(request, values) == DV_OK ||
+           dv_request_deny(request, DV_REASON_INTERNAL, "");
+}
