@@ -128,6 +128,9 @@ static void request_end(void *data)
     dv_limits_settle(request, true);
     dv_limits_release(request);
     dv_worker_held_put(&request->main->worker, &request->held);
+    if (request->main->worker.spool != NULL) {
+        dv_spool_get_ready(request->main->worker.spool);
+    }
     dv_gate_config_unref(request->config);
     dv_worker_arena_put(&request->main->worker, request->arena);
 }

@@ -32,6 +32,8 @@ enum {
     ALLOCATION_STEP = 1 << 20,
     DROP_STEP = 1 << 16, /* a multiple of every page size */
     SEGMENT_MODE = 0640,
+    PAGE = 4096,         /* the smallest there is; with larger ones some calls do nothing */
+    NEXT_RECORDS = 2048, /* bytes that the next request's records may take */
 };
 static const dv_time LOOK_EVERY = 100 * DV_MILLISECOND;
 
@@ -45,6 +47,7 @@ typedef struct open_segment {
     uint64_t sequence;  /* of the next record */
     uint64_t allocated; /* the file's length: space is there up to this offset */
     uint64_t dropped;   /* up to here the mapping's pages are given back */
+    uint64_t touched;   /* up to here dv_spool_get_ready took the pages */
     dv_time looked;     /* when its name was seen in the folder (dv_time_coarse) */
     bool spoiled;       /* nothing may follow: a nonce was used and its record is not there, or
                            dvara-logd set the segment aside */
@@ -353,6 +356,18 @@ dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved)
     DV_TRY(segment_write(segment, record));
     spool->reserved -= use_reserved;
     return DV_OK;
+}
+
+void dv_spool_get_ready(dv_spool *spool)
+{
+    open_segment *segment = &spool->segment;
+    uint64_t next = DV_MAX(segment->touched, segment->offset / PAGE * PAGE + PAGE);
+    if (segment->bytes != NULL && segment->offset + NEXT_RECORDS > next &&
+        next < segment->allocated) {
+        /* The page's first byte is zero as long as no record reached it, and none did. */
+        *(volatile uint8_t *)(segment->bytes + next) = 0;
+        segment->touched = next + PAGE;
+    }
 }
 
 dv_result dv_log_key_read(const char *runtime_dir, uint8_t ret_key[32], dv_error *error)
