@@ -80,7 +80,7 @@ static dv_result pages_ask(dv_cli *cli, const char *operation, const json_t *par
 
 static void print_text(dv_cli *cli, const json_t *text)
 {
-    dv_visible_write(cli->out, json_string_value(text));
+    dv_visible_write_line(cli->out, json_string_value(text));
 }
 
 /* "assuming: an API key without scopes, no second factor, address not told, at 2026-..." */
@@ -98,7 +98,7 @@ static void print_assumed(dv_cli *cli, const json_t *answer)
             json_array_size(scopes) == 0 ? " without scopes" : "",
             json_is_true(json_object_get(assumed, "mfa")) ? "a" : "no",
             address == NULL ? "address not told" : "from ");
-    dv_visible_write(cli->out, address);
+    dv_visible_write_line(cli->out, address);
     fputs(", at ", cli->out);
     print_text(cli, json_object_get(assumed, "at"));
     fputc('\n', cli->out);
@@ -246,7 +246,7 @@ static dv_result print_audit(dv_cli *cli, const json_t *answer)
     const char *user = json_string_value(json_object_get(answer, "user"));
     const char *name = user != NULL ? user : json_string_value(json_object_get(answer, "service"));
     fputs(user != NULL ? "user " : "service ", cli->out);
-    dv_visible_write(cli->out, name);
+    dv_visible_write_line(cli->out, name);
     fputs(": ", cli->out);
     print_text(cli, json_object_get(answer, "status"));
     fputc('\n', cli->out);

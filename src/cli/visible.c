@@ -58,16 +58,26 @@ dv_result dv_visible_append(dv_buf *out, dv_slice text)
     return DV_OK;
 }
 
-void dv_visible_write_slice(FILE *out, dv_slice text)
+static void write_pieces(FILE *out, dv_slice text, bool newlines)
 {
     char escape[PIECE_MAX];
     dv_slice piece;
-    while (take_piece(&text, true, escape, &piece)) {
+    while (take_piece(&text, newlines, escape, &piece)) {
         (void)fwrite(piece.ptr, 1, piece.len, out);
     }
+}
+
+void dv_visible_write_slice(FILE *out, dv_slice text)
+{
+    write_pieces(out, text, true);
 }
 
 void dv_visible_write(FILE *out, const char *text)
 {
     dv_visible_write_slice(out, dv_slice_str(text));
+}
+
+void dv_visible_write_line(FILE *out, const char *text)
+{
+    write_pieces(out, dv_slice_str(text), false);
 }

@@ -14,4 +14,6 @@ dv_must dv_result dv_visible_append(dv_buf *out, dv_slice text);
 
 /* Newlines stay. NULL writes nothing. What the stream does not take, ferror tells. */
 void dv_visible_write(FILE *out, const char *text);
+/* The same within a line: newlines are escaped, too. */
+void dv_visible_write_line(FILE *out, const char *text);
 void dv_visible_write_slice(FILE *out, dv_slice text);

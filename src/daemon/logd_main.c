@@ -31,8 +31,10 @@ enum {
     POLL_MS = 50, /* between looks into the spools when nothing comes */
     BATCH_BYTES = 32 << 20,
 };
+_Static_assert(BATCH_BYTES <= 32 << 20, "glibc refuses a larger M_MMAP_THRESHOLD");
 static const dv_time commit_period = DV_SECOND;
-static const dv_time patience = DV_SECOND / 2; /* with records that are there and not taken */
+static const dv_time patience = DV_SECOND / 2; /* with records that are there and not taken, and
+                                                  with a commit that is due */
 
 typedef struct logd {
     dv_service_options options;
@@ -44,7 +46,7 @@ typedef struct logd {
     int signals;
     int session;         /* its weight; -1 */
     bool yields;         /* the workers' session goes first */
-    dv_time last_empty;  /* monotonic: when no record was left in the spools */
+    dv_time last_level;  /* monotonic: when no record was left in the spools */
     dv_time last_commit; /* monotonic */
     bool failing;        /* the last step failed: said once */
     bool ending;
@@ -86,7 +88,8 @@ static dv_result harden(logd *daemon, dv_error *error)
      * pages back and giving them again. */
     (void)mallopt(M_TRIM_THRESHOLD, BATCH_BYTES);
     (void)mallopt(M_MMAP_THRESHOLD, BATCH_BYTES);
-    dv_thread_steps_aside(); /* callers wait for the workers, nobody for us */
+    (void)mallopt(M_ARENA_MAX, 2); /* the readers' threads keep as much, once */
+    dv_thread_steps_aside();       /* callers wait for the workers, nobody for us */
     daemon->session = dv_session_open();
     return dv_process_undumpable();
 }
@@ -181,6 +184,22 @@ static bool commit_is_due(const logd *daemon)
     return full || (old && (status.blocked || dv_sequencer_pending(daemon->sequencer) > 0));
 }
 
+/* Workers go first, as long as their records come into the log in time and no reader waits. */
+static void weigh(logd *daemon)
+{
+    dv_time now = dv_time_monotonic();
+    if (dv_sequencer_is_level(daemon->sequencer)) {
+        daemon->last_level = now;
+    }
+    bool behind = now - daemon->last_level >= patience ||
+                  (dv_sequencer_pending(daemon->sequencer) > 0 &&
+                   now - daemon->last_commit >= commit_period + patience);
+    bool yields = !behind && !daemon->ending && !dv_logd_server_is_asked(daemon->server);
+    if (yields != daemon->yields && dv_session_yields(daemon->session, yields)) {
+        daemon->yields = yields;
+    }
+}
+
 /* One look into the spools. Returns how many records it took. */
 static size_t step(logd *daemon)
 {
@@ -190,21 +209,11 @@ static size_t step(logd *daemon)
     if (result != DV_OK) {
         note_outcome(daemon, result, &error);
     }
+    weigh(daemon);
     if (commit_is_due(daemon)) {
         commit(daemon);
     }
     return taken;
-}
-
-/* Workers go first, as long as their records come into the log at all. */
-static void weigh(logd *daemon, size_t taken)
-{
-    dv_time now = dv_time_monotonic();
-    daemon->last_empty = taken == 0 ? now : daemon->last_empty;
-    bool yields = now - daemon->last_empty < patience;
-    if (yields != daemon->yields && dv_session_yields(daemon->session, yields)) {
-        daemon->yields = yields;
-    }
 }
 
 static void handle_signals(logd *daemon)
@@ -215,10 +224,22 @@ static void handle_signals(logd *daemon)
     }
 }
 
+/* Somebody waits for the end now. The kernel takes a change only every tenth of a second. */
+static void take_full_share(logd *daemon)
+{
+    for (int i = 0; i < 4 && daemon->yields; i++) {
+        if (dv_session_yields(daemon->session, false)) {
+            return;
+        }
+        (void)poll(NULL, 0, POLL_MS);
+    }
+}
+
 /* Everything that was written before we were told to end. */
 static void drain(logd *daemon)
 {
     dv_sequencer_status status;
+    take_full_share(daemon);
     do {
         commit(daemon);
         dv_sequencer_status_get(daemon->sequencer, &status);
@@ -233,7 +254,6 @@ static void serve(logd *daemon)
     struct pollfd fd = {.fd = daemon->signals, .events = POLLIN};
     while (!daemon->ending) {
         size_t taken = step(daemon);
-        weigh(daemon, taken);
         if (poll(&fd, 1, taken > 0 ? 0 : POLL_MS) > 0) {
             handle_signals(daemon);
         }

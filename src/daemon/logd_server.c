@@ -36,6 +36,7 @@ struct dv_logd_server {
     pthread_cond_t grown;
     dv_sequencer_status status; /* under the lock */
     bool closing;               /* under the lock */
+    unsigned asked;             /* atomic: answers that are being made */
 };
 
 /* -- what there is ----------------------------------------------------------------------------- */
@@ -46,6 +47,11 @@ void dv_logd_server_update(dv_logd_server *server, const dv_sequencer_status *st
     server->status = *status;
     pthread_cond_broadcast(&server->grown);
     pthread_mutex_unlock(&server->lock);
+}
+
+bool dv_logd_server_is_asked(const dv_logd_server *server)
+{
+    return __atomic_load_n(&server->asked, __ATOMIC_RELAXED) > 0;
 }
 
 static dv_sequencer_status current_status(dv_logd_server *server)
@@ -60,6 +66,7 @@ static dv_sequencer_status current_status(dv_logd_server *server)
 static uint64_t wait_for_growth(dv_logd_server *server, uint64_t size, dv_time until)
 {
     struct timespec end = {.tv_sec = until / DV_SECOND, .tv_nsec = until % DV_SECOND};
+    __atomic_sub_fetch(&server->asked, 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&server->lock);
     int timed_out = 0;
     while (server->status.size <= size && !server->closing && timed_out == 0) {
@@ -67,6 +74,7 @@ static uint64_t wait_for_growth(dv_logd_server *server, uint64_t size, dv_time u
     }
     uint64_t now = server->status.size;
     pthread_mutex_unlock(&server->lock);
+    __atomic_add_fetch(&server->asked, 1, __ATOMIC_RELAXED);
     return now;
 }
 
@@ -274,12 +282,14 @@ static enum MHD_Result handle(void *data, struct MHD_Connection *connection, con
         *upload_len = 0;
         return MHD_YES;
     }
+    __atomic_add_fetch(&server->asked, 1, __ATOMIC_RELAXED);
     if (strcmp(method, MHD_HTTP_METHOD_GET) == 0) {
         answer_get(server, connection, url, &out);
     } else {
         answer_error(&out, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is served");
     }
     enum MHD_Result sent = send_answer(connection, &out);
+    __atomic_sub_fetch(&server->asked, 1, __ATOMIC_RELAXED);
     dv_buf_release(&out.body);
     return sent;
 }

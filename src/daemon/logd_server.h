@@ -26,3 +26,6 @@ DV_DEFINE_AUTO_PTR(logd_server, dv_logd_server, dv_logd_server_close)
 
 /* Tells the server's threads what there is now. */
 void dv_logd_server_update(dv_logd_server *server, const dv_sequencer_status *status);
+
+/* An answer is being made just now; waiting for something new is none. */
+bool dv_logd_server_is_asked(const dv_logd_server *server);

@@ -3,8 +3,6 @@
  * computed over a large one is computed by a thread. */
 #include "gateway/request.h"
 
-#include "base/codec.h"
-
 #include <fcntl.h>
 
 enum {

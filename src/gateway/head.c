@@ -150,6 +150,7 @@ static bool inspect_fields(dv_request *request, const dv_data_policy *policy,
 
 /* -- what is sent on --------------------------------------------------------------------------- */
 
+/* How many parts it took. */
 static size_t add_line(dv_slice *parts, dv_slice name, dv_slice value)
 {
     if (value.len == 0) {
@@ -171,6 +172,9 @@ static dv_result write_fields(dv_request *request, const dv_slice values[FORWARD
     count +=
         add_line(parts + count, DV_LIT("X-Request-Id"), dv_slice_of(request->id, DV_UUID_TEXT_LEN));
     for (size_t i = 0; i < FORWARDED; i++) {
+        if (has_control(values[i])) {
+            return DV_ERR_INVALID; /* was refused before: here it would begin a line */
+        }
         count += add_line(parts + count, forwarded[i], values[i]);
     }
     return dv_arena_concat(request->arena, parts, count, &request->fields);

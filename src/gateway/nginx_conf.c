@@ -342,10 +342,12 @@ static dv_result put_gate(const dv_nginx_conf *conf, const dv_endpoint *listen, 
     DV_TRY(put_geo(&access, out, error));
     DV_TRY(put_listen(listen, out));
     DV_TRY(put_access(&access, out));
-    DV_TRY(dv_buf_append_str(out, "        location / {\n"
-                                  "            dvara gate;\n"
-                                  "            proxy_pass $dvara_target;\n"
-                                  "            proxy_set_header Host $dvara_upstream_fields;\n"));
+    DV_TRY(dv_buf_append_str(
+        out, "        location / {\n"
+             "            dvara gate;\n"
+             "            proxy_pass $dvara_target;\n"
+             "            # The value has X-Request-Id and what else is sent on behind it.\n"
+             "            proxy_set_header Host $dvara_upstream_fields;\n"));
     DV_TRY(put_proxy(out));
     for (size_t i = 0; i < DV_ARRAY_LEN(hidden_headers); i++) {
         DV_TRY(dv_buf_append_printf(out, "            proxy_hide_header %s;\n", hidden_headers[i]));

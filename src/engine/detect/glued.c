@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/search.h"
 
-#include "base/caps.h"
-
 /* A letter before it hides a value that has a prefix, since it may be a part of something else. Not
  * when that letter is a value's: two keys with nothing between them are two keys. */
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/search.h"
 
-#include "base/caps.h"
-
 #include <ctype.h>
 
 /* Where the escape begins that the text ends in and that is not whole yet; text.len when there is

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/search.h"
 
-#include "base/caps.h"
-
 #include <ctype.h>
 
 enum {

@@ -13,6 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A segment's turn, and how long turns go on before others of this process have theirs. */
+enum { TURN_RECORDS = 64 };
+static const dv_time COLLECT_TIME = 50 * DV_MILLISECOND;
+
 static const char own_source[] = "dvara-logd";
 
 typedef enum segment_state { SEGMENT_OPEN, SEGMENT_FINISHED, SEGMENT_REFUSED } segment_state;
@@ -46,6 +50,7 @@ struct dv_sequencer {
     dv_uuid own_id;
     uint64_t own_sequence;
     size_t pending;
+    bool level; /* the last collect read all */
     uint64_t refused;
     bool blocked;
     char problem[DV_ERROR_MESSAGE_MAX];
@@ -288,16 +293,23 @@ static dv_result finish(dv_sequencer *sequencer, spool_segment *segment)
     return alarm_event(sequencer, "audit.torn", title);
 }
 
+bool dv_sequencer_is_level(const dv_sequencer *sequencer)
+{
+    return sequencer->level;
+}
+
 bool dv_sequencer_batch_full(const dv_sequencer *sequencer)
 {
     return dv_tree_pending_bytes(sequencer->tree) >= sequencer->options->batch_bytes;
 }
 
-static dv_result collect_segment(dv_sequencer *sequencer, spool_segment *segment, size_t *taken)
+/* One turn. *more: it may not have been the last. */
+static dv_result collect_segment(dv_sequencer *sequencer, spool_segment *segment, size_t *taken,
+                                 bool *more)
 {
     dv_segment_record record;
     dv_error error = {0};
-    while (!dv_sequencer_batch_full(sequencer)) {
+    for (size_t i = 0; i < TURN_RECORDS && !dv_sequencer_batch_full(sequencer); i++) {
         dv_result result = dv_segment_next(segment->reader, &record, &error);
         if (result == DV_ERR_AGAIN) {
             return DV_OK;
@@ -312,13 +324,29 @@ static dv_result collect_segment(dv_sequencer *sequencer, spool_segment *segment
         DV_TRY(take_record(sequencer, segment, &record));
         ++*taken;
     }
+    *more = true;
     return DV_OK;
+}
+
+/* Each open segment has one turn. */
+static dv_result collect_turn(dv_sequencer *sequencer, size_t *taken, bool *more)
+{
+    dv_result result = DV_OK;
+    for (spool_segment *s = sequencer->segments; s != NULL && result == DV_OK; s = s->next) {
+        if (s->state == SEGMENT_OPEN) {
+            result = collect_segment(sequencer, s, taken, more);
+        }
+    }
+    return result;
 }
 
 dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_error *error)
 {
     size_t taken = 0;
+    bool more = true;
     dv_result result = DV_OK;
+    dv_time end = dv_time_monotonic() + COLLECT_TIME;
+    sequencer->level = false;
     if (sequencer->blocked) {
         *ret_taken = 0;
         return DV_OK;
@@ -328,14 +356,15 @@ dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_er
             result = scan_spool(sequencer, &sequencer->spools[i]);
         }
     }
-    for (spool_segment *s = sequencer->segments; s != NULL && result == DV_OK; s = s->next) {
-        if (s->state == SEGMENT_OPEN) {
-            result = collect_segment(sequencer, s, &taken);
-        }
+    while (more && result == DV_OK && !dv_sequencer_batch_full(sequencer) &&
+           (taken == 0 || dv_time_monotonic() < end)) {
+        more = false;
+        result = collect_turn(sequencer, &taken, &more);
     }
     if (result != DV_OK) {
         return dv_error_set(error, result, "can not read the spools: %s", dv_result_name(result));
     }
+    sequencer->level = !more;
     *ret_taken = taken;
     return DV_OK;
 }

@@ -40,10 +40,13 @@ dv_must dv_result dv_sequencer_open(const dv_sequencer_options *options,
 void dv_sequencer_close(dv_sequencer *sequencer);
 DV_DEFINE_AUTO_PTR(sequencer, dv_sequencer, dv_sequencer_close)
 
-/* Reads what is in the spools into memory, up to the batch. *ret_taken: records. */
+/* Reads what is in the spools into memory: up to the batch, for some 50 ms, from all segments in
+ * turn. *ret_taken: records. */
 dv_must dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_error *error);
 /* Records in memory that a commit would make durable, and segments that it would remove. */
 size_t dv_sequencer_pending(const dv_sequencer *sequencer);
+/* The last collect read all that there was. */
+bool dv_sequencer_is_level(const dv_sequencer *sequencer);
 /* Nothing more is taken before a commit. */
 bool dv_sequencer_batch_full(const dv_sequencer *sequencer);
 /* Makes them durable, publishes a checkpoint, removes what is done with. After a failure the status

@@ -362,10 +362,10 @@ void dv_spool_get_ready(dv_spool *spool)
 {
     open_segment *segment = &spool->segment;
     uint64_t next = DV_MAX(segment->touched, segment->offset / PAGE * PAGE + PAGE);
-    if (segment->bytes != NULL && segment->offset + NEXT_RECORDS > next &&
+    if (segment->bytes != NULL && !segment->spoiled && segment->offset + NEXT_RECORDS > next &&
         next < segment->allocated) {
-        /* The page's first byte is zero as long as no record reached it, and none did. */
-        *(volatile uint8_t *)(segment->bytes + next) = 0;
+        /* A write that changes nothing, whatever is there. */
+        (void)__atomic_fetch_or(segment->bytes + next, 0, __ATOMIC_RELAXED);
         segment->touched = next + PAGE;
     }
 }

@@ -7,7 +7,10 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import socketserver
+import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -257,6 +260,50 @@ def test_tls_and_http_2(tls_gate, upstream, version):
     got = curl(tls_gate, *common, "-d", json.dumps({"model": "m", "stream": True, "messages": [
         {"role": "user", "content": "x"}]}))
     assert got[:2] == (version, 200) and got[2].rstrip().endswith("[DONE]")
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(name, value):
+    """A field as HPACK has it without tables and Huffman codes (RFC 7541 section 6.2.2)."""
+    assert len(name) < 127 and len(value) < 127
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def ask_http_2(gate, key, name, value):
+    """One request with a field as it is, which no client would send; until the stream ends."""
+    fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", CHAT.encode()), (b":authority", b"g"),
+              (b"content-type", b"application/json"), (b"x-api-key", key.encode()), (name, value)]
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    context = ssl.create_default_context(cafile=gate.tls[0])
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", gate.port), 10) as plain, \
+            context.wrap_socket(plain, server_hostname="localhost") as caller:
+        caller.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") +
+                       frame(1, 4, 1, b"".join(literal(*each) for each in fields)) + frame(0, 1, 1, body))
+        data = b""
+        while piece := caller.recv(65536):
+            data += piece
+            at = 0
+            while len(data) - at >= 9 + (size := int.from_bytes(data[at:at + 3], "big")):
+                kind, flags, stream = data[at + 3], data[at + 4], int.from_bytes(data[at + 5:at + 9], "big")
+                if kind in (3, 7) or (stream == 1 and kind in (0, 1) and flags & 1):
+                    return
+                at += 9 + size
+
+
+@pytest.mark.parametrize("value", [b"a\r\nX-Evil: 1", b"a\nX-Evil: 1", b"a\rb", b"a\0b", b"a\x01b", b"a\x7fb"])
+def test_no_field_over_http_2_makes_another(tls_gate, upstream, value):
+    key = tls_gate.key()
+    upstream.requests.clear()
+    ask_http_2(tls_gate, key, b"traceparent", value)
+    assert upstream.requests == []
+    ask_http_2(tls_gate, key, b"traceparent", b"00-ab")
+    assert upstream.requests[0]["headers"]["traceparent"] == "00-ab"
+    ask_http_2(tls_gate, key, b"x-evil", b"1")
+    assert "x-evil" not in upstream.requests[1]["headers"]
 
 
 def test_only_tls_1_3_is_spoken(tls_gate):

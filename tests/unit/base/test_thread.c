@@ -97,8 +97,8 @@ static void sessions_yield(void **state)
 {
     int status = 0;
     assert_false(dv_session_yields(-1, true));
-    if (access("/proc/self/autogroup", F_OK) != 0) {
-        assert_int_equal(dv_session_open(), -1);
+    if (access("/proc/self/autogroup", W_OK) != 0) {
+        assert_int_equal(dv_session_open(), -1); /* another kernel, or a /proc to read only */
         return;
     }
     pid_t child = fork();
