@@ -35,11 +35,11 @@ class Logd:
         self.process = None
         self.errors = (folder / "stderr").open("w+")
 
-    def start(self, wait=True):
+    def start(self, wait=True, session=False):
         (self.runtime / "log.pub").unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [BUILD / "dvara-logd", "--state", self.state, "--runtime", self.runtime],
-            stderr=self.errors)
+            stderr=self.errors, start_new_session=session)
         if wait:
             wait_until((self.runtime / "log.pub").exists, "dvara-logd is ready")
         return self

@@ -2,11 +2,13 @@
 import collections
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -27,6 +29,29 @@ def test_a_written_event_is_readable_within_two_seconds(logd):
     assert time.monotonic() - started < 2
     assert json.loads(lines[0])["event"]["metadata"]["correlation_uid"] == "one-0"
     assert logd.verify()["result"] == "ok"
+
+
+def test_the_log_lets_others_go_first_as_long_as_it_keeps_up(logd):
+    """Beside sessions that take every processor: it yields, falls behind, and takes its share again."""
+    logd.start(session=True)
+    weight = pathlib.Path(f"/proc/{logd.process.pid}/autogroup")
+    yields = (lambda: weight.read_text().endswith(" 19\n")) if weight.exists() else (lambda: True)
+    wait_until(yields, "it yields")
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+            for _ in range(2 * os.cpu_count())]
+    try:
+        writers = [logd.write(f"busy{number}", 20000) for number in range(2)]
+        if weight.exists():
+            wait_until(lambda: not yields(), "it takes its share", 30)
+        for writer in writers:
+            writer.communicate()
+        wait_until(lambda: logd.status()["size"] > 40000, "all records are in the log", 30)
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+    wait_until(yields, "it yields again")
+    assert logd.verify()["ok"]
 
 
 def test_nothing_acknowledged_is_lost_when_logd_is_killed(logd):
