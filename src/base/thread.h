@@ -10,7 +10,8 @@
 void dv_thread_steps_aside(void);
 
 /* Linux weighs whole sessions against each other (sched(7), "autogroup"), where it is told to:
- * niceness says nothing between processes of two sessions then. Opens the weight of the caller's
+ * niceness says nothing between processes of two sessions then. (Below a cgroup that has a CPU
+ * weight, that one counts and this has no effect.) Opens the weight of the caller's
  * own session, for dv_session_yields, before the process is made undumpable; -1 where there is no
  * such thing, or the session is somebody else's. The caller closes it. */
 int dv_session_open(void);

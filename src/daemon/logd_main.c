@@ -228,10 +228,8 @@ static void handle_signals(logd *daemon)
 static void take_full_share(logd *daemon)
 {
     for (int i = 0; i < 4 && daemon->yields; i++) {
-        if (dv_session_yields(daemon->session, false)) {
-            return;
-        }
-        (void)poll(NULL, 0, POLL_MS);
+        daemon->yields = !dv_session_yields(daemon->session, false);
+        (void)poll(NULL, 0, daemon->yields ? POLL_MS : 0);
     }
 }
 

@@ -62,7 +62,8 @@ static dv_sequencer_status current_status(dv_logd_server *server)
     return status;
 }
 
-/* Waits until the log has more than `size` entries or the time is over; returns its size. */
+/* Waits until the log has more than `size` entries or the time is over; returns its size. Who waits
+ * asks for nothing meanwhile. */
 static uint64_t wait_for_growth(dv_logd_server *server, uint64_t size, dv_time until)
 {
     struct timespec end = {.tv_sec = until / DV_SECOND, .tv_nsec = until % DV_SECOND};

@@ -201,6 +201,9 @@ bool dv_head_inspect(dv_request *request)
         !inspect_fields(request, policy, values)) {
         return false;
     }
-    return write_fields(request, values) == DV_OK ||
-           dv_request_deny(request, DV_REASON_INTERNAL, "");
+    if (write_fields(request, values) != DV_OK) {
+        request->verdict = (dv_verdict){0}; /* no policy decided this */
+        return dv_request_deny(request, DV_REASON_INTERNAL, "");
+    }
+    return true;
 }

@@ -89,14 +89,7 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
                          size_t from, uint64_t enabled, const dv_finding *found, size_t count,
                          size_t *ret_hold)
 {
-    dv_search s = {
-        .rules = rules,
-        .scratch = scratch,
-        .text = text,
-        .from = from,
-        .enabled = enabled,
-        .reads = dv_search_reads(text.len - from),
-    };
+    dv_search s = dv_search_of(rules, scratch, text, from, enabled);
     size_t run[DV_DETECT_MAX];
     size_t hold = enabled != 0 ? unfinished_escape(text, from) : text.len;
     find_runs(&s, run);

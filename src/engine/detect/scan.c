@@ -475,15 +475,8 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     if (text.len > UINT32_MAX || from > text.len) {
         return DV_ERR_TOO_LARGE;
     }
-    dv_search s = {
-        .rules = rules,
-        .scratch = scratch,
-        .text = text,
-        .from = from,
-        .enabled = enabled,
-        .arena = arena,
-        .reads = dv_search_reads(text.len - from),
-    };
+    dv_search s = dv_search_of(rules, scratch, text, from, enabled);
+    s.arena = arena;
     if (text.len > from && enabled != 0) {
         DV_TRY(run(&s));
         DV_TRY(settle(&s));

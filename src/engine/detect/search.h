@@ -101,6 +101,20 @@ bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *c
 /* How many bytes may be read for glued values in a text. */
 uint64_t dv_search_reads(size_t len);
 
+/* One that begins. What keeps findings gives it an arena. */
+static inline dv_search dv_search_of(const dv_detect_rules *rules, dv_detect_scratch *scratch,
+                                     dv_slice text, size_t from, uint64_t enabled)
+{
+    return (dv_search){
+        .rules = rules,
+        .scratch = scratch,
+        .text = text,
+        .from = from,
+        .enabled = enabled,
+        .reads = dv_search_reads(text.len - from),
+    };
+}
+
 /* Lets the value take in what is glued to it, and what is glued to that. */
 bool dv_search_grow(dv_search *s, dv_finding *value);
 

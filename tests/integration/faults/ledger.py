@@ -217,18 +217,12 @@ def check_requests(dvara, rows, seen):
     return records
 
 
-def is_told_to_its_end(dvara, request):
-    """Both of its records are in the log: they may come with two commits."""
-    done = dvara.run("why", request, "--output", "json")
-    return done.returncode == 0 and json.loads(done.stdout)["outcome"] is not None
-
-
 def wait_for_the_log(dvara, rows):
     """Until dvara-logd has taken what the spools hold."""
     last = max((row[3] for row in rows if row[2] != 0), default=None)
     time.sleep(1.2)
     if last is not None:
-        wait_until(lambda: is_told_to_its_end(dvara, last), 20, f"{last} is in the log")
+        wait_until(lambda: dvara.has_told(last), 20, f"{last} is in the log")
 
 
 SAID = re.compile(r"^(\S+)Z dvara: (dvara-logd|dvarad|nginx) (was killed|ended|is back)")

@@ -88,6 +88,11 @@ class Instance:
                                str(self.state)], text=True, capture_output=True, timeout=seconds,
                               stdin=subprocess.DEVNULL, check=False, **options)
 
+    def has_told(self, request):
+        """Both records of the request are in the log: they may come with two commits."""
+        done = self.run("why", request, "--output", "json")
+        return done.returncode == 0 and json.loads(done.stdout)["outcome"] is not None
+
     def good(self, *words, **options):
         done = self.run(*words, **options)
         assert done.returncode == 0, f"dvara {words}: {done.returncode}\n{done.stderr}{self.log()}"

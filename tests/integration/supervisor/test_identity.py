@@ -383,9 +383,6 @@ def test_open_streams_end_with_a_role_and_with_a_policy(dvara, tmp_path):
     left.ends_with("not_permitted")
     ended.ends_with("not_permitted")
     request = policed.ends_with("forbidden_by_policy")
-    def told():
-        done = dvara.run("why", request, "--output", "json")
-        return done.returncode == 0 and json.loads(done.stdout)["outcome"] is not None
-    wait_until(told, 20, "the record of the stream's end")
+    wait_until(lambda: dvara.has_told(request), 20, "the record of the stream's end")
     why = dvara.json("why", request)
     assert why["policy"] == "no-policed" and why["reason"] == "forbidden_by_policy"
