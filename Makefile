@@ -5,7 +5,7 @@ PREFIX ?= /usr
 # The model server to guard; empty: a small real model is started (tools/model).
 UPSTREAM ?=
 # What `dvara up` needs; the tests are not built for it.
-PROGRAMS = dvara dvarad dvara-logd ngx_http_dvara_module.so
+PROGRAMS = dvara dvarad dvara-logd dvara-collect dvara-export ngx_http_dvara_module.so
 
 .PHONY: help build run test bench lint fuzz conformance install clean
 .DEFAULT_GOAL := build

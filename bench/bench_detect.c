@@ -5,24 +5,10 @@
 
 #include "base/file.h"
 #include "bench.h"
+#include "bench_texts.h"
 #include "engine/detect/detect.h"
 
 enum { TEXT_LEN = 1 << 20, ROUNDS = 64 };
-
-static const char chat[] =
-    "Sure, here is how the two approaches compare. First, the old scheduler kept one queue for "
-    "each worker and moved tasks only when a queue ran empty; in 2019 that cost about 12.5% of "
-    "the time. The new one (see section 4.2) shares a ring of 256 slots: `ring[head & 0xff]`.\n\n"
-    "1. Build with `make -j2`, then run ./bench --rounds 100.\n2. Compare std::vector and "
-    "std::deque; the former won by 3:1 in 7 of 8 runs, at 10:45 and again at 11:20.\n\n"
-    "\"Why not both?\" she asked. Well... nobody had tried, and v2.3.1 was due on Friday. ";
-
-static const char prose[] =
-    "The old harbour has changed more in ten years than in the century before. Where fishing boats "
-    "lay side by side, there are cafes now, and a small museum that tells how nets were mended by "
-    "hand. People who grew up here say that they miss the noise, though not the smell. Others "
-    "point out that the school has stayed open only because young families moved back, and that "
-    "the winter storms, which used to flood the lower streets, are held off by the new wall.\n\n";
 
 /* Of this process: other work on the machine does not count. */
 static void fill(dv_buf *text, const char *piece, const char *value, size_t every)
@@ -61,7 +47,7 @@ static double nasty_cost(const dv_detect_rules *rules, dv_detect_scratch *scratc
     size_t count = 0;
     repeat(&text, piece, TEXT_LEN / strlen(piece) + 1);
     double start = bench_cpu_time();
-    if (dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, DV_DETECT_ALL, arena, &found,
+    if (dv_detect_scan(rules, scratch, dv_buf_slice(&text), 0, &dv_detect_all, arena, &found,
                        &count) != DV_OK) {
         abort();
     }
@@ -113,7 +99,7 @@ static void measure(const char *name, const dv_detect_rules *rules, dv_detect_sc
             const dv_finding *found = NULL;
             size_t count = 0;
             dv_slice part = dv_slice_sub(text, at, piece);
-            if (dv_detect_scan(rules, scratch, part, 0, DV_DETECT_ALL, arena, &found, &count) !=
+            if (dv_detect_scan(rules, scratch, part, 0, &dv_detect_all, arena, &found, &count) !=
                 DV_OK) {
                 abort();
             }
@@ -132,7 +118,7 @@ static void measure_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
     size_t hold = 0;
     double start = bench_cpu_time();
     for (size_t i = 0; i < TIMES; i++) {
-        if (dv_detect_hold(rules, scratch, dv_slice_str(tail), 0, DV_DETECT_ALL, NULL, 0, &hold) !=
+        if (dv_detect_hold(rules, scratch, dv_slice_str(tail), 0, &dv_detect_all, NULL, 0, &hold) !=
             DV_OK) {
             abort();
         }

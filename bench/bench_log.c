@@ -10,11 +10,13 @@
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "engine/log/seal.h"
 #include "engine/log/search.h"
 #include "engine/log/sequencer.h"
 #include "engine/log/spool.h"
 
 #include <ftw.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -24,6 +26,8 @@ typedef struct fixture {
     char root[32], spool[48], log[48];
     dv_log_keys keys;
     dv_tree_signer signer;
+    dv_subjects *subjects;
+    char subjects_folder[48];
     dv_buf record;
     char ids[EVENTS / 2][DV_UUID_TEXT_LEN + 1];
 } fixture;
@@ -146,6 +150,7 @@ static dv_result bench_sequence(double hash_seconds)
         .spools = {f.spool, NULL},
         .keys = &f.keys,
         .signer = &f.signer,
+        .subjects = f.subjects,
         .batch_bytes = BATCH,
     };
     DV_TRY(dv_sequencer_open(&options, &sequencer, NULL));
@@ -180,7 +185,8 @@ static dv_result bench_lookup(void)
     dv_time started = dv_time_monotonic();
     for (int i = 0; i < LOOKUPS; i++) {
         int number = (int)((unsigned)i * 2654435761u % (EVENTS / 2));
-        DV_TRY(dv_log_find(f.log, EVENTS, dv_slice_str(f.ids[number]), count_found, &found, NULL));
+        DV_TRY(
+            dv_log_find(f.log, 0, EVENTS, dv_slice_str(f.ids[number]), count_found, &found, NULL));
     }
     double took = (double)(dv_time_monotonic() - started);
     bench_row("log/find_request_in_200k", took / LOOKUPS / 1000, "us", 0);
@@ -208,6 +214,8 @@ static dv_result prepare(void)
     }
     snprintf(f.spool, sizeof(f.spool), "%s/spool", f.root);
     snprintf(f.log, sizeof(f.log), "%s/log", f.root);
+    snprintf(f.subjects_folder, sizeof(f.subjects_folder), "%s/subjects", f.root);
+    DV_TRY(dv_subjects_open(f.subjects_folder, &f.subjects, NULL));
     for (int i = 0; i < EVENTS / 2; i++) {
         dv_uuid id = dv_uuid_new(dv_time_now());
         dv_uuid_format(&id, f.ids[i]);
@@ -221,6 +229,28 @@ static dv_result prepare(void)
     return mkdir(f.spool, 0700) == 0 ? DV_OK : DV_ERR_IO;
 }
 
+/* Personal values of a request's events: sealed as they enter the log, opened for a reader. */
+static dv_result bench_seal(void)
+{
+    dv_auto(buf) dv_buf sealed = dv_buf_init(DV_LIMIT_RECORD * 2);
+    dv_auto(buf) dv_buf opened = dv_buf_init(DV_LIMIT_RECORD * 2);
+    DV_TRY(build(1, true, true));
+    double started = processor_seconds();
+    for (int i = 0; i < EVENTS; i++) {
+        dv_buf_clear(&sealed);
+        DV_TRY(dv_event_seal(f.subjects, dv_buf_slice(&f.record), UINT16_MAX, &sealed));
+    }
+    bench_row("log/seal_event", (processor_seconds() - started) * 1e9 / EVENTS, "ns", 0);
+    bench_row("log/sealed_size", (double)sealed.len, "bytes", 0);
+    started = processor_seconds();
+    for (int i = 0; i < EVENTS; i++) {
+        dv_buf_clear(&opened);
+        DV_TRY(dv_event_open(f.subjects, dv_buf_slice(&sealed), &opened));
+    }
+    bench_row("log/open_event", (processor_seconds() - started) * 1e9 / EVENTS, "ns", 0);
+    return dv_slice_eq(dv_buf_slice(&opened), dv_buf_slice(&f.record)) ? DV_OK : DV_ERR_CORRUPT;
+}
+
 static dv_result run(void)
 {
     uint64_t record_bytes, bytes;
@@ -230,6 +260,7 @@ static dv_result run(void)
     DV_TRY(bench_append(build_seconds));
     DV_TRY(bench_build(true, &bytes, &event_seconds)); /* last: hash_alone takes its bytes */
     DV_TRY(bench_sequence(hash_alone(bytes)));
+    DV_TRY(bench_seal());
     return bench_lookup();
 }
 
@@ -240,8 +271,12 @@ static int remove_entry(const char *path, const struct stat *about, int kind, st
 
 int main(void)
 {
+    /* As dvara-logd has it. */
+    (void)mallopt(M_TRIM_THRESHOLD, BATCH);
+    (void)mallopt(M_MMAP_THRESHOLD, BATCH);
     dv_result result = run();
     nftw(f.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     dv_buf_release(&f.record);
+    dv_subjects_close(f.subjects);
     return result == DV_OK ? 0 : 1;
 }

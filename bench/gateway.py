@@ -277,10 +277,8 @@ def start_nginx(folder, stops):
     return upstream, bare
 
 
-def main():
-    for tool in ("wrk", "nginx", "taskset"):
-        if shutil.which(tool) is None:
-            raise SystemExit(f"{tool} is missing: run 'make bench', which installs it")
+def run(measure):
+    """Prints, as JSON, what measure(bare upstream, dvara, request) says of Dvara before an upstream of its own."""
     with tempfile.TemporaryDirectory(prefix="dvara-bench-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
@@ -291,11 +289,18 @@ def main():
             upstream, bare = start_nginx(folder, stops)
             dvara = Dvara(folder, upstream.port)
             stops.append(dvara)
-            json.dump(rows(bare, dvara, body), sys.stdout, indent=1)
+            json.dump(measure(bare, dvara, body), sys.stdout, indent=1)
             print()
         finally:
             for process in reversed(stops):
                 process.stop()
+
+
+def main():
+    for tool in ("wrk", "nginx", "taskset"):
+        if shutil.which(tool) is None:
+            raise SystemExit(f"{tool} is missing: run 'make bench', which installs it")
+    run(rows)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import random
+import shutil
 import socket
 import time
 
@@ -18,6 +19,29 @@ def free_port():
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def classes(*lines):
+    """What dvarad posts of dvara.yaml: engine/log/retention.c."""
+    text = "".join(f"{line}\n" for line in ("dvara-log-retention 1", *lines))
+    return f"{text}crc {crc32c(text.encode()):08x}\n"
+
+
+def remove_instance(folder):
+    """A folder with states of `dvara up`, and their runtime folders, of 17 MB each, which lie elsewhere."""
+    for link in [*folder.glob("runtime"), *folder.glob("*/runtime"), *folder.glob("*/*/runtime")]:
+        if link.is_symlink() and link.resolve().parent.name.startswith("dvara"):
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_until(condition, seconds, what):

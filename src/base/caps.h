@@ -58,4 +58,15 @@ enum {
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */
     DV_LIMIT_STREAM_CHANNELS = 128,     /* texts that a stream tells */
+    DV_LIMIT_QUERY_TEXT = 4096,         /* a search */
+    DV_LIMIT_QUERY_DEPTH = 32,          /* parentheses and nots within one another */
+    DV_LIMIT_QUERY_TERMS = 128,         /* words, phrases and field:values of one search */
+    DV_LIMIT_QUERY_STARS = 8,           /* in one value */
+    DV_LIMIT_QUERY_MEASURES = 8,        /* count, sum(...), ... of one search */
+    DV_LIMIT_QUERY_BY = 4,              /* fields that one search groups by */
+    DV_LIMIT_QUERY_GROUPS = 100000,     /* of one aggregation; more count as "others" */
+    DV_LIMIT_QUERY_MEMORY = 256 << 20,  /* of one aggregation */
+    DV_LIMIT_COLLECT_LINE = 1 << 20,    /* of another program's log, that is held in memory */
+    DV_LIMIT_COLLECT_TOKENS = 200000,   /* of JSON in such a line */
+    DV_LIMIT_BLOB = 1 << 20,            /* one field of an event that lies beside its leaf */
 };

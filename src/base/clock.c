@@ -25,6 +25,15 @@ dv_time dv_time_coarse(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+dv_time dv_clock_watch_look(dv_clock_watch *watch, dv_time wall, dv_time monotonic)
+{
+    const dv_time jump_max = 2 * DV_SECOND;
+    dv_time offset = wall - monotonic;
+    dv_time jump = watch->looked ? offset - watch->offset : 0;
+    *watch = (dv_clock_watch){offset, true};
+    return jump > jump_max || jump < -jump_max ? jump : 0;
+}
+
 /* Days since 1970-01-01 to a civil date and back (proleptic Gregorian), by counting years from
  * March so that the leap day comes last. */
 typedef struct civil {

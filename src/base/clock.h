@@ -20,6 +20,16 @@ dv_time dv_time_monotonic(void);
 /* The same in steps of some milliseconds, at a fraction of the cost. */
 dv_time dv_time_coarse(void);
 
+/* Tells when somebody set the wall clock. Zeroed at first. */
+typedef struct dv_clock_watch {
+    dv_time offset; /* of the wall clock from the monotonic one */
+    bool looked;
+} dv_clock_watch;
+
+/* By how much the clock jumped since the last look; 0 where that is two seconds or less, which is
+ * what daemons that keep the time do, and at the first look. */
+dv_time dv_clock_watch_look(dv_clock_watch *watch, dv_time wall, dv_time monotonic);
+
 /* "2026-01-31T23:59:59.123456Z" and its NUL. */
 enum { DV_TIME_TEXT_MAX = 32 };
 

@@ -53,6 +53,37 @@ dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error)
     return result == DV_OK ? DV_OK : io_error(error, "can not read", path);
 }
 
+static dv_result check_secret_mode(const char *path, dv_error *error)
+{
+    struct stat about;
+    if (stat(path, &about) != 0) {
+        return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
+                            strerror(errno));
+    }
+    return (about.st_mode & S_IRWXO) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN,
+                              "%s holds a secret and others may read it: chmod o-rwx", path);
+}
+
+dv_result dv_file_read_secret(const char *path, dv_buf *out, dv_error *error)
+{
+    enum { SECRET_MAX = 4096 };
+    dv_auto(secret_buf) dv_buf text = dv_buf_init(SECRET_MAX);
+    DV_TRY(check_secret_mode(path, error));
+    DV_TRY(dv_file_read(path, &text, error));
+    dv_slice secret = dv_slice_trim(dv_buf_slice(&text));
+    for (size_t i = 0; i < secret.len; i++) {
+        if (secret.ptr[i] < ' ') {
+            return dv_error_set(error, DV_ERR_INVALID, "%s holds more than one line", path);
+        }
+    }
+    if (secret.len == 0) {
+        return dv_error_set(error, DV_ERR_INVALID, "%s is empty", path);
+    }
+    return dv_buf_append(out, secret);
+}
+
 dv_result dv_fd_write_all(int fd, dv_slice bytes)
 {
     while (bytes.len > 0) {
@@ -67,7 +98,7 @@ dv_result dv_fd_write_all(int fd, dv_slice bytes)
 }
 
 /* A rename is durable only once its folder is. */
-static dv_result sync_folder_of(const char *path)
+dv_result dv_file_sync_folder(const char *path)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -109,7 +140,7 @@ dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t mode, dv
         unlink(temporary);
         return result;
     }
-    return sync_folder_of(path) == DV_OK ? DV_OK : io_error(error, "can not sync", path);
+    return dv_file_sync_folder(path) == DV_OK ? DV_OK : io_error(error, "can not sync", path);
 }
 
 /* mkdir obeys the umask, so the mode is set again; only for folders made here. */

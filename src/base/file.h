@@ -8,6 +8,10 @@
 /* Reads a whole regular file; more than out's maximum is DV_ERR_TOO_LARGE. */
 dv_must dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error);
 
+/* Reads the one line of a file that holds a secret, without the white space around it; out is one
+ * that is wiped, of 4096 bytes at least. Errors: those; DV_ERR_NOT_FOUND, DV_ERR_FORBIDDEN (others
+ * may read it), DV_ERR_INVALID (empty, more than one line). */
+dv_must dv_result dv_file_read_secret(const char *path, dv_buf *out, dv_error *error);
 /* Replaces a file in one step: temporary file beside it, fsync, rename, fsync of the folder. */
 dv_must dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t mode,
                                        dv_error *error);
@@ -15,6 +19,9 @@ dv_must dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t 
 /* Makes a folder and its missing parents (0755); the last one gets the mode, whatever the umask.
  * One that is there is left as it is. Errors: DV_ERR_CONFLICT when something else has the name. */
 dv_must dv_result dv_dir_make(const char *path, mode_t mode, dv_error *error);
+
+/* Makes the name of a file durable that was made, renamed or removed: syncs its folder. */
+dv_must dv_result dv_file_sync_folder(const char *path);
 
 /* Writes all bytes, whatever write() cuts short. */
 dv_must dv_result dv_fd_write_all(int fd, dv_slice bytes);

@@ -855,3 +855,17 @@ dv_result dv_json_int(const dv_json *json, uint32_t token, int64_t *ret_value)
     *ret_value = negative ? value : -value;
     return DV_OK;
 }
+
+dv_result dv_json_copy_text(const dv_json *json, const char *name, dv_arena *arena, char *out,
+                            size_t size, dv_error *error)
+{
+    dv_slice text = {NULL, 0};
+    uint32_t token = dv_json_member(json, 0, name);
+    if (token != 0 && (dv_json_string(json, token, arena, &text) != DV_OK || text.len >= size ||
+                       dv_slice_find_byte(text, '\0') >= 0)) {
+        return dv_error_set(error, DV_ERR_INVALID, "%s must be a text of fewer than %zu bytes",
+                            name, size);
+    }
+    dv_slice_copy(text, out, size);
+    return DV_OK;
+}

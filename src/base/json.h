@@ -94,5 +94,10 @@ typedef struct dv_json_place {
 
 size_t dv_json_raw_offset_from(dv_slice raw, dv_json_place *place, size_t offset);
 
+/* The text of a member of the outermost object as a C string; "" when there is none. Errors:
+ * DV_ERR_INVALID (no text, a NUL in it, or it does not fit), with a message. */
+dv_must dv_result dv_json_copy_text(const dv_json *json, const char *name, dv_arena *arena,
+                                    char *out, size_t size, dv_error *error);
+
 /* A number as an integer: no fraction, no exponent, fits. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_json_int(const dv_json *json, uint32_t token, int64_t *ret_value);

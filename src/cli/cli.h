@@ -26,8 +26,10 @@ typedef struct dv_cli {
     const char *url;       /* --url or DVARA_URL: remote; NULL: control.sock of the state */
     const char *program;   /* argv[0], for starting our other programs beside it */
     dv_output output;
-    bool colour;   /* standard output is a terminal and NO_COLOR is not set */
-    bool headless; /* tables without the heading: the further pages of a list that is followed */
+    bool output_said; /* by --output */
+    bool colour;      /* standard output is a terminal and NO_COLOR is not set */
+    bool headless;    /* tables without the heading: the further pages of a list that is followed */
+    bool follow;      /* --follow */
     FILE *out;
     FILE *err;
     struct dv_client *client; /* the connection, once there is one */

@@ -261,19 +261,23 @@ static dv_result result_of(long status)
     }
 }
 
-/* The server's words; the request id when only its log can tell more. */
+/* The server's words, with the field that they are about; the request id when only its log can tell
+ * more. */
 static dv_result refused(long status, const json_t *answer, dv_error *error)
 {
     const json_t *told = json_object_get(answer, "error");
     const char *message = json_string_value(json_object_get(told, "message"));
     const char *id = json_string_value(json_object_get(told, "request_id"));
+    const char *field = json_string_value(json_object_get(told, "field"));
     if (message == NULL) {
         return dv_error_set(error, result_of(status), "the server answered %ld", status);
     }
     if (status >= 500 && id != NULL) {
         return dv_error_set(error, result_of(status), "%s (request %s)", message, id);
     }
-    return dv_error_set(error, result_of(status), "%s", message);
+    return field != NULL && strncmp(message, field, strlen(field)) != 0
+               ? dv_error_set(error, result_of(status), "%s: %s", field, message)
+               : dv_error_set(error, result_of(status), "%s", message);
 }
 
 static dv_result read_answer(long status, dv_slice text, json_t **ret_answer, dv_error *error)

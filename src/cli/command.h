@@ -37,6 +37,7 @@ typedef struct dv_cli_command {
     const char *const *columns; /* NULL-ended, or NULL */
     const char *rows;           /* field with the table's rows, or NULL */
     bool follow;
+    bool remote; /* it calls the API, and so takes --url */
 } dv_cli_command;
 
 typedef struct dv_cli_noun {

@@ -31,8 +31,8 @@ void dv_help_overview(FILE *out)
         }
         fputs(separator[0] != '\0' ? "\n" : "", out);
     }
-    fputs("\nEvery command takes --output table|json|jsonl|yaml|csv, --state DIR, --url URL and "
-          "--help."
+    fputs("\nEvery command takes --output table|json|jsonl|yaml|csv, --state DIR and --help; those "
+          "that\nspeak with a server take --url URL, too (or DVARA_URL)."
           "\nexample: dvara user create --help\n",
           out);
 }
@@ -118,6 +118,17 @@ static void print_input(FILE *out, const dv_cli_input *input, bool argument)
     fputc('\n', out);
 }
 
+/* Those whose output is a file have a flag of that name themselves. */
+static bool prints_answers(const dv_cli_command *command)
+{
+    for (size_t i = 0; i < command->input_count; i++) {
+        if (strcmp(command->inputs[i].flag, "output") == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void dv_help_command(FILE *out, const dv_cli_command *command)
 {
     fprintf(out, "%s\n", command->summary);
@@ -135,11 +146,15 @@ void dv_help_command(FILE *out, const dv_cli_command *command)
         fprintf(out, "  %-*s %s\n", LEFT, "--body FILE",
                 "The whole request as JSON instead of flags; -: standard input.");
     }
-    fprintf(out, "  %-*s %s\n", LEFT, "--output FORMAT", "table, json, jsonl, yaml or csv.");
+    if (prints_answers(command)) {
+        fprintf(out, "  %-*s %s\n", LEFT, "--output FORMAT", "table, json, jsonl, yaml or csv.");
+    }
     fprintf(out, "  %-*s %s\n", LEFT, "--state DIR", "The state of the Dvara to speak with.");
-    if (command->operation != NULL) {
+    if (command->remote) {
         fprintf(out, "  %-*s %s\n", LEFT, "--url URL",
                 "A Dvara elsewhere; the key is in DVARA_API_KEY.");
+    }
+    if (command->operation != NULL) {
         fprintf(out, "\npermission: %s\n", command->operation->permission);
     }
     fprintf(out, "\nexample: %s\n", command->example);
@@ -193,8 +208,8 @@ static void print_second_words(FILE *out, const dv_cli_command *first)
 
 static void print_flags(FILE *out, const dv_cli_command *command)
 {
-    fprintf(out, "    \"%s%s%s\") words=\"$globals ", command->noun,
-            command->verb[0] != '\0' ? " " : "", command->verb);
+    fprintf(out, "    \"%s%s%s\") words=\"$globals %s", command->noun,
+            command->verb[0] != '\0' ? " " : "", command->verb, command->remote ? "--url " : "");
     for (size_t i = command->arg_count; i < command->input_count; i++) {
         fprintf(out, "--%s%s ", command->inputs[i].flag,
                 command->inputs[i].schema->secret ? "-file" : "");
@@ -206,7 +221,7 @@ void dv_help_bash(FILE *out)
 {
     fputs("# bash completion for dvara: source <(dvara completion bash)\n"
           "_dvara() {\n"
-          "  local words globals=\"--output --state --url --help\" cur=${COMP_WORDS[COMP_CWORD]}\n"
+          "  local words globals=\"--output --state --help\" cur=${COMP_WORDS[COMP_CWORD]}\n"
           "  if [ \"$COMP_CWORD\" = 1 ]; then\n    words=\"",
           out);
     for (size_t n = 0; n < dv_cli_noun_count; n++) {

@@ -3,6 +3,7 @@
 
 #include "base/caps.h"
 #include "base/file.h"
+#include "base/nearest.h"
 #include "cli/secret.h"
 #include "daemon/dvarad_check.h"
 
@@ -49,7 +50,7 @@ static dv_result take_noun(parser *parse, const char *word)
         }
     }
     if (parse->line->noun == NULL) {
-        const char *near = dv_cli_nearest(word, dv_cli_noun_count, noun_name, NULL);
+        const char *near = dv_nearest(word, dv_cli_noun_count, noun_name, NULL);
         return near != NULL
                    ? wrong(parse, "there is no command \"%s\"; did you mean \"%s\"?", word, near)
                    : wrong(parse, "there is no command \"%s\"; see dvara --help", word);
@@ -103,7 +104,7 @@ static dv_result take_verb(parser *parse, const char *word)
         parse->line->head = word;
         return DV_OK;
     }
-    const char *near = dv_cli_nearest(words, dv_cli_command_count, verb_name, noun);
+    const char *near = dv_nearest(words, dv_cli_command_count, verb_name, noun);
     if (near != NULL && near[0] != '\0') {
         return wrong(parse, "%s has no verb \"%s\"; did you mean \"dvara %s %s\"?", noun, words,
                      noun, near);
@@ -207,10 +208,22 @@ static dv_result take_output(parser *parse, const char *value)
     for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
         if (dv_slice_eq_str(dv_slice_str(value), names[i])) {
             parse->line->globals.output = (dv_output)i;
+            parse->line->globals.output_said = true;
             return DV_OK;
         }
     }
     return wrong(parse, "--output must be table, json, jsonl, yaml or csv");
+}
+
+/* Whether the command has a flag of that name itself, as those whose output is a file. */
+static bool is_own(const dv_cli_command *command, const char *flag)
+{
+    for (size_t i = 0; command != NULL && i < command->input_count; i++) {
+        if (strcmp(command->inputs[i].flag, flag) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Flags of every command. *ret_known: it was one of them. */
@@ -223,7 +236,7 @@ static dv_result take_global(parser *parse, const char *flag, const char *inline
         globals->help = true;
         return DV_OK;
     }
-    if (strcmp(flag, "output") == 0) {
+    if (strcmp(flag, "output") == 0 && !is_own(parse->line->command, flag)) {
         DV_TRY(take_value(parse, flag, inlined, &value));
         return take_output(parse, value);
     }
@@ -260,7 +273,7 @@ static dv_result unknown_flag(parser *parse, const char *flag)
 {
     const dv_cli_command *command = parse->line->command;
     size_t own = command != NULL ? command->input_count : 0;
-    const char *near = dv_cli_nearest(flag, DV_ARRAY_LEN(global_names) + own, flag_name, command);
+    const char *near = dv_nearest(flag, DV_ARRAY_LEN(global_names) + own, flag_name, command);
     if (near != NULL) {
         return wrong(parse, "--%s is unknown; did you mean --%s?", flag, near);
     }
@@ -398,6 +411,19 @@ static dv_result check_own(parser *parse)
     return DV_OK;
 }
 
+/* What is done to files and processes of this machine is not done elsewhere for saying so. */
+static dv_result check_place(parser *parse)
+{
+    const dv_cli_command *command = parse->line->command;
+    if (parse->line->globals.url == NULL || command->remote) {
+        return DV_OK;
+    }
+    return wrong(parse,
+                 "dvara %s%s%s works on this machine alone: leave out --url, and run it where the "
+                 "state is (--state DIR)",
+                 command->noun, command->verb[0] != '\0' ? " " : "", command->verb);
+}
+
 /* Commands whose body has no required field still send one. */
 static dv_result complete(parser *parse)
 {
@@ -405,6 +431,7 @@ static dv_result complete(parser *parse)
     if (line->globals.help || line->command == NULL) {
         return DV_OK;
     }
+    DV_TRY(check_place(parse));
     DV_TRY(read_body_file(parse));
     DV_TRY(check_required(parse));
     DV_TRY(check_own(parse));

@@ -7,6 +7,7 @@
 
 typedef struct dv_cli_globals {
     dv_output output;
+    bool output_said;
     const char *state; /* --state, or NULL */
     const char *url;   /* --url, or NULL */
     bool help;
@@ -29,8 +30,3 @@ typedef struct dv_cli_line {
 dv_must dv_result dv_cli_parse(int argc, char **argv, dv_cli_line *line, dv_error *error);
 void dv_cli_line_release(dv_cli_line *line);
 DV_DEFINE_AUTO(cli_line, dv_cli_line, dv_cli_line_release)
-
-/* The candidate that is nearest to the text (at most three edits away), or NULL. name(i) gives the
- * i-th of count candidates. */
-const char *dv_cli_nearest(const char *text, size_t count,
-                           const char *(*name)(const void *data, size_t index), const void *data);

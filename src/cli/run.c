@@ -59,11 +59,22 @@ static bool prints_as_it_comes(const dv_cli *cli, const dv_cli_line *line)
     return line->follow || cli->output == DV_OUTPUT_JSONL;
 }
 
+/* A list of what the log holds may begin later than it was asked to. */
+static void tell_pruned(const dv_cli *cli, const json_t *page)
+{
+    const json_t *pruned = json_object_get(page, "pruned");
+    if (json_is_integer(pruned)) {
+        fprintf(cli->err, "dvara: events before %lld are pruned: it begins there\n",
+                (long long)json_integer_value(pruned));
+    }
+}
+
 /* Prints one page of a list as it comes, or keeps its rows for the end. */
 static dv_result take_page(dv_cli *cli, const dv_cli_line *line, const json_t *page, json_t *all)
 {
     const dv_cli_command *command = line->command;
     const json_t *rows = json_object_get(page, command->rows);
+    tell_pruned(cli, page);
     if (prints_as_it_comes(cli, line)) {
         if (json_array_size(rows) == 0) {
             return DV_OK;
@@ -150,6 +161,7 @@ static int run_command(dv_cli *cli, const dv_cli_line *line)
         return DV_EXIT_USAGE;
     }
     cli->state_dir = state_dir;
+    cli->follow = line->follow;
     int status = line->command->run != NULL ? line->command->run(cli, line->params)
                                             : run_operation(cli, line);
     dv_client_close(cli->client);
@@ -191,6 +203,7 @@ int dv_cli_main(int argc, char **argv, FILE *out, FILE *err)
         return usage_error(&cli, &line, &error);
     }
     cli.output = line.globals.output;
+    cli.output_said = line.globals.output_said;
     cli.url = line.globals.url != NULL ? line.globals.url : getenv("DVARA_URL");
     cli.colour = isatty(fileno(out)) && getenv("NO_COLOR") == NULL;
     if (line.globals.help || line.noun == NULL) {

@@ -8,7 +8,8 @@
  * operation fails (DV_ERR_UNAVAILABLE) and must be rolled back. */
 
 #include "base/buf.h"
-#include "core/event.h"
+#include "core/event_access.h"
+#include "core/event_findings.h"
 #include "core/operation.h"
 
 /* The records of a change that is not committed yet. */
@@ -37,17 +38,34 @@ dv_must dv_result dv_audit_entity(const dv_call *call, dv_entity_activity activi
                                   const char *type, const char *id, const char *owner,
                                   const json_t *change, dv_error *error);
 
+/* The same where the thing's name is that of its owner, whose it is then: a limit "user/alice". */
+dv_must dv_result dv_audit_named(const dv_call *call, dv_entity_activity activity, const char *type,
+                                 const char *name, const char *owner, const json_t *change,
+                                 dv_error *error);
+
 /* One event of a user or service account; account: User::"alice"; object: the role concerned, or
  * NULL. */
 dv_must dv_result dv_audit_account(const dv_call *call, dv_account_activity activity,
                                    const char *account, const char *object, dv_error *error);
 
+/* A role or permission was granted or revoked. */
+dv_must dv_result dv_audit_access(const dv_call *call, dv_access_activity activity,
+                                  const dv_event_access *access, dv_error *error);
+
+/* What a new credential may do was decided. */
+dv_must dv_result dv_audit_session(const dv_call *call, const dv_event_session *session,
+                                   dv_error *error);
+
 /* One finding that someone must look at: rule "auth.break_glass"; title in one line. */
 dv_must dv_result dv_audit_alarm(const dv_call *call, const char *rule, const char *title,
                                  dv_error *error);
+/* The same about somebody, User::"alice". */
+dv_must dv_result dv_audit_alarm_about(const dv_call *call, const char *rule, const char *title,
+                                       const char *about, dv_error *error);
 
 /* The record of one REST call, which dvarad's router leaves for every operation: who, which, with
- * what result (API Activity). detail: the error's message, or NULL. An unsafe operation's call must
+ * what result (API Activity); of one that read data (call->read) which, and how much (Datastore
+ * Activity). detail: the error's message, or NULL. An unsafe operation's call must
  * be kept before its answer is sent. */
 dv_must dv_result dv_audit_call(const dv_call *call, int status, dv_result result,
                                 const char *detail, dv_error *error);

@@ -3,8 +3,7 @@
 
 #include "core/event_view.h"
 
-/* What every record has. */
-static dv_event_view view_of(int64_t class_uid, int64_t activity, dv_time time)
+dv_event_view dv_event_view_of(int64_t class_uid, int64_t activity, dv_time time)
 {
     return (dv_event_view){
         .class_uid = class_uid,
@@ -27,43 +26,35 @@ static dv_event_view view_of(int64_t class_uid, int64_t activity, dv_time time)
     };
 }
 
-/* OCSF's user.type_id by the entity's type: 1 user, 4 service, 3 system (also local root). */
-static int64_t entity_user_type(dv_slice entity)
-{
-    if (dv_slice_starts_with(entity, DV_LIT("User::"))) {
-        return 1;
-    }
-    if (dv_slice_starts_with(entity, DV_LIT("Service::"))) {
-        return 4;
-    }
-    return entity.len > 0 ? 3 : 0;
-}
-
-/* The name between the quotes of User::"alice"; the whole text when there are none. */
-static dv_slice entity_name(dv_slice entity)
-{
-    ptrdiff_t quote = dv_slice_find_byte(entity, '"');
-    if (quote < 0 || entity.len < (size_t)quote + 2) {
-        return entity;
-    }
-    return dv_slice_sub(entity, (size_t)quote + 1, entity.len - (size_t)quote - 2);
-}
-
 /* -- requests at the gate ---------------------------------------------------------------------- */
 
-/* OCSF's API Activity: 1 create, 2 read, 3 update, 4 delete, 99 other. */
-static int64_t method_activity(dv_slice method)
+/* The methods that OCSF 1.8 names, those that requests have first. */
+static const struct known_method {
+    const char *method;
+    int64_t activity;
+} known_methods[] = {{"POST", 1},   {"GET", 2},      {"HEAD", 2},   {"PUT", 3},     {"PATCH", 3},
+                     {"DELETE", 4}, {"OPTIONS", 99}, {"TRACE", 99}, {"CONNECT", 99}};
+
+static const struct known_method *known_method_of(dv_slice method)
 {
-    static const struct {
-        const char *method;
-        int64_t activity;
-    } known[] = {{"POST", 1}, {"GET", 2}, {"HEAD", 2}, {"PUT", 3}, {"PATCH", 3}, {"DELETE", 4}};
-    for (size_t i = 0; i < DV_ARRAY_LEN(known); i++) {
-        if (dv_slice_eq_str(method, known[i].method)) {
-            return known[i].activity;
+    for (size_t i = 0; i < DV_ARRAY_LEN(known_methods); i++) {
+        if (dv_slice_eq_str(method, known_methods[i].method)) {
+            return &known_methods[i];
         }
     }
-    return 99;
+    return NULL;
+}
+
+void dv_event_view_method(dv_event_view *view, dv_slice method)
+{
+    enum { ACTIVITY_OTHER = 99 };
+    const struct known_method *known = known_method_of(method);
+    view->activity_id = known != NULL ? known->activity : ACTIVITY_OTHER;
+    if (known != NULL) {
+        view->method = method;
+    } else {
+        view->odd_method = method;
+    }
 }
 
 static void view_caller(dv_event_view *view, const dv_event_request *request)
@@ -86,8 +77,7 @@ static void view_caller(dv_event_view *view, const dv_event_request *request)
     view->port = request->port == 0 ? DV_EVENT_UNKNOWN : request->port;
 }
 
-/* OCSF's disposition of a refusal: unauthorized, rejected (malformed), an error, or blocked. */
-static int64_t refusal_disposition(dv_reason reason)
+int64_t dv_event_disposition(dv_reason reason)
 {
     switch (reason) {
     case DV_REASON_NO_CREDENTIAL:
@@ -135,14 +125,13 @@ typedef struct seen_in {
     bool unlisted_rewrote;
 } seen_in;
 
-static void view_policies(dv_event_view *view, const dv_verdict *verdict)
+void dv_event_view_policies(dv_event_view *view, const dv_verdict *verdict)
 {
     view->policy = dv_slice_str(verdict->policy);
     view->others = verdict->others;
     view->unnamed = verdict->others.len > 0 ? verdict->unnamed : 0;
 }
 
-/* Allowed, modified or denied; how bad it is for whoever reads the log. */
 static void view_decision(dv_event_view *view, const dv_verdict *verdict, const seen_in *seen)
 {
     static const dv_verdict undecided = {.decision = DV_DENY, .reason = DV_REASON_UNSET};
@@ -155,10 +144,16 @@ static void view_decision(dv_event_view *view, const dv_verdict *verdict, const 
     view->status_id = allowed ? 1 : 2;
     view->status_code = dv_slice_str(dv_reason_name(verdict->reason));
     view->status_detail = dv_slice_str(verdict->detail);
-    view_policies(view, verdict);
+    dv_event_view_policies(view, verdict);
     view->action_id = !allowed ? 2 : rewrote ? 4 : 1;
-    view->disposition_id = allowed ? 1 : refusal_disposition(verdict->reason);
+    view->disposition_id = allowed ? 1 : dv_event_disposition(verdict->reason);
     view->severity_id = allowed ? (view->sighting_count > 0 ? 2 : 1) : 3;
+}
+
+void dv_event_view_decision(dv_event_view *view, const dv_verdict *verdict,
+                            const dv_sighting *sightings, size_t count)
+{
+    view_decision(view, verdict, &(const seen_in){.sightings = sightings, .listed = count});
 }
 
 dv_slice dv_event_path(dv_slice path)
@@ -167,9 +162,9 @@ dv_slice dv_event_path(dv_slice path)
     return mark < 0 ? path : dv_slice_sub(path, 0, (size_t)mark);
 }
 
-static dv_event_view view_request(const dv_event_request *request, dv_time time)
+dv_event_view dv_event_view_request(const dv_event_request *request, dv_time time)
 {
-    dv_event_view view = view_of(6003, method_activity(request->method), time);
+    dv_event_view view = dv_event_view_of(6003, 0, time);
     view.request_id = request->request_id;
     view_caller(&view, request);
     view.operation = request->action.len > 0 ? request->action : request->method;
@@ -177,11 +172,11 @@ static dv_event_view view_request(const dv_event_request *request, dv_time time)
         view.operation = DV_LIT("unknown");
     }
     view.route = request->route;
-    view.method = request->method;
+    dv_event_view_method(&view, request->method);
     view.path = dv_event_path(request->path);
     view.http_version = request->http_version;
     view.user_agent = request->user_agent;
-    view.body_bytes = (int64_t)request->body_bytes;
+    view.body_bytes = dv_event_small((int64_t)request->body_bytes);
     view.model = request->model;
     view.upstream = request->upstream;
     if (request->model.len > 0) {
@@ -193,13 +188,24 @@ static dv_event_view view_request(const dv_event_request *request, dv_time time)
 
 dv_result dv_event_request_open(dv_buf *out, const dv_event_request *request)
 {
-    dv_event_view view = view_request(request, request->time);
+    return dv_event_put_open(out, request, NULL);
+}
+
+dv_result dv_event_put_open(dv_buf *out, const dv_event_request *request, dv_event_spots *spots)
+{
+    dv_event_view view = dv_event_view_request(request, request->time);
     view.event_code = DV_LIT("request.open");
     view.phase = DV_LIT("open");
     const seen_in seen = {request->sightings, request->sighting_count, request->unlisted,
                           request->unlisted_rewrote};
     view_decision(&view, request->verdict, &seen);
+    view.spots = spots;
     return dv_event_put_view(out, DV_EVENT_OPEN, &view);
+}
+
+int64_t dv_event_small(int64_t value)
+{
+    return value < 0 || value > INT32_MAX ? DV_EVENT_UNKNOWN : value;
 }
 
 static int64_t known(int64_t value)
@@ -207,36 +213,44 @@ static int64_t known(int64_t value)
     return value < 0 ? DV_EVENT_UNKNOWN : value;
 }
 
-static int64_t total_tokens(const dv_event_outcome *outcome)
+static int64_t total_tokens(const dv_event_view *view)
 {
-    if (outcome->input_tokens < 0 || outcome->output_tokens < 0 ||
-        outcome->input_tokens > INT64_MAX - outcome->output_tokens) {
+    if (view->input_tokens == DV_EVENT_UNKNOWN || view->output_tokens == DV_EVENT_UNKNOWN) {
         return DV_EVENT_UNKNOWN;
     }
-    return outcome->input_tokens + outcome->output_tokens;
+    return dv_event_small(view->input_tokens + view->output_tokens);
 }
 
 dv_result dv_event_request_close(dv_buf *out, const dv_event_request *request,
                                  const dv_event_outcome *outcome)
 {
+    return dv_event_put_close(out, request, outcome, NULL);
+}
+
+dv_result dv_event_put_close(dv_buf *out, const dv_event_request *request,
+                             const dv_event_outcome *outcome, dv_event_spots *spots)
+{
     enum { CALLER_WENT_AWAY = 499 }; /* nginx's own number for it */
-    dv_event_view view = view_request(request, outcome->time);
+    dv_event_view view = dv_event_view_request(request, outcome->time);
     view.event_code = DV_LIT("request.close");
     view.phase = DV_LIT("close");
     const seen_in seen = {outcome->sightings, outcome->sighting_count, outcome->unlisted,
                           outcome->unlisted_rewrote};
     view_decision(&view, outcome->verdict != NULL ? outcome->verdict : request->verdict, &seen);
     view.status = outcome->status == 0 ? CALLER_WENT_AWAY : outcome->status;
-    view.answer_bytes = (int64_t)outcome->answer_bytes;
-    view.latency_ms = outcome->latency / DV_MILLISECOND;
+    view.answer_bytes = dv_event_small((int64_t)outcome->answer_bytes);
+    view.big_answer =
+        view.answer_bytes == DV_EVENT_UNKNOWN ? (int64_t)outcome->answer_bytes : DV_EVENT_UNKNOWN;
+    view.latency_ms = dv_event_small(outcome->latency / DV_MILLISECOND);
     view.latency_ns = outcome->latency;
     view.upstream_latency_ns = known(outcome->upstream_latency);
     view.upstream_status = outcome->upstream_status;
-    view.input_tokens = known(outcome->input_tokens);
-    view.output_tokens = known(outcome->output_tokens);
-    view.total_tokens = total_tokens(outcome);
+    view.input_tokens = dv_event_small(outcome->input_tokens);
+    view.output_tokens = dv_event_small(outcome->output_tokens);
+    view.total_tokens = total_tokens(&view);
     view.service = request->upstream.len > 0 ? request->upstream : DV_LIT("unknown");
     view.aborted = outcome->aborted;
+    view.spots = spots;
     return dv_event_put_view(out, DV_EVENT_CLOSE, &view);
 }
 
@@ -246,122 +260,15 @@ dv_result dv_event_refusals(dv_buf *out, const dv_event_refused *refused)
     const dv_verdict verdict = {.decision = DV_DENY, .reason = refused->reason};
     const dv_event_request request = {
         .time = refused->until, .address = refused->address, .verdict = &verdict};
-    dv_event_view view = view_request(&request, refused->until);
+    dv_event_view view = dv_event_view_request(&request, refused->until);
     view.activity_id = ACTIVITY_OTHER;
     view.event_code = DV_LIT("refusals");
     view.message = DV_LIT("Refusals that were counted, not recorded each.");
     view.operation = DV_LIT("any");
-    view.count = (int64_t)refused->count;
+    view.count = (int64_t)DV_MIN(refused->count, (uint64_t)INT32_MAX);
     view.start_ms = refused->since / DV_MILLISECOND;
     view.end_ms = refused->until / DV_MILLISECOND;
     view_decision(&view, &verdict, &(const seen_in){.listed = 0});
     view.sighting_count = DV_EVENT_UNKNOWN;
     return dv_event_put_view(out, DV_EVENT_REFUSALS, &view);
-}
-
-/* -- the control plane ------------------------------------------------------------------------- */
-
-static dv_event_view view_actor(const dv_event_actor *actor, int64_t class_uid, int64_t activity)
-{
-    dv_event_view view = view_of(class_uid, activity, actor->time);
-    view.request_id = actor->request_id;
-    view.user_uid = actor->entity;
-    view.user_name = actor->entity.len > 0 ? entity_name(actor->entity) : DV_LIT("anonymous");
-    view.user_type = entity_user_type(actor->entity);
-    view.address = actor->address;
-    view.endpoint_name = actor->address.len == 0 ? DV_LIT("local") : (dv_slice){NULL, 0};
-    view.via = actor->via;
-    view.status_id = actor->result == DV_OK ? 1 : 2;
-    view.status_code =
-        actor->result == DV_OK ? DV_LIT("ok") : dv_slice_str(dv_result_name(actor->result));
-    view.status_detail = actor->detail;
-    view.severity_id = actor->result == DV_OK ? 1 : 2;
-    return view;
-}
-
-dv_result dv_event_operation(dv_buf *out, const dv_event_actor *actor, const dv_event_call *call)
-{
-    dv_event_view view = view_actor(actor, 6003, method_activity(call->method));
-    view.event_code = DV_LIT("control.call");
-    view.operation = call->operation;
-    view.method = call->method;
-    view.path = call->path;
-    view.target_name = call->target;
-    view.status = call->status;
-    view.only_here = true;
-    if (call->verdict != NULL) {
-        view_policies(&view, call->verdict);
-    }
-    return dv_event_put_view(out, DV_EVENT_OPERATION, &view);
-}
-
-dv_result dv_event_account_change(dv_buf *out, const dv_event_actor *actor,
-                                  dv_account_activity activity, dv_slice account, dv_slice object)
-{
-    dv_event_view view = view_actor(actor, 3001, activity);
-    view.event_code = DV_LIT("account.change");
-    view.target_uid = account;
-    view.target_name = entity_name(account);
-    view.target_type = entity_user_type(account);
-    view.object = object;
-    return dv_event_put_view(out, DV_EVENT_ACCOUNT, &view);
-}
-
-dv_result dv_event_entity_change(dv_buf *out, const dv_event_actor *actor,
-                                 dv_entity_activity activity, const dv_event_entity *entity)
-{
-    dv_event_view view = view_actor(actor, 3004, activity);
-    view.event_code = DV_LIT("entity.change");
-    view.entity_type = entity->type;
-    view.entity_id = entity->id;
-    view.entity_owner = entity->owner;
-    view.entity_change = entity->change;
-    return dv_event_put_view(out, DV_EVENT_ENTITY, &view);
-}
-
-dv_result dv_event_authentication(dv_buf *out, const dv_event_actor *actor, bool logon,
-                                  dv_slice account, dv_slice method, dv_slice credential_id)
-{
-    dv_event_view view = view_actor(actor, 3002, logon ? 1 : 2);
-    view.event_code = logon ? DV_LIT("authentication.logon") : DV_LIT("authentication.logoff");
-    view.target_uid = account;
-    view.target_name = account.len > 0 ? entity_name(account) : DV_LIT("unknown");
-    view.target_type = entity_user_type(account);
-    view.auth_method = method;
-    view.credential_id = credential_id;
-    return dv_event_put_view(out, DV_EVENT_AUTHENTICATION, &view);
-}
-
-dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
-                                 dv_slice digest)
-{
-    enum { ACTIVITY_LOG = 1 };
-    dv_event_view view = view_actor(actor, 5019, ACTIVITY_LOG);
-    view.event_code = DV_LIT("config.change");
-    view.what = what;
-    view.digest = digest;
-    return dv_event_put_view(out, DV_EVENT_CONFIG, &view);
-}
-
-dv_result dv_event_lifecycle(dv_buf *out, const dv_event_actor *actor,
-                             dv_lifecycle_activity activity, dv_slice process)
-{
-    dv_event_view view = view_actor(actor, 6002, activity);
-    view.event_code = DV_LIT("lifecycle");
-    view.process = process;
-    return dv_event_put_view(out, DV_EVENT_LIFECYCLE, &view);
-}
-
-dv_result dv_event_alarm(dv_buf *out, const dv_event_actor *actor, dv_slice rule, dv_slice title)
-{
-    enum { ACTIVITY_CREATE = 1, SEVERITY_HIGH = 4, STATUS_NEW = 1 };
-    dv_event_view view = view_actor(actor, 2004, ACTIVITY_CREATE);
-    view.event_code = DV_LIT("alarm");
-    view.severity_id = SEVERITY_HIGH;
-    view.status_id = STATUS_NEW;
-    view.is_alert = true;
-    view.rule = rule;
-    view.title = title;
-    view.message = title;
-    return dv_event_put_view(out, DV_EVENT_ALARM, &view);
 }

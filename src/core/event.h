@@ -2,8 +2,10 @@
 #pragma once
 
 /* Builders of audit records: OCSF 1.8 events as JSON text, written into the caller's buffer. The
- * fields of every class, with their sensitivity, stand in one table (event_fields.def); a record
- * never holds a credential, a query string or a value that a detector found.
+ * fields of every class, with their sensitivity, stand in tables (event_rows*.c); a record never
+ * holds a credential, a query string or a value that a detector found. More builders:
+ * event_access.h, event_network.h, event_findings.h. Whose the personal values are:
+ * event_personal.h.
  *
  * Every record begins with `{"metadata":{` so that dvara-logd can add to it where it came from.
  * Free texts are cut at their limit; a cut record says so (metadata.is_truncated). A record is at
@@ -32,6 +34,11 @@ typedef enum dv_sensitivity {
 /* The sensitivity of a field by its path ("actor.user.name"); a path that no table row names is
  * personal. */
 dv_sensitivity dv_event_sensitivity(dv_slice path);
+
+/* Visits every field of every class, some more than once; its members may be more fields that no
+ * row names. */
+void dv_event_fields(void (*visit)(void *data, dv_slice path, dv_sensitivity sensitivity),
+                     void *data);
 
 /* What the limits said of a request, so that an oracle can recheck it. */
 typedef struct dv_event_limit {
@@ -116,11 +123,13 @@ dv_must dv_result dv_event_refusals(dv_buf *out, const dv_event_refused *refused
 typedef struct dv_event_actor {
     dv_slice request_id; /* UUIDv7 text, or empty */
     dv_time time;
-    dv_slice entity;  /* User::"alice", Local::"root", System::"dvarad" */
-    dv_slice via;     /* "control", "api", "gate" */
-    dv_slice address; /* or empty: local */
-    dv_result result; /* DV_OK: done */
-    dv_slice detail;  /* what a person should know; never a secret */
+    dv_slice entity;          /* User::"alice", Local::"root", System::"dvarad" */
+    dv_slice via;             /* "control", "api", "gate" */
+    dv_slice address;         /* or empty: local */
+    dv_result result;         /* DV_OK: done */
+    dv_slice detail;          /* what a person should know; never a secret */
+    dv_slice credential_kind; /* "api_key"; or empty */
+    dv_slice credential_id;   /* what proved the entity, not secret; or empty */
 } dv_event_actor;
 
 /* API Activity (6003) of the control plane: one REST call. status: HTTP. */
@@ -131,6 +140,7 @@ typedef struct dv_event_call {
     dv_slice target; /* what the path names, or empty */
     int status;
     const dv_verdict *verdict; /* whose policies are named; or NULL */
+    dv_slice target_uid;       /* where the target is a person: User::"bob"; or empty */
 } dv_event_call;
 
 dv_must dv_result dv_event_operation(dv_buf *out, const dv_event_actor *actor,
@@ -144,7 +154,7 @@ typedef enum dv_account_activity {
     DV_ACCOUNT_PASSWORD_RESET = 4,
     DV_ACCOUNT_DISABLE = 5,
     DV_ACCOUNT_DELETE = 6,
-    DV_ACCOUNT_ATTACH_POLICY = 7, /* a role was assigned: `object` is the role */
+    DV_ACCOUNT_ATTACH_POLICY = 7, /* of roles see core/event_access.h */
     DV_ACCOUNT_DETACH_POLICY = 8,
     DV_ACCOUNT_LOCK = 9,
     DV_ACCOUNT_MFA_ENABLE = 10,
@@ -176,6 +186,8 @@ typedef struct dv_event_entity {
     dv_slice id;
     dv_slice owner;
     dv_slice change;
+    dv_slice kind; /* metadata.event_code; empty: "entity.change" */
+    dv_slice name; /* in place of the id, where that would name the owner: "user/alice" */
 } dv_event_entity;
 
 dv_must dv_result dv_event_entity_change(dv_buf *out, const dv_event_actor *actor,
@@ -193,6 +205,14 @@ dv_must dv_result dv_event_authentication(dv_buf *out, const dv_event_actor *act
 dv_must dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
                                          dv_slice digest);
 
+/* The same of a part of it, with what it says: setting is JSON, and must fit a record. */
+dv_must dv_result dv_event_setting_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
+                                          dv_slice setting);
+
+/* Device Config State (5002): what is in force, told at each start. As above. */
+dv_must dv_result dv_event_config_state(dv_buf *out, const dv_event_actor *actor, dv_slice what,
+                                        dv_slice digest);
+
 /* Application Lifecycle (6002). */
 typedef enum dv_lifecycle_activity {
     DV_LIFECYCLE_START = 3,
@@ -207,3 +227,9 @@ dv_must dv_result dv_event_lifecycle(dv_buf *out, const dv_event_actor *actor,
 /* Detection Finding (2004) that someone must look at: rule "audit.gap"; title in one line. */
 dv_must dv_result dv_event_alarm(dv_buf *out, const dv_event_actor *actor, dv_slice rule,
                                  dv_slice title);
+
+/* Entity Management (3004) of the log's own signing key, kind "audit.key_rotated": a new one signs
+ * from now on (create), the old one is destroyed (delete). vkey: C2SP verifier key of that one,
+ * which stands in entity.uid, where it is never sealed: verifiers follow it. */
+dv_must dv_result dv_event_key_rotated(dv_buf *out, const dv_event_actor *actor, bool retired,
+                                       dv_slice vkey, dv_slice message);

@@ -3,7 +3,7 @@
 
 #include "base/caps.h"
 #include "base/codec.h"
-#include "core/event_writer.h"
+#include "core/event_view.h"
 
 #include <limits.h>
 
@@ -613,9 +613,13 @@ dv_result dv_event_code_decode(dv_slice code, dv_event_decoded *decoded, dv_erro
     return DV_OK;
 }
 
-dv_result dv_event_code_text(dv_slice record, dv_buf *room, dv_slice *ret_json, dv_error *error)
+dv_result dv_event_code_text(dv_slice record, dv_buf *room, dv_event_spots *spots,
+                             dv_slice *ret_json, dv_error *error)
 {
     dv_event_decoded decoded;
+    if (spots != NULL) {
+        spots->known = false;
+    }
     if (!dv_event_is_code(record)) {
         *ret_json = record;
         return DV_OK;
@@ -623,10 +627,14 @@ dv_result dv_event_code_text(dv_slice record, dv_buf *room, dv_slice *ret_json, 
     DV_TRY(dv_event_code_decode(record, &decoded, error));
     dv_buf_clear(room);
     dv_result result = decoded.is_close
-                           ? dv_event_request_close(room, &decoded.request, &decoded.outcome)
-                           : dv_event_request_open(room, &decoded.request);
+                           ? dv_event_put_close(room, &decoded.request, &decoded.outcome, spots)
+                           : dv_event_put_open(room, &decoded.request, spots);
     if (result != DV_OK) {
         return dv_error_set(error, result, "an event's code can not be expanded");
+    }
+    if (spots != NULL) {
+        spots->known = true;
+        spots->is_close = decoded.is_close;
     }
     *ret_json = dv_buf_slice(room);
     return DV_OK;

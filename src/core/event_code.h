@@ -19,6 +19,7 @@
  * nothing is allocated, and each event has one code only. */
 
 #include "core/event.h"
+#include "core/event_spots.h"
 
 enum {
     DV_EVENT_CODE_VERSION = 2,
@@ -55,7 +56,8 @@ typedef struct dv_event_decoded {
 dv_must dv_result dv_event_code_decode(dv_slice code, dv_event_decoded *decoded, dv_error *error);
 
 /* The JSON of a record of the spool: of a code expanded into the buffer, which is cleared first and
- * must be able to hold DV_LIMIT_RECORD; anything else as it is. Errors: DV_ERR_INVALID (no code of
- * this version), DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_event_code_text(dv_slice record, dv_buf *room, dv_slice *ret_json,
-                                     dv_error *error);
+ * must be able to hold DV_LIMIT_RECORD; anything else as it is. Spots, unless NULL, tell where the
+ * values of a code stand in it. Errors: DV_ERR_INVALID (no code of this version),
+ * DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_event_code_text(dv_slice record, dv_buf *room, dv_event_spots *spots,
+                                     dv_slice *ret_json, dv_error *error);

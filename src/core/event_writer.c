@@ -229,18 +229,35 @@ static void write_row(dv_event_writer *writer, const dv_event_row *row, const vo
     }
 }
 
+/* The row's member, if it was written: it began at `before`, perhaps with a comma. */
+static void note_row(dv_event_writer *writer, const dv_event_row *row, size_t number,
+                     const uint8_t *before)
+{
+    if (writer->at != before) {
+        const uint8_t *member = before + (*before == ',');
+        dv_event_note(writer, (uint8_t)number, member, member + row->name_len);
+    }
+}
+
 dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count, const void *view,
-                         bool *ret_cut)
+                         dv_event_spots *spots, bool *ret_cut)
 {
     size_t room = out->max > out->len ? out->max - out->len : 0;
     room = DV_MIN(room, (size_t)DV_LIMIT_RECORD);
     DV_TRY(dv_buf_reserve(out, room));
     uint8_t *begin = out->ptr + out->len;
-    dv_event_writer writer = {begin, begin + room, false, false};
+    dv_event_writer writer = {begin, begin + room, false, false, begin, spots};
     nesting open = {.depth = 0};
     dv_event_put(&writer, "{", 1);
+    if (spots != NULL) {
+        spots->count = 0;
+    }
     for (size_t i = 0; i < count && !writer.full; i++) {
+        const uint8_t *before = writer.at;
         write_row(&writer, &rows[i], view, &open);
+        if (rows[i].noted) {
+            note_row(&writer, &rows[i], i, before);
+        }
     }
     dv_event_put(&writer, "}", 1);
     if (writer.full) {

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/caps.h"
 #include "core/event.h"
+#include "core/event_spots.h"
 
 #define DV_EVENT_UNKNOWN INT64_MIN /* an integer that is left out */
 
@@ -22,6 +23,8 @@ typedef struct dv_event_writer {
     uint8_t *end;
     bool full; /* something did not fit; the record is not to be used */
     bool cut;  /* a text was longer than its row's limit */
+    uint8_t *begin;
+    dv_event_spots *spots; /* filled when not NULL */
 } dv_event_writer;
 
 typedef enum dv_event_row_kind {
@@ -49,16 +52,17 @@ typedef struct dv_event_row {
     size_t offset; /* of the field in the struct */
     size_t max;    /* bytes of a text */
     dv_sensitivity sensitivity;
+    bool noted; /* core/event_spots.h */
     void (*call)(dv_event_writer *writer, const void *view);
 } dv_event_row;
 
 #define DV_ROW_NAME(n) .name = ",\"" n "\":", .name_len = sizeof("\"" n "\":") - 1
 #define DV_ROW_LITERAL(t) .text = t, .text_len = sizeof(t) - 1
 
-/* Appends the record to out, or leaves out as it was. *ret_cut: a text of the view is longer than
- * its row's limit. */
+/* Appends the record to out, or leaves out as it was; fills the spots when they are not NULL.
+ * *ret_cut: a text of the view is longer than its row's limit. */
 dv_must dv_result dv_event_write(dv_buf *out, const dv_event_row *rows, size_t count,
-                                 const void *view, bool *ret_cut);
+                                 const void *view, dv_event_spots *spots, bool *ret_cut);
 
 /* For rows of kind CALL. */
 static inline void dv_event_put(dv_event_writer *writer, const char *text, size_t len)
@@ -79,6 +83,19 @@ static inline void dv_event_put_name(dv_event_writer *writer, const char *name, 
         dv_event_put(writer, ",", 1);
     }
     dv_event_put(writer, name, len);
+}
+
+/* Notes the member whose name begins at `member` and whose value, at `start`, was just written. */
+static inline void dv_event_note(dv_event_writer *writer, uint8_t field, const uint8_t *member,
+                                 const uint8_t *start)
+{
+    dv_event_spots *spots = writer->spots;
+    if (spots != NULL && !writer->full) {
+        writer->full = spots->count == DV_EVENT_SPOTS_MAX; /* a table that outgrew the spots */
+        spots->spots[writer->full ? 0 : spots->count++] = (dv_event_spot){
+            field, (uint32_t)(member - writer->begin), (uint32_t)(start - writer->begin),
+            (uint32_t)(writer->at - writer->begin)};
+    }
 }
 
 void dv_event_put_text(dv_event_writer *writer, dv_slice text, size_t max);

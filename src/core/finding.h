@@ -3,14 +3,67 @@
 
 #include "base/slice.h"
 
+/* Some of the detectors: bit = detector index. */
+enum { DV_DETECTOR_WORDS = 8, DV_DETECT_MAX = DV_DETECTOR_WORDS * 64 };
+
+typedef struct dv_detector_set {
+    uint64_t words[DV_DETECTOR_WORDS];
+} dv_detector_set;
+
+static inline bool dv_detector_set_has(const dv_detector_set *set, size_t detector)
+{
+    return ((set->words[detector / 64] >> (detector % 64)) & 1) != 0;
+}
+
+static inline void dv_detector_set_add(dv_detector_set *set, size_t detector)
+{
+    set->words[detector / 64] |= UINT64_C(1) << (detector % 64);
+}
+
+static inline void dv_detector_set_remove(dv_detector_set *set, size_t detector)
+{
+    set->words[detector / 64] &= ~(UINT64_C(1) << (detector % 64));
+}
+
+static inline void dv_detector_set_join(dv_detector_set *set, const dv_detector_set *other)
+{
+    for (size_t i = 0; i < DV_DETECTOR_WORDS; i++) {
+        set->words[i] |= other->words[i];
+    }
+}
+
+static inline bool dv_detector_set_meets(const dv_detector_set *set, const dv_detector_set *other)
+{
+    uint64_t both = 0;
+    for (size_t i = 0; i < DV_DETECTOR_WORDS; i++) {
+        both |= set->words[i] & other->words[i];
+    }
+    return both != 0;
+}
+
+static inline bool dv_detector_set_is_empty(const dv_detector_set *set)
+{
+    return !dv_detector_set_meets(set, set);
+}
+
+/* Whether every detector of `part` is in the set. */
+static inline bool dv_detector_set_holds(const dv_detector_set *set, const dv_detector_set *part)
+{
+    uint64_t missing = 0;
+    for (size_t i = 0; i < DV_DETECTOR_WORDS; i++) {
+        missing |= part->words[i] & ~set->words[i];
+    }
+    return missing == 0;
+}
+
 /* What a detector saw, where, how surely. Never holds the value itself. */
 typedef struct dv_finding {
     const char
-        *detector;      /* its id in rules/detectors: "payment_card"; lives as long as the rules */
-    uint32_t start;     /* byte in the decoded text that was searched */
-    uint32_t end;       /* one past the last */
-    uint8_t score;      /* 0..100 */
-    uint64_t detectors; /* all that saw a value within: bit = detector index; holds `detector` */
+        *detector;  /* its id in rules/detectors: "payment_card"; lives as long as the rules */
+    uint32_t start; /* byte in the decoded text that was searched */
+    uint32_t end;   /* one past the last */
+    uint8_t score;  /* 0..100 */
+    dv_detector_set detectors; /* all that saw a value within; holds `detector` */
 } dv_finding;
 
 typedef enum dv_content_action {

@@ -42,7 +42,9 @@ typedef struct dv_call {
     json_t *answer;          /* set by the handler; the router owns and releases it */
     int status;              /* preset to the operation's success status */
     const char *error_field; /* set beside an error: the field that is wrong; lives as the arena */
-    struct dv_audit_queue *held; /* of the change that runs (core/audit.h), or NULL */
+    const struct dv_event_data *read; /* set by the handler: what data the answer holds, in the
+                                       * arena; the call's record then says that (core/audit.h) */
+    struct dv_audit_queue *held;      /* of the change that runs (core/audit.h), or NULL */
 } dv_call;
 
 /* Does the work: store, snapshot, event. Errors become the API's error body:

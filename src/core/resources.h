@@ -11,3 +11,8 @@
 
 #define DV_RESOURCES_KEY "resources"
 #define DV_RESOURCES_ANY_MODEL "*"
+
+/* The gateway's own configuration, which room/api/control publishes there as JSON:
+ * room/data/control reads of it the members name, path, upstream, request_policy and answer_policy
+ * of its "routes". */
+#define DV_GATEWAY_KEY "gateway"

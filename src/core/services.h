@@ -15,12 +15,22 @@ typedef struct dv_event_sink {
     void *data;
 } dv_event_sink;
 
-struct dv_auth_gate; /* of the auth room */
+struct dv_auth_gate;      /* of the auth room */
+struct dv_witness_client; /* of the audit room */
+struct dv_nodes;          /* of the audit room */
+struct dv_node_searches;  /* of the audit room */
+struct dv_retention_client;
+struct dv_data_keys; /* of the data room */
 
 typedef struct dv_services {
     dv_store *store;
     dv_snapshot *snapshot;     /* the writer's */
     struct dv_auth_gate *gate; /* what decides for this process */
+    struct dv_witness_client *witnesses;
+    struct dv_nodes *nodes;
+    struct dv_node_searches *node_searches;
+    struct dv_retention_client *retention;
+    struct dv_data_keys *keys;
     dv_event_sink events;
     const char *state_dir;     /* 0700: store, keys, tiles */
     const char *runtime_dir;   /* sockets, snapshot, spool, counters */

@@ -35,7 +35,6 @@ typedef enum dv_decision { DV_DENY = 0, DV_ALLOW = 1 } dv_decision;
     X(UPSTREAM, "upstream_failed", 502, "The model server did not answer.")                        \
     X(AUDIT_UNAVAILABLE, "audit_unavailable", 503, "The request can not be logged.")               \
     X(OVERLOADED, "overloaded", 503, "Too many large bodies wait to be inspected.")                \
-    X(CONNECTIONS, "too_many_connections", 503, "Too many connections from one address.")          \
     X(NOT_READY, "not_ready", 503, "Dvara has no valid configuration loaded.")                     \
     X(INTERNAL, "internal", 500, "Dvara failed.")
 

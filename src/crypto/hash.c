@@ -35,6 +35,37 @@ enum { HMAC_BLOCK = 64 };
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
+struct dv_sha256_stream {
+    SHA256_CTX context;
+};
+
+dv_result dv_sha256_stream_new(dv_sha256_stream **ret_stream)
+{
+    dv_sha256_stream *stream = malloc(sizeof(*stream));
+    if (stream == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    SHA256_Init(&stream->context);
+    *ret_stream = stream;
+    return DV_OK;
+}
+
+void dv_sha256_stream_free(dv_sha256_stream *stream)
+{
+    free(stream);
+}
+
+void dv_sha256_stream_add(dv_sha256_stream *stream, dv_slice bytes)
+{
+    SHA256_Update(&stream->context, bytes.ptr, bytes.len);
+}
+
+void dv_sha256_stream_end(dv_sha256_stream *stream, uint8_t out[DV_SHA256_LEN])
+{
+    SHA256_Final(out, &stream->context);
+    SHA256_Init(&stream->context);
+}
+
 static void absorb_padded_key(SHA256_CTX *context, const uint8_t *key, uint8_t pad)
 {
     uint8_t block[HMAC_BLOCK];
@@ -80,6 +111,27 @@ void dv_hmac_sign(dv_hmac *hmac, dv_slice message, uint8_t out[DV_SHA256_LEN])
 
 #pragma GCC diagnostic pop
 
+void dv_hmac_sha256(dv_slice key, dv_slice message, uint8_t out[DV_SHA256_LEN])
+{
+    uint8_t block[HMAC_BLOCK] = {0}, pad[HMAC_BLOCK], digest[DV_SHA256_LEN];
+    const dv_slice none = {0};
+    if (key.len > sizeof(block)) {
+        dv_sha256(key, none, none, block);
+    } else if (key.len > 0) {
+        memcpy(block, key.ptr, key.len);
+    }
+    for (size_t i = 0; i < sizeof(pad); i++) {
+        pad[i] = block[i] ^ 0x36;
+    }
+    dv_sha256(dv_slice_of(pad, sizeof(pad)), message, none, digest);
+    for (size_t i = 0; i < sizeof(pad); i++) {
+        pad[i] = block[i] ^ 0x5c;
+    }
+    dv_sha256(dv_slice_of(pad, sizeof(pad)), dv_slice_of(digest, sizeof(digest)), none, out);
+    dv_wipe(block, sizeof(block));
+    dv_wipe(pad, sizeof(pad));
+}
+
 /* OSSL_PARAM wants pointers it may not write through; these are only read. */
 static OSSL_PARAM octets(const char *name, dv_slice bytes)
 {
@@ -90,12 +142,17 @@ static OSSL_PARAM octets(const char *name, dv_slice bytes)
 
 dv_result dv_hkdf(dv_slice key, dv_slice salt, const char *purpose, uint8_t *out, size_t out_len)
 {
+    return dv_hkdf_info(key, salt, dv_slice_str(purpose), out, out_len);
+}
+
+dv_result dv_hkdf_info(dv_slice key, dv_slice salt, dv_slice info, uint8_t *out, size_t out_len)
+{
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
         octets(OSSL_KDF_PARAM_KEY, key),
         octets(OSSL_KDF_PARAM_SALT, salt),
-        octets(OSSL_KDF_PARAM_INFO, dv_slice_str(purpose)),
+        octets(OSSL_KDF_PARAM_INFO, info),
         OSSL_PARAM_construct_end(),
     };
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);

@@ -98,9 +98,6 @@ static dv_result read_own(dv_config *config, dv_error *error)
                                    &config->settings.overload, error));
     if (encryption != NULL) {
         DV_TRY(dv_config_check_encryption(encryption, error));
-        if (dv_yaml_get(encryption, "key_rotation") != NULL) {
-            warn(config, "encryption.key_rotation: keys are not rotated by themselves yet");
-        }
     }
     return check_network_sections(config, error);
 }

@@ -2,6 +2,7 @@
 #include "base/caps.h"
 #include "daemon/config_internal.h"
 #include "gateway/nginx_conf.h"
+#include "room/data/control/keys.h"
 
 static const char *const upstream_keys[] = {"url", "ca", "timeout", NULL};
 static const char *const overload_keys[] = {
@@ -14,7 +15,6 @@ static const char *const tls_keys[] = {"version", "cipher_suites", "certificate"
 static const char *const tls_suites[] = {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
                                          "TLS_AES_128_GCM_SHA256", NULL};
 static const char *const encryption_keys[] = {"algorithm", "key_rotation", "key_storage", NULL};
-static const char *const rotations[] = {"daily", "weekly", "monthly", "quarterly", "yearly", NULL};
 
 dv_result dv_config_path(const dv_yaml *node, const char **ret_path, dv_error *error)
 {
@@ -202,35 +202,13 @@ dv_result dv_config_read_overload(const dv_yaml *node, dv_nginx_overload *ret_ov
     return DV_OK;
 }
 
-static dv_result check_rotation(const dv_yaml *node, dv_error *error)
-{
-    int64_t period = 0;
-    const char *text = NULL;
-    DV_TRY(dv_yaml_string(node, &text, error));
-    if (dv_config_one_of(text, rotations)) {
-        return DV_OK;
-    }
-    if (dv_duration_parse(dv_slice_str(text), &period) != DV_OK || period < 86400 * DV_SECOND) {
-        return dv_config_error(node, error,
-                               "key_rotation '%.32s': daily, weekly, monthly, quarterly, yearly, "
-                               "or a time of at least 1d",
-                               text);
-    }
-    return DV_OK;
-}
-
 static dv_result check_storage(const dv_yaml *node, dv_error *error)
 {
     const char *text = NULL;
     DV_TRY(dv_yaml_string(node, &text, error));
-    if (strcmp(text, "file") == 0) {
+    if (strcmp(text, "file") == 0 ||
+        strcmp(text, "HSM") == 0) { /* whether it is: dv_data_keys_check */
         return DV_OK;
-    }
-    if (strcmp(text, "HSM") == 0) {
-        return dv_config_error(node, error,
-                               "key_storage is HSM, but there is none here: Dvara does not start "
-                               "with its keys elsewhere than you said; write key_storage: file to "
-                               "keep them in the state directory");
     }
     return dv_config_error(node, error, "key_storage '%.32s': it is file or HSM", text);
 }
@@ -254,7 +232,8 @@ dv_result dv_config_check_encryption(const dv_yaml *node, dv_error *error)
         }
     }
     if (rotation != NULL) {
-        DV_TRY(check_rotation(rotation, error));
+        dv_key_period period;
+        DV_TRY(dv_key_period_read(rotation, &period, error));
     }
     return storage == NULL ? DV_OK : check_storage(storage, error);
 }

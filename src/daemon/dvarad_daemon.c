@@ -10,7 +10,11 @@
 #include "daemon/dvarad_keys.h"
 #include "daemon/dvarad_log.h"
 #include "daemon/dvarad_settings.h"
+#include "room/audit/control/nodes_search.h"
+#include "room/audit/control/retention_client.h"
+#include "room/audit/control/witness_client.h"
 #include "room/auth/control/auth_control.h"
+#include "room/data/control/keys.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -80,6 +84,7 @@ static dv_result open_store(dv_daemon *daemon, dv_error *error)
     DV_TRY(dv_master_key_load(daemon->state_dir, daemon->master_key, error));
     services->master_key = daemon->master_key;
     snprintf(path, sizeof(path), "%s/dvara.db", daemon->state_dir);
+    dv_store_copy_remove(services->state_dir);
     DV_TRY(dv_store_open(path, &services->store, error));
     snprintf(path, sizeof(path), "%s/snapshot", daemon->runtime_dir);
     return dv_snapshot_open_writer(path, &services->snapshot, error);
@@ -106,7 +111,7 @@ static dv_result open_spool(dv_daemon *daemon, dv_error *error)
     uint8_t log_key[32];
     dv_control *control = &daemon->control;
     DV_TRY(wait_for_log_key(daemon, log_key, error));
-    if (access(daemon->spool_dir, W_OK) != 0) { /* the supervisor links it to one that survives */
+    if (access(daemon->spool_dir, F_OK) != 0) { /* the supervisor links it to one that survives */
         DV_TRY(dv_dir_make(daemon->spool_dir, 0700, error));
     }
     DV_TRY(dv_spool_open(daemon->spool_dir, "dvarad", log_key, SPOOL_SEGMENT_MAX, &control->spool,
@@ -165,14 +170,17 @@ static dv_result digest_of(const char *path, dv_buf *out, dv_error *error)
     return DV_OK;
 }
 
-static dv_result record_config(dv_daemon *daemon, dv_error *error)
+typedef dv_result (*config_event)(dv_buf *out, const dv_event_actor *actor, dv_slice what,
+                                  dv_slice digest);
+
+static dv_result record_config(dv_daemon *daemon, config_event build, dv_error *error)
 {
     dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
     dv_auto(buf) dv_buf digest = dv_buf_init(2 * DV_SHA256_LEN + 1);
     dv_event_actor actor = own_actor(DV_OK);
     dv_event_sink events = daemon->control.services.events;
     DV_TRY(digest_of(daemon->config_path, &digest, error));
-    DV_TRY(dv_event_config_change(&record, &actor, DV_LIT("dvara.yaml"), dv_buf_slice(&digest)));
+    DV_TRY(build(&record, &actor, DV_LIT("dvara.yaml"), dv_buf_slice(&digest)));
     return events.append(events.data, dv_buf_slice(&record));
 }
 
@@ -182,9 +190,18 @@ dv_result dv_daemon_reload(dv_daemon *daemon, dv_error *error)
     dv_control_settings settings;
     DV_TRY(dv_config_load(daemon->config_path, &config, error));
     DV_TRY(dv_control_settings_read(dv_config_section_get(config, "control"), &settings, error));
-    DV_TRY(dv_config_apply(config, &daemon->control.services, error));
+    const dv_yaml *audit = dv_config_section_get(config, "audit");
+    dv_services *services = &daemon->control.services;
+    if (daemon->started) { /* at the start, what dvara-logd refuses is told and goes on as it was */
+        DV_TRY(dv_retention_client_check(services->retention, audit, error));
+    }
+    DV_TRY(dv_config_apply(config, services, error));
+    DV_TRY(dv_witness_client_set(services->witnesses, audit, error));
+    DV_TRY(dv_retention_client_set(services->retention, audit, error));
+    DV_TRY(dv_nodes_set(services->nodes, audit, error));
+    DV_TRY(dv_data_keys_set(services->keys, dv_config_section_get(config, "encryption"), error));
     daemon->control.settings = settings;
-    return record_config(daemon, error);
+    return record_config(daemon, dv_event_config_change, error);
 }
 
 static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, dv_error *error)
@@ -199,11 +216,17 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(open_store(daemon, error));
     DV_TRY(open_spool(daemon, error));
     DV_TRY(open_metrics(daemon, error));
+    DV_TRY(dv_witness_client_new(daemon->runtime_dir, &daemon->control.services.witnesses));
+    DV_TRY(dv_nodes_new(daemon->state_dir, &daemon->control.services.nodes));
+    DV_TRY(dv_node_searches_new(daemon->runtime_dir, &daemon->control.services.node_searches));
+    DV_TRY(dv_retention_client_new(daemon->runtime_dir, &daemon->control.services.retention));
+    DV_TRY(dv_data_keys_new(daemon->state_dir, &daemon->control.services.keys));
     DV_TRY(dv_auth_gate_new(&daemon->control.gate));
     daemon->control.services.gate = daemon->control.gate;
     DV_TRY(dv_auth_control_start(&daemon->control.services, error));
     DV_TRY(dv_daemon_reload(daemon, error));
     DV_TRY(record_lifecycle(daemon, DV_LIFECYCLE_START));
+    DV_TRY(record_config(daemon, dv_event_config_state, error));
     daemon->started = true;
     return DV_OK;
 }
@@ -239,6 +262,11 @@ void dv_daemon_close(dv_daemon *daemon)
     if (daemon->started && record_lifecycle(daemon, DV_LIFECYCLE_STOP) != DV_OK) {
         dv_log_line("the end could not be recorded");
     }
+    dv_witness_client_free(control->services.witnesses);
+    dv_nodes_free(control->services.nodes);
+    dv_data_keys_free(control->services.keys);
+    dv_node_searches_free(control->services.node_searches);
+    dv_retention_client_free(control->services.retention);
     if (control->gate != NULL) {
         dv_auth_gate_free(control->gate);
     }

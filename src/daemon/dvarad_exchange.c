@@ -308,6 +308,27 @@ static void record_stranger(dv_exchange *exchange, const char *why)
     }
 }
 
+/* A person who begins to work here; what can't be recorded is not let in. */
+static bool record_logon(dv_exchange *exchange)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    const dv_call *call = &exchange->call;
+    dv_event_sink events = exchange->control->services.events;
+    dv_logons *logons = &exchange->control->logons;
+    if (exchange->identity.principal.type != DV_PRINCIPAL_USER ||
+        !dv_logons_note(logons, call->credential->id, call->address, call->now)) {
+        return true;
+    }
+    dv_event_actor actor = dv_audit_actor(call, DV_OK, "");
+    if (dv_event_authentication(&record, &actor, true, dv_slice_str(call->caller),
+                                call->credential->kind, call->credential->id) == DV_OK &&
+        events.append(events.data, dv_buf_slice(&record)) == DV_OK) {
+        return true;
+    }
+    dv_logons_forget(logons, call->credential->id, call->address);
+    return false;
+}
+
 /* True when the caller is known and has the permission (NULL: any caller). Otherwise the answer is
  * there. */
 static bool admit(dv_exchange *exchange, const char *permission)
@@ -318,6 +339,10 @@ static bool admit(dv_exchange *exchange, const char *permission)
     }
     judge(exchange, permission, verdict);
     exchange->call.verdict = verdict;
+    if (exchange->call.caller != NULL && !record_logon(exchange)) {
+        answer_reason(exchange, DV_REASON_AUDIT_UNAVAILABLE, NULL);
+        return false;
+    }
     if (verdict->decision == DV_ALLOW) {
         return true;
     }

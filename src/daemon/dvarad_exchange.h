@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "core/metrics.h"
 #include "core/services.h"
+#include "daemon/dvarad_logons.h"
 #include "engine/log/spool.h"
 #include "room/auth/gate/auth_gate.h"
 
@@ -36,6 +37,7 @@ typedef struct dv_control {
     const char *spool_dir;
     size_t reserved; /* records of the running exchange */
     dv_control_settings settings;
+    dv_logons logons;
 } dv_control;
 
 /* Appends to the spool, reserved room first. services.events of dvarad. */

@@ -9,7 +9,9 @@
 #include "daemon/dvarad_server.h"
 #include "daemon/notify.h"
 #include "daemon/service.h"
+#include "room/audit/control/audit_control.h"
 #include "room/auth/control/auth_control.h"
+#include "room/data/control/keys.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,14 +19,23 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_SECONDS = 10, EXPLAINED_MAX = DV_ERROR_MESSAGE_MAX + 48 };
+enum {
+    TICK_SECONDS = 10,
+    WATCH_MS = 1000,
+    WATCH_ON_MS = 20,
+    WATCH_FAILED_MS = 5000,
+    EXPLAINED_MAX = DV_ERROR_MESSAGE_MAX + 48
+};
 
 typedef struct daemon_state {
     dv_daemon *daemon;
     dv_server *control_server;
     dv_server *api_server;
     int signals;
-    dv_time next_tick; /* monotonic */
+    dv_time next_tick;  /* monotonic */
+    dv_time next_watch; /* monotonic */
+    bool watch_failed;  /* said once */
+    dv_audit_place watched;
     bool ending;
 } daemon_state;
 
@@ -54,6 +65,7 @@ static void reload(daemon_state *state)
     dv_notify_reloading();
     if (dv_daemon_reload(state->daemon, &error) == DV_OK) {
         dv_log_line("the configuration was read anew");
+        state->next_tick = dv_time_monotonic(); /* what it changed begins at once */
         dv_notify_ready();
         return;
     }
@@ -82,15 +94,39 @@ static void tick(daemon_state *state)
     }
     state->next_tick = now + TICK_SECONDS * DV_SECOND;
     dv_services *services = &dv_daemon_control(state->daemon)->services;
-    if (dv_auth_control_tick(services, dv_time_now(), &error) != DV_OK) {
+    if (dv_auth_control_tick(services, dv_time_now(), &error) != DV_OK ||
+        dv_audit_control_tick(services, &error) != DV_OK ||
+        dv_data_keys_tick(services, dv_time_now(), &error) != DV_OK) {
         dv_log_line("recurring work failed and will be tried again: %s", error.message);
     }
+}
+
+/* Alerts look at what came into the log: again soon while there is more. */
+static void watch(daemon_state *state)
+{
+    dv_error error = {0};
+    bool more = false;
+    dv_time now = dv_time_monotonic();
+    if (now < state->next_watch) {
+        return;
+    }
+    dv_services *services = &dv_daemon_control(state->daemon)->services;
+    bool failed =
+        dv_audit_alerts_tick(services, &state->watched, dv_time_now(), &more, &error) != DV_OK;
+    if (failed && !state->watch_failed) {
+        dv_log_line("alerts are not looked after for now: %s", error.message);
+    } else if (!failed && state->watch_failed) {
+        dv_log_line("alerts are looked after again");
+    }
+    state->watch_failed = failed;
+    int wait = failed ? WATCH_FAILED_MS : more ? WATCH_ON_MS : WATCH_MS;
+    state->next_watch = dv_time_monotonic() + wait * DV_MILLISECOND;
 }
 
 /* The shortest of the waits, in milliseconds. */
 static int wait_time(const daemon_state *state)
 {
-    dv_time left = state->next_tick - dv_time_monotonic();
+    dv_time left = DV_MIN(state->next_tick, state->next_watch) - dv_time_monotonic();
     int wait = (int)(DV_MAX(left, 0) / DV_MILLISECOND) + 1;
     const dv_server *servers[] = {state->control_server, state->api_server};
     for (size_t i = 0; i < DV_ARRAY_LEN(servers); i++) {
@@ -116,6 +152,7 @@ static void serve(daemon_state *state)
         dv_server_run(state->control_server);
         dv_server_run(state->api_server);
         tick(state);
+        watch(state);
     }
 }
 

@@ -136,24 +136,43 @@ static void add_file(dv_series_list *list, const char *folder, const char *name)
                   result == DV_OK);
 }
 
-static void add_spool(dv_series_list *list, const char *folder)
+typedef struct spool_size {
+    double bytes, segments;
+} spool_size;
+
+/* The files of a folder that is there, and of those in it, which are the writers'. */
+static bool count_files(int folder, const char *name, bool deeper, spool_size *size)
 {
-    double bytes = 0, segments = 0;
-    DIR *dir = folder != NULL ? opendir(folder) : NULL;
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL) {
-        return;
+        dv_fd_close(&fd);
+        return false;
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         struct stat stat;
-        if (fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(stat.st_mode)) {
-            bytes += (double)stat.st_size;
-            segments++;
+        if (entry->d_name[0] == '.' ||
+            fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0) {
+            continue;
+        }
+        if (S_ISREG(stat.st_mode)) {
+            size->bytes += (double)stat.st_size;
+            size->segments++;
+        } else if (deeper && S_ISDIR(stat.st_mode)) {
+            (void)count_files(dirfd(dir), entry->d_name, false, size);
         }
     }
     closedir(dir);
-    dv_series_add(list, true, "dvara_spool_bytes", bytes);
-    dv_series_add(list, true, "dvara_spool_segments", segments);
+    return true;
+}
+
+static void add_spool(dv_series_list *list, const char *folder)
+{
+    spool_size size = {0};
+    if (folder != NULL && count_files(AT_FDCWD, folder, true, &size)) {
+        dv_series_add(list, true, "dvara_spool_bytes", size.bytes);
+        dv_series_add(list, true, "dvara_spool_segments", size.segments);
+    }
 }
 
 static void add_log(dv_series_list *list, const char *runtime_dir)
@@ -164,8 +183,28 @@ static void add_log(dv_series_list *list, const char *runtime_dir)
     if (answers) {
         dv_series_add(list, true, "dvara_log_entries", (double)log.entries);
         dv_series_add(list, true, "dvara_log_open_segments", (double)log.segments);
+        dv_series_add(list, true, "dvara_log_waiting_segments", (double)log.waiting);
         dv_series_add(list, false, "dvara_log_refused_total", (double)log.refused);
     }
+}
+
+static void add_export_series(dv_series_list *list, const dv_audit_export *one, bool gauge,
+                              const char *name, uint64_t value)
+{
+    char series[DV_METRIC_NAME_MAX];
+    snprintf(series, sizeof(series), "dvara_export_%.16s{destination=\"%.40s\",log=\"%.24s\"}",
+             name, one->name, one->log);
+    dv_series_add(list, gauge, series, (double)value);
+}
+
+static void add_export(void *data, const dv_audit_export *one)
+{
+    add_export_series(data, one, true, "up", one->failing ? 0 : 1);
+    add_export_series(data, one, true, "behind_events", one->behind);
+    add_export_series(data, one, true, "behind_seconds", one->behind_seconds);
+    add_export_series(data, one, false, "sent_total", one->sent);
+    add_export_series(data, one, false, "refused_total", one->refused);
+    add_export_series(data, one, false, "lost_total", one->lost);
 }
 
 static void add_snapshot(dv_series_list *list, dv_services *services)
@@ -212,6 +251,7 @@ dv_result dv_metrics_render(dv_control *control, dv_buf *out, dv_error *error)
     add_file(&list, services->runtime_dir, "metrics-dvarad");
     add_spool(&list, control->spool_dir);
     add_log(&list, services->runtime_dir);
+    dv_audit_exports_each(services->runtime_dir, add_export, &list);
     add_snapshot(&list, &control->services);
     add_process(&list, control);
     dv_result result = dv_series_write(&list, out);

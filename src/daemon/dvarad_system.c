@@ -36,6 +36,14 @@ dv_result dv_op_health_get(dv_call *call, dv_error *error)
     return answer(call, json_pack("{s:b, s:o}", "ready", (int)ready, "checks", list));
 }
 
+dv_result dv_op_store_copy(dv_call *call, dv_error *error)
+{
+    char path[PATH_MAX];
+    DV_TRY(dv_store_copy_path(call->services->state_dir, path));
+    DV_TRY(dv_store_copy(call->services->store, path, error));
+    return answer(call, json_pack("{s:s}", "file", DV_STORE_COPY_NAME));
+}
+
 dv_result dv_op_status_get(dv_call *call, dv_error *error)
 {
     const dv_services *services = call->services;

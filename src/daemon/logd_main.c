@@ -10,10 +10,17 @@
 #include "base/thread.h"
 #include "core/event.h"
 #include "crypto/random.h"
+#include "daemon/logd_cosignature.h"
+#include "daemon/logd_erase.h"
 #include "daemon/logd_keys.h"
+#include "daemon/logd_logs.h"
+#include "daemon/logd_retention.h"
+#include "daemon/logd_rotate.h"
 #include "daemon/logd_server.h"
+#include "daemon/logd_watch.h"
 #include "daemon/notify.h"
 #include "daemon/service.h"
+#include "engine/log/erasure.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -43,12 +50,17 @@ typedef struct logd {
     dv_logd_keys keys;
     dv_sequencer *sequencer;
     dv_logd_server *server;
+    dv_logd_rotate *rotate;
+    dv_subjects *subjects;
+    dv_logd_erase *erase;
+    dv_logd_retention *retention;
     int signals;
     int session;         /* its weight; -1 */
     bool yields;         /* the workers' session goes first */
     dv_time last_level;  /* monotonic: when no record was left in the spools */
     dv_time last_commit; /* monotonic */
     bool failing;        /* the last step failed: said once */
+    dv_logd_watch watch;
     bool ending;
 } logd;
 
@@ -94,6 +106,17 @@ static dv_result harden(logd *daemon, dv_error *error)
     return dv_process_undumpable();
 }
 
+/* Only who owns the spool may make folders there: dvara-logd goes by their names and owners. */
+static dv_result check_spool(const char *path, const struct stat *folder, dv_error *error)
+{
+    return (folder->st_mode & (S_IWGRP | S_IWOTH)) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN,
+                              "others may write to %s: start with `dvara up`, which repairs it, or "
+                              "take that away (chmod go-w)",
+                              path);
+}
+
 /* STATE/spool, and RUNTIME/spool when that is another folder. */
 static dv_result find_spools(logd *daemon, dv_error *error)
 {
@@ -114,7 +137,8 @@ static dv_result find_spools(logd *daemon, dv_error *error)
     if (!other) {
         daemon->spools[1][0] = '\0';
     }
-    return DV_OK;
+    DV_TRY(check_spool(daemon->spools[0], &state, error));
+    return other ? check_spool(daemon->spools[1], &runtime, error) : DV_OK;
 }
 
 static dv_result note_lifecycle(logd *daemon, dv_lifecycle_activity activity)
@@ -132,21 +156,80 @@ static void tell_server(logd *daemon)
     dv_logd_server_update(daemon->server, &status);
 }
 
+static dv_logd_rotate_on rotate_on(logd *daemon)
+{
+    return (dv_logd_rotate_on){.state_dir = daemon->options.state_dir,
+                               .log_folder = daemon->log_folder,
+                               .keys = &daemon->keys,
+                               .sequencer = daemon->sequencer};
+}
+
+static dv_result open_subjects(logd *daemon, dv_error *error)
+{
+    char folder[PATH_MAX];
+    int len = snprintf(folder, sizeof(folder), "%s/keys/log/subjects", daemon->options.state_dir);
+    if (len < 0 || (size_t)len >= sizeof(folder)) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "the path %s is too long",
+                            daemon->options.state_dir);
+    }
+    return dv_subjects_open(folder, &daemon->subjects, error);
+}
+
+/* What the log says was erased is erased before anybody reads. */
+static dv_result open_erasure(logd *daemon, dv_error *error)
+{
+    dv_sequencer_status status;
+    dv_logd_erase_on on = {daemon->log_folder, daemon->subjects, daemon->sequencer};
+    dv_sequencer_status_get(daemon->sequencer, &status);
+    DV_TRY(dv_erasures_redo(daemon->subjects, daemon->log_folder, status.logs[0].minimum,
+                            status.size, error));
+    return dv_logd_erase_new(&on, &daemon->erase);
+}
+
+/* A log that is shorter than what witnesses saw of it was taken back. */
+static dv_result check_cosigned(const logd *daemon, dv_error *error)
+{
+    char folder[PATH_MAX];
+    dv_sequencer_status status;
+    dv_sequencer_status_get(daemon->sequencer, &status);
+    for (size_t i = 0; i < status.log_count; i++) {
+        DV_TRY(dv_logd_log_folder(daemon->log_folder, status.logs[i].name, folder, error));
+        DV_TRY(dv_logd_cosignature_check(folder, error));
+    }
+    return DV_OK;
+}
+
+static dv_result open_retention(logd *daemon, dv_error *error)
+{
+    dv_logd_retention_on on = {daemon->log_folder, daemon->options.runtime_dir, daemon->sequencer};
+    return dv_logd_retention_new(&on, &daemon->retention, error);
+}
+
 static dv_result open_all(logd *daemon, dv_error *error)
 {
     DV_TRY(find_spools(daemon, error));
     DV_TRY(dv_logd_keys_load(daemon->options.state_dir, &daemon->keys, error));
+    DV_TRY(open_subjects(daemon, error));
     dv_sequencer_options options = {
         .log_folder = daemon->log_folder,
         .spools = {daemon->spools[0], daemon->spools[1][0] != '\0' ? daemon->spools[1] : NULL},
         .keys = &daemon->keys.box,
         .signer = &daemon->keys.signer,
+        .subjects = daemon->subjects,
         .batch_bytes = BATCH_BYTES,
     };
+    dv_logd_rotate_on on = rotate_on(daemon);
     DV_TRY(dv_sequencer_open(&options, &daemon->sequencer, error));
+    DV_TRY(open_erasure(daemon, error));
+    on.sequencer = daemon->sequencer;
+    DV_TRY(check_cosigned(daemon, error));
+    DV_TRY(dv_logd_rotate_resume(&on, error));
+    DV_TRY(open_retention(daemon, error));
     DV_TRY(note_lifecycle(daemon, DV_LIFECYCLE_START));
-    DV_TRY(dv_logd_server_open(daemon->log_folder, daemon->options.runtime_dir,
-                               &daemon->keys.signer.verifier, &daemon->server, error));
+    DV_TRY(dv_logd_rotate_new(&daemon->rotate));
+    DV_TRY(dv_logd_server_open(daemon->log_folder, daemon->options.runtime_dir, &daemon->keys,
+                               daemon->rotate, daemon->erase, daemon->retention, daemon->subjects,
+                               &daemon->server, error));
     tell_server(daemon);
     /* Last: writers start when they find the key. */
     return dv_logd_keys_publish(&daemon->keys, daemon->options.state_dir,
@@ -171,6 +254,7 @@ static void commit(logd *daemon)
     dv_error error = {0};
     dv_result result = dv_sequencer_commit(daemon->sequencer, &error);
     note_outcome(daemon, result, &error);
+    dv_logd_watch_commit(&daemon->watch, daemon->sequencer, result == DV_OK, error.message);
     daemon->last_commit = dv_time_monotonic();
     tell_server(daemon);
 }
@@ -200,6 +284,45 @@ static void weigh(logd *daemon)
     }
 }
 
+/* Others must be able to see which keys sign now. */
+static void publish_keys(void *data)
+{
+    logd *daemon = data;
+    dv_error error = {0};
+    tell_server(daemon);
+    if (dv_logd_server_rekey(daemon->server, &daemon->keys) != DV_OK ||
+        dv_logd_keys_publish(&daemon->keys, daemon->options.state_dir, daemon->options.runtime_dir,
+                             &error) != DV_OK) {
+        say("can not publish its keys: %s", error.message);
+    }
+}
+
+static void change_keys(logd *daemon)
+{
+    dv_logd_rotate_on on = rotate_on(daemon);
+    on.changed = publish_keys;
+    on.data = daemon;
+    dv_logd_rotate_serve(daemon->rotate, &on);
+}
+
+static void erase(logd *daemon)
+{
+    if (dv_logd_erase_serve(daemon->erase)) {
+        tell_server(daemon);
+    }
+}
+
+static void retain(logd *daemon)
+{
+    char line[DV_ERROR_MESSAGE_MAX];
+    if (dv_logd_retention_serve(daemon->retention, line)) {
+        tell_server(daemon);
+    }
+    if (line[0] != '\0') {
+        say("%s", line);
+    }
+}
+
 /* One look into the spools. Returns how many records it took. */
 static size_t step(logd *daemon)
 {
@@ -208,6 +331,10 @@ static size_t step(logd *daemon)
     dv_result result = dv_sequencer_collect(daemon->sequencer, &taken, &error);
     if (result != DV_OK) {
         note_outcome(daemon, result, &error);
+    }
+    if (dv_logd_watch_clock(&daemon->watch, daemon->sequencer, dv_time_now(),
+                            dv_time_monotonic())) {
+        say("the clock was set");
     }
     weigh(daemon);
     if (commit_is_due(daemon)) {
@@ -252,6 +379,9 @@ static void serve(logd *daemon)
     struct pollfd fd = {.fd = daemon->signals, .events = POLLIN};
     while (!daemon->ending) {
         size_t taken = step(daemon);
+        change_keys(daemon);
+        erase(daemon);
+        retain(daemon);
         if (poll(&fd, 1, taken > 0 ? 0 : POLL_MS) > 0) {
             handle_signals(daemon);
         }
@@ -285,8 +415,15 @@ int main(int argc, char **argv)
     if (result == DV_OK) {
         result = run(&daemon, &error);
     }
+    dv_logd_rotate_close(daemon.rotate);
+    dv_logd_erase_close(daemon.erase);
+    dv_logd_retention_close(daemon.retention);
     dv_logd_server_close(daemon.server);
+    dv_logd_rotate_free(daemon.rotate);
+    dv_logd_erase_free(daemon.erase);
+    dv_logd_retention_free(daemon.retention);
     dv_sequencer_close(daemon.sequencer);
+    dv_subjects_close(daemon.subjects);
     dv_logd_keys_wipe(&daemon.keys);
     if (result != DV_OK) {
         say("%s", error.message[0] != '\0' ? error.message : dv_result_name(result));

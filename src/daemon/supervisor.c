@@ -122,6 +122,20 @@ static void loop(supervisor *s)
 
 /* ---- Before and after ---- */
 
+/* One that was killed just now lets go of it a moment later, when the kernel has ended it. */
+static bool lock_soon(int fd)
+{
+    enum { TRIES = 50 };
+    static const struct timespec pause = {0, 20000000};
+    for (int i = 0; i < TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 static dv_result take_lock(supervisor *s, dv_error *error)
 {
     char path[PATH_MAX];
@@ -131,7 +145,7 @@ static dv_result take_lock(supervisor *s, dv_error *error)
     if (s->lock < 0) {
         return dv_error_set(error, DV_ERR_IO, "can not open %s: %s", path, strerror(errno));
     }
-    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_soon(s->lock)) {
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "Dvara is already running on %s: see `dvara status`, end it with "
                             "`dvara down`",
@@ -201,13 +215,14 @@ static dv_result prepare(supervisor *s, dv_error *error)
     DV_TRY(watch_signals(s, error));
     DV_TRY(dv_layout_make(&s->layout, error));
     DV_TRY(dv_process_end_orphans(&s->layout, error));
+    s->alone = true;
     DV_TRY(dv_site_settle(s->options, s->config, NULL, &s->site, error));
-    DV_TRY(dv_path_join(s->layout.runtime, "dvara.yaml", s->config_copy));
     DV_TRY(dv_reload_write(s, &s->text, error));
     DV_TRY(dv_site_certificate(&s->layout, s->config, &s->site, error));
     DV_TRY(dv_site_write(&s->layout, s->options, s->config, &s->site, "nginx.conf", error));
     DV_TRY(open_sockets(s, error));
     dv_status_note_all(s);
+    dv_children_choose(s);
     return DV_OK;
 }
 
@@ -217,6 +232,9 @@ static void clean_up(supervisor *s)
     if (s->notify >= 0) {
         unlink(s->notify_path);
         dv_fd_close(&s->notify);
+    }
+    if (s->alone) {
+        dv_layout_remove_runtime(&s->layout);
     }
     dv_fd_close(&s->signals);
     if (s->log.stamp) {

@@ -19,7 +19,11 @@ enum { DV_FAILED_STARTS_MAX = 3 };
 #define DV_DRAIN_TIMEOUT (10 * DV_SECOND) /* what `down` leaves requests to finish */
 #define DV_STOP_TIMEOUT (5 * DV_SECOND)
 
-const char *const dv_child_names[PROCESS_COUNT] = {"dvara-logd", "dvarad", "nginx"};
+const char *const dv_child_names[PROCESS_COUNT] = {"dvara-logd", "dvarad", "nginx", "dvara-collect",
+                                                   "dvara-export"};
+/* Of the optional ones: their key in the section `audit:`, and their folder. */
+static const char *const optional_keys[PROCESS_COUNT] = {
+    [COLLECT] = "collect", [EXPORT] = "export"};
 
 /* ---- Starting ---- */
 
@@ -33,17 +37,21 @@ static dv_result start_daemon(supervisor *s, int index, dv_error *error)
     process *p = &s->processes[index];
     char program[PATH_MAX];
     char runtime[PATH_MAX];
+    char config[PATH_MAX];
     const dv_layout *layout = &s->layout;
+    const dv_account *const accounts[PROCESS_COUNT] = {[LOGD] = &layout->log,
+                                                       [DVARAD] = &layout->control,
+                                                       [COLLECT] = &layout->collector,
+                                                       [EXPORT] = &layout->exporter};
     bool logd = index == LOGD;
     DV_TRY(find_program(s, dv_child_names[index], program));
     DV_TRY(dv_path_join(layout->runtime, "log", runtime));
+    DV_TRY(dv_layout_config(layout, optional_keys[index], config));
     const dv_process_plan plan = {
         .program = program,
         .args = {dv_child_names[index], "--state", layout->view, "--runtime",
-                 logd ? runtime : layout->runtime, logd ? NULL : "--config", s->config_copy},
-        .account = !layout->separate ? NULL
-                   : logd            ? &layout->log
-                                     : &layout->control,
+                 logd ? runtime : layout->runtime, logd ? NULL : "--config", config},
+        .account = layout->separate ? accounts[index] : NULL,
         .notify = s->notify_path,
         .death_signal = SIGKILL,
     };
@@ -76,6 +84,7 @@ static void note_groups(supervisor *s)
 }
 
 static void fail_start(supervisor *s, const char *why);
+static void serve_when_complete(supervisor *s);
 
 static void pause_process(process *p)
 {
@@ -97,11 +106,12 @@ static void start_process(supervisor *s, int index)
     dv_result result = index == NGINX ? start_nginx(s, &error) : start_daemon(s, index, &error);
     if (result != DV_OK) {
         dv_status_say_error(s, &error);
-        if (s->phase == PHASE_STARTING) {
+        if (s->phase == PHASE_STARTING && optional_keys[index] == NULL) {
             fail_start(s, error.message);
             return;
         }
         pause_process(p);
+        serve_when_complete(s);
         return;
     }
     note_groups(s);
@@ -123,7 +133,8 @@ static void start_probe(supervisor *s)
 
 static bool may_start(const supervisor *s, int index)
 {
-    for (int i = 0; i < index; i++) {
+    int needed = optional_keys[index] != NULL ? LOGD + 1 : index;
+    for (int i = 0; i < needed; i++) {
         if (!s->processes[i].ready_once) {
             return false;
         }
@@ -144,6 +155,27 @@ static void start_due(supervisor *s)
     }
 }
 
+/* ---- Being ready ---- */
+
+/* An optional one is waited for until it is ready or has failed for the first time. */
+static bool is_settled(const supervisor *s, int index)
+{
+    const process *p = &s->processes[index];
+    return optional_keys[index] == NULL || !p->wanted || p->ready_once || p->failures > 0;
+}
+
+static void serve_when_complete(supervisor *s)
+{
+    bool complete = s->phase == PHASE_STARTING && s->processes[NGINX].ready_once;
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        complete = complete && is_settled(s, i);
+    }
+    if (complete) {
+        s->phase = PHASE_SERVING;
+        dv_status_report_ready(s);
+    }
+}
+
 void dv_children_ready(supervisor *s, int index)
 {
     process *p = &s->processes[index];
@@ -153,12 +185,61 @@ void dv_children_ready(supervisor *s, int index)
     p->state = PROCESS_RUNNING;
     p->ready_at = dv_time_monotonic();
     p->ready_once = true;
-    if (s->phase == PHASE_STARTING && s->processes[NGINX].ready_once) {
-        s->phase = PHASE_SERVING;
-        dv_status_report_ready(s);
+    if (s->phase == PHASE_STARTING) {
+        serve_when_complete(s);
     } else if (s->phase == PHASE_SERVING) {
-        dv_log_say(&s->log, "%s is back", dv_child_names[index]);
+        dv_log_say(&s->log, p->restarts > 0 ? "%s is back" : "%s is ready", dv_child_names[index]);
     }
+}
+
+/* ---- The optional ones ---- */
+
+static bool is_asked_for(const supervisor *s, int index)
+{
+    const dv_yaml *audit = dv_config_section_get(s->config, "audit");
+    const dv_yaml *entries = audit == NULL ? NULL : dv_yaml_get(audit, optional_keys[index]);
+    return entries != NULL && entries->first != NULL;
+}
+
+static void choose(supervisor *s, int index)
+{
+    process *p = &s->processes[index];
+    p->wanted = is_asked_for(s, index);
+    if (p->pid == 0) {
+        bool begins = p->wanted && p->state == PROCESS_OFF;
+        p->failures = begins ? 0 : p->failures;
+        p->deadline = begins ? 0 : p->deadline;
+        p->state = p->wanted ? PROCESS_WAITING : PROCESS_OFF;
+    } else if (p->wanted && p->state != PROCESS_LEAVING) {
+        kill(p->pid, SIGHUP);
+    } else if (!p->wanted && p->state != PROCESS_LEAVING) {
+        p->state = PROCESS_LEAVING;
+        p->deadline = dv_time_monotonic() + DV_STOP_TIMEOUT;
+        kill(p->pid, SIGTERM);
+    }
+}
+
+void dv_children_choose(supervisor *s)
+{
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        if (optional_keys[i] != NULL && s->phase != PHASE_ENDING) {
+            choose(s, i);
+        }
+    }
+}
+
+/* True when its death was asked for. */
+static bool has_left(supervisor *s, int index)
+{
+    process *p = &s->processes[index];
+    if (p->state != PROCESS_LEAVING) {
+        return false;
+    }
+    p->state = p->wanted ? PROCESS_WAITING : PROCESS_OFF;
+    p->failures = 0;
+    p->restarts = 0;
+    p->deadline = 0;
+    return true;
 }
 
 /* ---- Ending ---- */
@@ -300,13 +381,17 @@ static void bury(supervisor *s, int index, int status)
         return;
     }
     dv_log_say(&s->log, "%s %s", dv_child_names[index], how);
+    if (has_left(s, index)) {
+        return;
+    }
     bool steady = p->ready_at != 0 && dv_time_monotonic() - p->ready_at > DV_STEADY;
     p->failures = steady ? 0 : p->failures;
     pause_process(p);
     p->restarts++;
-    if (s->phase == PHASE_STARTING) {
+    if (s->phase == PHASE_STARTING && optional_keys[index] == NULL) {
         weigh_failed_start(s, index, WIFEXITED(status), how);
     }
+    serve_when_complete(s);
 }
 
 static void probe_ended(supervisor *s, int status)
@@ -348,8 +433,10 @@ static void kill_the_unready(supervisor *s)
     dv_time now = dv_time_monotonic();
     for (int i = 0; i < PROCESS_COUNT; i++) {
         process *p = &s->processes[i];
-        if (p->state == PROCESS_STARTING && p->pid != 0 && now > p->deadline) {
-            dv_log_say(&s->log, "%s does not become ready: killing it", dv_child_names[i]);
+        bool waited_for = p->state == PROCESS_STARTING || p->state == PROCESS_LEAVING;
+        if (waited_for && p->pid != 0 && now > p->deadline) {
+            dv_log_say(&s->log, "%s does not %s: killing it", dv_child_names[i],
+                       p->state == PROCESS_STARTING ? "become ready" : "end by itself");
             p->deadline = now + DV_START_TIMEOUT;
             kill(p->pid, SIGKILL);
         }

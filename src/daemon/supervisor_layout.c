@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "crypto/hash.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,12 +16,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DV_CONTROL_UID = 65521, DV_LOG_UID = 65522, DV_HASH_TEXT = 16 };
+enum {
+    DV_CONTROL_UID = 65521,
+    DV_LOG_UID = 65522,
+    DV_COLLECTOR_UID = 65523,
+    DV_EXPORTER_UID = 65524,
+    DV_HASH_TEXT = 16
+};
 
 dv_result dv_path_join(const char *folder, const char *name, char ret_path[PATH_MAX])
 {
     int len = snprintf(ret_path, PATH_MAX, "%s/%s", folder, name);
     return len > 0 && len < PATH_MAX ? DV_OK : DV_ERR_TOO_LARGE;
+}
+
+dv_result dv_layout_config(const dv_layout *layout, const char *folder, char ret_path[PATH_MAX])
+{
+    char place[PATH_MAX];
+    if (folder == NULL) {
+        return dv_path_join(layout->runtime, "dvara.yaml", ret_path);
+    }
+    DV_TRY(dv_path_join(layout->runtime, folder, place));
+    return dv_path_join(place, "dvara.yaml", ret_path);
 }
 
 static dv_result io_error(dv_error *error, const char *what, const char *path)
@@ -102,9 +119,33 @@ static dv_account account_of(const char *name, uid_t fallback)
 {
     const struct passwd *entry = getpwnam(name);
     if (entry != NULL) {
-        return (dv_account){entry->pw_uid, entry->pw_gid};
+        return (dv_account){.uid = entry->pw_uid, .gid = entry->pw_gid};
     }
-    return (dv_account){fallback, fallback};
+    return (dv_account){.uid = fallback, .gid = fallback};
+}
+
+static void add_group(dv_account *account, const char *name)
+{
+    const struct group *entry = getgrnam(name);
+    if (entry != NULL && entry->gr_gid != 0 && account->group_count < DV_ACCOUNT_GROUPS_MAX) {
+        account->groups[account->group_count++] = entry->gr_gid;
+    }
+}
+
+/* None root, each another one. */
+static bool are_distinct(const uid_t *uids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (uids[i] == uids[k]) {
+                return false;
+            }
+        }
+        if (uids[i] == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static dv_result find_accounts(dv_layout *layout, dv_error *error)
@@ -115,16 +156,21 @@ static dv_result find_accounts(dv_layout *layout, dv_error *error)
                             "there is no user www-data for nginx's workers: add it, or run Dvara "
                             "as an ordinary user");
     }
+    layout->worker = worker->pw_uid; /* the next look-up overwrites it */
     layout->shared = worker->pw_gid;
     layout->worker_user = "www-data";
     layout->control = account_of("dvara", DV_CONTROL_UID);
     layout->log = account_of("dvara-log", DV_LOG_UID);
-    if (layout->control.uid == 0 || layout->log.uid == 0 ||
-        layout->control.uid == layout->log.uid || layout->control.uid == worker->pw_uid ||
-        layout->log.uid == worker->pw_uid) {
+    layout->collector = account_of("dvara-collect", DV_COLLECTOR_UID);
+    layout->exporter = account_of("dvara-export", DV_EXPORTER_UID);
+    add_group(&layout->collector, "adm");
+    add_group(&layout->collector, "systemd-journal");
+    const uid_t uids[] = {layout->worker, layout->control.uid, layout->log.uid,
+                          layout->collector.uid, layout->exporter.uid};
+    if (!are_distinct(uids, DV_ARRAY_LEN(uids))) {
         return dv_error_set(error, DV_ERR_CONFLICT,
-                            "the users dvara, dvara-log and www-data must be different ones, "
-                            "and none of them root");
+                            "the users dvara, dvara-log, dvara-collect, dvara-export and www-data "
+                            "must be different ones, and none of them root");
     }
     return DV_OK;
 }
@@ -201,16 +247,44 @@ typedef struct folder_plan {
     gid_t gid;
 } folder_plan;
 
-/* Makes it, or brings owner and mode back to what they must be. */
+/* Whoever owns a folder on the way can put a link in its place, and we are root: none is followed.
+ */
+static int open_below(int folder, const char *name)
+{
+    return openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* The folder that base/name is made in; *ret_last: what it is called there. */
+static int open_parent(const char *base, const char *name, const char **ret_last)
+{
+    char first[NAME_MAX + 1];
+    const char *slash = strchr(name, '/');
+    *ret_last = slash == NULL ? name : slash + 1;
+    dv_auto(fd) int outer = open_below(AT_FDCWD, base);
+    if (slash == NULL || outer < 0) {
+        int found = outer;
+        outer = -1;
+        return found;
+    }
+    dv_slice_copy(dv_slice_of(name, (size_t)(slash - name)), first, sizeof first);
+    return open_below(outer, first);
+}
+
+/* Makes it, or brings owner and mode back to what they must be. The first of a plan, "", is the
+ * base. */
 static dv_result make_folder(const char *base, const folder_plan *want, bool own, dv_error *error)
 {
     char path[PATH_MAX];
-    DV_TRY(want->name[0] == '\0' ? dv_path_join("", base + 1, path)
-                                 : dv_path_join(base, want->name, path));
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+    const char *last;
+    DV_TRY(dv_path_join(base, want->name, path));
+    if (want->name[0] == '\0' && mkdir(base, 0700) != 0 && errno != EEXIST) {
+        return io_error(error, "can not make", base);
+    }
+    dv_auto(fd) int parent = open_parent(base, want->name, &last);
+    if (last[0] != '\0' && parent >= 0 && mkdirat(parent, last, 0700) != 0 && errno != EEXIST) {
         return io_error(error, "can not make", path);
     }
-    dv_auto(fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dv_auto(fd) int fd = parent < 0 ? -1 : open_below(parent, last[0] == '\0' ? "." : last);
     if (fd < 0) {
         return io_error(error, "can not open the folder", path);
     }
@@ -232,10 +306,38 @@ static dv_result make_folders(const char *base, const folder_plan *folders, size
     return DV_OK;
 }
 
+/* A keystore that root made before there was a dvarad is dvarad's, which rotates its keys. A file
+ * that has other names elsewhere is left alone. */
+static dv_result hand_over_keystore(const dv_layout *layout, dv_error *error)
+{
+    static const char *const names[] = {".", "keys", "lock", "unlock.key", "told"};
+    char path[PATH_MAX];
+    DV_TRY(dv_path_join(layout->state, "keystore", path));
+    dv_auto(fd) int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) {
+        return errno == ENOENT ? DV_OK : io_error(error, "can not open the folder", path);
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        struct stat about;
+        dv_auto(fd) int fd =
+            openat(folder, names[i], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &about) != 0) {
+            continue;
+        }
+        bool plain = S_ISDIR(about.st_mode) || (S_ISREG(about.st_mode) && about.st_nlink == 1);
+        if (plain && about.st_uid == 0 &&
+            fchown(fd, layout->control.uid, layout->control.gid) != 0) {
+            return io_error(error, "can not hand over", path);
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result make_separate(const dv_layout *layout, dv_error *error)
 {
     uid_t control = layout->control.uid;
     uid_t log = layout->log.uid;
+    gid_t readers = layout->log.gid; /* of the spools: dvara-logd alone */
     gid_t shared = layout->shared;
     /* The set-group-id bit makes what is put there belong to the shared group. */
     const folder_plan state[] = {
@@ -243,24 +345,47 @@ static dv_result make_separate(const dv_layout *layout, dv_error *error)
         {"keys", 0711, control, layout->control.gid},
         {"keys/log", 0700, log, layout->log.gid},
         {"log", 0700, log, layout->log.gid},
-        {"spool", 03770, log, shared},
+        {"spool", 0755, log, readers}, /* dvarad counts what lies there */
+        {"spool/gateway", 02775, layout->worker, readers},
+        {"spool/dvarad", 02775, control, readers},
+        {"spool/collect", 02775, layout->collector.uid, readers},
+        {"spool/export", 02775, layout->exporter.uid, readers},
         {"tls", 0700, 0, 0},
         {"shared", 02770, control, shared},
+        {"collect", 0700, layout->collector.uid, layout->collector.gid},
+        {"export", 0700, layout->exporter.uid, layout->exporter.gid},
     };
     const folder_plan runtime[] = {
-        {"", 02750, control, shared},    {"log", 02750, log, shared}, {"nginx", 0750, 0, shared},
-        {"nginx/temp", 0750, 0, shared}, {"state", 0700, 0, 0},
+        {"", 02750, control, shared},
+        {"log", 02750, log, shared},
+        {"nginx", 0750, 0, shared},
+        {"nginx/temp", 0750, 0, shared},
+        {"state", 0700, 0, 0},
+        {"collect", 02750, layout->collector.uid, shared}, /* dvarad reads their status there */
+        {"export", 02750, layout->exporter.uid, shared},
     };
     DV_TRY(make_folders(layout->state, state, DV_ARRAY_LEN(state), true, error));
+    DV_TRY(hand_over_keystore(layout, error));
     return make_folders(layout->runtime, runtime, DV_ARRAY_LEN(runtime), true, error);
 }
 
 static dv_result make_own(const dv_layout *layout, dv_error *error)
 {
-    const folder_plan state[] = {{"", 0700},      {"keys", 0700}, {"keys/log", 0700}, {"log", 0700},
-                                 {"spool", 0700}, {"tls", 0700},  {"shared", 0700}};
-    const folder_plan runtime[] = {
-        {"", 0700}, {"log", 0700}, {"nginx", 0700}, {"nginx/temp", 0700}};
+    const folder_plan state[] = {{"", 0700},
+                                 {"keys", 0700},
+                                 {"keys/log", 0700},
+                                 {"log", 0700},
+                                 {"spool", 0700},
+                                 {"spool/gateway", 0700},
+                                 {"spool/dvarad", 0700},
+                                 {"spool/collect", 0700},
+                                 {"spool/export", 0700},
+                                 {"tls", 0700},
+                                 {"shared", 0700},
+                                 {"collect", 0700},
+                                 {"export", 0700}};
+    const folder_plan runtime[] = {{"", 0700},           {"log", 0700},     {"nginx", 0700},
+                                   {"nginx/temp", 0700}, {"collect", 0700}, {"export", 0700}};
     DV_TRY(make_folders(layout->state, state, DV_ARRAY_LEN(state), false, error));
     return make_folders(layout->runtime, runtime, DV_ARRAY_LEN(runtime), false, error);
 }
@@ -298,6 +423,7 @@ static dv_result make_links(const dv_layout *layout, dv_error *error)
     DV_TRY(make_link(layout->runtime, "spool", spool, error));
     DV_TRY(make_link(layout->runtime, "counters", counters, error));
     DV_TRY(make_link(layout->runtime, "log/spool", spool, error));
+    DV_TRY(make_link(layout->runtime, "log/witness.policy", "../witness.policy", error));
     DV_TRY(make_link(layout->runtime, "log.pub", "log/log.pub", error));
     return make_link(layout->runtime, "logd.sock", "log/logd.sock", error);
 }
@@ -306,4 +432,42 @@ dv_result dv_layout_make(dv_layout *layout, dv_error *error)
 {
     DV_TRY(layout->separate ? make_separate(layout, error) : make_own(layout, error));
     return make_links(layout, error);
+}
+
+/* ---- At the end ---- */
+
+/* By descriptors: those who could write here, should one of them still live, lead it nowhere else.
+ */
+static void remove_content(int fd, dev_t device, int depth)
+{
+    enum { DEPTH_MAX = 16 };
+    struct stat about;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    DIR *dir = own < 0 || depth > DEPTH_MAX ? NULL : fdopendir(own);
+    if (dir == NULL) {
+        dv_fd_close(&own);
+        return;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || unlinkat(fd, name, 0) == 0) {
+            continue;
+        }
+        dv_auto(fd) int inner = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (inner >= 0 && fstat(inner, &about) == 0 && about.st_dev == device) {
+            remove_content(inner, device, depth + 1);
+            unlinkat(fd, name, AT_REMOVEDIR);
+        }
+    }
+    closedir(dir);
+}
+
+void dv_layout_remove_runtime(const dv_layout *layout)
+{
+    struct stat about;
+    dv_auto(fd) int fd = open(layout->runtime, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &about) == 0) {
+        remove_content(fd, about.st_dev, 0);
+        rmdir(layout->runtime);
+    }
 }

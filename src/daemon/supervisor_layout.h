@@ -5,11 +5,16 @@
  *
  * Run by an ordinary user, everything belongs to that user (0700). Run by root, three users share
  * the work, and none can read what the others hold:
- *   nginx workers  www-data                 RUNTIME/snapshot, STATE/spool (append), STATE/counters
- *   dvarad         dvara, or uid 65521      STATE, STATE/keys, RUNTIME
+ *   nginx workers  www-data                 RUNTIME/snapshot, STATE/spool/gateway, STATE/counters
+ *   dvarad         dvara, or uid 65521      STATE, STATE/keys, STATE/spool/dvarad, RUNTIME
  *   dvara-logd     dvara-log, or uid 65522  STATE/keys/log, STATE/log, STATE/spool, RUNTIME/log
- * www-data's group is the one they have in common. The numbers are reserved by Debian policy
- * (section 9.2.2) and given to nobody.
+ *   dvara-collect  dvara-collect, or uid 65523  STATE/collect, STATE/spool/collect
+ *   dvara-export   dvara-export, or uid 65524   STATE/export, STATE/spool/export
+ * What a folder in the spool is called and whose it is tells dvara-logd who wrote what lies there;
+ * its group and that of the files is dvara-logd's own, so that no writer reaches another's.
+ * dvara-collect is also in the groups that may read logs, where there are such (adm,
+ * systemd-journal). www-data's group is the one they have in common. The numbers are reserved by
+ * Debian policy (section 9.2.2) and given to nobody.
  *
  * A state directory below a folder that only root may enter is shown to the others through a
  * private bind mount; where the kernel refuses that too, all run as root and shared_root says so.
@@ -20,9 +25,13 @@
 #include <limits.h>
 #include <sys/types.h>
 
+enum { DV_ACCOUNT_GROUPS_MAX = 2 };
+
 typedef struct dv_account {
     uid_t uid;
     gid_t gid;
+    gid_t groups[DV_ACCOUNT_GROUPS_MAX]; /* besides the shared one */
+    size_t group_count;
 } dv_account;
 
 typedef struct dv_layout {
@@ -34,6 +43,9 @@ typedef struct dv_layout {
     bool shared_root;        /* they could not be separated: all run as root */
     dv_account control;      /* dvarad; meaningful when separate */
     dv_account log;          /* dvara-logd */
+    dv_account collector;    /* dvara-collect */
+    dv_account exporter;     /* dvara-export */
+    uid_t worker;            /* nginx's workers */
     gid_t shared;            /* the group they have in common */
     const char *worker_user; /* of nginx; NULL when nginx is not started as root */
 } dv_layout;
@@ -45,6 +57,14 @@ dv_must dv_result dv_layout_find(const char *state_dir, bool make, dv_layout *re
 
 /* Makes and hands over all folders, and the link STATE/runtime. Call under the instance's lock. */
 dv_must dv_result dv_layout_make(dv_layout *layout, dv_error *error);
+
+/* Removes RUNTIME with all that is in it, as far as that goes: what links lead to, and what is
+ * mounted there, stays. Call under the instance's lock, when its processes are gone. */
+void dv_layout_remove_runtime(const dv_layout *layout);
+
+/* The copy of dvara.yaml that a process reads: folder "collect", "export", or NULL for dvarad's. */
+dv_must dv_result dv_layout_config(const dv_layout *layout, const char *folder,
+                                   char ret_path[PATH_MAX]);
 
 /* PATH = folder/name; too long a path is DV_ERR_TOO_LARGE. */
 dv_must dv_result dv_path_join(const char *folder, const char *name, char ret_path[PATH_MAX]);

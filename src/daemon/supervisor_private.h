@@ -19,6 +19,11 @@
  *   WAITING ──start──► STARTING ──ready──► RUNNING
  *      ▲                  │ dies              │ dies
  *      └──────pause───────┴───────────────────┘            (end: any ──► GONE)
+ *
+ * 6. dvara-collect and dvara-export run while dvara.yaml has entries for them (`audit: collect:`,
+ *    `export:`). They hold up nobody: the gate serves though they do not start.
+ *
+ *   OFF ──asked for──► WAITING      any ──not asked for──► LEAVING ──dead──► OFF
  */
 
 #include "daemon/supervisor.h"
@@ -33,16 +38,20 @@ typedef enum process_state {
     PROCESS_WAITING,
     PROCESS_STARTING,
     PROCESS_RUNNING,
-    PROCESS_GONE, /* while ending */
+    PROCESS_GONE,    /* while ending */
+    PROCESS_OFF,     /* dvara.yaml does not ask for it */
+    PROCESS_LEAVING, /* nor does it any more: told to end */
 } process_state;
 
-enum { LOGD, DVARAD, NGINX, PROCESS_COUNT };
+/* Those behind NGINX are optional, and need dvara-logd alone. */
+enum { LOGD, DVARAD, NGINX, COLLECT, EXPORT, PROCESS_COUNT };
 
 typedef struct process {
     process_state state;
     pid_t pid; /* 0: none */
     int output;
     dv_log_lines lines;
+    bool wanted; /* of the optional ones: dvara.yaml in force asks for it */
     bool ready_once;
     unsigned failures; /* deaths since it was last steady */
     unsigned restarts;
@@ -72,6 +81,7 @@ typedef struct supervisor {
     dv_time ending_deadline;
     bool killed; /* the one that is being ended got SIGKILL */
     int lock;
+    bool alone; /* under the lock, and nothing of an earlier run lives: RUNTIME is ours to remove */
     int signals;
     int notify;
     dv_link link;
@@ -81,7 +91,6 @@ typedef struct supervisor {
     dv_time started;
     dv_log_out log;
     json_t *notes;
-    char config_copy[PATH_MAX];
     char notify_path[PATH_MAX];
 } supervisor;
 
@@ -92,6 +101,8 @@ extern const char *const dv_child_names[PROCESS_COUNT];
 /* One step: starts what may be started now, kills what does not become ready in time; while ending,
  * ends one after the other. */
 void dv_children_step(supervisor *s);
+/* What the configuration in force asks of the optional ones: starts, tells or ends them. */
+void dv_children_choose(supervisor *s);
 /* It says that it is ready. */
 void dv_children_ready(supervisor *s, int index);
 /* Takes over what they wrote. */
@@ -124,7 +135,7 @@ void dv_status_note_all(supervisor *s);
 /* The file as it is now, read once: what is checked is what is put into force. */
 dv_must dv_result dv_reload_read(const supervisor *s, dv_buf *text, dv_config **ret_config,
                                  dv_error *error);
-/* Puts the text where dvarad reads it. */
+/* Puts the text where the processes read it. */
 dv_must dv_result dv_reload_write(const supervisor *s, const dv_buf *text, dv_error *error);
 /* First half: check everything, then let dvarad take it over, which answers through notify. */
 void dv_reload_begin(supervisor *s);

@@ -19,10 +19,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What of our own environment the processes see; the rest could hold secrets. */
-static const char *const passed_on[] = {
-    "PATH",          "TZ",          "LANG", "LD_PRELOAD", "LD_LIBRARY_PATH", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+/* What of our own environment the processes see; the rest could hold secrets. Of systemd's
+ * credentials it is the folder's name. */
+static const char *const passed_on[] = {"PATH",
+                                        "TZ",
+                                        "LANG",
+                                        "LD_PRELOAD",
+                                        "LD_LIBRARY_PATH",
+                                        "ASAN_OPTIONS",
+                                        "UBSAN_OPTIONS",
+                                        "LSAN_OPTIONS",
+                                        "CREDENTIALS_DIRECTORY"};
 
 enum { DV_ENVIRONMENT_MAX = 16, DV_ENVIRONMENT_TEXT = 8192 };
 
@@ -84,7 +91,9 @@ static void mount_view(const dv_layout *layout)
 
 static void take_account(const dv_layout *layout, dv_account account)
 {
-    if (setgroups(1, &layout->shared) != 0 ||
+    gid_t groups[1 + DV_ACCOUNT_GROUPS_MAX] = {layout->shared};
+    memcpy(groups + 1, account.groups, account.group_count * sizeof(gid_t));
+    if (setgroups(1 + account.group_count, groups) != 0 ||
         setresgid(account.gid, account.gid, account.gid) != 0 ||
         setresuid(account.uid, account.uid, account.uid) != 0) {
         give_up("can not become user %ld: %s\n", (long)account.uid, strerror(errno));
@@ -360,7 +369,8 @@ static bool is_our_program(const char *name)
 {
     /* A program started through its open file is called by that file's number. */
     return strcmp(name, "nginx") == 0 || strcmp(name, "dvarad") == 0 ||
-           strcmp(name, "dvara-logd") == 0 || strspn(name, "0123456789") == strlen(name);
+           strcmp(name, "dvara-logd") == 0 || strcmp(name, "dvara-collect") == 0 ||
+           strcmp(name, "dvara-export") == 0 || strspn(name, "0123456789") == strlen(name);
 }
 
 static void search_group(void *data, pid_t pid)

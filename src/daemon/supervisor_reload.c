@@ -3,6 +3,7 @@
 
 #include "base/caps.h"
 #include "base/file.h"
+#include "room/data/control/keys.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,18 +35,31 @@ dv_result dv_reload_read(const supervisor *s, dv_buf *text, dv_config **ret_conf
         DV_TRY(optional ? check_owner(path, error) : DV_OK);
         DV_TRY(dv_file_read(path, text, error));
     }
-    return dv_config_parse(dv_buf_slice(text), ret_config, error);
+    DV_TRY(dv_config_parse(dv_buf_slice(text), ret_config, error));
+    const char *state = s->layout.state[0] != '\0' ? s->layout.state : s->options->state_dir;
+    return dv_data_keys_check(state, dv_config_section_get(*ret_config, "encryption"), false,
+                              error);
+}
+
+/* Each reader has a copy that it alone can read. */
+static dv_result write_copy(const dv_layout *layout, const char *folder, const dv_account *reader,
+                            const dv_buf *text, dv_error *error)
+{
+    char path[PATH_MAX];
+    DV_TRY(dv_layout_config(layout, folder, path));
+    DV_TRY(dv_file_write_atomic(path, dv_buf_slice(text), 0600, error));
+    if (layout->separate && chown(path, reader->uid, reader->gid) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "can not hand over %s: %s", path, strerror(errno));
+    }
+    return DV_OK;
 }
 
 dv_result dv_reload_write(const supervisor *s, const dv_buf *text, dv_error *error)
 {
-    DV_TRY(dv_file_write_atomic(s->config_copy, dv_buf_slice(text), 0600, error));
-    if (s->layout.separate &&
-        chown(s->config_copy, s->layout.control.uid, s->layout.control.gid) != 0) {
-        return dv_error_set(error, DV_ERR_IO, "can not hand over %s: %s", s->config_copy,
-                            strerror(errno));
-    }
-    return DV_OK;
+    const dv_layout *layout = &s->layout;
+    DV_TRY(write_copy(layout, NULL, &layout->control, text, error));
+    DV_TRY(write_copy(layout, "collect", &layout->collector, text, error));
+    return write_copy(layout, "export", &layout->exporter, text, error);
 }
 
 void dv_reload_drop(supervisor *s)
@@ -72,6 +86,7 @@ void dv_reload_answer(supervisor *s, dv_result result, const char *message)
     if (result == DV_OK) {
         take_next(s);
         dv_status_note_all(s);
+        dv_children_choose(s);
         dv_log_say(&s->log, "reloaded");
     } else {
         dv_log_say(&s->log, "reload refused: %s", message);

@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-static const char *const state_names[] = {"waiting", "starting", "running", "ended"};
+static const char *const state_names[] = {"waiting", "starting", "running",
+                                          "ended",   "off",      "leaving"};
 
 void dv_status_error_text(const supervisor *s, const dv_error *error, char *out, size_t size)
 {
@@ -38,7 +39,8 @@ static bool is_ready(const supervisor *s)
 {
     bool ready = s->phase == PHASE_SERVING;
     for (int i = 0; i < PROCESS_COUNT; i++) {
-        ready = ready && s->processes[i].state == PROCESS_RUNNING;
+        process_state state = s->processes[i].state;
+        ready = ready && (state == PROCESS_RUNNING || state == PROCESS_OFF);
     }
     return ready;
 }
@@ -49,7 +51,9 @@ json_t *dv_status_json(const supervisor *s)
     char started[DV_TIME_TEXT_MAX];
     json_t *processes = json_array();
     for (int i = 0; i < PROCESS_COUNT; i++) {
-        json_array_append_new(processes, process_json(&s->processes[i], dv_child_names[i]));
+        if (s->processes[i].state != PROCESS_OFF) {
+            json_array_append_new(processes, process_json(&s->processes[i], dv_child_names[i]));
+        }
     }
     dv_time_format(s->started, started);
     (void)!dv_path_join(s->layout.state, "admin-credentials", credentials);

@@ -4,6 +4,7 @@
 #include "gateway/request.h"
 
 #include "base/codec.h"
+#include "core/event_findings.h"
 
 enum { PAY_MS = 1000 }; /* until a lease that could not be given back is tried again */
 
@@ -293,24 +294,34 @@ static dv_api_spent spent_of(dv_request *request, bool aborted)
     };
 }
 
+/* A budget of one principal's own; others are of many (group, model) or of nobody (address). */
+static bool is_of_caller(const dv_request *request, dv_slice key)
+{
+    return request->authenticated && (dv_slice_starts_with(key, DV_LIT("user/")) ||
+                                      dv_slice_starts_with(key, DV_LIT("key/")));
+}
+
 static void warn(dv_request *request, const dv_limit_warning *warning)
 {
     dv_worker *worker = &request->main->worker;
     const dv_limit_charge *charge = &request->limits.body.charges[warning->charge];
     char label[DV_LIMIT_LABEL_TEXT_MAX];
     char title[256];
-    dv_event_actor actor = {.request_id = dv_slice_of(request->id, DV_UUID_TEXT_LEN),
-                            .time = dv_time_now(),
-                            .entity = DV_LIT("System::\"gateway\""),
-                            .via = DV_LIT("gate"),
-                            .result = DV_OK};
+    const dv_event_actor actor = {.request_id = dv_slice_of(request->id, DV_UUID_TEXT_LEN),
+                                  .time = dv_time_now(),
+                                  .entity = DV_LIT("System::\"gateway\""),
+                                  .via = DV_LIT("gate")};
     dv_limit_label_text(charge->period, charge->label, label);
     (void)snprintf(title, sizeof(title), "%.*s used %u %% of its %s of %s",
                    DV_SLICE_ARGS(charge->key), warning->percent,
                    charge->unit == DV_LIMIT_COST ? "cost budget" : "token budget", label);
+    dv_event_detection detection = {
+        .rule = DV_LIT("limit.budget"), .title = dv_slice_str(title), .severity = DV_SEVERITY_HIGH};
+    if (is_of_caller(request, charge->key)) {
+        detection.about = request->identity.principal.entity;
+    }
     dv_buf_clear(&worker->record);
-    if (dv_event_alarm(&worker->record, &actor, DV_LIT("limit.budget"), dv_slice_str(title)) !=
-            DV_OK ||
+    if (dv_event_detection_finding(&worker->record, &actor, &detection) != DV_OK ||
         dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false) != DV_OK) {
         ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0,
                       "dvara: the warning of a budget can not be written");

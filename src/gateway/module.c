@@ -251,7 +251,7 @@ static ngx_int_t postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
     *handler = dv_access_handler;
-    return dv_filter_init(cf);
+    return dv_network_init(cf) == NGX_OK ? dv_filter_init(cf) : NGX_ERROR;
 }
 
 static dv_main_conf *main_conf_of(ngx_cycle_t *cycle)

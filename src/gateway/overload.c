@@ -31,31 +31,65 @@ static dv_slice address_of(dv_slice key)
     return end < 0 ? rest : dv_slice_sub(rest, 0, (size_t)end);
 }
 
-static dv_result tell(dv_main_conf *main, const dv_flood_excess *excess, dv_reason reason)
+/* Kinds beyond the reasons of requests. */
+static unsigned network_kind(dv_network_reason reason)
+{
+    return (unsigned)DV_REASON_COUNT + (unsigned)reason;
+}
+_Static_assert((unsigned)DV_REASON_COUNT + (unsigned)DV_NETWORK_REASON_COUNT <=
+                   (unsigned)DV_FLOOD_KINDS,
+               "each counts by itself");
+
+static dv_result append(dv_worker *worker, dv_result built)
+{
+    DV_TRY(built);
+    return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false);
+}
+
+static dv_result tell_refused(dv_worker *worker, const dv_event_refused *refused)
+{
+    dv_buf_clear(&worker->record);
+    return append(worker, dv_event_refusals(&worker->record, refused));
+}
+
+static dv_result tell_network(dv_worker *worker, const dv_event_network *refused)
+{
+    dv_buf_clear(&worker->record);
+    return append(worker, dv_event_network_refusal(&worker->record, refused));
+}
+
+static dv_result tell(dv_main_conf *main, const dv_flood_excess *excess, unsigned kind)
 {
     dv_worker *worker = &main->worker;
     dv_time now = dv_time_now();
-    const dv_event_refused refused = {.address = address_of(excess->name),
-                                      .reason = reason,
-                                      .count = excess->count,
-                                      .since = now - (dv_time_monotonic() - excess->since),
-                                      .until = now};
+    dv_time since = now - (dv_time_monotonic() - excess->since);
     if (worker->spool == NULL) {
         return DV_ERR_UNAVAILABLE;
     }
-    dv_buf_clear(&worker->record);
-    DV_TRY(dv_event_refusals(&worker->record, &refused));
-    return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false);
+    if (kind < DV_REASON_COUNT) {
+        const dv_event_refused refused = {.address = address_of(excess->name),
+                                          .reason = (dv_reason)kind,
+                                          .count = excess->count,
+                                          .since = since,
+                                          .until = now};
+        return tell_refused(worker, &refused);
+    }
+    const dv_event_network refused = {.address = address_of(excess->name),
+                                      .reason = (dv_network_reason)(kind - DV_REASON_COUNT),
+                                      .count = excess->count,
+                                      .since = since,
+                                      .until = now};
+    return tell_network(worker, &refused);
 }
 
 static dv_result tell_refusals(void *data, const dv_flood_excess *excess)
 {
-    return tell(data, excess, (dv_reason)excess->kind);
+    return tell(data, excess, excess->kind);
 }
 
 static dv_result tell_connections(void *data, const dv_flood_excess *excess)
 {
-    return tell(data, excess, DV_REASON_CONNECTIONS);
+    return tell(data, excess, network_kind(DV_NETWORK_CONNECTIONS));
 }
 
 static size_t tell_all(dv_main_conf *main, dv_time before)
@@ -91,26 +125,41 @@ static void on_timer(ngx_event_t *event)
 
 /* -- connections ------------------------------------------------------------------------------- */
 
+typedef struct held_connection {
+    ngx_connection_t *connection;
+    dv_flood_entry *entry; /* NULL: connections are not counted */
+} held_connection;
+
+/* The connection's pool goes after nginx has let go of it; its struct is not used again before. */
 static void connection_gone(void *data)
 {
-    dv_flood_release(data);
+    const held_connection *held = data;
+    if (held->entry != NULL) {
+        dv_flood_release(held->entry);
+    }
+    dv_network_connection_ended(counting, held->connection);
 }
 
 static bool hold(ngx_connection_t *connection)
 {
     char text[DV_LIMIT_ADDRESS_KEY_MAX];
     dv_slice address = {0};
+    dv_flood *connections = counting->overload.connections;
     if (dv_limit_address_key(dv_ngx_slice(connection->addr_text), text, &address) != DV_OK) {
         return true; /* no address: a unix socket */
     }
-    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(connection->pool, 0);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(connection->pool, sizeof(held_connection));
     if (cleanup == NULL) {
         return false;
     }
-    cleanup->data = dv_flood_hold(counting->overload.connections, address, 0, dv_time_monotonic());
-    if (cleanup->data == NULL) {
-        tell_later(counting);
-        return false;
+    held_connection *held = cleanup->data;
+    *held = (held_connection){.connection = connection};
+    if (connections != NULL) {
+        held->entry = dv_flood_hold(connections, address, 0, dv_time_monotonic());
+        if (held->entry == NULL) {
+            tell_later(counting);
+            return false;
+        }
     }
     cleanup->handler = connection_gone;
     return true;
@@ -150,29 +199,50 @@ static void end_connection(ngx_http_request_t *r)
 #endif
 }
 
-_Static_assert((unsigned)DV_REASON_COUNT <= (unsigned)DV_FLOOD_KINDS, "each counts by itself");
-
-bool dv_overload_records(dv_request *request)
+/* Whether one more of a kind gets a record of its own; otherwise it was counted. */
+static bool is_recorded(dv_main_conf *main, const ngx_connection_t *connection, unsigned kind)
 {
     char text[DV_LIMIT_ADDRESS_KEY_MAX];
     dv_slice address = DV_LIT("");
-    dv_overload *overload = &request->main->overload;
+    if (main->overload.refusals == NULL ||
+        dv_limit_address_key(dv_ngx_slice(connection->addr_text), text, &address) != DV_OK ||
+        dv_flood_take(main->overload.refusals, address, kind, dv_time_monotonic()) != NULL) {
+        return true;
+    }
+    tell_later(main);
+    return false;
+}
+
+bool dv_overload_records(dv_request *request)
+{
     const dv_verdict *verdict = request->answer_verdict.reason != DV_REASON_UNSET
                                     ? &request->answer_verdict
                                     : &request->verdict;
-    if (overload->refusals == NULL) {
-        return true;
-    }
-    if (dv_limit_address_key(dv_ngx_slice(request->r->connection->addr_text), text, &address) !=
-        DV_OK) {
-        return true;
-    }
-    if (dv_flood_take(overload->refusals, address, verdict->reason, dv_time_monotonic()) != NULL) {
+    if (is_recorded(request->main, request->r->connection, verdict->reason)) {
         return true;
     }
     end_connection(request->r);
-    tell_later(request->main);
     return false;
+}
+
+void dv_overload_network(dv_main_conf *main, const ngx_connection_t *connection,
+                         dv_network_reason reason, int status)
+{
+    dv_worker *worker = &main->worker;
+    dv_time now = dv_time_now();
+    const dv_event_network refused = {.address = dv_ngx_slice(connection->addr_text),
+                                      .port = ngx_inet_get_port(connection->sockaddr),
+                                      .reason = reason,
+                                      .status = status,
+                                      .count = 1,
+                                      .since = now,
+                                      .until = now};
+    if (worker->spool == NULL || !is_recorded(main, connection, network_kind(reason))) {
+        return;
+    }
+    if (tell_network(worker, &refused) != DV_OK) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0, "dvara: a refusal can not be recorded");
+    }
 }
 
 /* -- the worker's life ------------------------------------------------------------------------- */
@@ -202,9 +272,10 @@ void dv_overload_init(dv_main_conf *main, ngx_cycle_t *cycle)
     overload->telling =
         (ngx_event_t){.handler = on_timer, .data = main, .log = cycle->log, .cancelable = 1};
     counting = main;
+    take_listeners(cycle);
     if ((main->connections != 0 || main->new_connections != 0) &&
-        dv_flood_new(slots_for(cycle), &connections, &overload->connections) == DV_OK) {
-        take_listeners(cycle);
+        dv_flood_new(slots_for(cycle), &connections, &overload->connections) != DV_OK) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "dvara: connections are not counted");
     }
     if (main->recorded_refusals != 0 &&
         dv_flood_new(SLOTS, &refusals, &overload->refusals) != DV_OK) {

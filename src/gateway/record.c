@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "core/event_code.h"
+#include "core/event_findings.h"
 
 static dv_slice version_of(const ngx_http_request_t *r)
 {
@@ -120,10 +121,27 @@ static dv_result append_open(dv_request *request, bool reserved)
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), reserved);
 }
 
+/* There is room again: what was refused without a record is told by its number. */
+static void tell_unrecorded(dv_worker *worker)
+{
+    const dv_event_refused refused = {.reason = DV_REASON_AUDIT_UNAVAILABLE,
+                                      .count = worker->unrecorded,
+                                      .since = worker->unrecorded_since,
+                                      .until = dv_time_now()};
+    dv_buf_clear(&worker->record);
+    if (dv_event_refusals(&worker->record, &refused) == DV_OK &&
+        dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false) == DV_OK) {
+        worker->unrecorded = 0;
+    }
+}
+
 dv_result dv_record_open(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
     DV_TRY(dv_spool_reserve(worker->spool, 2));
+    if (worker->unrecorded > 0) {
+        tell_unrecorded(worker);
+    }
     dv_result result = append_open(request, true);
     if (result != DV_OK) {
         dv_spool_unreserve(worker->spool, 2);
@@ -184,6 +202,36 @@ static void count_sightings(const dv_request *request, const char *side,
     }
 }
 
+/* Whether the content is why a request or its answer was not let through. */
+static bool is_blocked_content(const dv_verdict *verdict)
+{
+    return verdict->decision == DV_DENY && (verdict->reason == DV_REASON_SENSITIVE_DATA ||
+                                            verdict->reason == DV_REASON_ANSWER_BLOCKED);
+}
+
+/* A finding of its own for whoever watches over data. Only of what was blocked: what is masked is
+ * every day's work, and the request's records tell of it (docs/adr/0022). */
+static void append_finding(const dv_request *request, const dv_event_request *event,
+                           const dv_event_outcome *outcome)
+{
+    dv_worker *worker = &request->main->worker;
+    bool in_answer = outcome->verdict->reason == DV_REASON_ANSWER_BLOCKED;
+    const dv_event_data_finding finding = {
+        .request = event,
+        .in_answer = in_answer,
+        .time = outcome->time,
+        .verdict = outcome->verdict,
+        .sightings = in_answer ? outcome->sightings : event->sightings,
+        .sighting_count = in_answer ? outcome->sighting_count : event->sighting_count,
+    };
+    dv_buf_clear(&worker->record);
+    if (dv_event_data_security(&worker->record, &finding) != DV_OK ||
+        dv_spool_append(worker->spool, dv_buf_slice(&worker->record), false) != DV_OK) {
+        ngx_log_error(NGX_LOG_ERR, request->r->connection->log, 0,
+                      "dvara: the finding of %s can not be written", request->id);
+    }
+}
+
 static dv_result append_close(dv_request *request, int status, bool aborted)
 {
     dv_worker *worker = &request->main->worker;
@@ -213,7 +261,11 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     count_sightings(request, "answer", outcome.sightings, outcome.sighting_count);
     dv_buf_clear(&worker->record);
     DV_TRY(dv_event_code_close(&worker->record, &event, &outcome));
-    return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved);
+    DV_TRY(dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved));
+    if (is_blocked_content(&shown)) {
+        append_finding(request, &event, &outcome);
+    }
+    return DV_OK;
 }
 
 dv_result dv_record_close(dv_request *request, int status, bool aborted)
@@ -245,7 +297,15 @@ void dv_record_denial(dv_request *request, int status)
         !dv_overload_records(request)) {
         return;
     }
-    if (append_open(request, false) != DV_OK || append_close(request, status, false) != DV_OK) {
+    bool opens = append_open(request, false) == DV_OK;
+    if (!opens) {
+        count(request, status, &request->verdict);
+    }
+    if (!opens || append_close(request, status, false) != DV_OK) {
+        dv_worker *worker = &request->main->worker;
+        worker->unrecorded_since =
+            worker->unrecorded == 0 ? dv_time_now() : worker->unrecorded_since;
+        worker->unrecorded++;
         ngx_log_error(NGX_LOG_CRIT, request->r->connection->log, 0,
                       "dvara: the denial of %s can not be recorded", request->id);
     }

@@ -18,6 +18,7 @@
 
 #include "base/uuid.h"
 #include "core/event.h"
+#include "core/event_network.h"
 #include "engine/limit/flood.h"
 #include "gateway/ngx.h"
 #include "gateway/pool.h"
@@ -246,6 +247,14 @@ void dv_overload_init(struct dv_main_conf *main, ngx_cycle_t *cycle);
 void dv_overload_release(struct dv_main_conf *main);
 /* Whether this refusal gets records of its own; otherwise it was counted. */
 bool dv_overload_records(dv_request *request);
+/* Records or counts what never became a request. status: answered by nginx; 0: nothing was. */
+void dv_overload_network(dv_main_conf *main, const ngx_connection_t *connection,
+                         dv_network_reason reason, int status);
+
+/* network.c */
+ngx_int_t dv_network_init(ngx_conf_t *cf);
+/* When the connection's pool goes. */
+void dv_network_connection_ended(dv_main_conf *main, ngx_connection_t *connection);
 
 /* stream.c: the body filter of event streams. */
 ngx_int_t dv_stream_begin(dv_request *request);

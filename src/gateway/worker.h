@@ -59,8 +59,10 @@ typedef struct dv_worker {
     dv_api_policies policies;
     dv_arena *arenas[DV_WORKER_ARENAS];
     size_t arena_count;
-    dv_buf held;   /* for the next answer that is gathered; may be empty */
-    dv_buf record; /* room for one audit record */
+    dv_buf held;         /* for the next answer that is gathered; may be empty */
+    dv_buf record;       /* room for one audit record */
+    uint64_t unrecorded; /* refusals that the spool did not take, not told yet */
+    dv_time unrecorded_since;
 } dv_worker;
 
 /* Prepares a worker; opens nothing yet. paths are borrowed. Can't fail: nginx never starts a worker

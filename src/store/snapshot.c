@@ -195,6 +195,11 @@ static dv_result reader_attach(dv_snapshot *snapshot, dv_error *error)
         return dv_error_set(error, DV_ERR_NOT_FOUND, "snapshot: not made yet");
     }
     DV_TRY(env_open(snapshot, error));
+    /* The base goes before the files do: what was opened under the same one is its file. */
+    if (dv_snapshot_header_base(snapshot->header) != base) {
+        env_close(snapshot);
+        return dv_error_set(error, DV_ERR_NOT_FOUND, "snapshot: it is just being replaced");
+    }
     snapshot->base = base;
     return DV_OK;
 }
@@ -613,4 +618,111 @@ void dv_snapshot_abort(dv_snapshot *snapshot)
         mdb_txn_abort(snapshot->write);
         snapshot->write = NULL;
     }
+}
+
+/* --- making it anew -------------------------------------------------------------------------- */
+
+/* LMDB leaves what was deleted in free pages and in the gaps of others; only another file is
+ * without it. */
+static int copy_table(MDB_txn *from, MDB_dbi old, MDB_txn *to, MDB_dbi new)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    int rc = mdb_cursor_open(from, old, &cursor);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); rc == MDB_SUCCESS;
+         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        rc = mdb_put(to, new, &key, &value, MDB_APPEND);
+        if (rc != MDB_SUCCESS) {
+            break;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+static int copy_tables(dv_snapshot *snapshot, dv_snapshot *next)
+{
+    MDB_txn *from = NULL, *to = NULL;
+    int rc = mdb_txn_begin(snapshot->env, NULL, MDB_RDONLY, &from);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = mdb_txn_begin(next->env, NULL, 0, &to);
+    for (size_t i = 0; i < DV_TABLE_COUNT && rc == MDB_SUCCESS; i++) {
+        rc = copy_table(from, snapshot->tables[i], to, next->tables[i]);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_txn_commit(to);
+    } else if (to != NULL) {
+        mdb_txn_abort(to);
+    }
+    mdb_txn_abort(from);
+    return rc;
+}
+
+static dv_result move_file(const dv_snapshot *from, const dv_snapshot *to, const char *name,
+                           mode_t mode, gid_t group, dv_error *error)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+    DV_TRY(set_access(from, name, mode, group, error));
+    DV_TRY(path_of(from, name, old, error));
+    DV_TRY(path_of(to, name, new, error));
+    return rename(old, new) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_IO, "snapshot: renaming %s: %s", old, strerror(errno));
+}
+
+static dv_result move_files(const dv_snapshot *from, const dv_snapshot *to, dv_error *error)
+{
+    struct stat st;
+    if (stat(to->folder, &st) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "snapshot: %s: %s", to->folder, strerror(errno));
+    }
+    DV_TRY(move_file(from, to, "lock.mdb", 0660, st.st_gid, error));
+    return move_file(from, to, "data.mdb", 0640, st.st_gid, error);
+}
+
+/* The readers are refused from here until the header hands the new file out. A death in between
+ * leaves no base, and the next start makes all of it from SQL; so does a failure, after which
+ * nothing can be written. */
+static dv_result take_over(dv_snapshot *snapshot, dv_snapshot *next, dv_error *error)
+{
+    dv_snapshot_header_reset(snapshot->header);
+    snapshot->base = 0;
+    env_close(snapshot);
+    DV_TRY(move_files(next, snapshot, error));
+    snapshot->env = next->env;
+    memcpy(snapshot->tables, next->tables, sizeof(snapshot->tables));
+    next->env = NULL;
+    snapshot->base = dv_snapshot_header_publish(snapshot->header);
+    return DV_OK;
+}
+
+static dv_result make_next(dv_snapshot *snapshot, dv_snapshot *next, dv_error *error)
+{
+    DV_TRY(dv_dir_make(next->folder, 0700, error));
+    DV_TRY(remove_file(next, "data.mdb", error));
+    DV_TRY(remove_file(next, "lock.mdb", error));
+    DV_TRY(env_open(next, error));
+    int rc = copy_tables(snapshot, next);
+    DV_TRY(rc != MDB_SUCCESS ? failed(error, rc, "copying") : DV_OK);
+    return take_over(snapshot, next, error);
+}
+
+dv_result dv_snapshot_renew(dv_snapshot *snapshot, dv_error *error)
+{
+    char folder[PATH_MAX];
+    dv_snapshot *next = NULL;
+    if (!snapshot->writer || snapshot->write != NULL || snapshot->reading || snapshot->base == 0) {
+        return dv_error_set(error, DV_ERR_UNAVAILABLE, "snapshot: in use, or not complete yet");
+    }
+    DV_TRY(path_of(snapshot, "next", folder, error));
+    DV_TRY(snapshot_new(folder, true, &next, error));
+    dv_result result = make_next(snapshot, next, error);
+    dv_snapshot_close(next);
+    (void)rmdir(folder);
+    return result;
 }

@@ -51,5 +51,9 @@ dv_must dv_result dv_snapshot_delete(dv_snapshot *snapshot, dv_snapshot_table ta
 dv_must dv_result dv_snapshot_clear(dv_snapshot *snapshot, dv_snapshot_table table);
 dv_must dv_result dv_snapshot_commit(dv_snapshot *snapshot, uint64_t change_sequence);
 void dv_snapshot_abort(dv_snapshot *snapshot);
+/* The same tables in another file, in which nothing stands that was deleted. Readers move over by
+ * themselves; one that begins within some 100 microseconds is refused (DV_ERR_UNAVAILABLE), as at
+ * the start. After an error that is no DV_ERR_UNAVAILABLE the snapshot has to be opened anew. */
+dv_must dv_result dv_snapshot_renew(dv_snapshot *snapshot, dv_error *error);
 /* The change sequence of the last commit; 0 for a new snapshot. */
 dv_must dv_result dv_snapshot_change_sequence(dv_snapshot *snapshot, uint64_t *ret_sequence);

@@ -482,6 +482,15 @@ dv_result dv_store_commit(dv_store *store, dv_error *error)
     return DV_OK;
 }
 
+dv_result dv_store_scrub(dv_store *store, dv_error *error)
+{
+    if (store->in_transaction) {
+        return dv_error_set(error, DV_ERR_INTERNAL, "store: a transaction is running");
+    }
+    int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return rc == SQLITE_OK ? DV_OK : failed(store, rc, "emptying its log", error);
+}
+
 void dv_store_rollback(dv_store *store)
 {
     if (!store->in_transaction) {
@@ -497,4 +506,83 @@ void dv_store_rollback(dv_store *store)
 int64_t dv_store_changes(dv_store *store)
 {
     return sqlite3_changes64(store->db);
+}
+
+/* --- backups --------------------------------------------------------------------------------- */
+
+dv_result dv_store_copy_path(const char *state_dir, char ret_path[PATH_MAX])
+{
+    int len = snprintf(ret_path, PATH_MAX, "%s/" DV_STORE_COPY_NAME, state_dir);
+    return len > 0 && len < PATH_MAX ? DV_OK : DV_ERR_TOO_LARGE;
+}
+
+void dv_store_copy_remove(const char *state_dir)
+{
+    char path[PATH_MAX];
+    if (dv_store_copy_path(state_dir, path) == DV_OK) {
+        (void)unlink(path);
+    }
+}
+
+static dv_result copy_pages(dv_store *store, sqlite3 *target, const char *path, dv_error *error)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(target, "main", store->db, "main");
+    if (backup == NULL) {
+        return dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, sqlite3_errmsg(target));
+    }
+    int step = sqlite3_backup_step(backup, -1);
+    int end = sqlite3_backup_finish(backup);
+    if (step == SQLITE_DONE && end == SQLITE_OK) {
+        return DV_OK;
+    }
+    int rc = end != SQLITE_OK ? end : step;
+    return dv_error_set(error, rc == SQLITE_FULL ? DV_ERR_UNAVAILABLE : result_of(rc),
+                        "store: copying to %s: %s", path, sqlite3_errstr(rc));
+}
+
+static dv_result copy_to(dv_store *store, const char *path, dv_error *error)
+{
+    sqlite3 *target = NULL;
+    DV_TRY(file_make(path, error));
+    int rc = sqlite3_open_v2(
+        path, &target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
+    dv_result result =
+        rc == SQLITE_OK ? copy_pages(store, target, path, error)
+                        : dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, sqlite3_errstr(rc));
+    sqlite3_close(target);
+    return result;
+}
+
+dv_result dv_store_copy(dv_store *store, const char *path, dv_error *error)
+{
+    if (store->in_transaction) {
+        return DV_ERR_INTERNAL;
+    }
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, strerror(errno));
+    }
+    dv_result result = copy_to(store, path, error);
+    if (result != DV_OK) {
+        (void)unlink(path);
+    }
+    return result;
+}
+
+dv_result dv_store_check(const char *path, dv_error *error)
+{
+    dv_store *store = NULL;
+    DV_TRY(dv_store_open(path, &store, error));
+    dv_statement *statement = NULL;
+    dv_result result = dv_store_prepare(store, "PRAGMA quick_check(1)", &statement, error);
+    if (result == DV_OK) {
+        result = dv_statement_step(statement, error);
+        dv_slice said = result == DV_OK ? dv_column_slice(statement, 0) : (dv_slice){0};
+        if (result == DV_OK && !dv_slice_eq_str(said, "ok")) {
+            result = dv_error_set(error, DV_ERR_CORRUPT, "store: %s is damaged: %.*s", path,
+                                  DV_SLICE_ARGS(said));
+        }
+        dv_statement_done(statement);
+    }
+    dv_store_close(store);
+    return result;
 }

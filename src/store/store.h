@@ -8,6 +8,8 @@
 #include "base/arena.h"
 #include "base/result.h"
 
+#include <limits.h>
+
 typedef struct dv_store dv_store;
 typedef struct dv_statement dv_statement;
 
@@ -46,4 +48,25 @@ dv_must dv_result dv_store_run(dv_store *store, dv_error *error, const char *sql
 dv_must dv_result dv_store_begin(dv_store *store, dv_error *error);
 dv_must dv_result dv_store_commit(dv_store *store, dv_error *error);
 void dv_store_rollback(dv_store *store);
+/* Leaves nothing in the store's files that was deleted: SQLite overwrites it in the database
+ * (secure_delete), and its log is emptied here. Errors: DV_ERR_UNAVAILABLE (somebody reads). */
+dv_must dv_result dv_store_scrub(dv_store *store, dv_error *error);
 int64_t dv_store_changes(dv_store *store);
+
+/* -- backups ----------------------------------------------------------------------------------- */
+
+/* Where dvarad leaves a copy of its store for `dvara backup create`, which takes it away. */
+#define DV_STORE_COPY_NAME "dvara.db.copy"
+dv_must dv_result dv_store_copy_path(const char *state_dir, char ret_path[PATH_MAX]);
+/* A copy that nobody took goes: what is deleted from the store later would stay in it. */
+void dv_store_copy_remove(const char *state_dir);
+
+/* Writes the store as it is at this moment into a database of its own, 0600, which replaces what is
+ * there; whole only when it returns DV_OK, and synced then. By SQLite's online backup, over the one
+ * connection that writes, so nobody waits for another. Errors: DV_ERR_UNAVAILABLE (the disk is
+ * full, or the store is busy), DV_ERR_IO, DV_ERR_INTERNAL (inside a transaction). */
+dv_must dv_result dv_store_copy(dv_store *store, const char *path, dv_error *error);
+/* Whether a file that comes from elsewhere is a database that this program can work with; brings it
+ * to the newest migration. Errors: DV_ERR_CORRUPT, DV_ERR_UNSUPPORTED (another program's, or of a
+ * newer version), DV_ERR_IO. */
+dv_must dv_result dv_store_check(const char *path, dv_error *error);

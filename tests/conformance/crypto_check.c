@@ -3,11 +3,13 @@
  * line: hexadecimal, "accept", or "refuse".
  *   aes_gcm_open KEY NONCE ASSOCIATED SEALED      aes_gcm_seal KEY NONCE ASSOCIATED PLAIN
  *   aes_gcm_seal_portable KEY NONCE ASSOCIATED PLAIN
+ *   aes_siv_open KEY - ASSOCIATED SEALED          aes_siv_seal KEY - ASSOCIATED PLAIN
  *   ed25519_verify PUBLIC MESSAGE SIGNATURE       hkdf KEY SALT PURPOSE SIZE */
 #include "base/codec.h"
 #include "crypto/aead.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
+#include "crypto/siv.h"
 
 enum { WORDS_MAX = 5, BYTES_MAX = 1 << 20 };
 
@@ -79,6 +81,27 @@ static dv_result aes_gcm(question *q, dv_buf *out)
     return DV_OK;
 }
 
+static dv_result aes_siv(question *q, dv_buf *out)
+{
+    bool open = dv_slice_eq_str(q->words[0], "aes_siv_open");
+    dv_slice key = part(q, 1);
+    dv_slice text = part(q, 4);
+    if (key.len != DV_SIV_KEY_LEN) {
+        return DV_ERR_INVALID;
+    }
+    dv_auto(siv) dv_siv *siv = NULL;
+    DV_TRY(dv_siv_new(key.ptr, &siv));
+    DV_TRY(dv_buf_reserve(out, text.len + DV_SIV_OVERHEAD));
+    if (open) {
+        DV_TRY(dv_siv_open(siv, part(q, 3), text, out->ptr));
+        out->len = text.len - DV_SIV_OVERHEAD;
+    } else {
+        DV_TRY(dv_siv_seal(siv, part(q, 3), text, out->ptr));
+        out->len = text.len + DV_SIV_OVERHEAD;
+    }
+    return DV_OK;
+}
+
 static dv_result ed25519_verify(question *q)
 {
     dv_slice key = part(q, 1);
@@ -95,12 +118,11 @@ static dv_result hkdf(question *q, dv_buf *out)
     for (size_t i = 0; i < q->words[4].len; i++) {
         size = size * 10 + (size_t)(q->words[4].ptr[i] - '0');
     }
-    const char *purpose = dv_buf_cstr(&q->bytes[3]);
-    if (purpose == NULL || size > BYTES_MAX) {
+    if (size > BYTES_MAX) {
         return DV_ERR_INVALID;
     }
     DV_TRY(dv_buf_reserve(out, size));
-    DV_TRY(dv_hkdf(part(q, 1), part(q, 2), purpose, out->ptr, size));
+    DV_TRY(dv_hkdf_info(part(q, 1), part(q, 2), part(q, 3), out->ptr, size));
     out->len = size;
     return DV_OK;
 }
@@ -115,6 +137,9 @@ static dv_result answer_question(question *q, dv_buf *out)
     }
     if (dv_slice_eq_str(q->words[0], "hkdf")) {
         return hkdf(q, out);
+    }
+    if (dv_slice_starts_with(q->words[0], DV_LIT("aes_siv_"))) {
+        return aes_siv(q, out);
     }
     return aes_gcm(q, out);
 }

@@ -14,7 +14,8 @@ static dv_result find(const dv_detect_rules *rules, dv_detect_scratch *scratch, 
     dv_slice text;
     DV_TRY(dv_json_scan(line, &limits, arena, &json, NULL));
     DV_TRY(dv_json_string(&json, 0, arena, &text));
-    return dv_detect_scan(rules, scratch, text, 0, DV_DETECT_ALL, arena, ret_found, ret_count);
+    return dv_detect_scan(rules, scratch, text, 0, dv_detect_standard(), arena, ret_found,
+                          ret_count);
 }
 
 static void answer(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice line)

@@ -19,6 +19,7 @@ KINDS = {
     "IBAN_CODE": "iban",
     "US_SSN": "us_ssn",
     "IP_ADDRESS": "ip_address",
+    "US_DRIVER_LICENSE": "us_driver_license",
 }
 PHONE_RECALL, PHONE_PRECISION = 0.85, 0.95
 

@@ -9,10 +9,11 @@ import urllib.error
 import urllib.request
 
 import pytest
+import suite
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support import BUILD, ROOT, free_port, wait_until  # noqa: E402
+from support import BUILD, ROOT, free_port, remove_instance, wait_until  # noqa: E402
 
 MODEL = "smollm2"
 
@@ -68,6 +69,8 @@ class Dvara:
 
     def down(self):
         self.run("down")
+        suite.check_state(BUILD, self.state)
+        remove_instance(self.state.parent)
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,8 @@ def test_a_card_number_is_masked_on_the_way_and_explained(dvara, client):
         messages=ask("Repeat exactly: my card is 4111 1111 1111 1111 and mail ada@example.org"))
     why = str(dvara.why(answer.headers["x-request-id"]))
     assert "payment_card" in why and "email" in why and "/messages/0/content" in why
-    assert "4111" not in why and "ada@" not in why
+    # "4111" alone stands in an identifier now and then.
+    assert "4111 1" not in why and "41111" not in why and "ada@" not in why
 
 
 def test_retries_after_429_succeed(model, tmp_path):
@@ -195,7 +196,10 @@ def test_anthropic_messages(claude):
 
 
 def test_anthropic_streams(claude):
-    with claude.messages.stream(model=MODEL, max_tokens=24, messages=ask("Count.")) as stream:
+    """Temperature 0: an answer that begins with a character of several tokens (an emoji) makes
+    llama.cpp leave out `message_start`, without Dvara, too."""
+    with claude.messages.stream(model=MODEL, max_tokens=24, extra_body={"temperature": 0},
+                                messages=ask("Count.")) as stream:
         assert "".join(stream.text_stream).strip()
         assert stream.get_final_message().usage.output_tokens > 0
 

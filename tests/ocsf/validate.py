@@ -4,8 +4,9 @@
 
     validate.py SCHEMA_DIR < events.jsonl
 
-Known attributes only, required ones present, types, enumerations, arrays, formats, the
-at-least-one and just-one constraints, profiles declared before their attributes are used.
+Known attributes only, none twice, required ones present, types, enumerations, arrays, formats,
+ranges, the at-least-one and just-one constraints, type_uid and category_uid as the class says,
+profiles that the class has, declared before their attributes are used, a version of OCSF.
 Prints each fault with its line and path, then `N events, M faults`; exit 1 when there is one.
 """
 import json
@@ -30,6 +31,8 @@ class Schema:
             event = json.loads(path.read_text())
             self.events[event["name"]] = event
         self.classes = {self.class_uid(e): e for e in self.events.values() if "uid" in e}
+        self.made = {}  # attributes by family and name
+        self.classes[0] = self.events["base_event"]
 
     def _load(self, name):
         return json.loads((self.folder / name).read_text())
@@ -56,10 +59,23 @@ class Schema:
 
     def attributes(self, definition, family):
         """All attributes of a class or object, its ancestors' and profiles' included."""
+        key = (id(family), definition["name"])
+        if key not in self.made:
+            self.made[key] = self._make_attributes(definition, family)
+        return self.made[key]
+
+    def profiles(self, definition, family):
+        """The profiles that a class or its ancestors have."""
+        found = {Path(name).stem for name in definition["attributes"].get("$include", [])}
+        found |= {Path(name).stem for name in definition.get("profiles") or []}
+        parent = definition.get("extends")
+        return found | self.profiles(family[parent], family) if parent in family else found
+
+    def _make_attributes(self, definition, family):
         into = {}
         parent = definition.get("extends")
         if parent and parent in family:
-            into = self.attributes(family[parent], family)
+            into = dict(self.attributes(family[parent], family))
         for include in definition["attributes"].get("$include", []):
             profile = self._load(include)
             name = Path(include).stem
@@ -92,9 +108,14 @@ class Checker:
         if definition is None:
             self.fault("class_uid", f"no class {event.get('class_uid')}")
             return
-        self.profiles = set(event.get("metadata", {}).get("profiles", []))
+        metadata = event.get("metadata", {})
+        self.profiles = set(metadata.get("profiles", []))
+        for name in sorted(self.profiles - self.schema.profiles(definition, self.schema.events)):
+            self.fault("metadata.profiles", f"{definition['name']} has no profile {name}")
+        if not re.fullmatch(r"1\.\d+\.\d+", metadata.get("version", "")):
+            self.fault("metadata.version", "is no version of OCSF")
         self.members(event, definition, self.schema.events, "")
-        category = self.schema.categories[self.schema.category(definition)]["uid"]
+        category = self.schema.categories.get(self.schema.category(definition), {"uid": 0})["uid"]
         if event.get("category_uid") != category:
             self.fault("category_uid", f"is not {category}")
         if event.get("type_uid") != event["class_uid"] * 100 + event.get("activity_id", -1):
@@ -172,17 +193,30 @@ class Checker:
             self.fault(path, f"{value} is out of range")
 
 
+def members_once(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member twice: " + ", ".join(sorted({name for name, _ in pairs})))
+    return found
+
+
+def check_event(schema, event):
+    """The faults of one parsed event."""
+    checker = Checker(schema)
+    checker.event(event)
+    return checker.faults
+
+
 def check_lines(schema, lines):
     """Yields (line number, fault) for every fault; the last item is (0, number of events)."""
     count = 0
     for number, line in enumerate(lines, 1):
         count += 1
-        checker = Checker(schema)
         try:
-            checker.event(json.loads(line))
+            faults = check_event(schema, json.loads(line, object_pairs_hook=members_once))
         except ValueError as error:
-            checker.fault("", f"no JSON: {error}")
-        for fault in checker.faults:
+            faults = [f"no JSON: {error}"]
+        for fault in faults:
             yield number, fault
     yield 0, count
 

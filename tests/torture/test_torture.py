@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +14,8 @@ import pytest
 from stand import Stand
 from torture import FROM, ONCE, SHORT, WRITE, ALL, Torture
 
-from support import BUILD, wait_until
+from ledger import events
+from support import BUILD, remove_instance, wait_until
 
 RATE = "{count: 10000000, per: 1s}"
 LIMITS = (f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
@@ -36,7 +36,7 @@ def make_stand():
             print(f"\n{name:<28} {program:<11} {calls:>6} calls, {tried:>6} tried, {fired:>6} failed", end="")
     finally:
         stand.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_instance(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -255,16 +255,23 @@ def test_a_daemon_starts(stand, program, tmp_path):
     assert not faults, "\n".join(sorted(faults))
 
 
+def clock_alarms(stand):
+    return sum(one.get("finding_info", {}).get("uid") == "audit.clock" for one in events(stand.dvara))
+
+
 @pytest.mark.parametrize("hours", [1, -1, 24 * 400, -24 * 400])
 def test_clocks_jump(stand, hours):
     """Of all, and of the gate alone; back again. Keys stay what they are, nothing is lost."""
     stand.torture.watch("nginx", 0)
     programs = ["nginx", "dvarad", "dvara-logd"]
+    told = clock_alarms(stand)
     for off in (["nginx"], programs):
         for program in off:
             stand.torture.set_clock(program, hours * 3600)
         stand.heals(lambda: stand.ask("chat") == 200, "the gate serves at another time", 20)
         assert stand.ask("denied") == 401 and stand.call("GET", "/v1/users")[0] == 200
+        if "dvara-logd" in off:
+            stand.heals(lambda: clock_alarms(stand) > told, "the log tells that its clock was set", 10)
         for program in off:
             stand.torture.set_clock(program, 0)
         stand.heals(lambda: stand.ask("chat") == 200, "the gate serves when the clock is right", 20)

@@ -156,7 +156,8 @@ def commands_source(api):
             "NULL" if number is None else f"&dv_operations[{number}]",
             f"dv_command_{entry.id}" if number is None else "NULL",
             _inputs(tables, cli), str(len(cli.inputs)), str(cli.arg_count),
-            tables.choices(cli.columns), c_string(cli.rows or None), c_bool(cli.follow)]) + "},\n")
+            tables.choices(cli.columns), c_string(cli.rows or None), c_bool(cli.follow),
+            c_bool(cli.remote)]) + "},\n")
     nouns = [f"    {{{c_string(noun)}, {c_string(doc)}}},\n" for noun, doc in api.nouns.items()]
     return "".join([NOTE, '#include "cli/command.h"\n\n', *_command_prototypes(api), "\n",
                     *tables.lines,

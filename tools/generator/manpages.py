@@ -6,9 +6,9 @@ from .schema import main_type
 GLOBAL = [
     ("--output table|json|jsonl|yaml|csv", "How to print answers; table when not given."),
     ("--state DIR", "The state of the Dvara to speak with; otherwise $DVARA_STATE, ./.dvara, /var/lib/dvara."),
-    ("--url URL", "Speak with a Dvara elsewhere; otherwise $DVARA_URL. Needs $DVARA_API_KEY."),
     ("--help", "Explain the command."),
 ]
+URL = ("--url URL", "Speak with a Dvara elsewhere; otherwise $DVARA_URL. Needs $DVARA_API_KEY.")
 EXITS = [("0", "Done."), ("1", "Refused or failed; standard error says why."),
          ("2", "The command line is wrong.")]
 
@@ -77,18 +77,21 @@ def noun_page(api, noun, version):
             parts.append(tagged(term, describe(field)))
         if entry.cli.follow:
             parts.append(tagged("--follow", "Go on printing what is added."))
+        if not entry.cli.remote:
+            parts.append(".PP\nWorks on this machine alone: takes no \\-\\-url.\n")
         if hasattr(entry, "permission"):
             parts.append(f".PP\nPermission: {escape(entry.permission)}.\n")
         parts.append(f".PP\nExample:\n.PP\n.in +4\n.EX\n{escape(entry.cli.example)}\n.EE\n.in\n")
-    parts.append(common())
+    parts.append(common(any(entry.cli.remote for entry in entries)))
     parts.append(".SH SEE ALSO\n.BR dvara (1)\n")
     return "".join(parts)
 
 
-def common():
+def common(remote=True):
     options = "".join(tagged(term, text) for term, text in GLOBAL)
+    url = ".SH OPTIONS OF COMMANDS THAT SPEAK WITH A SERVER\n" + tagged(*URL) if remote else ""
     exits = "".join(tagged(term, text) for term, text in EXITS)
-    return f".SH OPTIONS OF EVERY COMMAND\n{options}.SH EXIT STATUS\n{exits}"
+    return f".SH OPTIONS OF EVERY COMMAND\n{options}{url}.SH EXIT STATUS\n{exits}"
 
 
 def main_page(api, version):

@@ -56,6 +56,7 @@ class Cli:
     rows: str
     follow: bool
     example: str
+    remote: bool = True  # it calls the API, and so takes --url
 
     @property
     def name(self):
@@ -239,19 +240,21 @@ class Reader:
         where = f"command {declared.get('id') if isinstance(declared, Map) else declared}"
         before = len(self.problems)
         if not check_keys(self.file, where, declared, ["id", "noun", "summary", "example"],
-                          ["verb", "description", "parameters", "args", "flags"], self.problems) \
+                          ["verb", "description", "parameters", "args", "flags", "follow", "remote"], self.problems) \
                 or len(self.problems) > before:
             return
         fields = [self.field(where, one, []) for one in declared.get("parameters") or []]
-        x_cli = Map((key, declared[key]) for key in ("noun", "verb", "args", "flags", "example")
+        x_cli = Map((key, declared[key]) for key in ("noun", "verb", "args", "flags", "follow", "example")
                     if key in declared)
         x_cli.line, x_cli.lines = declared.line, declared.lines
-        cli = self.cli(where, x_cli, [field for field in fields if field], False)
+        cli = self.cli(where, x_cli, [field for field in fields if field], False, True)
+        if cli:
+            cli.remote = declared.get("remote") is True
         if len(self.problems) == before:
             self.api.commands.append(Command(declared["id"], declared["summary"],
                                              declared.get("description", ""), self.room, cli))
 
-    def cli(self, where, declared, fields, is_list):
+    def cli(self, where, declared, fields, is_list, is_command=False):
         if declared is False:  # an operation that people do not type
             return None
         before = len(self.problems)
@@ -271,13 +274,14 @@ class Reader:
                 self.bad(declared.line, f"{where} x-cli: no parameter or field is called {name}")
         for field in fields:
             field.flag = renamed.get(field.name, field.name).replace("_", "-")
-            if field.flag in GLOBAL_FLAGS:
+            # What a command of our own writes may be a file: it prints no answer then.
+            if field.flag in GLOBAL_FLAGS and not (is_command and field.flag == "output"):
                 self.bad(declared.line, f"{where} x-cli: --{field.flag} belongs to every command;"
                          " rename it under flags")
             if field.secret and field.name in args:
                 self.bad(declared.line, f"{where} x-cli: {field.name} is a secret and can't be an argument")
-        if declared.get("follow") and not is_list:
-            self.bad(declared.line, f"{where} x-cli: follow is for lists")
+        if declared.get("follow") and not is_list and not is_command:
+            self.bad(declared.line, f"{where} x-cli: follow is for lists and commands")
         by_name = {field.name: field for field in fields}
         inputs = [by_name[name] for name in args if name in by_name] \
             + [field for field in fields if field.name not in args]

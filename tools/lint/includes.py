@@ -35,16 +35,19 @@ NOT_ON_THE_REQUEST_PATH = re.compile(r"^(store/store\.h|room/[a-z_]+/control/.*|
 LIBRARIES = [
     (re.compile(r"^openssl/"), ["crypto/"]),
     (re.compile(r"^sodium(/.*)?(\.h)?$"), ["crypto/"]),
+    (re.compile(r"^p11-kit/"), ["crypto/"]),
     (re.compile(r"^(ngx_.*|nginx)\.h$"), ["gateway/"]),
     (re.compile(r"^sqlite3\.h$"), ["store/"]),
-    (re.compile(r"^libpq-fe\.h$"), ["store/"]),
+    (re.compile(r"^libpq-fe\.h$"), ["store/", "engine/scan/"]),
+    (re.compile(r"^(archive|archive_entry|expat)\.h$"), ["engine/scan/"]),
     (re.compile(r"^lmdb\.h$"), ["store/"]),
     (re.compile(r"^yaml\.h$"), ["base/", "cli/"]),
+    (re.compile(r"^zstd\.h$"), ["engine/log/"]),
     (re.compile(r"^hs(/.*)?(\.h)?$"), ["engine/detect/"]),
-    (re.compile(r"^pcre2\.h$"), ["engine/detect/", "daemon/"]),
-    (re.compile(r"^microhttpd\.h$"), ["daemon/"]),
-    (re.compile(r"^curl/"), ["daemon/", "cli/", "room/*/control/"]),
-    (re.compile(r"^jansson\.h$"), ["core/", "daemon/", "cli/", "room/*/control/"]),
+    (re.compile(r"^pcre2\.h$"), ["engine/detect/", "room/audit/collect/", "daemon/"]),
+    (re.compile(r"^microhttpd\.h$"), ["room/audit/collect/", "daemon/"]),
+    (re.compile(r"^curl/"), ["daemon/", "cli/", "room/*/control/", "room/audit/export/"]),
+    (re.compile(r"^jansson\.h$"), ["core/", "daemon/", "cli/", "room/*/control/", "room/audit/export/"]),
 ]
 
 # The C library, the kernel and the compiler.

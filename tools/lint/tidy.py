@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shlex
+import tempfile
 
 import compilers
 from tree import run
@@ -63,8 +64,13 @@ def stamp_name(tree, build, name, entry, headers):
     return digest.hexdigest()
 
 
-def tidy(tree, build, name):
-    status, output = run(["clang-tidy", "-p", build, "--quiet", name], cwd=tree.root)
+def write_database(folder, entries):
+    """clang-tidy looks at a file once for each of its commands; some have fifty."""
+    (folder / "compile_commands.json").write_text(json.dumps(entries))
+
+
+def tidy(tree, build, database, name):
+    status, output = run(["clang-tidy", "-p", database, "--quiet", name], cwd=tree.root)
     lines = [line for line in output.splitlines() if FINDING.search(line)]
     if status != 0 and not lines:
         lines = [f"{name}: clang-tidy ended with {status}"]
@@ -95,8 +101,13 @@ def check(tree):
     stamps = build / "lint-stamps"
     stamps.mkdir(exist_ok=True)
     todo = waiting(tree, build, stamps)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for (_, stamp), found in zip(todo, pool.map(lambda item: tidy(tree, build, item[0]), todo)):
+    with (
+        tempfile.TemporaryDirectory() as database,
+        concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
+    ):
+        write_database(pathlib.Path(database), [entry for _, entry in commands(tree, build)])
+        found_in = pool.map(lambda item: tidy(tree, build, database, item[0]), todo)
+        for (_, stamp), found in zip(todo, found_in):
             problems += found
             if not found:
                 stamp.touch()

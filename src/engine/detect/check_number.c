@@ -1,22 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/detect/detect_rules.h"
+#include "engine/detect/digits.h"
 
 /* Checks of values that are numbers: digits with separators among them. */
-
-enum { DIGITS_MAX = 40 };
-
-/* A candidate's digits (or letters and digits), and where each stands. */
-typedef struct digits {
-    char text[DIGITS_MAX + 1];
-    uint32_t end[DIGITS_MAX]; /* offset after the digit */
-    size_t count;
-    size_t shortest_group; /* of digits between separators */
-} digits;
-
-static bool is_digit(uint8_t byte)
-{
-    return byte >= '0' && byte <= '9';
-}
 
 static bool is_letter(uint8_t byte)
 {
@@ -28,12 +13,17 @@ static uint8_t upper(uint8_t byte)
     return byte >= 'a' && byte <= 'z' ? (uint8_t)(byte - 'a' + 'A') : byte;
 }
 
-static void collect(const dv_detect_candidate *c, bool letters, digits *out)
+static bool is_digit(uint8_t byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+void dv_digits_collect(const dv_detect_candidate *c, bool letters, dv_digits *out)
 {
     size_t group = 0;
     out->count = 0;
     out->shortest_group = SIZE_MAX;
-    for (size_t i = c->start; i < c->end && out->count < DIGITS_MAX; i++) {
+    for (size_t i = c->start; i < c->end && out->count < DV_DIGITS_MAX; i++) {
         uint8_t byte = c->text.ptr[i];
         if (!is_digit(byte) && !(letters && is_letter(byte))) {
             out->shortest_group =
@@ -50,7 +40,7 @@ static void collect(const dv_detect_candidate *c, bool letters, digits *out)
 }
 
 /* True when no digit (or letter) follows the count-th one directly. */
-static bool ends_after(const dv_detect_candidate *c, const digits *d, size_t count, bool letters)
+static bool ends_after(const dv_detect_candidate *c, const dv_digits *d, size_t count, bool letters)
 {
     size_t at = d->end[count - 1];
     if (at >= c->text.len) {
@@ -60,7 +50,7 @@ static bool ends_after(const dv_detect_candidate *c, const digits *d, size_t cou
     return !is_digit(next) && !(letters && is_letter(next));
 }
 
-static unsigned leading(const digits *d, size_t count)
+static unsigned leading(const dv_digits *d, size_t count)
 {
     unsigned value = 0;
     for (size_t i = 0; i < count; i++) {
@@ -72,7 +62,7 @@ static unsigned leading(const digits *d, size_t count)
 /* ---- payment cards ---- */
 
 /* ISO/IEC 7812-1 annex B. */
-static bool luhn(const char *text, size_t count)
+bool dv_digits_luhn(const char *text, size_t count)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < count; i++) {
@@ -123,7 +113,7 @@ static const network networks[] = {
 };
 
 /* The lengths (bits) of numbers that a network issues with these leading digits. */
-static uint32_t issued_lengths(const digits *d, bool context)
+static uint32_t issued_lengths(const dv_digits *d, bool context)
 {
     static const unsigned scale[] = {0, 1000, 100, 10, 1};
     unsigned four = leading(d, 4);
@@ -138,7 +128,7 @@ static uint32_t issued_lengths(const digits *d, bool context)
     return lengths;
 }
 
-static bool all_same(const digits *d, size_t count)
+bool dv_digits_all_same(const dv_digits *d, size_t count)
 {
     return strspn(d->text, (char[]){d->text[0], '\0'}) >= count;
 }
@@ -146,15 +136,15 @@ static bool all_same(const digits *d, size_t count)
 /* The longest number at the candidate's start that a network issues and Luhn accepts. */
 bool dv_detect_check_card(dv_detect_candidate *c)
 {
-    digits d;
-    collect(c, false, &d);
+    dv_digits d;
+    dv_digits_collect(c, false, &d);
     if (d.shortest_group < 2 && !c->context) {
         return false; /* a list of digits, most often */
     }
     uint32_t lengths = issued_lengths(&d, c->context);
     for (size_t count = DV_MIN(d.count, (size_t)19); count >= 12; count--) {
-        if ((lengths & BIT(count)) != 0 && ends_after(c, &d, count, false) && luhn(d.text, count) &&
-            !all_same(&d, count)) {
+        if ((lengths & BIT(count)) != 0 && ends_after(c, &d, count, false) &&
+            dv_digits_luhn(d.text, count) && !dv_digits_all_same(&d, count)) {
             c->end = d.end[count - 1];
             return true;
         }
@@ -210,8 +200,8 @@ static bool mod97_is_1(const char *text, size_t count)
 /* ISO 13616-1: what follows the country's length is no part of it. */
 bool dv_detect_check_iban(dv_detect_candidate *c)
 {
-    digits d;
-    collect(c, true, &d);
+    dv_digits d;
+    dv_digits_collect(c, true, &d);
     size_t length = iban_length(d.text);
     if (length == 0 || d.count < length || !ends_after(c, &d, length, true) ||
         !mod97_is_1(d.text, length)) {
@@ -233,7 +223,7 @@ static unsigned dihedral(unsigned a, unsigned b)
 }
 
 /* J. Verhoeff's check: a permutation for each place, products in the dihedral group. */
-static bool verhoeff(const char *text, size_t count)
+bool dv_digits_verhoeff(const char *text, size_t count)
 {
     static const uint8_t permutation[10] = {1, 5, 7, 6, 2, 8, 3, 0, 9, 4};
     unsigned check = 0;
@@ -249,9 +239,9 @@ static bool verhoeff(const char *text, size_t count)
 
 bool dv_detect_check_aadhaar(dv_detect_candidate *c)
 {
-    digits d;
-    collect(c, false, &d);
-    if (d.count != 12 || !verhoeff(d.text, d.count) || all_same(&d, d.count)) {
+    dv_digits d;
+    dv_digits_collect(c, false, &d);
+    if (d.count != 12 || !dv_digits_verhoeff(d.text, d.count) || dv_digits_all_same(&d, d.count)) {
         return false;
     }
     if (d.shortest_group == 12 && !c->context) {
@@ -266,8 +256,8 @@ bool dv_detect_check_aadhaar(dv_detect_candidate *c)
  * 10201.035). */
 bool dv_detect_check_ssn(dv_detect_candidate *c)
 {
-    digits d;
-    collect(c, false, &d);
+    dv_digits d;
+    dv_digits_collect(c, false, &d);
     unsigned area = leading(&d, 3);
     return d.count == 9 && area != 0 && area != 666 && area < 900 &&
            memcmp(d.text + 3, "00", 2) != 0 && memcmp(d.text + 5, "0000", 4) != 0;
@@ -276,7 +266,7 @@ bool dv_detect_check_ssn(dv_detect_candidate *c)
 /* ---- phone numbers ---- */
 
 /* Digits of the number itself, without an extension. */
-static size_t phone_digits(const dv_detect_candidate *c, digits *d)
+static size_t phone_digits(const dv_detect_candidate *c, dv_digits *d)
 {
     dv_detect_candidate number = *c;
     for (size_t i = c->start; i < c->end; i++) {
@@ -285,13 +275,13 @@ static size_t phone_digits(const dv_detect_candidate *c, digits *d)
             break;
         }
     }
-    collect(&number, false, d);
+    dv_digits_collect(&number, false, d);
     return d->count;
 }
 
 /* ITU-T E.164 list of assigned country codes, those with two digits and the three-digit zones that
  * have holes. */
-static bool country_code_assigned(const digits *d)
+static bool country_code_assigned(const dv_digits *d)
 {
     static const char two[] =
         "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 "
@@ -329,7 +319,7 @@ static bool is_decimal(const dv_detect_candidate *c)
 
 bool dv_detect_check_phone_international(dv_detect_candidate *c)
 {
-    digits d;
+    dv_digits d;
     size_t count = phone_digits(c, &d);
     if (is_decimal(c)) {
         return false;
@@ -338,7 +328,7 @@ bool dv_detect_check_phone_international(dv_detect_candidate *c)
 }
 
 /* "2026-01-15", "15.01.2026", "2019-2026" and the like. */
-static bool is_date(const digits *d)
+static bool is_date(const dv_digits *d)
 {
     unsigned year_first = leading(d, 4);
     bool year_last = memcmp(d->text + 4, "19", 2) == 0 || memcmp(d->text + 4, "20", 2) == 0;
@@ -355,9 +345,10 @@ static bool is_ipv4(const dv_detect_candidate *c)
 
 bool dv_detect_check_phone_national(dv_detect_candidate *c)
 {
-    digits d;
+    dv_digits d;
     size_t count = phone_digits(c, &d);
-    return count >= 7 && count <= 15 && !is_date(&d) && !is_ipv4(c) && !all_same(&d, count);
+    return count >= 7 && count <= 15 && !is_date(&d) && !is_ipv4(c) &&
+           !dv_digits_all_same(&d, count);
 }
 
 /* ---- GSTIN ---- */
@@ -370,8 +361,8 @@ static unsigned base36(char digit)
 /* Weights 1 and 2 in turn, each product's base-36 digits added up, modulo 36. */
 bool dv_detect_check_gstin(dv_detect_candidate *c)
 {
-    digits d;
-    collect(c, true, &d);
+    dv_digits d;
+    dv_digits_collect(c, true, &d);
     unsigned sum = 0;
     for (size_t i = 0; i < 14; i++) {
         unsigned product = base36(d.text[i]) * (i % 2 == 0 ? 1 : 2);

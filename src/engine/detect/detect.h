@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Finds values of known kinds in text. Two stages: vectorscan over all patterns at once without
+/* Finds values of known kinds in text. Two stages: vectorscan over short triggers without
  * start-of-match, then PCRE2 JIT in a bounded window, checksum, context words. Knows no policy.
  *
  * Detectors are data: rules/detectors/<id>.yaml, built into the program. */
@@ -23,11 +23,15 @@ typedef struct dv_detector_example {
 typedef struct dv_detector_info {
     const char *id;         /* "payment_card" */
     const char *name;       /* "Payment card number" */
+    const char *type;       /* what findings are reported as: "CREDIT_CARD", "SECRET" */
     const char *category;   /* "payment", "personal", "credential", ... */
+    const char *region;     /* ISO 3166-1 alpha-2 code in small letters, "eu", or "any" */
     const char *label;      /* in masks and placeholders: "CARD" */
     const char *doc;        /* one sentence: what is found and what is not */
     uint8_t request_action; /* dv_content_action, unless the policy says otherwise */
     uint8_t answer_action;
+    bool standard;       /* takes part unless a policy says otherwise */
+    uint8_t score;       /* of its surest pattern, 1 to 100, before words around raise it */
     uint8_t keep_last;   /* characters that a mask may show */
     uint32_t max_length; /* of its values, in bytes */
     const dv_detector_example *examples;
@@ -57,9 +61,9 @@ DV_DEFINE_AUTO_PTR(detect_scratch, dv_detect_scratch, dv_detect_scratch_free)
  * need, as it is at first. */
 void dv_detect_scratch_hurry(dv_detect_scratch *scratch, uint64_t effort);
 
-/* Which detectors take part: bit = detector index. At most DV_DETECT_MAX detectors exist. */
-enum { DV_DETECT_MAX = 64 };
-#define DV_DETECT_ALL UINT64_MAX
+/* Which detectors take part: every one there is, or those that do unless a policy names others. */
+extern const dv_detector_set dv_detect_all;
+const dv_detector_set *dv_detect_standard(void);
 
 /* Searches text (UTF-8) for values that start at byte `from` or later; what stands before is only
  * looked back at (boundaries, context words). A NUL byte ends every value, so that many strings
@@ -71,13 +75,14 @@ enum { DV_DETECT_MAX = 64 };
  * beyond DV_LIMIT_FINDINGS or a matching limit, DV_ERR_NO_MEMORY: treat as blocked; DV_ERR_AGAIN:
  * see dv_detect_scratch_hurry. */
 dv_must dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch,
-                                 dv_slice text, size_t from, uint64_t enabled, dv_arena *arena,
-                                 const dv_finding **ret_findings, size_t *ret_count);
+                                 dv_slice text, size_t from, const dv_detector_set *enabled,
+                                 dv_arena *arena, const dv_finding **ret_findings,
+                                 size_t *ret_count);
 
 /* For text that goes on: the first byte at or after `from` that could still belong to a value once
  * more text follows; text.len when none could. What stands before it is final: the findings there
  * stay as they are. found: what dv_detect_scan found in this text, since values may be glued to
  * those. Errors as above. */
 dv_must dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratch,
-                                 dv_slice text, size_t from, uint64_t enabled,
+                                 dv_slice text, size_t from, const dv_detector_set *enabled,
                                  const dv_finding *found, size_t count, size_t *ret_hold);

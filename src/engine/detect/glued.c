@@ -25,7 +25,7 @@ static int on_prefix(pcre2_callout_block *block, void *data)
     size_t start = block->start_match;
     size_t limit = DV_MIN(start + dv_detect_infos[pattern->detector].max_length, s->text.len);
     s->run_end = DV_MAX(s->run_end, start);
-    while (s->run_end < limit && dv_search_holds(s, s->run_end, UINT64_C(1) << pattern->detector)) {
+    while (s->run_end < limit && dv_search_holds(s, s->run_end, dv_search_class(pattern))) {
         s->run_end++;
     }
     size_t reads = s->run_end - start;
@@ -62,13 +62,14 @@ static size_t first_glued(const dv_search *s, size_t index, size_t begin, size_t
 /* Lets the value take in all that the pattern's values could hold: one of them may be there. */
 static bool take_run(dv_search *s, const dv_detect_pattern *pattern, dv_finding *value)
 {
-    uint64_t detector = UINT64_C(1) << pattern->detector;
     size_t end = value->end;
-    while (end < s->text.len && dv_search_holds(s, end, detector)) {
+    while (end < s->text.len && dv_search_holds(s, end, dv_search_class(pattern))) {
         end++;
     }
     size_t taken = end - value->end;
-    value->detectors |= taken > 0 ? detector : 0;
+    if (taken > 0) {
+        dv_detector_set_add(&value->detectors, pattern->detector);
+    }
     value->end = (uint32_t)end;
     return dv_search_spend(s, taken);
 }
@@ -100,35 +101,36 @@ static bool take_glued(dv_search *s, size_t index, size_t begin, size_t end, dv_
         begin = span[0] + 1;
         if (next.end > value->end && dv_search_is_value(pattern, &next) && next.end > value->end) {
             value->end = (uint32_t)next.end;
-            value->detectors |= UINT64_C(1) << pattern->detector;
+            dv_detector_set_add(&value->detectors, pattern->detector);
         }
     }
     return true;
 }
 
-/* The detectors whose values may begin within a value, or right behind it, and hold the next byte.
- */
+/* The classes of bytes of values that may begin within a value, or right behind it, and hold the
+ * next byte. */
 static uint64_t behind(const dv_search *s, const dv_finding *value)
 {
     return value->end < s->text.len
-               ? s->enabled & s->rules->prefixed & s->rules->may_hold[s->text.ptr[value->end]]
+               ? s->rules->prefixed & s->rules->may_hold[s->text.ptr[value->end]]
                : 0;
 }
 
-static bool is_behind(const dv_search *s, size_t index, uint64_t detectors)
+static bool is_behind(const dv_search *s, size_t index, uint64_t classes)
 {
-    return s->rules->glued[index] != NULL &&
-           ((detectors >> dv_detect_patterns[index].detector) & 1) != 0;
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    return s->rules->glued[index] != NULL && (dv_search_class(pattern) & classes) != 0 &&
+           dv_search_enabled(s, pattern);
 }
 
 bool dv_search_grow(dv_search *s, dv_finding *value)
 {
     size_t begin = (size_t)value->start + 1;
-    uint64_t detectors = 0;
-    while ((detectors = behind(s, value)) != 0) {
+    uint64_t classes = 0;
+    while ((classes = behind(s, value)) != 0) {
         size_t end = value->end;
-        for (size_t i = 0; i < dv_detect_pattern_count; i++) {
-            if (is_behind(s, i, detectors) && !take_glued(s, i, begin, end, value)) {
+        for (size_t i = 0; i < s->rules->sieved_patterns; i++) {
+            if (is_behind(s, i, classes) && !take_glued(s, i, begin, end, value)) {
                 return false;
             }
         }
@@ -159,14 +161,14 @@ static bool may_go_on(dv_search *s, size_t index, size_t begin, size_t end, bool
     return true;
 }
 
-bool dv_search_hold_glued(dv_search *s, const dv_finding *value, const size_t run[DV_DETECT_MAX],
-                          size_t *hold)
+bool dv_search_hold_glued(dv_search *s, const dv_finding *value,
+                          const size_t run[DV_DETECT_CLASSES], size_t *hold)
 {
-    bool may = value->end == s->text.len && (s->enabled & s->rules->prefixed) != 0;
-    uint64_t detectors = behind(s, value);
-    for (size_t i = 0; i < dv_detect_pattern_count && !may; i++) {
-        size_t first = run[dv_detect_patterns[i].detector];
-        if (is_behind(s, i, detectors) && first <= value->end &&
+    bool may = value->end == s->text.len && dv_detector_set_meets(s->enabled, &s->rules->glueable);
+    uint64_t classes = behind(s, value);
+    for (size_t i = 0; i < s->rules->sieved_patterns && !may && classes != 0; i++) {
+        size_t first = run[dv_detect_rule_table[dv_detect_patterns[i].detector].bytes];
+        if (is_behind(s, i, classes) && first <= value->end &&
             !may_go_on(s, i, DV_MAX((size_t)value->start + 1, first), value->end, &may)) {
             return false;
         }

@@ -30,11 +30,27 @@ ptrdiff_t dv_detect_index(const char *id)
     return -1;
 }
 
+const dv_detector_set dv_detect_all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+                                        UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+
+const dv_detector_set *dv_detect_standard(void)
+{
+    return &dv_detect_standard_set;
+}
+
 /* ---- compiling ---- */
+
+static dv_result compile_failure(hs_compile_error_t *failure, const char *which, dv_error *error)
+{
+    dv_result result =
+        dv_error_set(error, DV_ERR_INVALID, "detector trigger %s: %s", which, failure->message);
+    (void)hs_free_compile_error(failure);
+    return result;
+}
 
 static dv_result compile_triggers(dv_detect_rules *rules, dv_error *error)
 {
-    size_t count = dv_detect_trigger_count;
+    size_t count = dv_detect_family_end[DV_FAMILY_SIEVED];
     dv_auto(free) unsigned *flags = calloc(count, sizeof(*flags));
     dv_auto(free) unsigned *ids = calloc(count, sizeof(*ids));
     if (flags == NULL || ids == NULL) {
@@ -46,15 +62,64 @@ static dv_result compile_triggers(dv_detect_rules *rules, dv_error *error)
     }
     hs_compile_error_t *failure = NULL;
     if (hs_compile_multi(dv_detect_triggers, flags, ids, (unsigned)count, HS_MODE_BLOCK, NULL,
-                         &rules->database, &failure) != HS_SUCCESS) {
+                         &rules->databases[DV_FAMILY_SIEVED], &failure) != HS_SUCCESS) {
         int which = failure->expression;
-        dv_result result =
-            dv_error_set(error, DV_ERR_INVALID, "detector trigger %s: %s",
-                         which >= 0 ? dv_detect_triggers[which] : "(all)", failure->message);
-        (void)hs_free_compile_error(failure);
-        return result;
+        return compile_failure(failure, which >= 0 ? dv_detect_triggers[which] : "(all)", error);
     }
     return DV_OK;
+}
+
+typedef struct literals {
+    const char **texts;
+    size_t *lengths;
+    unsigned *flags;
+    unsigned *ids;
+    unsigned count;
+} literals;
+
+static void literals_free(literals *all)
+{
+    free(all->texts);
+    free(all->lengths);
+    free(all->flags);
+    free(all->ids);
+}
+
+static dv_result literals_of(dv_detect_family family, literals *all)
+{
+    all->texts = calloc(dv_detect_literal_count + 1, sizeof(*all->texts));
+    all->lengths = calloc(dv_detect_literal_count + 1, sizeof(*all->lengths));
+    all->flags = calloc(dv_detect_literal_count + 1, sizeof(*all->flags));
+    all->ids = calloc(dv_detect_literal_count + 1, sizeof(*all->ids));
+    if (all->texts == NULL || all->lengths == NULL || all->flags == NULL || all->ids == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < dv_detect_literal_count; i++) {
+        const dv_detect_literal *literal = &dv_detect_literals[i];
+        if (literal->trigger < dv_detect_family_end[family - 1] ||
+            literal->trigger >= dv_detect_family_end[family]) {
+            continue;
+        }
+        all->texts[all->count] = literal->text;
+        all->lengths[all->count] = strlen(literal->text);
+        all->flags[all->count] = literal->caseless ? HS_FLAG_CASELESS : 0;
+        all->ids[all->count++] = literal->trigger;
+    }
+    return DV_OK;
+}
+
+static dv_result compile_literals(dv_detect_rules *rules, dv_detect_family family, dv_error *error)
+{
+    literals all = {0};
+    hs_compile_error_t *failure = NULL;
+    dv_result result = literals_of(family, &all);
+    if (result == DV_OK && all.count > 0 &&
+        hs_compile_lit_multi(all.texts, all.flags, all.ids, all.lengths, all.count, HS_MODE_BLOCK,
+                             NULL, &rules->databases[family], &failure) != HS_SUCCESS) {
+        result = compile_failure(failure, "(literal)", error);
+    }
+    literals_free(&all);
+    return result;
 }
 
 static dv_result compile_one(const char *pattern, const char *detector, pcre2_code **ret_code,
@@ -93,17 +158,34 @@ static dv_result compile_glued(const dv_detect_pattern *pattern, pcre2_code **re
                        error);
 }
 
+/* The code of an earlier pattern that reads the same: many services' keys look alike. */
+static pcre2_code *same_before(const dv_detect_rules *rules, size_t index)
+{
+    const char *match = dv_detect_patterns[index].match;
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(dv_detect_patterns[i].match, match) == 0) {
+            return rules->patterns[i];
+        }
+    }
+    return NULL;
+}
+
 static dv_result compile_patterns(dv_detect_rules *rules, dv_error *error)
 {
     for (size_t i = 0; i < dv_detect_pattern_count; i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
-        DV_TRY(compile_one(pattern->match, dv_detect_infos[pattern->detector].id,
-                           &rules->patterns[i], error));
+        rules->patterns[i] = same_before(rules, i);
+        if (rules->patterns[i] == NULL) {
+            DV_TRY(compile_one(pattern->match, dv_detect_infos[pattern->detector].id,
+                               &rules->patterns[i], error));
+        }
         if (pattern->border > 0) {
             DV_TRY(compile_glued(pattern, &rules->glued[i], error));
-            rules->prefixed |= UINT64_C(1) << pattern->detector;
+            rules->prefixed |= UINT64_C(1) << dv_detect_rule_table[pattern->detector].bytes;
+            dv_detector_set_add(&rules->glueable, pattern->detector);
         }
     }
+    DV_TRY(compile_one(dv_detect_link, "(link)", &rules->link, error));
     for (size_t i = 0; i < dv_detect_info_count; i++) {
         const dv_detect_rule *rule = &dv_detect_rule_table[i];
         if (rule->context != NULL) {
@@ -143,11 +225,20 @@ static void index_reaches(dv_detect_rules *rules)
 static void index_bytes(dv_detect_rules *rules)
 {
     for (size_t byte = 0; byte < 256; byte++) {
-        for (size_t i = 0; i < dv_detect_info_count; i++) {
-            uint64_t bits = dv_detect_rule_table[i].bytes[byte / 64];
+        for (size_t i = 0; i < dv_detect_class_count; i++) {
+            uint64_t bits = dv_detect_classes[i][byte / 64];
             rules->may_hold[byte] |= ((bits >> (byte % 64)) & 1) << i;
         }
     }
+}
+
+static dv_detect_family family_of(size_t trigger)
+{
+    dv_detect_family family = DV_FAMILY_SIEVED;
+    while (trigger >= dv_detect_family_end[family]) {
+        family++;
+    }
+    return family;
 }
 
 static void index_numbers(dv_detect_rules *rules)
@@ -156,7 +247,7 @@ static void index_numbers(dv_detect_rules *rules)
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         dv_detect_number_rule *number = &rules->numbers[pattern->trigger];
         if (pattern->within) {
-            number->detectors |= UINT64_C(1) << pattern->detector;
+            number->classes |= UINT64_C(1) << dv_detect_rule_table[pattern->detector].bytes;
             number->back = DV_MAX(number->back, (size_t)pattern->back);
             number->longest =
                 DV_MAX(number->longest, (size_t)dv_detect_infos[pattern->detector].max_length);
@@ -165,10 +256,50 @@ static void index_numbers(dv_detect_rules *rules)
     for (size_t i = 0; i < dv_detect_trigger_gram_count; i++) {
         const dv_sieve_gram *gram = &dv_detect_trigger_grams[i];
         rules->sieve_back = DV_MAX(rules->sieve_back, (size_t)gram->back);
-        if (rules->numbers[gram->owner].detectors != 0) {
+        if (rules->numbers[gram->owner].classes != 0) {
             rules->number_grams |= UINT64_C(1) << i;
         }
     }
+}
+
+/* What dv_detect_hold asks about a pattern of the literal families before it asks PCRE2. */
+static void index_start(dv_detect_rules *rules, size_t index)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    size_t bit = index - rules->sieved_patterns;
+    size_t *longest = &rules->literal_longest[dv_detect_rule_table[pattern->detector].bytes];
+    *longest = DV_MAX(*longest, (size_t)dv_detect_infos[pattern->detector].max_length);
+    if (pattern->ahead == 0) {
+        dv_bit_add(rules->beginning, bit);
+    }
+    for (size_t place = 0; place < DV_DETECT_FIRST; place++) {
+        const uint64_t *set = dv_sieve_sets[pattern->first[place]];
+        for (size_t byte = 0; byte < 256; byte++) {
+            if (dv_bit_has(set, byte)) {
+                dv_bit_add(&rules->starts[(place * 256 + byte) * rules->start_words], bit);
+            }
+        }
+    }
+}
+
+static dv_result index_families(dv_detect_rules *rules)
+{
+    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+        const dv_detect_pattern *pattern = &dv_detect_patterns[i];
+        dv_detect_family family = family_of(pattern->trigger);
+        dv_detector_set_add(&rules->families[family], pattern->detector);
+        rules->sieved_patterns += family == DV_FAMILY_SIEVED ? 1 : 0;
+    }
+    rules->start_words = (dv_detect_pattern_count - rules->sieved_patterns + 63) / 64;
+    rules->beginning = calloc(rules->start_words + 1, sizeof(uint64_t));
+    rules->starts = calloc(DV_DETECT_FIRST * 256, (rules->start_words + 1) * sizeof(uint64_t));
+    if (rules->starts == NULL || rules->beginning == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = rules->sieved_patterns; i < dv_detect_pattern_count; i++) {
+        index_start(rules, i);
+    }
+    return DV_OK;
 }
 
 static dv_result make_sieve(const dv_sieve_gram *grams, size_t count, dv_sieve **ret_sieve)
@@ -210,17 +341,21 @@ dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
     rules->first_pattern = calloc(dv_detect_trigger_count + 1, sizeof(uint16_t));
     rules->reach = calloc(dv_detect_trigger_count, sizeof(uint16_t));
     rules->numbers = calloc(dv_detect_trigger_count, sizeof(*rules->numbers));
-    if (rules->numbers == NULL || rules->patterns == NULL || rules->glued == NULL ||
-        rules->contexts == NULL || rules->exceptions == NULL || rules->first_pattern == NULL ||
-        rules->reach == NULL) {
+    rules->words = calloc(dv_detect_info_count, sizeof(dv_sieve *));
+    if (rules->words == NULL || rules->numbers == NULL || rules->patterns == NULL ||
+        rules->glued == NULL || rules->contexts == NULL || rules->exceptions == NULL ||
+        rules->first_pattern == NULL || rules->reach == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     index_patterns(rules);
     index_reaches(rules);
     index_bytes(rules);
     index_numbers(rules);
+    DV_TRY(index_families(rules));
     DV_TRY(make_sieves(rules));
     DV_TRY(compile_triggers(rules, error));
+    DV_TRY(compile_literals(rules, DV_FAMILY_LITERAL, error));
+    DV_TRY(compile_literals(rules, DV_FAMILY_OPTIONAL, error));
     DV_TRY(compile_patterns(rules, error));
     *ret_rules = rules;
     rules = NULL;
@@ -235,29 +370,46 @@ static void free_codes(pcre2_code **codes, size_t count)
     free(codes);
 }
 
+/* Some of them are the same code. */
+static void free_patterns(dv_detect_rules *rules)
+{
+    for (size_t i = 0; rules->patterns != NULL && i < dv_detect_pattern_count; i++) {
+        if (same_before(rules, i) != NULL) {
+            rules->patterns[i] = NULL;
+        }
+    }
+    free_codes(rules->patterns, dv_detect_pattern_count);
+}
+
 void dv_detect_rules_free(dv_detect_rules *rules)
 {
     if (rules == NULL) {
         return;
     }
-    free_codes(rules->patterns, dv_detect_pattern_count);
+    free_patterns(rules);
+    pcre2_code_free(rules->link);
     free_codes(rules->glued, dv_detect_pattern_count);
     free_codes(rules->contexts, dv_detect_info_count);
     free_codes(rules->exceptions, dv_detect_info_count);
     free(rules->first_pattern);
     free(rules->reach);
     free(rules->numbers);
+    free(rules->starts);
+    free(rules->beginning);
     free(rules->sieve);
-    for (size_t i = 0; i < DV_DETECT_MAX; i++) {
+    for (size_t i = 0; rules->words != NULL && i < dv_detect_info_count; i++) {
         free(rules->words[i]);
     }
-    (void)hs_free_database(rules->database);
+    free(rules->words);
+    for (size_t i = 0; i < DV_FAMILIES; i++) {
+        (void)hs_free_database(rules->databases[i]);
+    }
     free(rules);
 }
 
 /* ---- scratch ---- */
 
-static bool make_contexts(dv_detect_scratch *scratch)
+static bool make_contexts(const dv_detect_rules *rules, dv_detect_scratch *scratch)
 {
     scratch->data = pcre2_match_data_create(1, NULL);
     scratch->match = pcre2_match_context_create(NULL);
@@ -266,7 +418,11 @@ static bool make_contexts(dv_detect_scratch *scratch)
     scratch->windows = calloc(dv_detect_pattern_count, sizeof(*scratch->windows));
     scratch->met = calloc(dv_detect_pattern_count, sizeof(*scratch->met));
     scratch->runs = calloc(dv_detect_trigger_count, sizeof(*scratch->runs));
-    if (scratch->data == NULL || scratch->match == NULL || scratch->words == NULL ||
+    scratch->touched = calloc(dv_detect_trigger_words(), sizeof(uint64_t));
+    scratch->live = calloc(rules->start_words + 1, sizeof(uint64_t));
+    scratch->candidates = calloc(rules->start_words + 1, sizeof(uint64_t));
+    if (scratch->touched == NULL || scratch->live == NULL || scratch->candidates == NULL ||
+        scratch->data == NULL || scratch->match == NULL || scratch->words == NULL ||
         scratch->stack == NULL || scratch->windows == NULL || scratch->met == NULL ||
         scratch->runs == NULL) {
         return false;
@@ -280,9 +436,14 @@ static bool make_contexts(dv_detect_scratch *scratch)
 dv_result dv_detect_scratch_new(const dv_detect_rules *rules, dv_detect_scratch **ret_scratch)
 {
     dv_auto(detect_scratch) dv_detect_scratch *scratch = calloc(1, sizeof(*scratch));
-    if (scratch == NULL || !make_contexts(scratch) ||
-        hs_alloc_scratch(rules->database, &scratch->hs) != HS_SUCCESS) {
+    if (scratch == NULL || !make_contexts(rules, scratch)) {
         return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < DV_FAMILIES; i++) {
+        if (rules->databases[i] != NULL &&
+            hs_alloc_scratch(rules->databases[i], &scratch->hs) != HS_SUCCESS) {
+            return DV_ERR_NO_MEMORY;
+        }
     }
     *ret_scratch = scratch;
     scratch = NULL;
@@ -308,5 +469,8 @@ void dv_detect_scratch_free(dv_detect_scratch *scratch)
     free(scratch->windows);
     free(scratch->met);
     free(scratch->runs);
+    free(scratch->touched);
+    free(scratch->live);
+    free(scratch->candidates);
     free(scratch);
 }

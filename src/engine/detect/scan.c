@@ -2,6 +2,7 @@
 #include "engine/detect/search.h"
 
 #include "base/caps.h"
+#include "engine/detect/places.h"
 
 /* One search of one text.
  *
@@ -15,7 +16,10 @@
 
 enum {
     SCORE_CONTEXT = 5,      /* words around make a finding surer */
-    TRIGGER_LOOKBACK = 112, /* bytes before `from` in which a trigger may end or begin */
+    TRIGGER_LOOKBACK = 128, /* bytes before `from` in which a trigger may end or begin */
+    BEFORE_PLACE = 208,     /* bytes before a place, */
+    BEHIND_PLACE = 96,      /* and behind it, in which a trigger of its value may stand */
+    LITERAL_BYTES = 4,      /* that vectorscan reads for literal texts in a nanosecond */
     FINDINGS_FIRST = 16,    /* there is room for at first */
 };
 
@@ -58,8 +62,8 @@ static dv_result add_finding(dv_search *s, const dv_detect_pattern *pattern,
         .start = (uint32_t)start,
         .end = (uint32_t)candidate->end,
         .score = (uint8_t)DV_MIN(score, 100u),
-        .detectors = UINT64_C(1) << pattern->detector,
     };
+    dv_detector_set_add(&s->found[s->count - 1].detectors, pattern->detector);
     return DV_OK;
 }
 
@@ -165,14 +169,14 @@ typedef struct figures {
     size_t end;    /* the first byte behind it that no value of it could hold */
 } figures;
 
-/* Counts from `begin` to `until`, and on as far as values of the detectors could. */
-static figures count_number(const dv_search *s, uint64_t detectors, size_t begin, size_t until,
+/* Counts from `begin` to `until`, and on as far as values with such bytes could. */
+static figures count_number(const dv_search *s, uint64_t classes, size_t begin, size_t until,
                             size_t limit)
 {
     figures found = {0, 0, begin};
     size_t others = 0;
     size_t at = begin;
-    for (; at < limit && (at < until || dv_search_holds(s, at, detectors)); at++) {
+    for (; at < limit && (at < until || dv_search_holds(s, at, classes)); at++) {
         if (s->text.ptr[at] >= '0' && s->text.ptr[at] <= '9') {
             found.digits++;
             found.others = others;
@@ -190,12 +194,11 @@ static figures count_run(const dv_search *s, const dv_detect_number_rule *rule, 
 {
     size_t first = run.first > rule->back ? run.first - rule->back : 0;
     size_t begin = run.first;
-    while (begin > first && dv_search_holds(s, begin - 1, rule->detectors)) {
+    while (begin > first && dv_search_holds(s, begin - 1, rule->classes)) {
         begin--;
     }
     size_t until = DV_MIN(run.last + ESCAPE_LENGTH, s->text.len);
-    return count_number(s, rule->detectors, begin, until,
-                        DV_MIN(until + rule->longest, s->text.len));
+    return count_number(s, rule->classes, begin, until, DV_MIN(until + rule->longest, s->text.len));
 }
 
 /* Whether a value of the pattern could begin in [begin, end): PCRE2 costs more than to ask. */
@@ -209,8 +212,8 @@ static bool could_begin(const dv_search *s, const dv_detect_pattern *pattern, co
         return false;
     }
     const dv_sieve *words = s->rules->words[pattern->detector];
-    if (pattern->context != DV_CONTEXT_REQUIRED) {
-        return true;
+    if (pattern->context != DV_CONTEXT_REQUIRED || words == NULL) {
+        return true; /* literal triggers are such words themselves */
     }
     size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
     return dv_sieve_may_match(words, s->text, begin > distance ? begin - distance : 0,
@@ -223,7 +226,7 @@ static bool end_run(dv_search *s, unsigned id)
     dv_detect_run run = s->scratch->runs[id];
     const dv_detect_number_rule *rule = &s->rules->numbers[id];
     figures number = {0, 0, 0};
-    if (rule->detectors != 0) {
+    if (rule->classes != 0) {
         number = count_run(s, rule, run);
     }
     s->scratch->runs[id] = (dv_detect_run){0, 0};
@@ -231,7 +234,7 @@ static bool end_run(dv_search *s, unsigned id)
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         size_t begin = run.first > pattern->back ? run.first - pattern->back : 0;
         size_t limit = DV_MIN(run.last + pattern->ahead, s->text.len);
-        if (((s->enabled >> pattern->detector) & 1) == 0 || limit <= s->from) {
+        if (!dv_search_enabled(s, pattern) || limit <= s->from) {
             continue;
         }
         if (pattern->within) {
@@ -245,6 +248,18 @@ static bool end_run(dv_search *s, unsigned id)
     return true;
 }
 
+/* Makes the scratch of a trigger and its patterns this search's. */
+static void touch(dv_search *s, unsigned id)
+{
+    dv_detect_scratch *scratch = s->scratch;
+    dv_bit_add(scratch->touched, id);
+    scratch->runs[id] = (dv_detect_run){0, 0};
+    for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
+        scratch->windows[i] = (dv_detect_window){s->from, s->from};
+        scratch->met[i] = (dv_detect_words){0};
+    }
+}
+
 /* vectorscan's callback: trigger `id` ended before `to`. */
 static int on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                       void *data)
@@ -255,6 +270,9 @@ static int on_trigger(unsigned id, unsigned long long from, unsigned long long t
     if (!dv_search_spend(s, DV_EFFORT_TRIGGER)) {
         return 1;
     }
+    if (!dv_bit_has(s->scratch->touched, id)) {
+        touch(s, id);
+    }
     if (run->first > 0 && end - run->last > s->rules->reach[id] && !end_run(s, id)) {
         return 1;
     }
@@ -263,14 +281,13 @@ static int on_trigger(unsigned id, unsigned long long from, unsigned long long t
     return 0;
 }
 
-static bool try_rest(dv_search *s)
+/* Ends the trigger's last run and tries what is left of its patterns' windows. */
+static bool try_trigger(dv_search *s, unsigned id)
 {
-    for (unsigned id = 0; id < dv_detect_trigger_count; id++) {
-        if (s->scratch->runs[id].first > 0 && !end_run(s, id)) {
-            return false;
-        }
+    if (s->scratch->runs[id].first > 0 && !end_run(s, id)) {
+        return false;
     }
-    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
+    for (size_t i = s->rules->first_pattern[id]; i < s->rules->first_pattern[id + 1]; i++) {
         const dv_detect_window *window = &s->scratch->windows[i];
         if (window->begin < window->end && !try_window(s, i)) {
             return false;
@@ -279,16 +296,19 @@ static bool try_rest(dv_search *s)
     return true;
 }
 
-/* ---- where triggers may be ---- */
-
-static void start(dv_search *s)
+static bool try_rest(dv_search *s)
 {
-    for (size_t i = 0; i < dv_detect_pattern_count; i++) {
-        s->scratch->windows[i] = (dv_detect_window){s->from, s->from};
+    for (size_t word = 0; word * 64 < dv_detect_trigger_count; word++) {
+        for (uint64_t rest = s->scratch->touched[word]; rest != 0; rest &= rest - 1) {
+            if (!try_trigger(s, (unsigned)(word * 64) + (unsigned)__builtin_ctzll(rest))) {
+                return false;
+            }
+        }
     }
-    memset(s->scratch->runs, 0, dv_detect_trigger_count * sizeof(*s->scratch->runs));
-    s->started = true;
+    return true;
 }
+
+/* ---- where triggers may be ---- */
 
 /* Lets vectorscan read the part. Triggers look at nothing but their own bytes, so it tells of the
  * same ones in a part as in the whole text, as long as they are within it. */
@@ -297,11 +317,8 @@ static bool search_part(dv_search *s)
     if (s->part_end <= s->part_begin) {
         return true;
     }
-    if (!s->started) {
-        start(s);
-    }
     s->scanned_from = s->part_begin;
-    return hs_scan(s->rules->database, (const char *)s->text.ptr + s->part_begin,
+    return hs_scan(s->rules->databases[DV_FAMILY_SIEVED], (const char *)s->text.ptr + s->part_begin,
                    (unsigned)(s->part_end - s->part_begin), 0, s->scratch->hs, on_trigger,
                    s) == HS_SUCCESS;
 }
@@ -325,14 +342,13 @@ static bool add_part(dv_search *s, size_t begin, size_t end)
 static bool add_number(dv_search *s, size_t trigger, size_t first, size_t part)
 {
     const dv_detect_number_rule *rule = &s->rules->numbers[trigger];
-    figures number = count_number(s, rule->detectors, first, first, s->text.len);
+    figures number = count_number(s, rule->classes, first, first, s->text.len);
     s->number_end = number.end;
     for (size_t i = s->rules->first_pattern[trigger]; i < s->rules->first_pattern[trigger + 1];
          i++) {
         const dv_detect_pattern *pattern = &dv_detect_patterns[i];
         size_t begin = first > pattern->lead ? first - pattern->lead : 0;
-        if (((s->enabled >> pattern->detector) & 1) != 0 &&
-            could_begin(s, pattern, &number, begin, number.end)) {
+        if (dv_search_enabled(s, pattern) && could_begin(s, pattern, &number, begin, number.end)) {
             return add_part(s, part, number.end);
         }
     }
@@ -393,11 +409,59 @@ static bool sift(dv_search *s, size_t first)
     return true;
 }
 
+/* Lets vectorscan look for the family's literal texts in [begin, end). */
+static bool search_texts(dv_search *s, dv_detect_family family, size_t begin, size_t end)
+{
+    s->scanned_from = begin;
+    return dv_search_spend(s, DV_EFFORT_PART + (end - begin) / LITERAL_BYTES) &&
+           hs_scan(s->rules->databases[family], (const char *)s->text.ptr + begin,
+                   (unsigned)(end - begin), 0, s->scratch->hs, on_trigger, s) == HS_SUCCESS;
+}
+
+/* The same near places where numbers or tokens stand: elsewhere values of this family do not. */
+static bool search_places(dv_search *s, size_t first)
+{
+    dv_slice text = dv_slice_sub(s->text, first, s->text.len);
+    size_t begin = 0;
+    size_t end = 0;
+    size_t part_begin = 0;
+    size_t part_end = 0;
+    while (dv_places_next(text, &begin, &end)) {
+        size_t from = begin > BEFORE_PLACE ? begin - BEFORE_PLACE : 0;
+        if (part_end > 0 && from > part_end) {
+            if (!search_texts(s, DV_FAMILY_LITERAL, first + part_begin, first + part_end)) {
+                return false;
+            }
+            part_end = 0;
+        }
+        part_begin = part_end > 0 ? part_begin : from;
+        part_end = DV_MIN(end + BEHIND_PLACE, text.len);
+    }
+    return part_end == 0 ||
+           search_texts(s, DV_FAMILY_LITERAL, first + part_begin, first + part_end);
+}
+
+static bool search_literals(dv_search *s, size_t first)
+{
+    const hs_database_t *const *databases = (const hs_database_t *const *)s->rules->databases;
+    const dv_detector_set *families = s->rules->families;
+    if (databases[DV_FAMILY_LITERAL] != NULL &&
+        dv_detector_set_meets(s->enabled, &families[DV_FAMILY_LITERAL]) &&
+        !(s->rules->sieve != NULL ? search_places(s, first)
+                                  : search_texts(s, DV_FAMILY_LITERAL, first, s->text.len))) {
+        return false;
+    }
+    return databases[DV_FAMILY_OPTIONAL] == NULL ||
+           !dv_detector_set_meets(s->enabled, &families[DV_FAMILY_OPTIONAL]) ||
+           search_texts(s, DV_FAMILY_OPTIONAL, first, s->text.len);
+}
+
 static dv_result run(dv_search *s)
 {
     size_t first = s->from > TRIGGER_LOOKBACK ? s->from - TRIGGER_LOOKBACK : 0;
+    memset(s->scratch->touched, 0, dv_detect_trigger_words() * sizeof(*s->scratch->touched));
     bool sifted = s->rules->sieve != NULL ? sift(s, first) : add_part(s, first, s->text.len);
-    if (sifted && search_part(s) && (!s->started || try_rest(s))) {
+    if (sifted && search_part(s) && search_literals(s, first) && try_rest(s)) {
         return DV_OK;
     }
     return s->result != DV_OK ? s->result : DV_ERR_INTERNAL;
@@ -442,7 +506,7 @@ static size_t merge(dv_finding *found, size_t count)
             named = length;
         }
         last->end = DV_MAX(last->end, found[i].end);
-        last->detectors |= found[i].detectors;
+        dv_detector_set_join(&last->detectors, &found[i].detectors);
     }
     return kept;
 }
@@ -469,7 +533,7 @@ static dv_result settle(dv_search *s)
 }
 
 dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratch, dv_slice text,
-                         size_t from, uint64_t enabled, dv_arena *arena,
+                         size_t from, const dv_detector_set *enabled, dv_arena *arena,
                          const dv_finding **ret_findings, size_t *ret_count)
 {
     if (text.len > UINT32_MAX || from > text.len) {
@@ -477,7 +541,7 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     }
     dv_search s = dv_search_of(rules, scratch, text, from, enabled);
     s.arena = arena;
-    if (text.len > from && enabled != 0) {
+    if (text.len > from && !dv_detector_set_is_empty(enabled)) {
         DV_TRY(run(&s));
         DV_TRY(settle(&s));
     }

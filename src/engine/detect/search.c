@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/search.h"
+#include "engine/detect/places.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 enum {
     WORDS_AHEAD = 256, /* bytes behind a candidate that are searched for words at most */
@@ -94,10 +96,6 @@ static bool context_before(dv_search *s, size_t index, size_t start, bool *ret_f
     size_t distance = dv_detect_rule_table[pattern->detector].context_distance;
     size_t begin = start > distance ? start - distance : 0;
     dv_detect_words *met = &s->scratch->met[index];
-    if (!s->met_words) {
-        memset(s->scratch->met, 0, dv_detect_pattern_count * sizeof(*s->scratch->met));
-        s->met_words = true;
-    }
     if (met->searched < begin && met->next.start < begin) {
         *met = (dv_detect_words){.searched = begin};
     }
@@ -114,6 +112,77 @@ static bool context_before(dv_search *s, size_t index, size_t start, bool *ret_f
     return true;
 }
 
+/* A keyword begins a word: "adobe_key" and "myAdobeKey", not "hadobe". */
+static bool begins_word(dv_slice text, size_t at)
+{
+    return at == 0 || !isalpha(text.ptr[at - 1]) ||
+           (isupper(text.ptr[at]) && islower(text.ptr[at - 1]));
+}
+
+/* Whether what stands in [begin, end) names what follows: "_API_KEY=", "Token: '". */
+static bool links(dv_search *s, size_t begin, size_t end, bool *ret_links)
+{
+    int rc = pcre2_jit_match(s->rules->link, s->text.ptr + begin, end - begin, 0, 0,
+                             s->scratch->data, s->scratch->words);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+        s->result = DV_ERR_TOO_LARGE;
+        return false;
+    }
+    *ret_links = rc >= 0;
+    return true;
+}
+
+static bool is_word_at(dv_slice text, size_t at, const char *word, size_t end)
+{
+    size_t len = strlen(word);
+    const char *found = (const char *)text.ptr + at;
+    return tolower((unsigned char)*found) == *word && at + len <= end &&
+           strncasecmp(found, word, len) == 0;
+}
+
+/* Whether a keyword that begins at `at` names what begins at `start`. */
+static bool names_value(dv_search *s, const dv_detect_rule *rule, size_t at, size_t start,
+                        bool *ret_names)
+{
+    for (const char *const *word = rule->keywords; *word != NULL && !*ret_names; word++) {
+        if (is_word_at(s->text, at, *word, start) &&
+            !links(s, at + strlen(*word), start, ret_names)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether a keyword stands before `start` as a name before its value. */
+static bool keywords_before(dv_search *s, const dv_detect_rule *rule, size_t start, bool *ret_found)
+{
+    size_t first = start > rule->context_distance ? start - rule->context_distance : 0;
+    pcre2_set_offset_limit(s->scratch->words, PCRE2_UNSET);
+    for (size_t at = start; at > first && !*ret_found; at--) {
+        if (begins_word(s->text, at - 1) && !names_value(s, rule, at - 1, start, ret_found)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool context_of(dv_search *s, size_t index, bool forwards, size_t start, bool *ret_context)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
+    if (pattern->context == DV_CONTEXT_NONE) {
+        return true;
+    }
+    if (pattern->context == DV_CONTEXT_KEYED) {
+        return keywords_before(s, rule, start, ret_context);
+    }
+    if (forwards && !rule->right_before && !isalpha(s->text.ptr[start])) {
+        return context_before(s, index, start, ret_context);
+    }
+    return words_before(s, s->rules->contexts[pattern->detector], rule->context_distance, start,
+                        ret_context);
+}
+
 bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t start,
                             bool *ret_allow, bool *ret_context)
 {
@@ -121,11 +190,7 @@ bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t st
     const dv_detect_rule *rule = &dv_detect_rule_table[pattern->detector];
     bool context = false;
     bool exception = false;
-    forwards = forwards && !isalpha(s->text.ptr[start]);
-    if (pattern->context != DV_CONTEXT_NONE &&
-        !(forwards ? context_before(s, index, start, &context)
-                   : words_before(s, s->rules->contexts[pattern->detector], rule->context_distance,
-                                  start, &context))) {
+    if (!context_of(s, index, forwards, start, &context)) {
         return false;
     }
     if (rule->unless != NULL && !words_before(s, s->rules->exceptions[pattern->detector],
@@ -133,7 +198,8 @@ bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t st
         return false;
     }
     *ret_context = context;
-    *ret_allow = !exception && (context || pattern->context != DV_CONTEXT_REQUIRED);
+    *ret_allow = !exception && (context || pattern->context == DV_CONTEXT_NONE ||
+                                pattern->context == DV_CONTEXT_OPTIONAL);
     return true;
 }
 
@@ -144,5 +210,10 @@ bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *c
     }
     dv_slice value =
         dv_slice_sub(candidate->text, candidate->start, candidate->end - candidate->start);
+    bool literal = pattern->trigger >= dv_detect_family_end[DV_FAMILY_SIEVED] &&
+                   pattern->trigger < dv_detect_family_end[DV_FAMILY_LITERAL];
+    if (literal && !dv_places_has(value)) {
+        return false; /* nobody looked for such values in all places */
+    }
     return pattern->entropy == 0 || dv_detect_entropy(value) >= pattern->entropy;
 }

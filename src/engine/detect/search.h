@@ -26,17 +26,15 @@ typedef struct dv_search {
     dv_slice text;
     size_t from;
     size_t scanned_from; /* what vectorscan's offsets count from */
-    bool started;        /* the scratch is this search's */
     size_t part_begin;   /* what vectorscan has to read next */
     size_t part_end;
     size_t number_end; /* numbers before it were judged */
     size_t cost;       /* of the sieve's stops */
-    uint64_t enabled;
+    const dv_detector_set *enabled;
     dv_arena *arena;
     dv_finding *found;
     size_t count;
     size_t room;
-    bool met_words; /* scratch->met holds what this search met */
     uint64_t reads; /* bytes that may still be read for glued values */
     size_t glued;   /* the pattern whose glued values are looked for, */
     size_t run_end; /* and how far the bytes that they may hold were followed */
@@ -58,10 +56,21 @@ static inline bool dv_search_spend(dv_search *s, uint64_t effort)
     return true;
 }
 
-/* Whether values of one of the detectors may hold the byte at `at`. */
-static inline bool dv_search_holds(const dv_search *s, size_t at, uint64_t detectors)
+static inline bool dv_search_enabled(const dv_search *s, const dv_detect_pattern *pattern)
 {
-    return (s->rules->may_hold[s->text.ptr[at]] & detectors) != 0;
+    return dv_detector_set_has(s->enabled, pattern->detector);
+}
+
+/* Which bytes the pattern's detector's values may hold. */
+static inline uint64_t dv_search_class(const dv_detect_pattern *pattern)
+{
+    return UINT64_C(1) << dv_detect_rule_table[pattern->detector].bytes;
+}
+
+/* Whether values with bytes of one of the classes may hold the byte at `at`. */
+static inline bool dv_search_holds(const dv_search *s, size_t at, uint64_t classes)
+{
+    return (s->rules->may_hold[s->text.ptr[at]] & classes) != 0;
 }
 
 /* Where the text may end for a pattern that begins at `start` at the latest: PCRE2 looks far ahead
@@ -79,8 +88,8 @@ static inline size_t dv_search_subject_end(const dv_search *s, size_t index, siz
 static inline size_t dv_search_first_start(const dv_search *s, const dv_detect_pattern *pattern,
                                            size_t begin, size_t end)
 {
-    while (end > begin &&
-           ((s->rules->may_hold[s->text.ptr[end - 1]] >> pattern->detector) & 1) != 0) {
+    uint64_t class = dv_search_class(pattern);
+    while (end > begin && dv_search_holds(s, end - 1, class)) {
         end--;
     }
     return end;
@@ -103,7 +112,7 @@ uint64_t dv_search_reads(size_t len);
 
 /* One that begins. What keeps findings gives it an arena. */
 static inline dv_search dv_search_of(const dv_detect_rules *rules, dv_detect_scratch *scratch,
-                                     dv_slice text, size_t from, uint64_t enabled)
+                                     dv_slice text, size_t from, const dv_detector_set *enabled)
 {
     return (dv_search){
         .rules = rules,
@@ -119,6 +128,6 @@ static inline dv_search dv_search_of(const dv_detect_rules *rules, dv_detect_scr
 bool dv_search_grow(dv_search *s, dv_finding *value);
 
 /* Moves *hold to the value's start when one could be glued to it that is not whole yet. `run`:
- * where the last bytes that each detector's values may hold begin. */
-bool dv_search_hold_glued(dv_search *s, const dv_finding *value, const size_t run[DV_DETECT_MAX],
-                          size_t *hold);
+ * where the last bytes that are all of a class begin. */
+bool dv_search_hold_glued(dv_search *s, const dv_finding *value,
+                          const size_t run[DV_DETECT_CLASSES], size_t *hold);

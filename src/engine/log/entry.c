@@ -42,7 +42,7 @@ static dv_result append_raw(dv_slice record, dv_buf *out)
 /* OCSF's base event (class 0) around a record that is no event: only a writer that does not use
  * core/event.h can cause it. At most FOREIGN_MAX bytes are kept, so that it fits whatever has to be
  * escaped. */
-static dv_result append_foreign(const dv_entry_stamp *stamp, dv_slice record, dv_buf *out)
+dv_result dv_entry_stamp_foreign(const dv_entry_stamp *stamp, dv_slice record, dv_buf *out)
 {
     const char *code = dv_event_is_code(record) ? "foreign.code" : "foreign";
     DV_TRY(append_stamp(stamp, out));
@@ -60,7 +60,7 @@ dv_result dv_entry_stamp_record(const dv_entry_stamp *stamp, dv_slice record, dv
 {
     if (!dv_slice_starts_with(record, dv_slice_of(front, FRONT_LEN)) || record.len == FRONT_LEN ||
         record.ptr[FRONT_LEN] != '"') {
-        return append_foreign(stamp, record, out);
+        return dv_entry_stamp_foreign(stamp, record, out);
     }
     DV_TRY(append_stamp(stamp, out));
     DV_TRY(dv_buf_append_byte(out, ','));
@@ -102,12 +102,22 @@ dv_result dv_entry_check(dv_slice entry, dv_arena *arena, dv_entry_origin *ret_o
     return DV_OK;
 }
 
-dv_slice dv_entry_request_id(dv_slice entry)
+bool dv_entry_is_own(dv_slice entry)
+{
+    static const char own[] = "{\"metadata\":{\"log_source\":\"dvara-logd/";
+    enum { OWN_LEN = sizeof(own) - 1 };
+    dv_uuid segment;
+    return dv_slice_starts_with(entry, dv_slice_of(own, OWN_LEN)) &&
+           entry.len > OWN_LEN + DV_UUID_TEXT_LEN && entry.ptr[OWN_LEN + DV_UUID_TEXT_LEN] == '"' &&
+           dv_uuid_parse(dv_slice_sub(entry, OWN_LEN, DV_UUID_TEXT_LEN), &segment) == DV_OK;
+}
+
+/* A text of the metadata: name is with its quotes and the value's first one. */
+static dv_slice metadata_text(dv_slice entry, dv_slice name)
 {
     enum { LOOK_AT = 1024 }; /* metadata stands in front and is shorter */
     static const dv_slice none = {NULL, 0};
     dv_slice head = dv_slice_sub(entry, 0, LOOK_AT);
-    dv_slice name = DV_LIT("\"correlation_uid\":\"");
     ptrdiff_t at = dv_slice_find(head, name);
     if (at < 0) {
         return none;
@@ -117,19 +127,39 @@ dv_slice dv_entry_request_id(dv_slice entry)
     return quote < 0 ? none : dv_slice_sub(rest, 0, (size_t)quote);
 }
 
-int64_t dv_entry_time(dv_slice entry)
+dv_slice dv_entry_request_id(dv_slice entry)
 {
-    dv_slice name = DV_LIT("},\"time\":");
+    return metadata_text(entry, DV_LIT("\"correlation_uid\":\""));
+}
+
+dv_slice dv_entry_kind(dv_slice entry)
+{
+    return metadata_text(entry, DV_LIT("\"event_code\":\""));
+}
+
+/* The number behind the name, of the entry's front; 0: there is none. */
+static int64_t front_number(dv_slice entry, dv_slice name)
+{
     ptrdiff_t at = dv_slice_find(dv_slice_sub(entry, 0, 2048), name);
-    int64_t time = 0;
+    int64_t number = 0;
     if (at < 0) {
         return 0;
     }
-    for (size_t i = (size_t)at + name.len; i < entry.len && time < INT64_MAX / 100; i++) {
+    for (size_t i = (size_t)at + name.len; i < entry.len && number < INT64_MAX / 100; i++) {
         if (entry.ptr[i] < '0' || entry.ptr[i] > '9') {
             break;
         }
-        time = time * 10 + (entry.ptr[i] - '0');
+        number = number * 10 + (entry.ptr[i] - '0');
     }
-    return time;
+    return number;
+}
+
+int64_t dv_entry_time(dv_slice entry)
+{
+    return front_number(entry, DV_LIT("},\"time\":"));
+}
+
+int64_t dv_entry_logged(dv_slice entry)
+{
+    return front_number(entry, DV_LIT("\"logged_time\":"));
 }

@@ -40,3 +40,18 @@ dv_hash dv_frontier_root(const dv_frontier *frontier)
     }
     return root;
 }
+
+dv_result dv_frontier_load(dv_frontier *frontier, const char *folder, uint64_t size,
+                           dv_error *error)
+{
+    for (int level = 0; level < DV_TILE_LEVELS; level++) {
+        dv_frontier_tile *right = &frontier->levels[level];
+        uint64_t nodes = size >> (DV_TILE_HEIGHT * level);
+        right->index = nodes / DV_TILE_WIDTH;
+        right->width = (uint32_t)(nodes % DV_TILE_WIDTH);
+        if (right->width > 0) {
+            DV_TRY(dv_tile_read(folder, level, right->index, right->width, right->hashes, error));
+        }
+    }
+    return DV_OK;
+}

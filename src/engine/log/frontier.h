@@ -24,3 +24,7 @@ dv_must dv_result dv_frontier_add(dv_frontier *frontier, const dv_hash *leaf,
                                   void *data);
 
 dv_hash dv_frontier_root(const dv_frontier *frontier);
+
+/* The right edge of the folder's tree of that size, from its tiles. */
+dv_must dv_result dv_frontier_load(dv_frontier *frontier, const char *folder, uint64_t size,
+                                   dv_error *error);

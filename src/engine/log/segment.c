@@ -15,6 +15,7 @@ _Static_assert((size_t)WINDOW >= (size_t)DV_FRAME_MAX, "a whole frame fits the w
 
 struct dv_segment {
     int fd;
+    uid_t owner;
     dv_segment_info info;
     dv_aead *aead;
     uint64_t sequence; /* of the next record */
@@ -80,22 +81,32 @@ static dv_result segment_load(dv_segment *segment, const dv_log_keys *keys, dv_e
     return DV_OK;
 }
 
-dv_result dv_segment_open(const char *path, const dv_log_keys *keys, dv_segment **ret_segment,
-                          dv_error *error)
+/* A link, a socket, and what its writer lets nobody read, will not get better. */
+static dv_result open_failure(int why)
+{
+    return why == ENOENT                                   ? DV_ERR_NOT_FOUND
+           : why == ELOOP || why == EACCES || why == ENXIO ? DV_ERR_CORRUPT
+                                                           : DV_ERR_IO;
+}
+
+dv_result dv_segment_open_at(int folder, const char *path, const dv_log_keys *keys,
+                             dv_segment **ret_segment, dv_error *error)
 {
     struct stat about;
     dv_segment *segment = malloc(sizeof(*segment));
     if (segment == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    *segment = (dv_segment){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)};
+    *segment =
+        (dv_segment){.fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)};
     dv_result result;
     if (segment->fd < 0 || fstat(segment->fd, &about) != 0) {
-        result = dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO,
-                              "can not open %s: %s", path, strerror(errno));
+        result =
+            dv_error_set(error, open_failure(errno), "can not open %s: %s", path, strerror(errno));
     } else if (!S_ISREG(about.st_mode)) {
         result = dv_error_set(error, DV_ERR_CORRUPT, "%s is not a regular file", path);
     } else {
+        segment->owner = about.st_uid;
         result = segment_load(segment, keys, error);
     }
     if (result != DV_OK) {
@@ -104,6 +115,12 @@ dv_result dv_segment_open(const char *path, const dv_log_keys *keys, dv_segment 
     }
     *ret_segment = segment;
     return DV_OK;
+}
+
+dv_result dv_segment_open(const char *path, const dv_log_keys *keys, dv_segment **ret_segment,
+                          dv_error *error)
+{
+    return dv_segment_open_at(AT_FDCWD, path, keys, ret_segment, error);
 }
 
 void dv_segment_close(dv_segment *segment)
@@ -118,6 +135,11 @@ void dv_segment_close(dv_segment *segment)
 const dv_segment_info *dv_segment_about(const dv_segment *segment)
 {
     return &segment->info;
+}
+
+uid_t dv_segment_owner(const dv_segment *segment)
+{
+    return segment->owner;
 }
 
 /* Forgets the window: the writer may have truncated half a record away and written another. */
@@ -143,10 +165,15 @@ static bool fd_has_writer(int fd)
     return false;
 }
 
-bool dv_segment_has_writer(const char *path)
+bool dv_segment_has_writer(int folder, const char *path)
 {
-    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    dv_auto(fd) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     return fd >= 0 && fd_has_writer(fd);
+}
+
+bool dv_segment_is_written(const dv_segment *segment)
+{
+    return fd_has_writer(segment->fd);
 }
 
 static dv_slice window_rest(const dv_segment *segment)
@@ -212,13 +239,24 @@ static dv_result refill(dv_segment *segment, dv_error *error)
     }
 }
 
+/* Where the next bytes are that the file holds; a hole may be terabytes long. False: none. */
+static bool skip_hole(int fd, uint64_t *from)
+{
+    off_t data = lseek(fd, (off_t)*from, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) {
+        return false;
+    }
+    *from = data < 0 ? *from : (uint64_t)data;
+    return true;
+}
+
 /* Whether the file holds anything but zeros in [from, to). */
 static dv_result find_bytes(const dv_segment *segment, uint64_t from, uint64_t to, bool *ret_found,
                             dv_error *error)
 {
     uint8_t block[4096];
     *ret_found = false;
-    while (from < to && !*ret_found) {
+    while (!*ret_found && skip_hole(segment->fd, &from) && from < to) {
         ssize_t got = read_at(segment->fd, block, (size_t)DV_MIN(to - from, sizeof(block)), from);
         if (got < 0) {
             return read_failed(error);

@@ -23,6 +23,8 @@
 #include "base/slice.h"
 #include "base/uuid.h"
 
+#include <sys/types.h>
+
 enum {
     DV_SEGMENT_HEADER_LEN = 192,
     DV_SEGMENT_RECORD_HEADER_LEN = 16,
@@ -30,7 +32,13 @@ enum {
 };
 
 #define DV_SEGMENT_SUFFIX ".seg"
-#define DV_SEGMENT_NEW_SUFFIX ".new" /* until the header is whole */
+#define DV_SEGMENT_NEW_SUFFIX ".new"         /* until the header is whole */
+#define DV_SEGMENT_REFUSED_SUFFIX ".refused" /* behind the other one */
+
+/* The file that goes with the record of that number (dv_spool_attach): "<segment>.<number>.blob" in
+ * the same folder. It is of its segment: without it, it is nothing. */
+#define DV_SEGMENT_BLOB_SUFFIX ".blob"
+enum { DV_SEGMENT_BLOB_NAME_MAX = 72 };
 
 typedef struct dv_segment dv_segment;
 
@@ -52,14 +60,19 @@ typedef struct dv_segment_record {
     dv_slice text;     /* valid until the next call */
 } dv_segment_record;
 
-/* Opens a segment and its key. Errors: DV_ERR_CORRUPT (header, key not for this log),
- * DV_ERR_NOT_FOUND, DV_ERR_IO, DV_ERR_NO_MEMORY. */
+/* Opens a segment and its key. path: as of openat(2), from that folder. Errors: DV_ERR_CORRUPT
+ * (header, key not for this log, a link, nobody may read it), DV_ERR_NOT_FOUND, DV_ERR_IO,
+ * DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_segment_open_at(int folder, const char *path, const dv_log_keys *keys,
+                                     dv_segment **ret_segment, dv_error *error);
 dv_must dv_result dv_segment_open(const char *path, const dv_log_keys *keys,
                                   dv_segment **ret_segment, dv_error *error);
 void dv_segment_close(dv_segment *segment);
 DV_DEFINE_AUTO_PTR(segment, dv_segment, dv_segment_close)
 
 const dv_segment_info *dv_segment_about(const dv_segment *segment);
+/* Whose file it is: asked of the file that is open, so that no name can be changed under it. */
+uid_t dv_segment_owner(const dv_segment *segment);
 
 /* Goes on behind what was consumed before: the next record has this sequence and lies there. */
 void dv_segment_seek(dv_segment *segment, uint64_t sequence, uint64_t offset);
@@ -72,5 +85,10 @@ dv_must dv_result dv_segment_next(dv_segment *segment, dv_segment_record *ret_re
 /* After DV_ERR_NOT_FOUND: whether half a record was left behind by a writer that died. */
 bool dv_segment_was_torn(const dv_segment *segment);
 
-/* False once no process holds the segment open for writing. */
-bool dv_segment_has_writer(const char *path);
+void dv_segment_blob_name(const dv_uuid *segment, uint64_t sequence,
+                          char out[DV_SEGMENT_BLOB_NAME_MAX]);
+
+/* False once no process holds the segment open for writing. path: as of openat(2). */
+bool dv_segment_has_writer(int folder, const char *path);
+/* The same of one that is open. */
+bool dv_segment_is_written(const dv_segment *segment);

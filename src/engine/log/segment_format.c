@@ -3,7 +3,9 @@
 
 #include "base/codec.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 static const uint8_t magic[8] = {'D', 'V', 'S', 'P', 'O', 'O', 'L', '1'};
 
@@ -29,6 +31,13 @@ void dv_segment_header_encode(const dv_segment_header *header, uint8_t out[DV_SE
     dv_put_u32(out + AT_CRC, dv_crc32c(0, dv_slice_of(out, AT_CRC)));
 }
 
+bool dv_segment_source_is_good(const char *source)
+{
+    size_t len = strnlen(source, DV_SEGMENT_SOURCE_MAX + 1);
+    return len > 0 && len <= DV_SEGMENT_SOURCE_MAX &&
+           strspn(source, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
 dv_result dv_segment_header_decode(const uint8_t in[DV_SEGMENT_HEADER_LEN],
                                    dv_segment_header *ret_header, dv_error *error)
 {
@@ -39,8 +48,9 @@ dv_result dv_segment_header_decode(const uint8_t in[DV_SEGMENT_HEADER_LEN],
     if (dv_get_u32(in + AT_CRC) != dv_crc32c(0, dv_slice_of(in, AT_CRC))) {
         return dv_error_set(error, DV_ERR_CORRUPT, "the segment's header is damaged");
     }
-    if (memchr(in + AT_SOURCE, '\0', DV_SEGMENT_SOURCE_MAX + 1) == NULL) {
-        return dv_error_set(error, DV_ERR_CORRUPT, "the segment's source has no end");
+    if (memchr(in + AT_SOURCE, '\0', DV_SEGMENT_SOURCE_MAX + 1) == NULL ||
+        !dv_segment_source_is_good((const char *)in + AT_SOURCE)) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the segment's source is no name");
     }
     memcpy(header.info.id.bytes, in + AT_ID, sizeof(header.info.id.bytes));
     memcpy(header.info.source, in + AT_SOURCE, DV_SEGMENT_SOURCE_MAX);
@@ -116,4 +126,13 @@ dv_result dv_frame_open(dv_aead *aead, const dv_uuid *segment, uint64_t sequence
                         out));
     *ret_len = sealed.len - DV_AEAD_TAG_LEN;
     return DV_OK;
+}
+
+void dv_segment_blob_name(const dv_uuid *segment, uint64_t sequence,
+                          char out[DV_SEGMENT_BLOB_NAME_MAX])
+{
+    char id[DV_UUID_TEXT_LEN + 1];
+    dv_uuid_format(segment, id);
+    (void)snprintf(out, DV_SEGMENT_BLOB_NAME_MAX, "%s.%" PRIu64 DV_SEGMENT_BLOB_SUFFIX, id,
+                   sequence);
 }

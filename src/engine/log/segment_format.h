@@ -19,6 +19,11 @@ typedef struct dv_segment_header {
     uint8_t sealed_key[DV_SEALED_KEY_LEN];
 } dv_segment_header;
 
+/* A writer's name: lower-case letters, digits and '-', 1 to DV_SEGMENT_SOURCE_MAX of them. It
+ * stands in every entry and in the state file, so it can hold nothing else. At least that many
+ * bytes and a NUL are read, or up to the first NUL. */
+bool dv_segment_source_is_good(const char *source);
+
 void dv_segment_header_encode(const dv_segment_header *header, uint8_t out[DV_SEGMENT_HEADER_LEN]);
 /* Errors: DV_ERR_CORRUPT. */
 dv_must dv_result dv_segment_header_decode(const uint8_t in[DV_SEGMENT_HEADER_LEN],

@@ -20,6 +20,7 @@
 #include "crypto/random.h"
 #include "engine/log/segment_format.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,6 +33,7 @@ enum {
     ALLOCATION_STEP = 1 << 20,
     DROP_STEP = 1 << 16, /* a multiple of every page size */
     SEGMENT_MODE = 0640,
+    FOLDER_MODE = 0700,
     PAGE = 4096,         /* the smallest there is; with larger ones some calls do nothing */
     NEXT_RECORDS = 2048, /* bytes that the next request's records may take */
 };
@@ -58,7 +60,8 @@ struct dv_spool {
     char source[DV_SEGMENT_SOURCE_MAX + 1];
     uint8_t log_key[DV_BOX_PUBLIC_LEN];
     uint64_t max_bytes;
-    size_t reserved; /* records */
+    size_t reserved;   /* records */
+    dv_slice attached; /* to the next record; borrowed */
     open_segment segment;
 };
 
@@ -259,17 +262,26 @@ static void look_after(const dv_spool *spool, open_segment *segment)
 
 /* -- the spool --------------------------------------------------------------------------------- */
 
-static bool good_source(const char *source)
+dv_result dv_spool_folder(const char *base, const char *source, char ret_folder[PATH_MAX])
 {
-    size_t len = strlen(source);
-    return len > 0 && len <= DV_SEGMENT_SOURCE_MAX &&
-           strspn(source, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+    int len = snprintf(ret_folder, PATH_MAX, "%s/%s", base, source);
+    return len > 0 && len < PATH_MAX ? DV_OK : DV_ERR_TOO_LARGE;
 }
 
-dv_result dv_spool_open(const char *folder, const char *source, const uint8_t log_key[32],
+static dv_result first_segment(const char *base, dv_spool *spool)
+{
+    char folder[PATH_MAX];
+    DV_TRY(dv_spool_folder(base, spool->source, folder));
+    /* The supervisor made it where users are separated; elsewhere it is ours to make. */
+    (void)!mkdir(folder, FOLDER_MODE);
+    spool->folder = strdup(folder);
+    return spool->folder == NULL ? DV_ERR_NO_MEMORY : segment_make(spool, &spool->segment);
+}
+
+dv_result dv_spool_open(const char *base, const char *source, const uint8_t log_key[32],
                         uint64_t max_bytes, dv_spool **ret_spool, dv_error *error)
 {
-    if (!good_source(source) || max_bytes < DV_SEGMENT_HEADER_LEN + DV_FRAME_MAX) {
+    if (!dv_segment_source_is_good(source) || max_bytes < DV_SEGMENT_HEADER_LEN + DV_FRAME_MAX) {
         return dv_error_set(error, DV_ERR_INVALID, "the spool's source or size is not acceptable");
     }
     dv_spool *spool = calloc(1, sizeof(*spool));
@@ -280,12 +292,10 @@ dv_result dv_spool_open(const char *folder, const char *source, const uint8_t lo
     spool->max_bytes = max_bytes;
     memcpy(spool->source, source, strlen(source));
     memcpy(spool->log_key, log_key, sizeof(spool->log_key));
-    spool->folder = strdup(folder);
-    dv_result result =
-        spool->folder == NULL ? DV_ERR_NO_MEMORY : segment_make(spool, &spool->segment);
+    dv_result result = first_segment(base, spool);
     if (result != DV_OK) {
-        result = dv_error_set(error, result, "can not make a spool segment in %s: %s", folder,
-                              strerror(errno));
+        result = dv_error_set(error, result, "can not make a spool segment in %s/%s: %s", base,
+                              source, strerror(errno));
         free(spool->folder);
         free(spool);
         return result;
@@ -339,7 +349,103 @@ static dv_result make_way(dv_spool *spool, size_t frame_len)
     return DV_OK;
 }
 
+void dv_spool_attach(dv_spool *spool, dv_slice blob)
+{
+    spool->attached = blob;
+}
+
+bool dv_spool_has_attached(const dv_spool *spool)
+{
+    return spool->attached.len > 0;
+}
+
+/* Of the record that comes next. */
+static dv_result attached_path(const dv_spool *spool, char out[PATH_MAX])
+{
+    char name[DV_SEGMENT_BLOB_NAME_MAX];
+    dv_segment_blob_name(&spool->segment.id, spool->segment.sequence, name);
+    int len = snprintf(out, PATH_MAX, "%s/%s", spool->folder, name);
+    return len > 0 && len < PATH_MAX ? DV_OK : DV_ERR_TOO_LARGE;
+}
+
+static dv_result fill_attached(int fd, dv_slice blob)
+{
+    if (fd < 0 || fchmod(fd, SEGMENT_MODE) != 0 ||
+        (allocate(fd, 0, blob.len) != 0 && errno != EOPNOTSUPP)) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    return dv_fd_write_all(fd, blob) == DV_OK ? DV_OK : DV_ERR_UNAVAILABLE;
+}
+
+static int create_attached(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, SEGMENT_MODE);
+}
+
+/* In the page cache as a whole, as the record will be. What a failure left there goes: nothing
+ * names it. What another writer put there, who can guess the name but not what we remove, costs the
+ * segment: the next one's name is not known to anybody. */
+static dv_result write_attached(dv_spool *spool)
+{
+    char path[PATH_MAX];
+    DV_TRY(attached_path(spool, path));
+    dv_auto(fd) int fd = create_attached(path);
+    if (fd < 0 && errno == EEXIST) {
+        spool->segment.spoiled = unlink(path) != 0;
+        fd = spool->segment.spoiled ? -1 : create_attached(path);
+    }
+    if (fd < 0) {
+        return DV_ERR_UNAVAILABLE;
+    }
+    dv_result result = fill_attached(fd, spool->attached);
+    if (result != DV_OK) {
+        unlink(path);
+    }
+    return result;
+}
+
+static void remove_attached(const dv_spool *spool)
+{
+    char path[PATH_MAX];
+    if (attached_path(spool, path) == DV_OK) {
+        unlink(path);
+    }
+}
+
 dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved)
+{
+    return dv_spool_append_noted(spool, record, use_reserved, NULL, NULL);
+}
+
+/* Where the record goes, and that there is room for it. */
+static dv_result prepare(dv_spool *spool, size_t len, bool use_reserved)
+{
+    DV_TRY(make_way(spool, len));
+    return use_reserved ? DV_OK
+                        : ensure_space(&spool->segment,
+                                       spool->segment.offset + len + space_for(spool->reserved));
+}
+
+static dv_result append_prepared(dv_spool *spool, dv_slice record,
+                                 void (*note)(void *data, const dv_spool_place *place), void *data)
+{
+    open_segment *segment = &spool->segment;
+    if (spool->attached.len > 0) {
+        DV_TRY(write_attached(spool));
+    }
+    if (note != NULL) {
+        const dv_spool_place place = {segment->id, segment->sequence, segment->offset};
+        note(data, &place);
+    }
+    dv_result result = segment_write(segment, record);
+    if (result != DV_OK && spool->attached.len > 0) {
+        remove_attached(spool);
+    }
+    return result;
+}
+
+static dv_result append_noted(dv_spool *spool, dv_slice record, bool use_reserved,
+                              void (*note)(void *data, const dv_spool_place *place), void *data)
 {
     if (record.len == 0 || (use_reserved && spool->reserved == 0)) {
         return DV_ERR_INVALID;
@@ -348,14 +454,76 @@ dv_result dv_spool_append(dv_spool *spool, dv_slice record, bool use_reserved)
         return DV_ERR_TOO_LARGE;
     }
     size_t len = DV_SEGMENT_RECORD_HEADER_LEN + record.len + DV_AEAD_TAG_LEN;
-    DV_TRY(make_way(spool, len));
-    open_segment *segment = &spool->segment;
-    if (!use_reserved) {
-        DV_TRY(ensure_space(segment, segment->offset + len + space_for(spool->reserved)));
-    }
-    DV_TRY(segment_write(segment, record));
+    DV_TRY(prepare(spool, len, use_reserved));
+    DV_TRY(append_prepared(spool, record, note, data));
     spool->reserved -= use_reserved;
     return DV_OK;
+}
+
+dv_result dv_spool_append_noted(dv_spool *spool, dv_slice record, bool use_reserved,
+                                void (*note)(void *data, const dv_spool_place *place), void *data)
+{
+    dv_result result = append_noted(spool, record, use_reserved, note, data);
+    spool->attached = (dv_slice){NULL, 0}; /* it was for this one */
+    return result;
+}
+
+bool dv_spool_holds(const char *path, const dv_spool_place *place)
+{
+    uint8_t head[DV_SEGMENT_HEADER_LEN];
+    uint8_t frame[DV_SEGMENT_RECORD_HEADER_LEN];
+    dv_segment_header header;
+    size_t len = 0;
+    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+           dv_segment_header_decode(head, &header, NULL) == DV_OK &&
+           memcmp(&header.info.id, &place->segment, sizeof(place->segment)) == 0 &&
+           pread(fd, frame, sizeof(frame), (off_t)place->offset) == (ssize_t)sizeof(frame) &&
+           dv_frame_begins(frame) && dv_frame_length(frame, place->sequence, &len) == DV_OK;
+}
+
+static uint64_t attached_bytes(int folder, const char *name)
+{
+    struct stat status;
+    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0
+               ? (uint64_t)status.st_blocks * 512
+               : 0;
+}
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    return dv_slice_ends_with(dv_slice_str(name), dv_slice_str(suffix));
+}
+
+static uint64_t segment_bytes(int folder, const char *name, const char *source)
+{
+    uint8_t head[DV_SEGMENT_HEADER_LEN];
+    dv_segment_header header;
+    struct stat status;
+    dv_auto(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool ours = fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+                dv_segment_header_decode(head, &header, NULL) == DV_OK &&
+                strcmp(header.info.source, source) == 0 && fstat(fd, &status) == 0;
+    return ours ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+uint64_t dv_spool_waiting(const char *base, const char *source)
+{
+    char folder[PATH_MAX];
+    uint64_t bytes = 0;
+    DIR *dir = dv_spool_folder(base, source, folder) == DV_OK ? opendir(folder) : NULL;
+    const struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (ends_with(entry->d_name, DV_SEGMENT_SUFFIX)) {
+            bytes += segment_bytes(dirfd(dir), entry->d_name, source);
+        } else if (ends_with(entry->d_name, DV_SEGMENT_BLOB_SUFFIX)) {
+            bytes += attached_bytes(dirfd(dir), entry->d_name);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return bytes;
 }
 
 void dv_spool_get_ready(dv_spool *spool)

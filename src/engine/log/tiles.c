@@ -2,6 +2,7 @@
 #include "engine/log/tiles.h"
 
 #include "base/file.h"
+#include "engine/log/pack.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -47,23 +48,39 @@ static dv_result full_path(const char *folder, const char *name, char out[PATH_M
     return DV_OK;
 }
 
+static dv_result read_one(const char *folder, int level, uint64_t index, uint32_t width,
+                          dv_buf *out, dv_error *error)
+{
+    char name[DV_TILE_PATH_MAX], path[PATH_MAX];
+    dv_tile_path(level, index, width, name);
+    DV_TRY(full_path(folder, name, path, error));
+    return access(path, F_OK) == 0 ? dv_file_read(path, out, error) : DV_ERR_NOT_FOUND;
+}
+
 /* Reads the file that holds at least `width` of a tile: its own partial one, the full one, or the
- * next wider partial one (a log that grew since the checkpoint was read). */
+ * next wider partial one (a log that grew since the checkpoint was read). Its own comes first: a
+ * wider one may just be being written. */
 static dv_result read_tile_file(const char *folder, int level, uint64_t index, uint32_t width,
                                 dv_buf *out, dv_error *error)
 {
-    char name[DV_TILE_PATH_MAX], path[PATH_MAX];
-    dv_result result = DV_ERR_NOT_FOUND;
-    for (uint32_t w = width; w <= DV_TILE_WIDTH && result == DV_ERR_NOT_FOUND; w++) {
-        dv_tile_path(level, index, w, name);
-        DV_TRY(full_path(folder, name, path, error));
-        result = access(path, F_OK) == 0 ? dv_file_read(path, out, error) : DV_ERR_NOT_FOUND;
+    dv_result result = read_one(folder, level, index, width, out, error);
+    if (result == DV_ERR_NOT_FOUND && width < DV_TILE_WIDTH) {
+        result = read_one(folder, level, index, DV_TILE_WIDTH, out, error);
     }
-    if (result == DV_ERR_NOT_FOUND) {
-        dv_tile_path(level, index, width, name);
-        return dv_error_set(error, result, "%s is missing", name);
+    for (uint32_t w = width + 1; w < DV_TILE_WIDTH && result == DV_ERR_NOT_FOUND; w++) {
+        result = read_one(folder, level, index, w, out, error);
+    }
+    if (result == DV_ERR_NOT_FOUND && width < DV_TILE_WIDTH) { /* it became full meanwhile */
+        result = read_one(folder, level, index, DV_TILE_WIDTH, out, error);
     }
     return result;
+}
+
+static dv_result missing(int level, uint64_t index, uint32_t width, dv_error *error)
+{
+    char name[DV_TILE_PATH_MAX];
+    dv_tile_path(level, index, width, name);
+    return dv_error_set(error, DV_ERR_NOT_FOUND, "%s is missing", name);
 }
 
 static dv_result bad_tile(int level, uint64_t index, uint32_t width, const char *what,
@@ -74,11 +91,34 @@ static dv_result bad_tile(int level, uint64_t index, uint32_t width, const char 
     return dv_error_set(error, DV_ERR_CORRUPT, "%s %s", name, what);
 }
 
+/* Of level 0, what a pack holds in place of the file. */
+static dv_result hash_entries(const char *folder, uint64_t index, uint32_t width,
+                              dv_hash ret_hashes[DV_TILE_WIDTH], dv_error *error)
+{
+    dv_slice entry;
+    dv_auto(buf) dv_buf bundle = dv_buf_init(DV_BUNDLE_MAX);
+    DV_TRY(dv_bundle_read(folder, NULL, index, width, &bundle, error));
+    dv_slice rest = dv_buf_slice(&bundle);
+    for (uint32_t i = 0; i < width; i++) {
+        DV_TRY(dv_bundle_next(&rest, &entry));
+        ret_hashes[i] = dv_merkle_leaf(entry);
+    }
+    return DV_OK;
+}
+
 dv_result dv_tile_read(const char *folder, int level, uint64_t index, uint32_t width,
                        dv_hash ret_hashes[DV_TILE_WIDTH], dv_error *error)
 {
     dv_auto(buf) dv_buf bytes = dv_buf_init(DV_TILE_WIDTH * DV_HASH_LEN);
-    DV_TRY(read_tile_file(folder, level, index, width, &bytes, error));
+    dv_result result = read_tile_file(folder, level, index, width, &bytes, error);
+    if (result == DV_ERR_NOT_FOUND && level == 0) {
+        result = hash_entries(folder, index, width, ret_hashes, error);
+        return result == DV_ERR_NOT_FOUND ? missing(level, index, width, error) : result;
+    }
+    if (result == DV_ERR_NOT_FOUND) {
+        return missing(level, index, width, error);
+    }
+    DV_TRY(result);
     if (bytes.len < (size_t)width * DV_HASH_LEN || bytes.len % DV_HASH_LEN != 0) {
         return bad_tile(level, index, width, "has a wrong length", error);
     }
@@ -121,23 +161,40 @@ static dv_result keep_entries(dv_buf *bytes, size_t start, uint32_t width)
     return DV_OK;
 }
 
-dv_result dv_bundle_read(const char *folder, uint64_t index, uint32_t width, dv_buf *out,
-                         dv_error *error)
+static dv_result read_packed(const char *folder, dv_pack_reader *packs, uint64_t index,
+                             uint32_t width, dv_buf *out, dv_error *error)
+{
+    dv_auto(pack_reader) dv_pack_reader *own = NULL;
+    if (packs == NULL) {
+        DV_TRY(dv_pack_reader_new(folder, &own));
+        packs = own;
+    }
+    return dv_pack_bundle(packs, index * DV_TILE_WIDTH, width, out, error);
+}
+
+dv_result dv_bundle_read(const char *folder, dv_pack_reader *packs, uint64_t index, uint32_t width,
+                         dv_buf *out, dv_error *error)
 {
     size_t start = out->len;
-    DV_TRY(read_tile_file(folder, DV_TILE_ENTRIES, index, width, out, error));
-    if (keep_entries(out, start, width) != DV_OK) {
+    dv_result result = read_tile_file(folder, DV_TILE_ENTRIES, index, width, out, error);
+    if (result == DV_OK && keep_entries(out, start, width) != DV_OK) {
         out->len = start;
         return bad_tile(DV_TILE_ENTRIES, index, width, "is not made of whole entries", error);
     }
-    return DV_OK;
+    if (result == DV_ERR_NOT_FOUND) {
+        result = read_packed(folder, packs, index, width, out, error);
+    }
+    if (result != DV_OK) {
+        out->len = start;
+    }
+    return result == DV_ERR_NOT_FOUND ? missing(DV_TILE_ENTRIES, index, width, error) : result;
 }
 
 /* -- hashes of the tree out of tiles ----------------------------------------------------------- */
 
 /* The tree of `size` leaves; remembers the tile it read last on each level. */
 typedef struct tree_reader {
-    const char *folder;
+    dv_tile_source source;
     uint64_t size;
     dv_error *error;
     struct {
@@ -163,8 +220,8 @@ static dv_result load_tile(tree_reader *reader, int level, uint64_t index,
     }
     if (!reader->levels[level].loaded || reader->levels[level].index != index) {
         reader->levels[level].loaded = false;
-        DV_TRY(dv_tile_read(reader->folder, level, index, width, reader->levels[level].hashes,
-                            reader->error));
+        DV_TRY(reader->source.read(reader->source.data, level, index, width,
+                                   reader->levels[level].hashes, reader->error));
         reader->levels[level].loaded = true;
         reader->levels[level].index = index;
     }
@@ -207,32 +264,51 @@ static dv_result range_hash(tree_reader *reader, uint64_t start, uint64_t end, d
     return DV_OK;
 }
 
-static dv_result reader_new(const char *folder, uint64_t size, dv_error *error,
+static dv_result read_from_folder(void *data, int level, uint64_t index, uint32_t width,
+                                  dv_hash ret_hashes[DV_TILE_WIDTH], dv_error *error)
+{
+    return dv_tile_read(data, level, index, width, ret_hashes, error);
+}
+
+/* The folder is only read. */
+static dv_tile_source folder_source(const char *folder)
+{
+    return (dv_tile_source){read_from_folder, (void *)(uintptr_t)folder};
+}
+
+static dv_result reader_new(const dv_tile_source *source, uint64_t size, dv_error *error,
                             tree_reader **ret_reader)
 {
     tree_reader *reader = calloc(1, sizeof(*reader));
     if (reader == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    reader->folder = folder;
+    reader->source = *source;
     reader->size = size;
     reader->error = error;
     *ret_reader = reader;
     return DV_OK;
 }
 
-dv_result dv_tiles_root(const char *folder, uint64_t size, dv_hash *ret_root, dv_error *error)
+dv_result dv_tiles_root_from(const dv_tile_source *source, uint64_t size, dv_hash *ret_root,
+                             dv_error *error)
 {
     dv_auto(free) tree_reader *reader = NULL;
     dv_hash root;
+    DV_TRY(reader_new(source, size, error, &reader));
+    DV_TRY(range_hash(reader, 0, size, &root));
+    *ret_root = root;
+    return DV_OK;
+}
+
+dv_result dv_tiles_root(const char *folder, uint64_t size, dv_hash *ret_root, dv_error *error)
+{
+    dv_tile_source source = folder_source(folder);
     if (size == 0) {
         *ret_root = dv_merkle_empty();
         return DV_OK;
     }
-    DV_TRY(reader_new(folder, size, error, &reader));
-    DV_TRY(range_hash(reader, 0, size, &root));
-    *ret_root = root;
-    return DV_OK;
+    return dv_tiles_root_from(&source, size, ret_root, error);
 }
 
 /* A proof on its way: hashes from the leaf's side up. */
@@ -265,18 +341,25 @@ static dv_result inclusion_path(tree_reader *reader, uint64_t index, uint64_t st
     return proof_add(reader, start, middle, out);
 }
 
-dv_result dv_tiles_inclusion(const char *folder, uint64_t index, uint64_t size, dv_hash *ret_proof,
-                             size_t *ret_len, dv_error *error)
+dv_result dv_tiles_inclusion_from(const dv_tile_source *source, uint64_t index, uint64_t size,
+                                  dv_hash *ret_proof, size_t *ret_len, dv_error *error)
 {
     dv_auto(free) tree_reader *reader = NULL;
     proof out = {ret_proof, 0};
     if (index >= size) {
         return dv_error_set(error, DV_ERR_INVALID, "the tree has no such leaf");
     }
-    DV_TRY(reader_new(folder, size, error, &reader));
+    DV_TRY(reader_new(source, size, error, &reader));
     DV_TRY(inclusion_path(reader, index, 0, size, &out));
     *ret_len = out.len;
     return DV_OK;
+}
+
+dv_result dv_tiles_inclusion(const char *folder, uint64_t index, uint64_t size, dv_hash *ret_proof,
+                             size_t *ret_len, dv_error *error)
+{
+    dv_tile_source source = folder_source(folder);
+    return dv_tiles_inclusion_from(&source, index, size, ret_proof, ret_len, error);
 }
 
 /* RFC 6962 section 2.1.2: SUBPROOF(m, D[start:end], whole). */
@@ -295,18 +378,26 @@ static dv_result subproof(tree_reader *reader, uint64_t m, uint64_t start, uint6
     return proof_add(reader, start, middle, out);
 }
 
-dv_result dv_tiles_consistency(const char *folder, uint64_t old_size, uint64_t new_size,
-                               dv_hash *ret_proof, size_t *ret_len, dv_error *error)
+dv_result dv_tiles_consistency_from(const dv_tile_source *source, uint64_t old_size,
+                                    uint64_t new_size, dv_hash *ret_proof, size_t *ret_len,
+                                    dv_error *error)
 {
     dv_auto(free) tree_reader *reader = NULL;
     proof out = {ret_proof, 0};
     if (old_size == 0 || old_size > new_size) {
         return dv_error_set(error, DV_ERR_INVALID, "there is no such pair of trees");
     }
-    DV_TRY(reader_new(folder, new_size, error, &reader));
+    DV_TRY(reader_new(source, new_size, error, &reader));
     DV_TRY(subproof(reader, old_size, 0, new_size, true, &out));
     *ret_len = out.len;
     return DV_OK;
+}
+
+dv_result dv_tiles_consistency(const char *folder, uint64_t old_size, uint64_t new_size,
+                               dv_hash *ret_proof, size_t *ret_len, dv_error *error)
+{
+    dv_tile_source source = folder_source(folder);
+    return dv_tiles_consistency_from(&source, old_size, new_size, ret_proof, ret_len, error);
 }
 
 /* -- checkpoint and key ------------------------------------------------------------------------ */
@@ -336,6 +427,10 @@ dv_result dv_tiles_vkey(const char *folder, dv_note_verifier *ret_verifier, dv_e
     dv_auto(buf) dv_buf text = dv_buf_init(1024);
     DV_TRY(full_path(folder, "vkey", path, error));
     DV_TRY(dv_file_read(path, &text, error));
-    dv_result result = dv_note_verifier_parse(dv_slice_trim(dv_buf_slice(&text)), ret_verifier);
+    dv_slice rest = dv_buf_slice(&text), line = {0};
+    dv_result result = DV_ERR_INVALID;
+    if (dv_slice_split(&rest, '\n', &line)) {
+        result = dv_note_verifier_parse(dv_slice_trim(line), ret_verifier);
+    }
     return result == DV_OK ? DV_OK : dv_error_set(error, DV_ERR_CORRUPT, "vkey holds no key");
 }

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require((decoded.is_close ? dv_event_code_close(&again, &decoded.request, &decoded.outcome)
                               : dv_event_code_open(&again, &decoded.request)) == DV_OK);
     require(dv_slice_eq(dv_buf_slice(&again), code));
-    require(dv_event_code_text(code, &room, &text, &error) == DV_OK);
+    require(dv_event_code_text(code, &room, NULL, &text, &error) == DV_OK);
     check_json(text);
     return 0;
 }

@@ -52,12 +52,13 @@ static bool open_next(void)
 {
     struct dirent **names = NULL;
     dv_error error = {0};
-    int count = scandir(gate.spool, &names, NULL, alphasort);
+    char folder[768];
+    (void)snprintf(folder, sizeof(folder), "%s/gateway", gate.spool);
+    int count = scandir(folder, &names, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         if (segment == NULL &&
             dv_slice_ends_with(dv_slice_str(names[i]->d_name), DV_LIT(DV_SEGMENT_SUFFIX))) {
-            (void)snprintf(segment_path, sizeof(segment_path), "%s/%s", gate.spool,
-                           names[i]->d_name);
+            (void)snprintf(segment_path, sizeof(segment_path), "%s/%s", folder, names[i]->d_name);
             if (dv_segment_open(segment_path, &keys, &segment, &error) != DV_OK) {
                 gate_fail("%s: %s", segment_path, error.message);
             }
@@ -119,10 +120,13 @@ static void note_record(dv_slice record)
     dv_auto(buf) dv_buf room = dv_buf_init(DV_LIMIT_RECORD);
     dv_error error = {0};
     dv_slice event = {0};
-    if (dv_event_code_text(record, &room, &event, &error) != DV_OK) {
+    if (dv_event_code_text(record, &room, NULL, &event, &error) != DV_OK) {
         gate_fail("a record can not be read: %s", error.message);
     }
-    note(event);
+    dv_slice kind = text_after(event, DV_LIT("\"event_code\":\""));
+    if (dv_slice_starts_with(kind, DV_LIT("request."))) { /* else: of no request, or beside it */
+        note(event);
+    }
 }
 
 static void read_records(void)

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pytest
+import suite
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
@@ -138,6 +139,7 @@ def make_fresh():
     control = Control(folder)
     yield control
     control.stop_all()
+    suite.check_state(BUILD, control.state)
     shutil.rmtree(folder)
 
 
@@ -151,4 +153,5 @@ def make_control():
     control.stop_all()
     for name in ("dvarad", "dvara-logd"):
         assert "ERROR: " not in control.log(name) and "runtime error" not in control.log(name)
+    suite.check_state(BUILD, control.state)
     shutil.rmtree(folder)

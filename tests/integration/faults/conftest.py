@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -12,6 +11,7 @@ for neighbour in ("supervisor", "gateway", ".."):
 
 from ledger import ModelServer  # noqa: E402
 from supervisor_tools import Instance  # noqa: E402
+from support import remove_instance  # noqa: E402
 
 RATE = "{count: 10000000, per: 1s}"
 LIMITS = f"limits: {{key: {RATE}, user: {RATE}, group: {RATE}, address: {RATE}}}\n"
@@ -25,7 +25,7 @@ def make_model_server():
     server = ModelServer(folder / "nginx")
     yield server
     server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_instance(folder)
 
 
 @pytest.fixture(name="make")
@@ -35,7 +35,7 @@ def make_instances(model_server):
         def instance(config=LIMITS + CONNECTIONS, upstream=None, folder=None):
             folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="dvara-faults-"))
             folder.chmod(0o755)
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(remove_instance, folder)
             made = Instance(folder, upstream or model_server.url)
             made.configure(config)
             stack.callback(made.end)

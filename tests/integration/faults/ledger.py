@@ -225,7 +225,7 @@ def wait_for_the_log(dvara, rows):
         wait_until(lambda: dvara.has_told(last), 20, f"{last} is in the log")
 
 
-SAID = re.compile(r"^(\S+)Z dvara: (dvara-logd|dvarad|nginx) (was killed|ended|is back)")
+SAID = re.compile(r"^(\S+)Z dvara: (dvara-logd|dvarad|nginx|dvara-collect|dvara-export) (was killed|ended|is back)")
 
 
 def seconds_until_back(log):

@@ -12,23 +12,25 @@ import signal
 import socket
 import time
 
-from ledger import (BUILD, Changes, Load, admin_secret, check_requests, processes_of,
+from ledger import (BUILD, Changes, Load, admin_secret, check_requests, events, processes_of,
                     seconds_until_back)
 from conftest import LIMITS
+from others import Others
 from supervisor_tools import alive, children
 from support import wait_until
 
 KILLS = int(os.environ.get("DVARA_KILLS", "12"))
 SEED = int(os.environ.get("DVARA_SEED", "1"))
-KINDS = ["worker", "worker", "nginx", "dvarad", "dvara-logd"]
+KINDS = ["worker", "worker", "nginx", "dvarad", "dvara-logd", "dvara-collect", "dvara-export",
+         "dvara-witness"]
 WORKERS = 2
 
 
 class Reaper:
     """Kills, and remembers whom."""
 
-    def __init__(self, dvara, seed):
-        self.dvara, self.random = dvara, random.Random(seed)
+    def __init__(self, dvara, others, seed):
+        self.dvara, self.others, self.random = dvara, others, random.Random(seed)
         self.count = collections.Counter()
         self.killed = []
         self.recoveries = []
@@ -48,6 +50,10 @@ class Reaper:
         if kind == "supervisor":
             self.supervisor(status["pid"], pids)
             return True
+        if kind == "dvara-witness":  # on another machine, as it were: nobody here starts it again
+            self.others.kill_witness()
+            self.count[kind] += 1
+            return True
         candidates = children(pids["nginx"]) if kind == "worker" else [pids[kind]]
         candidates = [pid for pid in candidates if pid]  # a process that is down has none
         if not candidates:
@@ -65,9 +71,10 @@ class Reaper:
         assert [one for one in before if one and alive(one)] == [], "an orphan is left"
 
     def plan(self, kills):
+        """Each kind at least once, the rest by chance."""
         every = max(kills // 10, 4)
-        return ["supervisor" if i % every == every - 1 else self.random.choice(KINDS)
-                for i in range(kills)]
+        kinds = self.random.sample(KINDS, len(KINDS)) + self.random.choices(KINDS, k=kills)
+        return ["supervisor" if i % every == every - 1 else kinds.pop(0) for i in range(kills)]
 
     def run(self, kills):
         for kind in self.plan(kills):
@@ -81,7 +88,7 @@ def port_is_free(url):
         return probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0
 
 
-def figures(reaper, rows, changes, records, away):
+def figures(reaper, rows, changes, records, away, others):
     acknowledged = [row for row in rows if row[2] != 0]
     return {
         "kills": dict(reaper.count), "seed": SEED,
@@ -91,6 +98,7 @@ def figures(reaper, rows, changes, records, away):
         "recorded requests": len(records),
         "changes acknowledged": sum(one.acknowledged for one in changes),
         "changes cut off": sum(one.unknown for one in changes),
+        "lines collected": len(others.lines.written) + len(others.lines.acknowledged),
         "restarts": len(away), "longest away (s)": round(max(away), 3),
         "up after a killed supervisor, longest (s)": round(max(reaper.recoveries, default=0), 3),
         "longest wait of a caller (ms)": round(max(row[4] for row in acknowledged)),
@@ -98,31 +106,42 @@ def figures(reaper, rows, changes, records, away):
 
 
 def test_nothing_acknowledged_is_lost_by_kills(make, model_server):
-    dvara = make(LIMITS + "overload: {new_connections_per_address: any, recorded_refusals: all}\n")
+    dvara = make()
+    others = Others(dvara.folder)
+    dvara.configure(LIMITS + "overload: {new_connections_per_address: any, recorded_refusals: all}\n" +
+                    others.section())
     dvara.up("--workers", WORKERS)
     key, admin = dvara.key(), admin_secret(dvara)
-    reaper = Reaper(dvara, SEED)
+    reaper = Reaper(dvara, others, SEED)
     load = Load(dvara.folder, dvara.listen.rsplit(":", 1)[1], key, 16, 400, "k")
     changes = [Changes(dvara.admin, dvara.listen, admin, prefix) for prefix in ("red", "blue")]
     try:
+        others.start(dvara)
         for one in changes:
             one.start()
         reaper.run(KILLS)
         wait_until(dvara.ready, 20, "everything is back")
         time.sleep(0.3)
-        for one in changes:
+        for one in [*changes, others.lines]:
             one.end()
-    finally:
         rows = load.end()
+        check(dvara, model_server, reaper, rows, changes, others)
+    finally:
+        load.end()
+        others.stop()
+
+
+def check(dvara, model_server, reaper, rows, changes, others):
     records = check_requests(dvara, rows, model_server.seen())
     there = {user["name"] for user in json.loads(dvara.good("user", "list", "--output", "json"))["items"]}
     for one in changes:
         one.check_in_force(there)
+    others.check(dvara, lambda: events(dvara))
     away = seconds_until_back(dvara.log())
-    done = figures(reaper, rows, changes, records, away)
+    done = figures(reaper, rows, changes, records, away, others)
     (BUILD / "ledger.json").write_text(json.dumps(done, indent=1) + "\n")
     print(json.dumps(done, indent=1))
-    assert sum(reaper.count.values()) == KILLS
+    assert sum(reaper.count.values()) == KILLS and set(reaper.count) == {*KINDS, "supervisor"}
     assert {row[2] for row in rows} >= {200, 401} and len(rows) > 100 * KILLS
     # What a human would call back at once; the bar is a second, and a busy machine is no fault.
     assert sorted(away)[len(away) // 2] < 1

@@ -39,7 +39,7 @@ def counted(dvara, reason):
     single, more = collections.Counter(), 0
     for event in events(dvara):
         if event.get("src_endpoint", {}).get("ip") == FLOODER[0] and event["status_code"] == reason:
-            if event["metadata"]["event_code"] == "refusals":
+            if event["metadata"]["event_code"] in ("refusals", "network.refused"):
                 assert event["count"] >= 1 and event["start_time"] <= event["end_time"]
                 more += event["count"]
             else:

@@ -224,7 +224,7 @@ static void print_segment(const char *path, const dv_log_keys *keys)
     dv_result result = dv_segment_next(segment, &record, &error);
     while (result == DV_OK) {
         dv_slice event = {0};
-        check(dv_event_code_text(record.text, &room, &event, &error), &error, path);
+        check(dv_event_code_text(record.text, &room, NULL, &event, &error), &error, path);
         (void)printf("%.*s\n", DV_SLICE_ARGS(event));
         result = dv_segment_next(segment, &record, &error);
     }

@@ -14,8 +14,10 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+TESTS = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TESTS), str(TESTS / "ocsf")]
 
+import suite  # noqa: E402
 from support import BUILD, free_port  # noqa: E402
 
 FIXTURE = BUILD / "tests/integration/gateway/gateway_fixture"
@@ -209,6 +211,7 @@ class Gate:
         self.port, self.admin_port = free_port(), free_port()
         self.tls = ()
         self.directives = names.get("directives", "")  # more of them for http {}
+        self.patch = names.get("patch", ("", ""))  # a directive and what it becomes
         if names.get("ready", True):
             self.fixture("init", self.runtime)
             self.configure(config)
@@ -243,7 +246,8 @@ class Gate:
         conf.write_text(self.fixture(
             "conf", f"{scheme}://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}",
             self.upstream.url, BUILD / "ngx_http_dvara_module.so", self.runtime, self.spool,
-            self.folder / "counters", *self.tls).replace("http {\n", f"http {{\n{self.directives}\n"))
+            self.folder / "counters", *self.tls).replace("http {\n", f"http {{\n{self.directives}\n")
+            .replace(*self.patch))
         self.log = open(self.folder / "error.log", "ab")
         nginx = os.environ.get("DVARA_NGINX", "/usr/sbin/nginx")
         self.process = subprocess.Popen(
@@ -276,6 +280,8 @@ class Gate:
                 self.process.kill()
                 raise
         self.log.close()
+        if suite.SUITE.present:
+            suite.check_events(self.all_records(), self.folder)
 
     def workers(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -319,7 +325,7 @@ class Gate:
             "model": "m", "messages": [{"role": "user", "content": text}], **more}, key)
 
     def all_records(self):
-        lines = self.fixture("records", self.runtime, self.spool).splitlines()
+        lines = self.fixture("records", self.runtime, self.spool / "gateway").splitlines()
         return [json.loads(line) for line in lines]
 
     def records(self):

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import suite
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
@@ -33,6 +34,7 @@ class Logd:
         for path in (self.state, self.runtime):
             path.mkdir(mode=0o700)
         self.process = None
+        self.is_damaged = False  # by the test: nothing need open it
         self.errors = (folder / "stderr").open("w+")
 
     def start(self, wait=True, session=False):
@@ -91,3 +93,4 @@ def logd(tmp_path):
     if one.process is not None and one.process.poll() is None:
         one.end(signal.SIGKILL)
     one.errors.close()
+    suite.check_state(BUILD, one.state, one.is_damaged)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool_writer RUNTIME SPOOL NAME COUNT [PAUSE_MS]: appends that many events, the Nth with the
- * request id NAME-N, and prints each id once its record is acknowledged. */
+ * request id NAME-N, and prints each id once its record is acknowledged. COUNT 0: the lines of the
+ * standard input as they are, instead. */
 #include "base/caps.h"
 #include "core/event_code.h"
 #include "engine/log/spool.h"
 
+#include <grp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static dv_result append(dv_spool *spool, const char *id)
@@ -22,6 +28,29 @@ static dv_result append(dv_spool *spool, const char *id)
     return dv_spool_append(spool, dv_buf_slice(&event), false);
 }
 
+static dv_result append_lines(dv_spool *spool)
+{
+    static char line[DV_LIMIT_RECORD];
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        DV_TRY(dv_spool_append(spool, dv_slice_of(line, strcspn(line, "\n")), false));
+    }
+    return DV_OK;
+}
+
+/* Root writes as the spool's own user, who alone can make the folder of a writer there, and whose
+ * folders dvara-logd can read; of the group that reaches the state. */
+static bool take_user(const char *spool)
+{
+    char state[PATH_MAX];
+    struct stat own, above;
+    int len = snprintf(state, sizeof(state), "%s/..", spool);
+    if (geteuid() != 0 || len < 0 || (size_t)len >= sizeof(state) || stat(spool, &own) != 0 ||
+        stat(state, &above) != 0 || own.st_uid == 0) {
+        return true;
+    }
+    return setgroups(0, NULL) == 0 && setgid(above.st_gid) == 0 && setuid(own.st_uid) == 0;
+}
+
 static dv_result run(const char *runtime, const char *folder, const char *name, long count,
                      long pause_ms, dv_error *error)
 {
@@ -31,7 +60,7 @@ static dv_result run(const char *runtime, const char *folder, const char *name, 
     dv_spool *spool = NULL;
     DV_TRY(dv_log_key_read(runtime, key, error));
     DV_TRY(dv_spool_open(folder, "test", key, SEGMENT_MAX, &spool, error));
-    dv_result result = DV_OK;
+    dv_result result = count == 0 ? append_lines(spool) : DV_OK;
     for (long i = 0; i < count && result == DV_OK; i++) {
         int len = snprintf(line, sizeof(line), "%.64s-%ld", name, i);
         result = append(spool, line);
@@ -55,7 +84,9 @@ int main(int argc, char **argv)
         return 2;
     }
     long pause_ms = argc == 6 ? strtol(argv[5], NULL, 10) : 0;
-    dv_result result = run(argv[1], argv[2], argv[3], strtol(argv[4], NULL, 10), pause_ms, &error);
+    dv_result result = !take_user(argv[2]) ? DV_ERR_FORBIDDEN
+                                           : run(argv[1], argv[2], argv[3],
+                                                 strtol(argv[4], NULL, 10), pause_ms, &error);
     if (result != DV_OK) {
         fprintf(stderr, "spool_writer: %s %s\n", dv_result_name(result), error.message);
         return 1;

@@ -66,8 +66,8 @@ def test_nothing_acknowledged_is_lost_when_logd_is_killed(logd):
         logd.start()
     acknowledged += [line for writer in writers for line in writer.communicate()[0].split()]
     assert len(acknowledged) == 9000
-    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
-    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
+    wait_until(lambda: not list(logd.spool.glob("test/*.seg")), "the spool is empty")
+    wait_until(lambda: ids(logd.feed()).keys() >= set(acknowledged), "readers are told")
     assert logd.verify()["ok"]
     counted = ids(logd.feed())
     assert all(counted[one] == 1 for one in acknowledged)
@@ -83,8 +83,9 @@ def test_a_killed_writer_keeps_what_was_acknowledged(logd):
         writer.kill()
         text = first + writer.stdout.read()
         acknowledged += [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
-    wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
+    wait_until(lambda: not list(logd.spool.glob("test/*.seg")), "the spool is empty")
+    # A file is gone a moment before readers are told of what was in it.
+    wait_until(lambda: ids(logd.feed())[acknowledged[-1].strip()] > 0, "readers are told")
     counted = ids(logd.feed())
     assert all(counted[one.strip()] == 1 for one in acknowledged)
     assert logd.verify()["ok"]
@@ -94,7 +95,7 @@ def test_ending_takes_in_what_was_written_before(logd):
     logd.start()
     logd.write("end", 5000).communicate()
     assert logd.end() == 0
-    assert not list(logd.spool.glob("*.seg"))
+    assert not list(logd.spool.glob("test/*.seg"))
     assert logd.verify()["size"] == 5002  # start and stop are events too
     logd.start()
     assert logd.feed()[-1]["metadata"]["event_code"] == "lifecycle"
@@ -107,10 +108,11 @@ def test_the_log_goes_on_under_its_name_and_keys(logd):
     assert logd.start().status()["origin"] == origin
     assert logd.verify("--key", key)["ok"]
     other = key.replace(origin, origin[:-1] + ("a" if origin[-1] != "a" else "b"))
-    assert "verifier key" in logd.verify("--key", other, code=1)
+    assert "verifier key" in logd.verify("--key", other, code=1)["problem"]
 
 
 def test_keys_are_closed_to_others(logd):
+    logd.is_damaged = True
     logd.start()
     folder = logd.state / "keys/log"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -125,6 +127,7 @@ def test_keys_are_closed_to_others(logd):
 
 
 def test_a_log_without_its_keys_is_not_continued(logd):
+    logd.is_damaged = True
     logd.start().end()
     shutil.rmtree(logd.state / "keys")
     logd.start(wait=False)
@@ -133,6 +136,7 @@ def test_a_log_without_its_keys_is_not_continued(logd):
 
 
 def test_a_log_that_was_rolled_back_is_not_continued(logd, tmp_path):
+    logd.is_damaged = True
     logd.start()
     logd.write("a", 300).communicate()
     logd.end()
@@ -141,14 +145,19 @@ def test_a_log_that_was_rolled_back_is_not_continued(logd, tmp_path):
     logd.write("b", 300).communicate()
     logd.end()
     size = logd.verify()["size"]
+    shutil.copy(logd.log / "state", tmp_path / "state.new")
     shutil.copy(tmp_path / "state.old", logd.log / "state")
     logd.start(wait=False)
     assert logd.process.wait(timeout=10) == 1
     assert "only" in logd.said()
+    assert "state is behind" in logd.verify(code=1)["problem"]
+    shutil.copy(tmp_path / "state.new", logd.log / "state")
+    assert logd.verify()["size"] == size, "what was refused was not touched"
     assert "were there before" in json.dumps(logd.verify("--at-least", str(size + 1), code=1))
 
 
 def test_a_changed_event_is_found(logd):
+    logd.is_damaged = True
     logd.start()
     logd.write("x", 700).communicate()
     logd.end()
@@ -188,7 +197,8 @@ def test_bad_parameters_are_refused(logd, query):
 def test_other_methods_are_refused(logd):
     logd.start()
     assert logd.get("/status", "-X", "DELETE", "-o", "/dev/null", "-w", "%{http_code}") == b"405"
-    assert logd.get("/status", "-d", "x" * 100000, "-o", "/dev/null", "-w", "%{http_code}") == b"405"
+    assert logd.get("/status", "-d", "x", "-o", "/dev/null", "-w", "%{http_code}") == b"405"
+    assert logd.get("/search", "-d", "x" * 100000, "-o", "/dev/null", "-w", "%{http_code}") == b"413"
 
 
 def test_a_waiting_reader_is_woken_and_holds_nobody_up(logd):
@@ -207,19 +217,46 @@ def test_a_waiting_reader_is_woken_and_holds_nobody_up(logd):
     assert time.monotonic() - started < 4
 
 
+def test_a_search_is_checked_and_answered_in_pages(logd):
+    logd.start()
+    logd.write("gateway", 25).wait(timeout=20)
+    wait_until(lambda: logd.status()["size"] >= 26, "the events are in the log")
+
+    def ask(request):
+        text = request if isinstance(request, str) else json.dumps(request)
+        return [json.loads(line) for line in logd.get("/search", "-d", text).splitlines()]
+    for wrong in ("", "[", "{", '{"query":1}', {"query": "(a"}, {"query": "", "limit": 0}, {"query": "", "limit": 10001},
+                  {"query": "", "order": "none"}, {"query": "", "cursor": "n.1"}, {"query": "", "cursor": "o.1.1"},
+                  {"query": "", "budget_ms": 10001}, {"query": "x" * 4097}):
+        assert "message" in ask(wrong)[0]["error"], wrong
+    seen, request = [], {"query": "", "limit": 10}
+    while True:
+        *events, last = ask(request)
+        seen += [line["index"] for line in events]
+        if "next" not in last:
+            break
+        request["cursor"] = last["next"]
+    assert seen == list(range(max(seen), -1, -1)) and len(seen) >= 26
+    *events, last = ask({"query": "", "limit": 1000, "order": "oldest"})
+    assert [line["index"] for line in events] == list(range(len(events))) and last["stats"]["complete"]
+    end = last["next"]
+    logd.write("gateway", 3).wait(timeout=20)
+    wait_until(lambda: len(ask({"query": "", "order": "oldest", "cursor": end})) == 4, "what came later is found")
+
+
 def test_a_damaged_segment_is_kept_and_told(logd):
     logd.start().end()
     key = (logd.runtime / "log.pub").read_text()
     logd.write("d", 200).communicate()
-    segment = sorted(logd.spool.glob("*.seg"))[0]
+    segment = sorted(logd.spool.glob("test/*.seg"))[0]
     text = bytearray(segment.read_bytes())
     text[len(text) // 2] ^= 1
     segment.write_bytes(text)
     logd.start()
     assert (logd.runtime / "log.pub").read_text() == key
-    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: not list(logd.spool.glob("test/*.seg")), "the spool is empty")
     wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
-    assert [path.name for path in logd.spool.glob("*.refused")] == [segment.name + ".refused"]
+    assert [path.name for path in logd.spool.glob("test/*.refused")] == [segment.name + ".refused"]
     alarms = [event for event in logd.feed() if event["class_uid"] == 2004]
     assert [event["finding_info"]["uid"] for event in alarms] == ["audit.corrupt"]
     assert logd.status()["refused"] == 1
@@ -229,7 +266,7 @@ def test_a_damaged_segment_is_kept_and_told(logd):
 def test_a_segment_goes_when_its_end_comes_after_the_last_commit(logd):
     logd.start()
     logd.write("late", 1, pause_ms=2500).communicate()  # a second later the record is committed
-    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: not list(logd.spool.glob("test/*.seg")), "the spool is empty")
     wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     assert ids(logd.feed())["late-0"] == 1
 
@@ -253,15 +290,15 @@ def test_a_living_writer_leaves_the_segment_that_was_set_aside(logd):
     logd.start()
     writer = logd.write("live", 120, pause_ms=50)
     acknowledged = [writer.stdout.readline().strip() for _ in range(10)]
-    while not list(logd.spool.glob("*.refused")):  # the writer may write over the damage before it is seen
-        for segment in logd.spool.glob("*.seg"):
+    while not list(logd.spool.glob("test/*.refused")):  # the writer may write over the damage before it is seen
+        for segment in logd.spool.glob("test/*.seg"):
             spoil_the_end(segment)
         acknowledged.append(writer.stdout.readline().strip())
         assert len(acknowledged) < 100, "dvara-logd saw no damage"
     seen = len(acknowledged)
     acknowledged += writer.communicate()[0].split()
     assert len(acknowledged) == 120 and writer.returncode == 0
-    wait_until(lambda: not list(logd.spool.glob("*.seg")), "the spool is empty")
+    wait_until(lambda: not list(logd.spool.glob("test/*.seg")), "the spool is empty")
     wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     counted = ids(logd.feed())
     assert all(counted[one] <= 1 for one in acknowledged)
@@ -289,14 +326,16 @@ exec {BUILD}/dvara-logd --state {logd.state} --runtime {logd.runtime}
     assert len(logd.write("full", 3000).communicate()[0].split()) == 3000  # writers are not held up
     wait_until(lambda: logd.status()["blocked"], "the log says that it is blocked")
     assert "No space left" in logd.status()["problem"]
-    assert logd.process.poll() is None and list(logd.spool.glob("*.seg"))
+    assert logd.process.poll() is None and list(logd.spool.glob("test/*.seg"))
     folder = f"/proc/{logd.process.pid}/root{logd.log}"
     subprocess.run(["nsenter", "-t", str(logd.process.pid), "-m", "mount", "-o", "remount,size=64m", logd.log],
                    check=True)
-    wait_until(lambda: not logd.status()["blocked"] and not list(logd.spool.glob("*.seg")), "it goes on by itself")
+    wait_until(lambda: not logd.status()["blocked"] and not list(logd.spool.glob("test/*.seg")), "it goes on by itself")
     wait_until(lambda: logd.status()["segments"] == 0, "readers are told")
     counted = ids(logd.feed())
     assert all(counted[f"full-{number}"] == 1 for number in range(3000))
+    wait_until(lambda: [one["message"] for one in logd.feed() if one.get("finding_info", {}).get("uid") == "audit.blocked"],
+               "the log itself tells for how long it took nothing")
     assert os.path.exists(folder)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -12,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1]), *(str(HERE.parent / name) for n
 
 from model import ModelServer  # noqa: E402
 from supervisor_tools import Instance  # noqa: E402
+from support import remove_instance  # noqa: E402
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def model_server():
     server = ModelServer(folder)
     yield server
     server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_instance(folder)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def make(model_server):
         def instance(config):
             folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-oracle-"))
             folder.chmod(0o755)
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(remove_instance, folder)
             made = Instance(folder, model_server.url)
             # A reload's trial of its configuration binds the port, too: a master that is born just
             # then finds it in use, and tries again.

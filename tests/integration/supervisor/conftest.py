@@ -2,14 +2,13 @@
 import contextlib
 import http.server
 import pathlib
-import shutil
 import tempfile
 import threading
 
 import pytest
 
 from supervisor_tools import BODY, Instance, Upstream, alive, children
-from support import BUILD, free_port, wait_until
+from support import BUILD, free_port, remove_instance, wait_until
 
 __all__ = ["BODY", "BUILD", "alive", "children", "free_port", "wait_until"]
 
@@ -29,7 +28,7 @@ def make(upstream):
         def instance(mode=0o755, prefix=()):
             folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-test-"))
             folder.chmod(mode)
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(remove_instance, folder)
             made = Instance(folder, upstream, prefix)
             stack.callback(made.end)
             return made

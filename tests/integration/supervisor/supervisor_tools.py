@@ -12,8 +12,10 @@ import time
 import urllib.error
 import urllib.request
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+TESTS = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TESTS), str(TESTS / "ocsf")]
 
+import suite  # noqa: E402
 from support import BUILD, free_port  # noqa: E402
 
 ANSWER = json.dumps({"object": "chat.completion", "choices": [
@@ -79,6 +81,7 @@ class Instance:
         self.prefix = [str(word) for word in prefix]
         self.programs = BUILD
         self.config = None
+        self.log_is_damaged = False  # by the test, so that nothing need open it
         self.expected = r"(?!)"  # problems in the log that a test provokes
         self.listen = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
@@ -170,3 +173,4 @@ class Instance:
                               r"\[emerg\](?!.*(?:8444 failed|still could not bind))).*", self.log())
         problems = [line for line in problems if not re.search(self.expected, line)]
         assert not problems, "\n".join(problems)
+        suite.check_state(BUILD, self.state, self.log_is_damaged)

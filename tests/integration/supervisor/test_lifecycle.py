@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, ending, dying and coming back."""
 import concurrent.futures
+import json
 import os
 import pathlib
 import shutil
@@ -32,7 +33,9 @@ def test_up_serves_and_down_ends_everything(make):
     assert "ended" in dvara.good("down")
     assert time.monotonic() - began < 5
     assert [pid for pid in pids if alive(pid)] == []
+    assert not pathlib.Path(status["runtime_dir"]).exists(), "memory is given back"
     assert "not running" in dvara.refused("status")
+    assert "no Dvara runs with" in dvara.refused("user", "list")
     assert "not running" in dvara.refused("down")
 
 
@@ -57,7 +60,7 @@ def test_several_instances_live_side_by_side(make):
     assert one.ask(key) == 200
     assert two.ask(key) == 401
     one.good("down")
-    assert two.ready()
+    assert two.ready() and two.ask(two.key()) == 200
 
 
 @pytest.mark.parametrize("name", ["dvara-logd", "dvarad", "nginx"])
@@ -236,6 +239,37 @@ def test_root_gives_each_process_a_user_of_its_own(dvara):
     assert owner("keys/log") == (users["dvara-logd"], 0o700)
     assert owner("log") == (users["dvara-logd"], 0o700)
     assert owner(".")[1] & 0o007 == 0
+    assert owner("spool/dvarad") == (users["dvarad"], 0o775)
+    assert owner("spool/gateway")[0] in workers and owner("spool")[0] == users["dvara-logd"]
+
+
+@ROOT_ONLY
+def test_a_worker_writes_as_a_worker_alone(dvara, tmp_path):
+    """Neither into another's folder nor into its own in another's name."""
+    worker = (dvara.state / "spool/gateway").stat()
+    spool = dvara.state / "spool"
+    for path in (*tmp_path.parents[:2], tmp_path):
+        path.chmod(0o755)
+    (tmp_path / "test").mkdir()
+    os.chown(tmp_path / "test", worker.st_uid, -1)
+
+    def write(where):
+        return subprocess.run([BUILD / "tests/integration/log/spool_writer", (dvara.state / "runtime").resolve(), where,
+                               "forged", "3"], user=worker.st_uid, group="www-data", extra_groups=[],
+                              capture_output=True, text=True)
+    assert "can not make a spool segment" in write(spool).stderr
+    for path in (spool / "test", spool / "dvarad/test", spool / "collect/test"):
+        done = subprocess.run(["touch", path], user=worker.st_uid, group="www-data", capture_output=True, text=True)
+        assert "Permission denied" in done.stderr
+    assert write(tmp_path).returncode == 0
+    forged = next((tmp_path / "test").glob("*.seg"))
+    subprocess.run(["sh", "-c", f"cp {forged} {spool}/gateway/copy; mv {spool}/gateway/copy {spool}/gateway/{forged.name}"],
+                   user=worker.st_uid, group="www-data", check=True)
+    wait_until((spool / "gateway" / f"{forged.name}.refused").exists, 10, "it is refused")
+    alarm = dvara.json("audit", "search", "event:alarm")["items"][0]
+    assert "in the spool folder gateway claims to be of test" in json.dumps(alarm)
+    assert dvara.json("audit", "search", "request:forged-0")["items"] == []
+    assert dvara.json("audit", "status")["refused"] == 1 and dvara.json("audit", "status")["waiting"] == 0
 
 
 @ROOT_ONLY

@@ -203,6 +203,8 @@ static void crcs_have_their_check_values(void **state)
 {
     assert_int_equal(dv_crc32(0, DV_LIT("123456789")), 0xcbf43926);
     assert_int_equal(dv_crc32c(0, DV_LIT("123456789")), 0xe3069283);
+    uint8_t zeros[32] = {0}; /* RFC 3720, B.4 */
+    assert_int_equal(dv_crc32c(0, dv_slice_of(zeros, sizeof(zeros))), 0x8a9136aa);
     uint32_t piecewise = dv_crc32c(dv_crc32c(0, DV_LIT("1234")), DV_LIT("56789"));
     assert_int_equal(piecewise, 0xe3069283);
 }
@@ -269,6 +271,18 @@ static void every_day_survives_the_calendar(void **state)
         assert_int_equal(dv_time_parse(dv_slice_of(text, len), &back), DV_OK);
         assert_int_equal(back, day * 86400 * DV_SECOND);
     }
+}
+
+static void a_clock_that_is_set_is_told(void **state)
+{
+    dv_clock_watch watch = {0};
+    const dv_time hour = 3600 * DV_SECOND;
+    assert_int_equal(dv_clock_watch_look(&watch, 10 * hour, hour), 0); /* the first look */
+    assert_int_equal(dv_clock_watch_look(&watch, 11 * hour, 2 * hour), 0);
+    assert_int_equal(dv_clock_watch_look(&watch, 11 * hour + 2 * DV_SECOND, 2 * hour), 0);
+    assert_true(dv_clock_watch_look(&watch, 12 * hour, 2 * hour) == hour - 2 * DV_SECOND);
+    assert_int_equal(dv_clock_watch_look(&watch, 12 * hour, 2 * hour), 0); /* told once */
+    assert_true(dv_clock_watch_look(&watch, hour, 2 * hour) == -11 * hour);
 }
 
 static void uuids_sort_by_time_and_round_trip(void **state)
@@ -367,6 +381,7 @@ int main(void)
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(times_follow_rfc_3339),
         cmocka_unit_test(every_day_survives_the_calendar),
+        cmocka_unit_test(a_clock_that_is_set_is_told),
         cmocka_unit_test(uuids_sort_by_time_and_round_trip),
         cmocka_unit_test(forked_children_make_other_uuids),
         cmocka_unit_test(files_are_replaced_whole),

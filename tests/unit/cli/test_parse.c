@@ -230,6 +230,16 @@ static void only_lists_can_be_followed(void **state)
     assert_wrong(f, parse(f, "pet", "get", "Tom", "--follow", NULL), "--follow is unknown");
 }
 
+static void test_a_local_command_takes_no_url(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(parse(f, "pet", "list", "--url", "https://far.example", NULL), DV_OK);
+    assert_wrong(f, parse(f, "ping", "me", "--url", "https://far.example", NULL),
+                 "dvara ping works on this machine alone: leave out --url, and run it where the "
+                 "state is (--state DIR)");
+    assert_int_equal(parse(f, "ping", "--help", "--url", "https://far.example", NULL), DV_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_body_can_be_given_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(commands_of_our_own_are_checked_here, setup, teardown),
         cmocka_unit_test_setup_teardown(only_lists_can_be_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_local_command_takes_no_url, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

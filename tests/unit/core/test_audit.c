@@ -134,6 +134,68 @@ static void limits_hold(void **state)
     dv_audit_drop(&f->call);
 }
 
+/* The record of a call with these parameters and this body, either of which may be NULL. */
+static void record_call(fixture *f, const char *path, json_t *params, json_t *body)
+{
+    static dv_operation operation; /* the call is recorded again by some */
+    operation = (dv_operation){.id = "op", .method = "POST", .path = path};
+    f->call.operation = &operation;
+    f->call.params = params;
+    f->call.body = body;
+    dv_buf_clear(&f->log);
+    assert_int_equal(dv_audit_call(&f->call, 200, DV_OK, NULL, &f->error), DV_OK);
+    json_decref(params);
+    json_decref(body);
+}
+
+static const char bob[] = "\"resources\":[{\"name\":\"bob\",\"uid\":\"User::\\\"bob\\\"\"}]";
+
+static void a_call_says_whom_it_is_about(void **state)
+{
+    fixture *f = *state;
+    record_call(f, "/v1/users/{name}", json_pack("{s:s}", "name", "bob"), NULL);
+    assert_true(place(f, bob) >= 0);
+    record_call(f, "/v1/users", NULL, json_pack("{s:s}", "name", "bob"));
+    assert_true(place(f, bob) >= 0);
+    record_call(f, "/v1/api-keys", NULL, json_pack("{s:s,s:s}", "user", "bob", "name", "laptop"));
+    assert_true(place(f, bob) >= 0);
+    record_call(f, "/v1/roles/{role}/assignments",
+                json_pack("{s:s,s:s}", "role", "r", "user", "bob"), NULL);
+    assert_true(place(f, bob) >= 0);
+    record_call(f, "/v1/services/{name}", json_pack("{s:s}", "name", "ci"), NULL);
+    assert_true(place(f, "\"uid\":\"Service::\\\"ci\\\"\"") >= 0);
+}
+
+static void what_is_no_person_has_no_uid(void **state)
+{
+    fixture *f = *state;
+    record_call(f, "/v1/roles/{name}", json_pack("{s:s}", "name", "bob"), NULL);
+    assert_true(place(f, "\"resources\":[{\"name\":\"bob\"}]") >= 0);
+    record_call(f, "/v1/status", NULL, NULL);
+    assert_true(place(f, "\"resources\"") < 0);
+}
+
+static void a_call_names_its_credential(void **state)
+{
+    fixture *f = *state;
+    const dv_credential key = {.kind = DV_LIT("api_key"), .id = DV_LIT("Ab3dEf9h")};
+    f->call.credential = &key;
+    record_call(f, "/v1/status", NULL, NULL);
+    assert_true(place(f, "\"programmatic_credentials\":[{\"uid\":\"Ab3dEf9h\"") >= 0);
+}
+
+static void a_call_that_read_data_says_which(void **state)
+{
+    fixture *f = *state;
+    const dv_event_data data = {.database = DV_LIT("audit log"), .rows = 3, .bytes = -1};
+    f->call.read = &data;
+    record_call(f, "/v1/audit/events", NULL, NULL);
+    assert_true(place(f, "\"type_uid\":600504") >= 0);
+    assert_true(place(f, "\"operation\":\"op\",\"rows\":3") >= 0);
+    assert_int_equal(dv_audit_call(&f->call, 503, DV_ERR_UNAVAILABLE, "why", &f->error), DV_OK);
+    assert_true(place(f, "\"event_code\":\"control.call\"") >= 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -144,6 +206,10 @@ int main(void)
         TEST(what_is_dropped_is_forgotten),
         TEST(a_full_log_fails_the_change),
         TEST(limits_hold),
+        TEST(a_call_says_whom_it_is_about),
+        TEST(what_is_no_person_has_no_uid),
+        TEST(a_call_names_its_credential),
+        TEST(a_call_that_read_data_says_which),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,7 +197,7 @@ static void check_code(const dv_buf *code, const dv_buf *wanted, dv_buf *room)
     dv_auto(buf) dv_buf again = dv_buf_init(DV_LIMIT_RECORD);
     dv_error error = {0};
     dv_slice text;
-    assert_int_equal(dv_event_code_text(dv_buf_slice(code), room, &text, &error), DV_OK);
+    assert_int_equal(dv_event_code_text(dv_buf_slice(code), room, NULL, &text, &error), DV_OK);
     if (!dv_slice_eq(text, dv_buf_slice(wanted))) {
         fail_msg("wanted %.*s\ngot %.*s", DV_SLICE_ARGS(dv_buf_slice(wanted)), DV_SLICE_ARGS(text));
     }
@@ -313,11 +313,12 @@ static void test_json_is_left_as_it_is(void **state)
 {
     dv_auto(buf) dv_buf room = dv_buf_init(DV_LIMIT_RECORD);
     dv_slice text;
-    assert_int_equal(dv_event_code_text(DV_LIT("{\"metadata\":{}}"), &room, &text, NULL), DV_OK);
+    assert_int_equal(dv_event_code_text(DV_LIT("{\"metadata\":{}}"), &room, NULL, &text, NULL),
+                     DV_OK);
     assert_true(dv_slice_eq_str(text, "{\"metadata\":{}}"));
-    assert_int_equal(dv_event_code_text(DV_LIT("not an event"), &room, &text, NULL), DV_OK);
+    assert_int_equal(dv_event_code_text(DV_LIT("not an event"), &room, NULL, &text, NULL), DV_OK);
     assert_true(dv_slice_eq_str(text, "not an event"));
-    assert_int_equal(dv_event_code_text((dv_slice){NULL, 0}, &room, &text, NULL), DV_OK);
+    assert_int_equal(dv_event_code_text((dv_slice){NULL, 0}, &room, NULL, &text, NULL), DV_OK);
     assert_int_equal(text.len, 0);
 }
 
@@ -333,7 +334,7 @@ static void refuse(dv_slice code, const char *why)
     }
     assert_null(decoded.request.sightings);
     if (code.len > 0) {
-        assert_int_equal(dv_event_code_text(code, &room, &text, NULL), DV_ERR_INVALID);
+        assert_int_equal(dv_event_code_text(code, &room, NULL, &text, NULL), DV_ERR_INVALID);
         assert_true(dv_slice_eq_str(text, "untouched"));
     }
 }

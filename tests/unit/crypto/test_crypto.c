@@ -6,6 +6,7 @@
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "crypto/siv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +45,20 @@ static void hmac_of_rfc_4231(void **state)
         assert_hex(digest, sizeof(digest),
                    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     }
+}
+
+/* RFC 4231 test cases 2 (a short key) and 6 (one that is longer than a block). */
+static void hmac_with_a_key_of_any_length(void **state)
+{
+    uint8_t key[131], digest[DV_SHA256_LEN];
+    dv_hmac_sha256(DV_LIT("Jefe"), DV_LIT("what do ya want for nothing?"), digest);
+    assert_hex(digest, sizeof(digest),
+               "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    dv_hmac_sha256(dv_slice_of(key, sizeof(key)),
+                   DV_LIT("Test Using Larger Than Block-Size Key - Hash Key First"), digest);
+    assert_hex(digest, sizeof(digest),
+               "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 /* RFC 5869 appendix A.3 (no salt, no info). */
@@ -110,6 +125,52 @@ static void aead_seals_opens_and_refuses(void **state)
     assert_int_equal(dv_aead_seal(aead, nonce, (dv_slice){0}, (dv_slice){0}, sealed), DV_OK);
     assert_int_equal(dv_aead_open(aead, nonce, (dv_slice){0}, dv_slice_of(sealed, 16), plain),
                      DV_OK);
+}
+
+/* C2SP Wycheproof, aes_siv_cmac, tcId 296: the empty message under the empty associated text. */
+static void siv_of_wycheproof(void **state)
+{
+    static const char key_text[] =
+        "bc7635c1fd566aa8357fd103714bfaee1c9e5b3c578b3980401a981030254a54"
+        "b1756a8c96e600b7252fd0aab12f39d115d256b3f3e7c2c41a7fece72ba7c3c4";
+    uint8_t key[DV_SIV_KEY_LEN], sealed[DV_SIV_OVERHEAD];
+    dv_auto(siv) dv_siv *siv = NULL;
+    assert_int_equal(dv_hex_decode(dv_slice_str(key_text), key, sizeof(key)), DV_OK);
+    assert_int_equal(dv_siv_new(key, &siv), DV_OK);
+    assert_int_equal(dv_siv_seal(siv, (dv_slice){0}, (dv_slice){0}, sealed), DV_OK);
+    assert_hex(sealed, sizeof(sealed), "44b1c6fe8a8c07dee5377b161f283c31");
+}
+
+/* Every length around the blocks of CMAC and of the key stream's turns. */
+static void siv_seals_opens_and_refuses(void **state)
+{
+    enum { MOST = 2100 };
+    static uint8_t plain[MOST], sealed[MOST + DV_SIV_OVERHEAD], again[MOST + DV_SIV_OVERHEAD];
+    uint8_t key[DV_SIV_KEY_LEN];
+    dv_auto(siv) dv_siv *siv = NULL, *other = NULL;
+    dv_random(key, sizeof(key));
+    dv_random(plain, sizeof(plain));
+    assert_int_equal(dv_siv_new(key, &siv), DV_OK);
+    key[0] ^= 1;
+    assert_int_equal(dv_siv_new(key, &other), DV_OK);
+    for (size_t len = 0; len <= MOST; len++) {
+        dv_slice text = dv_slice_of(plain, len), whole = dv_slice_of(sealed, len + DV_SIV_OVERHEAD);
+        assert_int_equal(dv_siv_seal(siv, (dv_slice){0}, text, sealed), DV_OK);
+        assert_int_equal(dv_siv_seal(siv, (dv_slice){0}, text, again), DV_OK);
+        assert_memory_equal(sealed, again, whole.len);
+        assert_int_equal(dv_siv_open(siv, (dv_slice){0}, whole, again), DV_OK);
+        assert_memory_equal(plain, again, len);
+        assert_int_equal(dv_siv_open(siv, DV_LIT("x"), whole, again), DV_ERR_CORRUPT);
+        assert_int_equal(dv_siv_open(other, (dv_slice){0}, whole, again), DV_ERR_CORRUPT);
+        sealed[len / 2] ^= 1;
+        assert_int_equal(dv_siv_open(siv, (dv_slice){0}, whole, again), DV_ERR_CORRUPT);
+    }
+    assert_int_equal(
+        dv_siv_open(siv, (dv_slice){0}, dv_slice_of(sealed, DV_SIV_OVERHEAD - 1), again),
+        DV_ERR_CORRUPT);
+    assert_int_equal(
+        dv_siv_seal(siv, (dv_slice){0}, dv_slice_of(plain, DV_SIV_TEXT_MAX + 1), again),
+        DV_ERR_TOO_LARGE);
 }
 
 static void boxes_open_only_for_their_owner(void **state)
@@ -189,9 +250,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_of_pieces),
         cmocka_unit_test(hmac_of_rfc_4231),
+        cmocka_unit_test(hmac_with_a_key_of_any_length),
         cmocka_unit_test(hkdf_of_rfc_5869),
         cmocka_unit_test(aead_seals_opens_and_refuses),
         cmocka_unit_test(aead_seals_the_same_with_and_without_the_processor),
+        cmocka_unit_test(siv_of_wycheproof),
+        cmocka_unit_test(siv_seals_opens_and_refuses),
         cmocka_unit_test(boxes_open_only_for_their_owner),
         cmocka_unit_test(ed25519_of_rfc_8032),
         cmocka_unit_test(certificates_carry_their_names),

@@ -383,12 +383,24 @@ static dv_slice value_of(const dv_detector_example *example)
     return dv_slice_of(example->text + example->start, example->end - example->start);
 }
 
-/* Each example, with the next detector's beside it. */
+/* A sample, since each is cut at every byte in 19 shapes of stream: test_stream.c and
+ * tests/unit/detect take more of them. */
+static bool is_sampled(size_t detector)
+{
+    const dv_detector_info *info = dv_detect_info(detector);
+    bool key = strcmp(info->category, "credential") == 0;
+    return info->standard && detector % (key ? 16 : 3) == 0;
+}
+
+/* Each example, with another detector's beside it. */
 static void seeded_values_do_not_pass(void **state)
 {
     size_t detectors = dv_detect_count();
-    assert_int_equal(detectors, 27);
+    assert_in_range(detectors, 400, DV_DETECT_MAX);
     for (size_t i = 0; i < detectors; i++) {
+        if (!is_sampled(i)) {
+            continue;
+        }
         const dv_detector_info *info = dv_detect_info(i);
         const char *beside = dv_detect_info((i + 1) % detectors)->examples[0].text;
         for (size_t e = 0; e < info->example_count; e++) {
@@ -458,6 +470,9 @@ static void clean_text_is_not_delayed(void **state)
 static void values_in_plain_streams_do_not_pass(void **state)
 {
     for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (!is_sampled(i)) {
+            continue;
+        }
         const dv_detector_example *example = &dv_detect_info(i)->examples[0];
         dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
         dv_data_context *context = context_of("User::\"a\"", arena);

@@ -249,12 +249,20 @@ static void check_example(const char *example, dv_arena *arena)
     }
 }
 
-/* Every example of every detector, split between two events at every byte, in every format. */
+/* Keys of services are told by patterns that are alike: of those, a sample does here. The others
+ * are cut at every byte in tests/unit/detect. */
+static bool is_sampled(size_t detector)
+{
+    const dv_detector_info *info = dv_detect_info(detector);
+    return (strcmp(info->category, "credential") != 0 || detector % 8 == 0);
+}
+
+/* Every example of detectors, split between two events at every byte, in every format. */
 static void values_split_anywhere_are_masked(void **state)
 {
     for (size_t i = 0; i < dv_detect_count(); i++) {
         const dv_detector_info *info = dv_detect_info(i);
-        for (size_t e = 0; e < info->example_count; e++) {
+        for (size_t e = 0; is_sampled(i) && e < info->example_count; e++) {
             dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
             check_example(info->examples[e].text, arena);
         }
@@ -286,6 +294,9 @@ static void counter_examples_pass_as_they_are(void **state)
 {
     for (size_t i = 0; i < dv_detect_count(); i++) {
         const dv_detector_info *info = dv_detect_info(i);
+        if (!is_sampled(i)) {
+            continue;
+        }
         dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
         check_example(info->counter_examples[0].text, arena);
     }

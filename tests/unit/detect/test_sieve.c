@@ -37,11 +37,11 @@ static int tear_down(void **state)
 static bool same(const dv_finding *a, const dv_finding *b)
 {
     return a->detector == b->detector && a->start == b->start && a->end == b->end &&
-           a->score == b->score && a->detectors == b->detectors;
+           a->score == b->score && memcmp(&a->detectors, &b->detectors, sizeof(a->detectors)) == 0;
 }
 
 /* Searches both ways and compares; returns how many findings there are. */
-static size_t compare(dv_slice text, size_t from, uint64_t enabled)
+static size_t compare(dv_slice text, size_t from, const dv_detector_set *enabled)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(4 << 20);
     const dv_finding *wanted = NULL;
@@ -91,11 +91,11 @@ static void surround(dv_buf *out, size_t lead, dv_slice text, size_t tail)
 }
 
 /* One example at every offset within a block, near the end of the text and far from it. */
-static void compare_everywhere(const dv_detector_example *example, uint64_t enabled)
+static void compare_everywhere(const dv_detector_example *example, const dv_detector_set *enabled)
 {
     dv_slice text = dv_slice_of(example->text, strlen(example->text));
     dv_auto(buf) dv_buf whole = dv_buf_init(1 << 16);
-    for (size_t lead = 0; lead < 3 * BLOCK; lead++) {
+    for (size_t lead = 0; lead < 3 * BLOCK; lead += 1 + lead / BLOCK * 6) {
         for (size_t tail = 0; tail <= 2 * BLOCK; tail += 1 + lead % BLOCK) {
             surround(&whole, lead, text, tail);
             compare(dv_buf_slice(&whole), 0, enabled);
@@ -104,15 +104,26 @@ static void compare_everywhere(const dv_detector_example *example, uint64_t enab
     }
 }
 
+/* Keys of services are told by patterns that are alike: of those, a sample does. */
+static bool is_sampled(size_t detector)
+{
+    return strcmp(dv_detect_info(detector)->category, "credential") != 0 || detector % 16 == 0;
+}
+
 static void every_example_at_every_offset(void **state)
 {
     for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (!is_sampled(i)) {
+            continue;
+        }
         const dv_detector_info *info = dv_detect_info(i);
+        dv_detector_set alone = {0};
+        dv_detector_set_add(&alone, i);
         for (size_t e = 0; e < info->example_count; e++) {
-            compare_everywhere(&info->examples[e], DV_DETECT_ALL);
+            compare_everywhere(&info->examples[e], &dv_detect_all);
         }
         for (size_t e = 0; e < info->counter_example_count; e++) {
-            compare_everywhere(&info->counter_examples[e], UINT64_C(1) << i);
+            compare_everywhere(&info->counter_examples[e], &alone);
         }
     }
 }
@@ -137,8 +148,8 @@ static void examples_far_apart(void **state)
             assert_int_equal(dv_buf_append_str(&text, example->text), DV_OK);
             assert_int_equal(dv_buf_append_byte(&text, '\0'), DV_OK);
         }
-        found += compare(dv_buf_slice(&text), 0, DV_DETECT_ALL);
-        compare(dv_buf_slice(&text), next_random(&seed) % text.len, DV_DETECT_ALL);
+        found += compare(dv_buf_slice(&text), 0, &dv_detect_all);
+        compare(dv_buf_slice(&text), next_random(&seed) % text.len, &dv_detect_all);
         assert_true(found > 0);
     }
 }
@@ -210,8 +221,8 @@ static void texts_at_random(void **state)
             dv_slice bytes = dv_slice_of(piece, DV_MAX(strlen(piece), (size_t)1));
             assert_int_equal(dv_buf_append(&text, bytes), DV_OK);
         }
-        found += compare(dv_buf_slice(&text), 0, DV_DETECT_ALL);
-        compare(dv_buf_slice(&text), next_random(&seed) % text.len, DV_DETECT_ALL);
+        found += compare(dv_buf_slice(&text), 0, &dv_detect_all);
+        compare(dv_buf_slice(&text), next_random(&seed) % text.len, &dv_detect_all);
     }
     assert_true(found > 1000);
 }
@@ -227,7 +238,7 @@ static void bytes_at_random(void **state)
         for (size_t i = 0; i < len; i++) {
             text[i] = (uint8_t)(low + next_random(&seed) % span);
         }
-        compare(dv_slice_of(text, len), 0, DV_DETECT_ALL);
+        compare(dv_slice_of(text, len), 0, &dv_detect_all);
     }
 }
 

@@ -51,6 +51,7 @@ static size_t compare(size_t index, dv_slice text, uint32_t *seed)
     dv_search s = {.rules = rules, .scratch = scratch, .text = text};
     size_t met = 0;
     size_t most = next_random(seed) % 3 == 0 ? 150 : 6;
+    memset(scratch->met, 0, dv_detect_pattern_count * sizeof(*scratch->met));
     for (size_t start = 0; start < text.len; start += 1 + next_random(seed) % most) {
         bool wanted = false;
         bool found = false;
@@ -128,6 +129,14 @@ static void fill(dv_buf *text, uint32_t *seed)
     }
 }
 
+/* Patterns whose words stand anywhere before the value. */
+static bool looks_around(size_t index)
+{
+    const dv_detect_pattern *pattern = &dv_detect_patterns[index];
+    return (pattern->context == DV_CONTEXT_OPTIONAL || pattern->context == DV_CONTEXT_REQUIRED) &&
+           !dv_detect_rule_table[pattern->detector].right_before;
+}
+
 static void both_ways_tell_the_same(void **state)
 {
     uint32_t seed = 11;
@@ -136,12 +145,12 @@ static void both_ways_tell_the_same(void **state)
         dv_auto(buf) dv_buf text = dv_buf_init(1 << 16);
         fill(&text, &seed);
         for (size_t i = 0; i < dv_detect_pattern_count; i++) {
-            if (dv_detect_patterns[i].context != DV_CONTEXT_NONE) {
+            if (looks_around(i)) {
                 met += compare(i, dv_buf_slice(&text), &seed);
             }
         }
     }
-    assert_true(met > 1000);
+    assert_in_range(met, 1000, SIZE_MAX);
 }
 
 /* A value that begins with a letter right behind a word in a script that has no spaces there. */
@@ -153,7 +162,7 @@ static void words_may_touch_values(void **state)
     assert_int_equal(dv_detect_scan(rules, scratch,
                                     DV_LIT("\xE0\xA4\xAA\xE0\xA5\x88\xE0\xA4\xA8"
                                            "abcpe1234f"),
-                                    0, DV_DETECT_ALL, arena, &found, &count),
+                                    0, &dv_detect_all, arena, &found, &count),
                      DV_OK);
     assert_true(count == 1 && found != NULL && strcmp(found->detector, "pan") == 0);
 }

@@ -4,18 +4,16 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "core/event_code.h"
-#include "crypto/aead.h"
-#include "crypto/ed25519.h"
-#include "crypto/random.h"
+#include "engine/log/catalogue.h"
 #include "engine/log/entry.h"
 #include "engine/log/search.h"
 #include "engine/log/sequencer.h"
 #include "engine/log/spool.h"
 #include "engine/log/verify.h"
 #include "fault.h"
+#include "stand_sequencer.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,113 +22,16 @@
 
 #include <cmocka.h>
 
-static char root[64], spool_folder[80], log_folder[80];
-static dv_log_keys keys;
-static dv_tree_signer signer;
+static char gateway_folder[96];
 
-static int make_folders(void **state)
+static int make_all(void **state)
 {
-    uint8_t public_key[32];
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(root, sizeof(root), "%s/dvara-log-XXXXXX", base);
-    if (mkdtemp(root) == NULL) {
+    if (make_folders(state) != 0) {
         return -1;
     }
-    snprintf(spool_folder, sizeof(spool_folder), "%s/spool", root);
-    snprintf(log_folder, sizeof(log_folder), "%s/log", root);
-    dv_box_keypair(keys.public_key, keys.secret_key);
-    dv_random(signer.seed, sizeof(signer.seed));
-    if (dv_ed25519_public(signer.seed, public_key) != DV_OK ||
-        dv_note_verifier_init("dvara.test/log", public_key, &signer.verifier) != DV_OK) {
-        return -1;
-    }
-    return mkdir(spool_folder, 0700);
+    snprintf(gateway_folder, sizeof(gateway_folder), "%s/gateway", spool_folder);
+    return 0;
 }
-
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static int remove_folders(void **state)
-{
-    return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* -- writing and reading ----------------------------------------------------------------------- */
-
-static dv_slice event_text(unsigned number, char out[256])
-{
-    int len = snprintf(out, 256,
-                       "{\"metadata\":{\"version\":\"1.8.0\",\"correlation_uid\":\"request-%u\"},"
-                       "\"time\":%u,\"class_uid\":6003}",
-                       number, 1000 + number);
-    return dv_slice_of(out, (size_t)len);
-}
-
-/* A finished segment with the events [from, from + count). */
-static void write_segment(const char *source, unsigned from, unsigned count)
-{
-    dv_spool *spool = NULL;
-    char text[256];
-    assert_int_equal(dv_spool_open(spool_folder, source, keys.public_key, 64 << 20, &spool, NULL),
-                     DV_OK);
-    for (unsigned i = from; i < from + count; i++) {
-        assert_int_equal(dv_spool_append(spool, event_text(i, text), false), DV_OK);
-    }
-    dv_spool_close(spool);
-}
-
-static dv_sequencer_options options_with(size_t batch)
-{
-    return (dv_sequencer_options){
-        .log_folder = log_folder,
-        .spools = {spool_folder, NULL},
-        .keys = &keys,
-        .signer = &signer,
-        .batch_bytes = batch,
-    };
-}
-
-/* Everything that is in the spools into the log. */
-static dv_result drain(dv_sequencer *sequencer, dv_error *error)
-{
-    size_t taken;
-    do {
-        DV_TRY(dv_sequencer_collect(sequencer, &taken, error));
-        DV_TRY(dv_sequencer_commit(sequencer, error));
-    } while (taken > 0);
-    return DV_OK;
-}
-
-static dv_result run_once(size_t batch, dv_error *error)
-{
-    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
-    dv_sequencer_options options = options_with(batch);
-    DV_TRY(dv_sequencer_open(&options, &sequencer, error));
-    return drain(sequencer, error);
-}
-
-typedef struct tally {
-    unsigned seen[1024];
-    unsigned others; /* alarms and the like */
-} tally;
-
-static dv_result count_entry(void *data, uint64_t index, dv_slice entry)
-{
-    tally *counted = data;
-    dv_slice id = dv_entry_request_id(entry);
-    unsigned number;
-    char text[64];
-    snprintf(text, sizeof(text), "%.*s", DV_SLICE_ARGS(id));
-    if (sscanf(text, "request-%u", &number) == 1 && number < DV_ARRAY_LEN(counted->seen)) {
-        counted->seen[number]++;
-    } else {
-        counted->others++;
-    }
-    return DV_OK;
-}
-
 /* The log verifies, and holds each of the events exactly once. */
 static void check_log(unsigned events)
 {
@@ -152,20 +53,13 @@ static void check_log(unsigned events)
 static size_t files_in_spool(const char *suffix)
 {
     size_t count = 0;
-    DIR *dir = opendir(spool_folder);
+    DIR *dir = opendir(gateway_folder);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         size_t len = strlen(entry->d_name);
         count += len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
     }
     closedir(dir);
     return count;
-}
-
-static dv_result collect_index(void *data, uint64_t index, dv_slice entry)
-{
-    uint64_t *last = data;
-    *last = index;
-    return DV_OK;
 }
 
 /* -- tests ------------------------------------------------------------------------------------- */
@@ -181,22 +75,58 @@ static void test_spool_to_log(void **state)
     check_log(310);
 }
 
-/* Several segments of one writer, found at once: their events stay in order. */
+/* Takes the place of the number before; the numbers of a source only grow. */
+static dv_result check_order(void *data, uint64_t index, dv_slice entry)
+{
+    unsigned *last = data, number;
+    char text[64];
+    snprintf(text, sizeof(text), "%.*s", DV_SLICE_ARGS(dv_entry_request_id(entry)));
+    if (sscanf(text, "request-%u", &number) == 1) {
+        bool other = dv_slice_find(entry, DV_LIT("\"log_source\":\"dvarad/")) >= 0;
+        assert_true(last[other] == 0 || number > last[other]);
+        last[other] = number;
+    }
+    return DV_OK;
+}
+
+/* Several segments of one writer, found at once, and some larger than a turn: their events stay in
+ * order, whatever others have their turns in between. */
 static void test_older_segments_come_first(void **state)
 {
-    uint64_t index;
-    char id[32];
-    for (unsigned i = 0; i < 20; i++) {
-        write_segment("gateway", i * 10, 10);
+    enum { EACH = 150, ALL = 6 * EACH };
+    unsigned last[2] = {0, 0};
+    for (unsigned i = 0; i < 5; i++) {
+        write_segment("gateway", i * EACH, i % 2 == 0 ? EACH : 10);
         usleep(2000); /* ids tell milliseconds */
+        write_segment("gateway", i * EACH + (i % 2 == 0 ? EACH : 10), i % 2 == 0 ? 0 : EACH - 10);
+        usleep(2000);
+    }
+    write_segment("dvarad", ALL - EACH, EACH);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    check_log(ALL);
+    assert_int_equal(dv_log_read(log_folder, ALL, 0, UINT64_MAX, check_order, last, NULL), DV_OK);
+    assert_int_equal(last[0], ALL - EACH - 1);
+    assert_int_equal(last[1], ALL - 1);
+}
+
+/* A living writer is not held up by what a dead one of the same name left, and holds up nobody. */
+static void test_living_writers_do_not_wait_for_each_other(void **state)
+{
+    char text[256];
+    dv_spool *living[2] = {NULL, NULL};
+    for (size_t i = 0; i < DV_ARRAY_LEN(living); i++) {
+        assert_int_equal(
+            dv_spool_open(spool_folder, "gateway", keys.public_key, 1 << 20, &living[i], NULL),
+            DV_OK);
+        for (unsigned n = 0; n < 200; n++) {
+            dv_slice event = event_text((unsigned)i * 200 + n, text);
+            assert_int_equal(dv_spool_append(living[i], event, false), DV_OK);
+        }
     }
     assert_int_equal(run_once(64 << 20, NULL), DV_OK);
-    check_log(200);
-    for (unsigned i = 0; i < 200; i++) {
-        snprintf(id, sizeof(id), "request-%u", i);
-        assert_int_equal(
-            dv_log_find(log_folder, 200, dv_slice_str(id), collect_index, &index, NULL), DV_OK);
-        assert_int_equal(index, i);
+    check_log(400);
+    for (size_t i = 0; i < DV_ARRAY_LEN(living); i++) {
+        dv_spool_close(living[i]);
     }
 }
 
@@ -249,7 +179,7 @@ static void sweep_kills(size_t batch, unsigned events)
     bool killed = true;
     long step = 1;
     for (; killed; step++) {
-        assert_int_equal(make_folders(NULL), 0);
+        assert_int_equal(make_all(NULL), 0);
         write_segment("gateway", 0, events - 5);
         write_segment("dvarad", events - 5, 5);
         killed = killed_at(step, batch);
@@ -272,21 +202,26 @@ static void test_kill_at_every_step_of_small_commits(void **state)
     sweep_kills(20 << 10, 280);
 }
 
-/* One full disk after the other, in the same life: nothing is lost, nothing comes twice. */
-static void test_full_disk_at_every_step(void **state)
+/* Past the end of a block, which goes into a pack. */
+static void test_kill_at_every_step_of_packing(void **state)
 {
-    enum { EVENTS = 300 };
+    sweep_kills(200 << 10, 4500);
+}
+
+/* One failing call after the other, in the same life: nothing is lost, nothing comes twice. */
+static void sweep_faults(fault_kind kind, size_t batch, unsigned events)
+{
     bool failed = true;
     long step = 1;
     for (; failed; step++) {
         dv_auto(sequencer) dv_sequencer *sequencer = NULL;
-        dv_sequencer_options options = options_with(20 << 10);
+        dv_sequencer_options options = options_with(batch);
         dv_sequencer_status status;
         dv_error error = {0};
-        assert_int_equal(make_folders(NULL), 0);
-        write_segment("gateway", 0, EVENTS);
+        assert_int_equal(make_all(NULL), 0);
+        write_segment("gateway", 0, events);
         assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
-        fault_arm(FAULT_ENOSPC, step);
+        fault_arm(kind, step);
         failed = drain(sequencer, &error) != DV_OK;
         dv_sequencer_status_get(sequencer, &status);
         assert_int_equal(status.blocked, failed);
@@ -294,15 +229,36 @@ static void test_full_disk_at_every_step(void **state)
         fault_arm(FAULT_NONE, 0);
         if (failed) {
             assert_true(strlen(status.problem) > 0);
+            if (kind == FAULT_SHORT) {
+                fail_msg("step %ld: %s", step, status.problem); /* a short write goes on */
+            }
             assert_int_equal(dv_sequencer_commit(sequencer, NULL), DV_OK);
         }
         assert_int_equal(drain(sequencer, NULL), DV_OK);
-        check_log(EVENTS);
+        check_log(events);
         assert_int_equal(remove_folders(NULL), 0);
         failed = reached; /* a step whose failure does no harm, such as a clean-up, goes on */
     }
-    print_message("a full disk at each of %ld steps\n", step - 2);
+    print_message("a fault at each of %ld steps\n", step - 2);
     assert_true(step > 20);
+}
+
+static void test_full_disk_at_every_step(void **state)
+{
+    sweep_faults(FAULT_ENOSPC, 20 << 10, 300);
+    sweep_faults(FAULT_ENOSPC, 200 << 10, 4500);
+}
+
+static void test_broken_disk_at_every_step(void **state)
+{
+    sweep_faults(FAULT_EIO, 20 << 10, 300);
+    sweep_faults(FAULT_EIO, 200 << 10, 4500);
+}
+
+static void test_short_write_at_every_step(void **state)
+{
+    sweep_faults(FAULT_SHORT, 20 << 10, 300);
+    sweep_faults(FAULT_SHORT, 200 << 10, 4500);
 }
 
 static void test_blocked_sequencer_takes_nothing(void **state)
@@ -327,10 +283,10 @@ static void test_blocked_sequencer_takes_nothing(void **state)
 static void damage_only_segment(void)
 {
     char path[PATH_MAX];
-    DIR *dir = opendir(spool_folder);
+    DIR *dir = opendir(gateway_folder);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (strstr(entry->d_name, ".seg") != NULL) {
-            snprintf(path, sizeof(path), "%s/%s", spool_folder, entry->d_name);
+            snprintf(path, sizeof(path), "%s/%s", gateway_folder, entry->d_name);
         }
     }
     closedir(dir);
@@ -393,10 +349,10 @@ static void test_killed_writers_torn_record_raises_an_alarm(void **state)
     waitpid(child, &status, 0);
     assert_true(WIFSIGNALED(status));
     char path[PATH_MAX];
-    DIR *dir = opendir(spool_folder);
+    DIR *dir = opendir(gateway_folder);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (strstr(entry->d_name, ".seg") != NULL) {
-            snprintf(path, sizeof(path), "%s/%s", spool_folder, entry->d_name);
+            snprintf(path, sizeof(path), "%s/%s", gateway_folder, entry->d_name);
         }
     }
     closedir(dir);
@@ -463,7 +419,7 @@ static void test_codes_are_expanded(void **state)
     check_log(20);
     dv_event_request request = {.request_id = DV_LIT("request-3"), .method = DV_LIT("POST")};
     assert_int_equal(dv_event_request_open(&wanted, &request), DV_OK);
-    assert_int_equal(dv_log_find(log_folder, 20, DV_LIT("request-3"), keep_entry, &entry, NULL),
+    assert_int_equal(dv_log_find(log_folder, 0, 20, DV_LIT("request-3"), keep_entry, &entry, NULL),
                      DV_OK);
     dv_slice tail = dv_slice_sub(dv_buf_slice(&wanted), strlen("{\"metadata\":{"), wanted.len);
     assert_true(dv_slice_ends_with(dv_buf_slice(&entry), tail));
@@ -496,55 +452,88 @@ static void test_malformed_codes_are_kept_and_told(void **state)
                               DV_LIT("\"audit.malformed\"")) < 0);
 }
 
-static void find_all(unsigned events, uint64_t size)
+static void find_all(unsigned events, uint64_t size, unsigned step)
 {
     char id[32];
-    for (unsigned i = 0; i < events; i++) {
+    for (unsigned i = 0; i < events; i += step) {
         uint64_t index = UINT64_MAX;
         snprintf(id, sizeof(id), "request-%u", i);
         assert_int_equal(
-            dv_log_find(log_folder, size, dv_slice_str(id), collect_index, &index, NULL), DV_OK);
+            dv_log_find(log_folder, 0, size, dv_slice_str(id), collect_index, &index, NULL), DV_OK);
         assert_int_equal(index, i);
     }
 }
 
 static void test_search_finds_every_request(void **state)
 {
+    enum { EVENTS = 9000, BLOCKS = 2 };
     char path[PATH_MAX];
     uint64_t index = UINT64_MAX;
-    write_segment("gateway", 0, 1000);
+    write_segment("gateway", 0, EVENTS);
     assert_int_equal(run_once(64 << 20, NULL), DV_OK);
-    find_all(1000, 1000);
+    find_all(EVENTS, EVENTS, 7);
     assert_int_equal(
-        dv_log_find(log_folder, 1000, DV_LIT("request-1000"), collect_index, &index, NULL), DV_OK);
+        dv_log_find(log_folder, 0, EVENTS, DV_LIT("request-9000"), collect_index, &index, NULL),
+        DV_OK);
     assert_int_equal(index, UINT64_MAX);
-    assert_int_equal(dv_log_find(log_folder, 1000, DV_LIT(""), collect_index, &index, NULL),
+    assert_int_equal(dv_log_find(log_folder, 0, EVENTS, DV_LIT(""), collect_index, &index, NULL),
                      DV_ERR_INVALID);
     /* Without the catalogue, with a damaged one, and with a rebuilt one. */
     snprintf(path, sizeof(path), "%s/catalogue", log_folder);
-    assert_int_equal(truncate(path, 1500), 0);
-    find_all(1000, 1000);
+    assert_int_equal(truncate(path, 5000), 0);
+    find_all(EVENTS, EVENTS, 100);
     assert_int_equal(unlink(path), 0);
-    find_all(1000, 1000);
+    find_all(EVENTS, EVENTS, 1000);
     assert_int_equal(run_once(64 << 20, NULL), DV_OK);
     struct stat about;
     assert_int_equal(stat(path, &about), 0);
-    assert_int_equal(about.st_size, 3 * 1024);
-    find_all(1000, 1000);
+    assert_int_equal(about.st_size, BLOCKS * DV_CATALOGUE_ROW);
+    find_all(EVENTS, EVENTS, 100);
 }
 
-#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, make_folders, remove_folders)
+static void test_a_request_is_found_whole_when_the_clock_was_set_back(void **state)
+{
+    enum { BLOCK = 4096, COUNT = 2 * BLOCK };
+    char id[DV_UUID_TEXT_LEN + 1], text[256];
+    uint64_t last = 0;
+    dv_spool *spool = NULL;
+    dv_time begin = dv_time_now();
+    dv_uuid uuid = dv_uuid_new(begin);
+    dv_uuid_format(&uuid, id);
+    assert_int_equal(
+        dv_spool_open(spool_folder, "gateway", keys.public_key, 64 << 20, &spool, NULL), DV_OK);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bool of_it = i == 7 || i == BLOCK + 7;
+        dv_time time = i < BLOCK ? begin : begin - 3600 * DV_SECOND;
+        int len = snprintf(text, sizeof text,
+                           "{\"metadata\":{\"version\":\"1.8.0\",\"event_code\":\"request.open\","
+                           "\"correlation_uid\":\"%s\"},\"time\":%lld,\"class_uid\":6003}",
+                           of_it ? id : "another", (long long)(time / DV_MILLISECOND));
+        assert_int_equal(dv_spool_append(spool, dv_slice_of(text, (size_t)len), false), DV_OK);
+    }
+    dv_spool_close(spool);
+    assert_int_equal(run_once(64 << 20, NULL), DV_OK);
+    assert_int_equal(
+        dv_log_find(log_folder, 0, COUNT, dv_slice_str(id), collect_index, &last, NULL), DV_OK);
+    assert_int_equal(last, BLOCK + 7);
+}
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, make_all, remove_folders)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(test_spool_to_log),
         LOG_TEST(test_older_segments_come_first),
+        LOG_TEST(test_living_writers_do_not_wait_for_each_other),
         LOG_TEST(test_small_batches),
         LOG_TEST(test_living_writer_is_followed),
+        LOG_TEST(test_a_request_is_found_whole_when_the_clock_was_set_back),
         cmocka_unit_test(test_kill_at_every_step),
         cmocka_unit_test(test_kill_at_every_step_of_small_commits),
+        cmocka_unit_test(test_kill_at_every_step_of_packing),
         cmocka_unit_test(test_full_disk_at_every_step),
+        cmocka_unit_test(test_broken_disk_at_every_step),
+        cmocka_unit_test(test_short_write_at_every_step),
         LOG_TEST(test_blocked_sequencer_takes_nothing),
         LOG_TEST(test_damaged_segment_is_refused_with_an_alarm),
         LOG_TEST(test_killed_writers_torn_record_raises_an_alarm),

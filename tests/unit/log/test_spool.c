@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "crypto/aead.h"
+#include "engine/log/entry.h"
 #include "engine/log/segment.h"
 #include "engine/log/segment_format.h"
 #include "engine/log/spool.h"
@@ -22,14 +23,18 @@
 
 #include <cmocka.h>
 
-static char folder[64];
+static char base[64], folder[80];
 static dv_log_keys keys;
 
 static int make_folder(void **state)
 {
-    snprintf(folder, sizeof(folder), "/tmp/dvara-spool-XXXXXX");
+    snprintf(base, sizeof(base), "/tmp/dvara-spool-XXXXXX");
     dv_box_keypair(keys.public_key, keys.secret_key);
-    return mkdtemp(folder) == NULL;
+    if (mkdtemp(base) == NULL) {
+        return -1;
+    }
+    snprintf(folder, sizeof(folder), "%s/gateway", base);
+    return mkdir(folder, 0700);
 }
 
 static void path_of(const char *name, char out[PATH_MAX])
@@ -75,14 +80,14 @@ static int remove_folder(void **state)
         free(names[i]);
     }
     free(names);
-    return rmdir(folder);
+    return rmdir(folder) != 0 || rmdir(base) != 0;
 }
 
 static dv_spool *open_spool(uint64_t max_bytes)
 {
     dv_spool *spool = NULL;
     dv_error error = {0};
-    assert_int_equal(dv_spool_open(folder, "gateway", keys.public_key, max_bytes, &spool, &error),
+    assert_int_equal(dv_spool_open(base, "gateway", keys.public_key, max_bytes, &spool, &error),
                      DV_OK);
     return spool;
 }
@@ -259,7 +264,7 @@ static void test_refuses_bad_sources(void **state)
                                       "a/b"};
     for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
         dv_spool *spool = NULL;
-        assert_int_equal(dv_spool_open(folder, bad[i], keys.public_key, 1 << 20, &spool, NULL),
+        assert_int_equal(dv_spool_open(base, bad[i], keys.public_key, 1 << 20, &spool, NULL),
                          DV_ERR_INVALID);
     }
 }
@@ -572,7 +577,7 @@ static void check_on_small_disk(bool (*body)(void))
 static bool space_is_decided_at_the_reservation(void)
 {
     dv_spool *spool = NULL;
-    bool ok = dv_spool_open(folder, "gateway", keys.public_key, 64 << 20, &spool, NULL) == DV_OK &&
+    bool ok = dv_spool_open(base, "gateway", keys.public_key, 64 << 20, &spool, NULL) == DV_OK &&
               dv_spool_reserve(spool, 4) == DV_OK &&
               dv_spool_reserve(spool, 100) == DV_ERR_UNAVAILABLE &&
               dv_spool_reserve(spool, 4) == DV_OK;
@@ -587,7 +592,7 @@ static bool reservations_are_not_eaten(void)
     dv_spool *spool = NULL;
     memset(big, 'x', sizeof(big));
     dv_slice record = dv_slice_of(big, sizeof(big));
-    if (dv_spool_open(folder, "gateway", keys.public_key, 64 << 20, &spool, NULL) != DV_OK ||
+    if (dv_spool_open(base, "gateway", keys.public_key, 64 << 20, &spool, NULL) != DV_OK ||
         dv_spool_reserve(spool, 3) != DV_OK) {
         return false;
     }
@@ -645,6 +650,40 @@ static void set_aside(const char *path, char aside[PATH_MAX])
     assert_true(snprintf(aside, PATH_MAX, "%s.refused", path) < PATH_MAX);
     assert_int_equal(rename(path, aside), 0);
     usleep(150000);
+}
+
+/* Who can write into the spool can write any header. */
+static void test_a_source_is_a_name(void **state)
+{
+    static const char *const bad[] = {"dvara-logd/x", "", "a b", "a\nb", "a\"b", "Gateway"};
+    uint8_t bytes[DV_SEGMENT_HEADER_LEN];
+    dv_segment_header header = {.info.source = "gateway"}, read;
+    dv_segment_header_encode(&header, bytes);
+    assert_int_equal(dv_segment_header_decode(bytes, &read, NULL), DV_OK);
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        memset(header.info.source, 0, sizeof(header.info.source));
+        memcpy(header.info.source, bad[i], strlen(bad[i]));
+        dv_segment_header_encode(&header, bytes);
+        assert_int_equal(dv_segment_header_decode(bytes, &read, NULL), DV_ERR_CORRUPT);
+    }
+}
+
+static void test_what_is_dvara_logds_own(void **state)
+{
+#define STAMP(source) "{\"metadata\":{\"log_source\":\"" source
+    static const char *const others[] = {
+        STAMP("gateway/0198c0de-0000-7000-8000-0123456789ab\",\"x\":1"),
+        STAMP("dvara-logd/x/0198c0de-0000-7000-8000-0123456789ab\",\"x\":1"),
+        STAMP("dvara-logd/0198c0de-0000-7000-8000-0123456789abc\",\"x\":1"),
+        STAMP("dvara-logd/0198c0de-0000-7000-8000-0123456789ab"),
+        STAMP("dvara-logd/"),
+    };
+    assert_true(dv_entry_is_own(
+        DV_LIT(STAMP("dvara-logd/0198c0de-0000-7000-8000-0123456789ab\",\"x\":1"))));
+    for (size_t i = 0; i < DV_ARRAY_LEN(others); i++) {
+        assert_false(dv_entry_is_own(dv_slice_str(others[i])));
+    }
+#undef STAMP
 }
 
 static void test_a_segment_that_was_set_aside_is_left(void **state)
@@ -756,6 +795,8 @@ int main(void)
         SPOOL_TEST(test_reservations_are_not_eaten),
         SPOOL_TEST(test_a_refused_record_leaves_nothing),
         SPOOL_TEST(test_a_segment_that_was_set_aside_is_left),
+        SPOOL_TEST(test_a_source_is_a_name),
+        SPOOL_TEST(test_what_is_dvara_logds_own),
         SPOOL_TEST(test_without_its_folder_the_spool_takes_nothing),
         SPOOL_TEST(test_the_writers_memory_stays_flat),
     };

@@ -188,13 +188,35 @@ static dv_slice entry_text(uint64_t number, dv_buf *out)
     return dv_buf_slice(out);
 }
 
+/* The log as its state file says it is. */
+static dv_result open_tree(dv_tree **ret_tree, dv_error *error)
+{
+    dv_result result = dv_log_state_load(folder, &log_state, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        log_state =
+            (dv_log_state){.trees = {{.name = "main", .root = dv_merkle_empty()}}, .tree_count = 1};
+        result = DV_OK;
+    }
+    return result == DV_OK ? dv_tree_open(folder, &signer, &log_state.trees[0], ret_tree, error)
+                           : result;
+}
+
+static void commit_tree(dv_tree *tree)
+{
+    dv_log_tree next;
+    assert_int_equal(dv_tree_write(tree, &next, NULL), DV_OK);
+    log_state.trees[0] = next;
+    assert_int_equal(dv_log_state_save(folder, &log_state, NULL), DV_OK);
+    dv_tree_written(tree);
+}
+
 static void grow_tree(uint64_t from, uint64_t to, uint64_t step)
 {
     dv_auto(tree) dv_tree *tree = NULL;
     dv_auto(buf) dv_buf entry = dv_buf_init(1024);
     dv_error error = {0};
     uint64_t index;
-    if (dv_tree_open(folder, &signer, &log_state, &tree, &error) != DV_OK) {
+    if (open_tree(&tree, &error) != DV_OK) {
         fail_msg("%s", error.message);
     }
     assert_int_equal(dv_tree_size(tree), from);
@@ -202,7 +224,7 @@ static void grow_tree(uint64_t from, uint64_t to, uint64_t step)
         assert_int_equal(dv_tree_append(tree, entry_text(i, &entry), &index), DV_OK);
         assert_int_equal(index, i);
         if ((i + 1) % step == 0 || i + 1 == to) {
-            assert_int_equal(dv_tree_commit(tree, &error), DV_OK);
+            commit_tree(tree);
             assert_int_equal(dv_tree_publish(tree, &error), DV_OK);
         }
     }
@@ -275,6 +297,9 @@ static void test_seventy_thousand(void **state)
     assert_true(there_is("tile/1/000") && there_is("tile/1/001.p/17"));
     assert_true(there_is("tile/2/000.p/1") && there_is("tile/entries/273.p/112"));
     assert_false(there_is("tile/0/000.p") || there_is("tile/1/000.p"));
+    /* 17 blocks of 4096 are in packs. */
+    assert_true(there_is("pack/000") && there_is("pack/001") && !there_is("pack/002"));
+    assert_false(there_is("tile/0/271") || there_is("tile/entries/271") || there_is("tile/0/000"));
 }
 
 static void test_proofs_from_tiles(void **state)
@@ -310,15 +335,15 @@ static void test_entry_sizes(void **state)
     static uint8_t big[UINT16_MAX + 1];
     uint64_t index;
     dv_auto(tree) dv_tree *tree = NULL;
-    assert_int_equal(dv_tree_open(folder, &signer, &log_state, &tree, NULL), DV_OK);
+    assert_int_equal(open_tree(&tree, NULL), DV_OK);
     assert_int_equal(dv_tree_append(tree, dv_slice_of(big, 0), &index), DV_ERR_INVALID);
     assert_int_equal(dv_tree_append(tree, dv_slice_of(big, sizeof(big)), &index), DV_ERR_TOO_LARGE);
     for (int i = 0; i < 300; i++) {
         assert_int_equal(dv_tree_append(tree, dv_slice_of(big, UINT16_MAX), &index), DV_OK);
     }
-    assert_int_equal(dv_tree_commit(tree, NULL), DV_OK);
+    commit_tree(tree);
     dv_auto(buf) dv_buf bundle = dv_buf_init(DV_BUNDLE_MAX);
-    assert_int_equal(dv_bundle_read(folder, 0, DV_TILE_WIDTH, &bundle, NULL), DV_OK);
+    assert_int_equal(dv_bundle_read(folder, NULL, 0, DV_TILE_WIDTH, &bundle, NULL), DV_OK);
     assert_int_equal(bundle.len, DV_BUNDLE_MAX);
 }
 
@@ -395,9 +420,9 @@ static void append_text(const char *text)
 {
     uint64_t index;
     dv_auto(tree) dv_tree *tree = NULL;
-    assert_int_equal(dv_tree_open(folder, &signer, &log_state, &tree, NULL), DV_OK);
+    assert_int_equal(open_tree(&tree, NULL), DV_OK);
     assert_int_equal(dv_tree_append(tree, dv_slice_str(text), &index), DV_OK);
-    assert_int_equal(dv_tree_commit(tree, NULL), DV_OK);
+    commit_tree(tree);
     assert_int_equal(dv_tree_publish(tree, NULL), DV_OK);
 }
 
@@ -445,7 +470,7 @@ static void expect_refused_open(const char *words)
 {
     dv_tree *tree = NULL;
     dv_error error = {0};
-    assert_int_equal(dv_tree_open(folder, &signer, &log_state, &tree, &error), DV_ERR_CORRUPT);
+    assert_int_equal(open_tree(&tree, &error), DV_ERR_CORRUPT);
     if (strstr(error.message, words) == NULL) {
         fail_msg("\"%s\" does not speak of \"%s\"", error.message, words);
     }
@@ -470,7 +495,7 @@ static void test_opening_refuses_what_was_rolled_back(void **state)
     copy_file("old", "state");
     expect_refused_open("the checkpoint is over 20 entries, but only 10 are there");
     remove_file("state");
-    expect_refused_open("there is a checkpoint, but no state");
+    expect_refused_open("the checkpoint is over 20 entries, but only 0 are there");
     copy_file("new", "state");
     change_byte("tile/0/000.p/20", 3);
     expect_refused_open("entry 0 is not the tree's leaf");
@@ -487,13 +512,17 @@ static void test_state_file_at_every_byte(void **state)
     static dv_log_state parsed;
     dv_auto(buf) dv_buf text = dv_buf_init(1 << 16);
     memset(&log_state, 0, sizeof(log_state));
-    log_state.size = 12345;
-    log_state.root = dv_merkle_empty();
+    log_state.tree_count = 2;
+    log_state.trees[0] = (dv_log_tree){"main", 12345, dv_merkle_empty(), 8192, 4096};
+    log_state.trees[1] = (dv_log_tree){"requests-30d", UINT64_MAX, dv_merkle_empty(), 0, 0};
     log_state.position_count = 2;
     log_state.positions[0] = (dv_log_position){writer, "gateway", 7, 1234};
     log_state.positions[1] = (dv_log_position){writer, "dvarad", UINT64_MAX, 0};
     assert_int_equal(dv_log_state_format(&log_state, &text), DV_OK);
     assert_int_equal(dv_log_state_parse(dv_buf_slice(&text), &parsed, NULL), DV_OK);
+    assert_int_equal(parsed.tree_count, 2);
+    assert_string_equal(parsed.trees[1].name, "requests-30d");
+    assert_true(parsed.trees[0].packed == 8192 && parsed.trees[0].minimum == 4096);
     assert_int_equal(parsed.position_count, 2);
     assert_string_equal(parsed.positions[1].source, "dvarad");
     assert_true(parsed.positions[1].sequence == UINT64_MAX);

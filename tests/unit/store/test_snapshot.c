@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/file.h"
 #include "store/snapshot.h"
 #include "unit/temp.h"
 
@@ -555,6 +556,77 @@ static void holds_a_million_credentials(void **state)
     assert_int_equal(sequence, 1);
 }
 
+/* What was deleted stands in free pages and in gaps of others, until the file is another one. */
+static bool file_holds(const fixture *f, const char *text)
+{
+    char path[PATH_MAX];
+    dv_auto(buf) dv_buf file = dv_buf_init(64 << 20);
+    assert_true(snprintf(path, sizeof(path), "%s/data.mdb", f->folder) < (int)sizeof(path));
+    assert_int_equal(dv_file_read(path, &file, NULL), DV_OK);
+    return dv_slice_find(dv_buf_slice(&file), dv_slice_str(text)) >= 0;
+}
+
+/* Reads "kept" until it is "after"; a begin may be refused for a moment. 0: every value was right.
+ */
+static int reads_across_a_renewal(const char *folder)
+{
+    dv_snapshot *reader = NULL;
+    dv_slice value;
+    uint64_t generation = 0;
+    for (dv_time end = dv_time_monotonic() + 20 * DV_SECOND; dv_time_monotonic() < end;) {
+        if ((reader == NULL && dv_snapshot_open(folder, &reader, NULL) != DV_OK) ||
+            dv_snapshot_begin(reader) != DV_OK) {
+            continue;
+        }
+        if (dv_snapshot_generation(reader) < generation ||
+            dv_snapshot_get(reader, DV_TABLE_CREDENTIALS, DV_LIT("kept"), &value) != DV_OK) {
+            return 2;
+        }
+        generation = dv_snapshot_generation(reader);
+        bool after = dv_slice_eq_str(value, "after");
+        dv_snapshot_end(reader);
+        if (after) {
+            return 0;
+        }
+    }
+    return 3;
+}
+
+static void renewed_it_holds_nothing_that_was_deleted(void **state)
+{
+    fixture *f = *state;
+    char name[64];
+    uint64_t sequence = 0;
+    put_one(f->writer, "kept", "before", 1);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "xanthippe-%d", i);
+        put_one(f->writer, name, "a record of hers", 2);
+    }
+    assert_int_equal(dv_snapshot_write_begin(f->writer, NULL), DV_OK);
+    assert_int_equal(dv_snapshot_renew(f->writer, NULL), DV_ERR_UNAVAILABLE);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "xanthippe-%d", i);
+        assert_int_equal(dv_snapshot_delete(f->writer, DV_TABLE_CREDENTIALS, dv_slice_str(name)),
+                         DV_OK);
+    }
+    assert_int_equal(dv_snapshot_commit(f->writer, 3), DV_OK);
+    assert_true(file_holds(f, "xanthippe"));
+    pid_t reader = in_child(reads_across_a_renewal, f->folder);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(dv_snapshot_renew(f->writer, NULL), DV_OK);
+        assert_false(file_holds(f, "xanthippe"));
+        assert_value(f->writer, "kept", "before");
+        assert_value(f->writer, "xanthippe-7", NULL);
+    }
+    assert_int_equal(dv_snapshot_change_sequence(f->writer, &sequence), DV_OK);
+    assert_int_equal(sequence, 3);
+    put_one(f->writer, "kept", "after", 4);
+    assert_int_equal(wait_for(reader), 0);
+    dv_snapshot_close(f->writer);
+    assert_int_equal(dv_snapshot_open_writer(f->folder, &f->writer, NULL), DV_OK);
+    assert_value(f->writer, "kept", "after");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -575,6 +647,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(open_readers_move_to_the_new_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_costs_only_the_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(holds_a_million_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(renewed_it_holds_nothing_that_was_deleted, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests_name("store-snapshot", tests, NULL, NULL);
 }

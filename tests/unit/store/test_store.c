@@ -282,6 +282,85 @@ static void keeps_its_identity(void **state)
     assert_true(dv_slice_eq(first, second));
 }
 
+static bool files_hold(const fixture *f, const char *text)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    bool found = false;
+    for (size_t i = 0; i < DV_ARRAY_LEN(ends); i++) {
+        char path[PATH_MAX + 8];
+        dv_auto(buf) dv_buf file = dv_buf_init(64 << 20);
+        snprintf(path, sizeof(path), "%s%s", f->path, ends[i]);
+        assert_int_equal(dv_file_read(path, &file, NULL), DV_OK);
+        found = found || dv_slice_find(dv_buf_slice(&file), dv_slice_str(text)) >= 0;
+    }
+    return found;
+}
+
+static void scrubbed_it_holds_nothing_that_was_deleted(void **state)
+{
+    fixture *f = *state;
+    char name[64];
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "xanthippe-%d", i);
+        assert_int_equal(insert(f->store, name, NULL), DV_OK);
+    }
+    assert_int_equal(dv_change_append(f->store, "user", DV_LIT("xanthippe"), NULL), DV_OK);
+    run_sql(f->store, "DELETE FROM parent");
+    assert_true(files_hold(f, "xanthippe"));
+    assert_int_equal(dv_change_prune(f->store, 0, NULL), DV_OK);
+    assert_int_equal(dv_store_scrub(f->store, NULL), DV_OK);
+    assert_false(files_hold(f, "xanthippe"));
+    assert_int_equal(dv_store_begin(f->store, NULL), DV_OK);
+    assert_int_equal(dv_store_scrub(f->store, NULL), DV_ERR_INTERNAL);
+    dv_store_rollback(f->store);
+}
+
+static void a_copy_is_the_store_as_it_was(void **state)
+{
+    fixture *f = *state;
+    struct stat about;
+    char path[PATH_MAX];
+    dv_store *copy = NULL;
+    temp_path(&f->dir, "copy.db", path);
+    assert_int_equal(insert(f->store, "before", NULL), DV_OK); /* in the log of SQLite alone */
+    assert_int_equal(dv_store_copy(f->store, path, NULL), DV_OK);
+    assert_int_equal(insert(f->store, "after", NULL), DV_OK);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    assert_int_equal(dv_store_check(path, NULL), DV_OK);
+    assert_int_equal(dv_store_open(path, &copy, NULL), DV_OK);
+    assert_int_equal(count(copy, "SELECT count(*) FROM parent WHERE name='before'"), 1);
+    assert_int_equal(count(copy, "SELECT count(*) FROM parent WHERE name='after'"), 0);
+    dv_store_close(copy);
+    /* Again, over the one that is there; not in the middle of a change. */
+    assert_int_equal(dv_store_copy(f->store, path, NULL), DV_OK);
+    assert_int_equal(dv_store_begin(f->store, NULL), DV_OK);
+    assert_int_equal(dv_store_copy(f->store, path, NULL), DV_ERR_INTERNAL);
+    dv_store_rollback(f->store);
+    assert_int_equal(dv_store_copy(f->store, "/nowhere/copy.db", NULL), DV_ERR_IO);
+}
+
+static void a_damaged_copy_is_told(void **state)
+{
+    enum { PAGE = 4096 };
+    fixture *f = *state;
+    char path[PATH_MAX];
+    dv_error error = {0};
+    dv_auto(buf) dv_buf bytes = dv_buf_init(64 << 20);
+    temp_path(&f->dir, "copy.db", path);
+    for (int i = 0; i < PAGE; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "somebody-%d", i);
+        assert_int_equal(insert(f->store, name, NULL), DV_OK);
+    }
+    assert_int_equal(dv_store_copy(f->store, path, NULL), DV_OK);
+    assert_int_equal(dv_file_read(path, &bytes, NULL), DV_OK);
+    memset(bytes.ptr + bytes.len - 2 * PAGE, 0xa5, 2 * PAGE);
+    assert_int_equal(dv_file_write_atomic(path, dv_buf_slice(&bytes), 0600, NULL), DV_OK);
+    assert_int_equal(dv_store_check(path, &error), DV_ERR_CORRUPT);
+    assert_true(error.message[0] != '\0');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +376,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_changes_once_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rolled_back_changes_leave_no_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_its_identity, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_is_the_store_as_it_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_copy_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(scrubbed_it_holds_nothing_that_was_deleted, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@
 
 typedef struct subject {
     dv_api_limit_kind kind;
-    const char *text; /* "group/research" */
+    const char *text;   /* "group/research" */
+    const char *entity; /* whose it is, User::"alice", or NULL: nobody's */
 } subject;
 
 static const struct {
@@ -72,6 +73,9 @@ static dv_result read_subject(dv_call *call, const json_t *from, subject *ret_su
         }
         found.kind = subject_fields[i].kind;
         DV_TRY(make_text(call, field, found.kind, name, &found.text, error));
+        if (strcmp(field, "user") == 0) {
+            found.entity = dv_arena_printf(call->arena, "User::\"%s\"", name);
+        }
     }
     if (found.text == NULL) {
         return dv_call_invalid(call, "user", error,
@@ -260,6 +264,15 @@ static dv_result read_limit(dv_call *call, dv_api_limit *ret_limit, dv_error *er
     return DV_OK;
 }
 
+/* The name of a user's limit tells who that is. */
+static dv_result limit_audit(const dv_call *call, dv_entity_activity activity, const subject *who,
+                             const json_t *change, dv_error *error)
+{
+    return who->entity != NULL
+               ? dv_audit_named(call, activity, "limit", who->text, who->entity, change, error)
+               : dv_audit_entity(call, activity, "limit", who->text, NULL, change, error);
+}
+
 static dv_result write_rows(dv_call *call, const subject *who, const dv_api_limit *limit,
                             dv_error *error)
 {
@@ -271,8 +284,8 @@ static dv_result write_rows(dv_call *call, const subject *who, const dv_api_limi
     if (change == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result = dv_audit_entity(call, remove ? DV_ENTITY_DELETE : DV_ENTITY_UPDATE, "limit",
-                                       who->text, NULL, change, error);
+    dv_result result =
+        limit_audit(call, remove ? DV_ENTITY_DELETE : DV_ENTITY_UPDATE, who, change, error);
     json_decref(change);
     return result;
 }
@@ -349,7 +362,7 @@ dv_result dv_op_limit_reset(dv_call *call, dv_error *error)
     if (dv_limit_open_counters(call->services, &counters) != DV_OK) {
         return dv_error_set(error, DV_ERR_UNAVAILABLE, "the counters can not be opened");
     }
-    DV_TRY(dv_audit_entity(call, DV_ENTITY_OTHER, "limit", who.text, NULL, NULL, error));
+    DV_TRY(limit_audit(call, DV_ENTITY_OTHER, &who, NULL, error));
     if (reset_all(call, &who, counters, error) != DV_OK) {
         return dv_error_set(error, DV_ERR_UNAVAILABLE, "the counters can not be reached");
     }

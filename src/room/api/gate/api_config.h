@@ -44,10 +44,11 @@
 #include "base/buf.h"
 #include "base/caps.h"
 #include "base/json.h"
+#include "core/resources.h"
 #include "engine/limit/limit.h"
 #include "room/api/gate/api_protocol.h"
 
-#define DV_API_CONFIG_KEY "gateway"
+#define DV_API_CONFIG_KEY DV_GATEWAY_KEY
 #define DV_API_PLACEHOLDER_KEY "placeholder_key"
 
 enum {

@@ -189,8 +189,7 @@ static void add_decision(dv_buf *out, const json_t *event, const json_t *policie
     const char *model = dv_event_text(event, "ai_model.name");
     bool allowed = dv_event_int(event, "status_id") == 1;
     add_words(out, "%.128s asked for %.16s %.160s", dv_event_text(event, "actor.user.name"),
-              dv_event_text(event, "http_request.http_method"),
-              dv_event_text(event, "http_request.url.path"));
+              dv_event_method(event), dv_event_text(event, "http_request.url.path"));
     if (*model != '\0') {
         add_words(out, " (model %.100s)", model);
     }
@@ -264,8 +263,10 @@ static dv_result set_summary(json_t *why, const story *told)
     dv_auto(buf) dv_buf text = dv_buf_init(SUMMARY_MAX);
     if (told->open == NULL && told->close == NULL) {
         const json_t *event = told->last;
+        bool reads = dv_event_is(event, "data.access");
         add_words(&text, "%.128s called %.128s of the control plane: %.128s",
-                  dv_event_text(event, "actor.user.name"), dv_event_text(event, "api.operation"),
+                  dv_event_text(event, "actor.user.name"),
+                  dv_event_text(event, reads ? "unmapped.dvara.operation" : "api.operation"),
                   dv_event_text(event, "status_code"));
         add_policies(&text, json_object_get(why, "policies"),
                      dv_event_int(event, "unmapped.dvara.policies_unnamed"));

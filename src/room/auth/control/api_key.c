@@ -80,6 +80,26 @@ static dv_result key_audit(dv_call *call, dv_entity_activity activity, const cha
     return result;
 }
 
+/* What the key may do, as it was decided now: its scopes, or whatever its owner may. */
+static dv_result session_audit(dv_call *call, const dv_auth_new_key *wanted, const char *id,
+                               dv_error *error)
+{
+    dv_slice scopes[DV_CREDENTIAL_SCOPES_MAX];
+    dv_slice rest = dv_slice_str(wanted->scopes);
+    const char *entity = dv_auth_entity(call->arena, wanted->owner);
+    dv_event_session session = {
+        .holder = dv_slice_str(entity),
+        .credential_id = dv_slice_str(id),
+        .privileges = scopes,
+        .until = wanted->expires,
+    };
+    while (rest.len > 0 && session.privilege_count < DV_ARRAY_LEN(scopes) &&
+           dv_slice_split(&rest, ' ', &scopes[session.privilege_count])) {
+        session.privilege_count++;
+    }
+    return entity == NULL ? DV_ERR_NO_MEMORY : dv_audit_session(call, &session, error);
+}
+
 static dv_result key_insert(dv_call *call, const dv_auth_new_key *wanted, const char *id,
                             const uint8_t mac[DV_SECRET_MAC_LEN], dv_error *error)
 {
@@ -111,6 +131,7 @@ dv_result dv_auth_key_make(dv_call *call, const dv_auth_new_key *wanted,
                      json_pack("{s:s, s:o}", "scopes", wanted->scopes, "expires",
                                dv_auth_json_time(wanted->expires)),
                      error));
+    DV_TRY(session_audit(call, wanted, id, error));
     *ret_id = id;
     return DV_OK;
 }

@@ -60,7 +60,8 @@ static dv_result member_audit(dv_call *call, const char *group, dv_auth_ref memb
     if (change == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result = dv_audit_entity(call, DV_ENTITY_UPDATE, "group", group, NULL, change, error);
+    dv_result result =
+        dv_audit_entity(call, DV_ENTITY_UPDATE, "group", group, entity, change, error);
     json_decref(change);
     return result;
 }

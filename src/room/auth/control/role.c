@@ -293,16 +293,26 @@ dv_result dv_auth_role_remove(dv_call *call, const char *name, dv_error *error)
 
 /* --- assignment ------------------------------------------------------------------------------ */
 
-static dv_result assignment_audit(dv_call *call, const char *role, dv_auth_ref holder, bool given,
-                                  dv_error *error)
+/* grant: as it was given; NULL: it ended or was taken. */
+static dv_result assignment_audit(dv_call *call, const char *role, dv_auth_ref holder,
+                                  const dv_auth_grant *grant, dv_error *error)
 {
     const char *entity = dv_auth_entity(call->arena, holder);
     const char *object = dv_auth_entity(call->arena, (dv_auth_ref){DV_AUTH_ROLE, role});
     if (entity == NULL || object == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    return dv_audit_account(call, given ? DV_ACCOUNT_ATTACH_POLICY : DV_ACCOUNT_DETACH_POLICY,
-                            entity, object, error);
+    const dv_slice privilege = dv_slice_str(object);
+    const dv_event_access access = {
+        .holder = dv_slice_str(entity),
+        .privileges = &privilege,
+        .privilege_count = 1,
+        .until = grant != NULL ? grant->until : 0,
+        .reason = grant != NULL ? dv_slice_str(grant->reason) : (dv_slice){NULL, 0},
+        .break_glass = grant != NULL && grant->break_glass,
+    };
+    return dv_audit_access(call, grant != NULL ? DV_ACCESS_GRANT : DV_ACCESS_REVOKE, &access,
+                           error);
 }
 
 /* A role that is there for good is not made to end by asking for an hour of it, and breaking the
@@ -360,8 +370,10 @@ static dv_result break_glass_alert(dv_call *call, const char *role, dv_auth_ref 
     const char *title =
         dv_arena_printf(call->arena, "%s took the role %s for %s %s until %s: %s", call->caller,
                         role, dv_auth_kind_name(holder.kind), holder.name, until, grant->reason);
-    return title == NULL ? DV_ERR_NO_MEMORY
-                         : dv_audit_alarm(call, "auth.break_glass", title, error);
+    const char *about = dv_auth_entity(call->arena, holder);
+    return title == NULL || about == NULL
+               ? DV_ERR_NO_MEMORY
+               : dv_audit_alarm_about(call, "auth.break_glass", title, about, error);
 }
 
 dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
@@ -393,7 +405,7 @@ dv_result dv_auth_assign(dv_call *call, const char *role, dv_auth_ref holder,
     dv_result result = dv_statement_step(insert, error);
     DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
     DV_TRY(dv_auth_touch(call, holder, error));
-    DV_TRY(assignment_audit(call, role, holder, true, error));
+    DV_TRY(assignment_audit(call, role, holder, grant, error));
     return grant->break_glass ? break_glass_alert(call, role, holder, grant, error) : DV_OK;
 }
 
@@ -443,7 +455,7 @@ static dv_result sweep(dv_call *call, dv_error *error)
         DV_TRY(dv_auth_touch(call, one->holder, error));
         DV_TRY(dv_review_note_gone(call, &one->holder, &(dv_auth_ref){DV_AUTH_ROLE, one->role},
                                    error));
-        DV_TRY(assignment_audit(call, one->role, one->holder, false, error));
+        DV_TRY(assignment_audit(call, one->role, one->holder, NULL, error));
     }
     return DV_OK;
 }
@@ -477,7 +489,7 @@ dv_result dv_auth_unassign(dv_call *call, const char *role, dv_auth_ref holder, 
     }
     DV_TRY(dv_auth_touch(call, holder, error));
     DV_TRY(dv_review_note_gone(call, &holder, &(dv_auth_ref){DV_AUTH_ROLE, role}, error));
-    return assignment_audit(call, role, holder, false, error);
+    return assignment_audit(call, role, holder, NULL, error);
 }
 
 /* --- operations ------------------------------------------------------------------------------ */

@@ -28,10 +28,12 @@ static const char *action_name(uint8_t action)
 
 static json_t *describe(const dv_detector_info *info)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "id", info->id, "name", info->name,
-                     "category", info->category, "label", info->label, "description", info->doc,
-                     "request_action", action_name(info->request_action), "answer_action",
-                     action_name(info->answer_action), "keep_last", (int)info->keep_last);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "id", info->id,
+                     "name", info->name, "type", info->type, "category", info->category, "region",
+                     info->region, "label", info->label, "description", info->doc, "request_action",
+                     action_name(info->request_action), "answer_action",
+                     action_name(info->answer_action), "standard", (int)info->standard, "keep_last",
+                     (int)info->keep_last);
 }
 
 /* The table is sorted by id, so a cursor is the last id that was shown. */
@@ -86,21 +88,21 @@ dv_result dv_op_detector_show(dv_call *call, dv_error *error)
 
 /* ---- trying them out ---- */
 
-static dv_result chosen(const dv_call *call, uint64_t *ret_enabled, dv_error *error)
+static dv_result chosen(const dv_call *call, dv_detector_set *ret_enabled, dv_error *error)
 {
     const json_t *names = json_object_get(call->body, "detectors");
     size_t count = json_array_size(names);
-    uint64_t enabled = 0;
+    dv_detector_set enabled = {0};
     for (size_t i = 0; i < count; i++) {
         size_t index = 0;
         DV_TRY(find(json_string_value(json_array_get(names, i)), &index, error));
-        enabled |= UINT64_C(1) << index;
+        dv_detector_set_add(&enabled, index);
     }
-    *ret_enabled = count == 0 ? DV_DETECT_ALL : enabled;
+    *ret_enabled = count == 0 ? *dv_detect_standard() : enabled;
     return DV_OK;
 }
 
-static dv_result list_findings(const dv_call *call, dv_slice text, uint64_t enabled,
+static dv_result list_findings(const dv_call *call, dv_slice text, const dv_detector_set *enabled,
                                json_t *findings, dv_error *error)
 {
     dv_auto(detect_rules) dv_detect_rules *rules = NULL;
@@ -121,25 +123,35 @@ static dv_result list_findings(const dv_call *call, dv_slice text, uint64_t enab
     return DV_OK;
 }
 
-/* A policy that masks with these detectors and no others. */
-static dv_result mask_policy(const dv_data_gate *gate, uint64_t enabled,
-                             dv_data_policy **ret_policy, dv_error *error)
+/* Those of the detectors that are in the set, or those that are not. */
+static dv_result append_names(const dv_detector_set *set, bool in_it, const char *behind,
+                              dv_buf *out)
 {
-    dv_auto(buf) dv_buf json = dv_buf_init(8 << 10);
     const char *comma = "";
-    DV_TRY(dv_buf_append_str(&json, "{\"default\":\"mask\",\"off\":["));
     for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (((enabled >> i) & 1) == 0) {
-            DV_TRY(dv_buf_append_printf(&json, "%s\"%s\"", comma, dv_detect_info(i)->id));
+        if (dv_detector_set_has(set, i) == in_it) {
+            DV_TRY(dv_buf_append_printf(out, "%s\"%s\"%s", comma, dv_detect_info(i)->id, behind));
             comma = ",";
         }
     }
+    return DV_OK;
+}
+
+/* A policy that masks with these detectors and no others. */
+static dv_result mask_policy(const dv_data_gate *gate, const dv_detector_set *enabled,
+                             dv_data_policy **ret_policy, dv_error *error)
+{
+    dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+    DV_TRY(dv_buf_append_str(&json, "{\"default\":\"mask\",\"detectors\":{"));
+    DV_TRY(append_names(enabled, true, ":\"mask\"", &json));
+    DV_TRY(dv_buf_append_str(&json, "},\"off\":["));
+    DV_TRY(append_names(enabled, false, "", &json));
     DV_TRY(dv_buf_append_str(&json, "]}"));
     return dv_data_policy_parse(gate, dv_buf_slice(&json), ret_policy, error);
 }
 
-static dv_result mask_text(const dv_call *call, dv_data_gate *gate, dv_slice text, uint64_t enabled,
-                           dv_slice *ret_masked, dv_error *error)
+static dv_result mask_text(const dv_call *call, dv_data_gate *gate, dv_slice text,
+                           const dv_detector_set *enabled, dv_slice *ret_masked, dv_error *error)
 {
     dv_data_policy *policy = NULL;
     dv_data_context *context = NULL;
@@ -159,7 +171,8 @@ static dv_result mask_text(const dv_call *call, dv_data_gate *gate, dv_slice tex
 }
 
 /* Masks never need the placeholder key, so any will do. */
-static dv_result add_masked(const dv_call *call, dv_slice text, uint64_t enabled, dv_error *error)
+static dv_result add_masked(const dv_call *call, dv_slice text, const dv_detector_set *enabled,
+                            dv_error *error)
 {
     static const uint8_t no_key[32];
     dv_data_gate *gate = NULL;
@@ -176,17 +189,17 @@ dv_result dv_op_detector_test(dv_call *call, dv_error *error)
 {
     const json_t *field = json_object_get(call->body, "text");
     dv_slice text = dv_slice_of(json_string_value(field), json_string_length(field));
-    uint64_t enabled = 0;
+    dv_detector_set enabled = {0};
     DV_TRY(chosen(call, &enabled, error));
     json_t *findings = json_array();
     call->answer = json_pack("{s:o}", "findings", findings);
     if (call->answer == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    dv_result result = list_findings(call, text, enabled, findings, error);
+    dv_result result = list_findings(call, text, &enabled, findings, error);
     if (result == DV_ERR_TOO_LARGE) {
         return dv_error_set(error, result, "there is more to be found than one request may hold");
     }
     DV_TRY(result);
-    return add_masked(call, text, enabled, error);
+    return add_masked(call, text, &enabled, error);
 }

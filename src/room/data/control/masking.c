@@ -76,11 +76,15 @@ static dv_result append_detectors(const dv_yaml *policy, const char *standard, b
         DV_TRY(check_detector(node, node->key, error));
     }
     DV_TRY(dv_buf_append_str(out, ",\"detectors\":{"));
+    const char *comma = "";
     for (size_t i = 0; i < dv_detect_count(); i++) {
+        const dv_detector_info *info = dv_detect_info(i);
         const char *action = NULL;
         DV_TRY(action_of(policy, standard, i, answer, &action, error));
-        DV_TRY(dv_buf_append_printf(out, "%s\"%s\":\"%s\"", i == 0 ? "" : ",",
-                                    dv_detect_info(i)->id, action));
+        if (info->standard || part(map, info->id) != NULL) {
+            DV_TRY(dv_buf_append_printf(out, "%s\"%s\":\"%s\"", comma, info->id, action));
+            comma = ",";
+        }
     }
     return dv_buf_append_str(out, "}");
 }

@@ -391,7 +391,7 @@ static bool name_is_clean(const dv_data_pass *pass, dv_slice name)
     const dv_finding *found = NULL;
     size_t count = 0;
     return name.len <= 64 &&
-           dv_detect_scan(pass->gate->rules, pass->gate->scratch, name, 0, DV_DETECT_ALL,
+           dv_detect_scan(pass->gate->rules, pass->gate->scratch, name, 0, dv_detect_standard(),
                           pass->temp, &found, &count) == DV_OK &&
            count == 0;
 }
@@ -594,7 +594,7 @@ dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
 static bool is_known(const dv_data_pass *pass, dv_slice text)
 {
     dv_data_place place;
-    return dv_known_texts_have(&pass->gate->known, text, pass->policy->enabled) &&
+    return dv_known_texts_have(&pass->gate->known, text, &pass->policy->enabled) &&
            !(pass->answer && dv_data_placeholder_find(pass->context, text, 0, &place));
 }
 
@@ -607,7 +607,7 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
     }
     DV_TRY(dv_data_pass_search(pass, text, 0, &hits, &count));
     if (count == 0) {
-        dv_known_texts_add(&pass->gate->known, text, pass->policy->enabled);
+        dv_known_texts_add(&pass->gate->known, text, &pass->policy->enabled);
     }
     for (size_t i = 0; i < count; i++) {
         dv_slice instead = {NULL, 0};

@@ -49,11 +49,11 @@ static dv_result make_valid(dv_slice text, dv_arena *arena, dv_slice *ret_text)
 
 dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena, dv_slice *ret_text)
 {
-    if (text.len == 0 || dv_known_texts_have(&gate->clean, text, DV_DETECT_ALL)) {
+    if (text.len == 0 || dv_known_texts_have(&gate->clean, text, dv_detect_standard())) {
         *ret_text = text;
         return DV_OK;
     }
-    dv_data_policy policy = {.enabled = DV_DETECT_ALL, .rewrites = true};
+    dv_data_policy policy = {.enabled = *dv_detect_standard(), .rewrites = true};
     dv_data_outcome outcome = {0};
     dv_verdict verdict = {0};
     memset(policy.actions, DV_ACTION_MASK, sizeof(policy.actions));
@@ -65,7 +65,7 @@ dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena,
         return DV_ERR_TOO_LARGE;
     }
     if (!outcome.changed) {
-        dv_known_texts_add(&gate->clean, text, DV_DETECT_ALL);
+        dv_known_texts_add(&gate->clean, text, dv_detect_standard());
     }
     *ret_text = outcome.body;
     return DV_OK;

@@ -20,7 +20,7 @@ struct dv_data_gate {
 };
 
 struct dv_data_policy {
-    uint64_t enabled;               /* detectors that take part */
+    dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
     bool rewrites;                  /* some action masks, replaces or blocks */
 };

@@ -17,23 +17,25 @@ static size_t place_of(dv_slice text)
     return (size_t)(hash >> 32) % DV_KNOWN_TEXTS;
 }
 
-bool dv_known_texts_have(const dv_known_texts *known, dv_slice text, uint64_t detectors)
+bool dv_known_texts_have(const dv_known_texts *known, dv_slice text,
+                         const dv_detector_set *detectors)
 {
     if (text.len == 0 || text.len > DV_KNOWN_TEXT_MAX) {
         return false;
     }
     const dv_known_text *entry = &known->list[place_of(text)];
-    return detectors != 0 && (detectors & ~entry->detectors) == 0 &&
+    return !dv_detector_set_is_empty(detectors) &&
+           dv_detector_set_holds(&entry->detectors, detectors) &&
            dv_slice_eq(dv_slice_of(entry->bytes, entry->len), text);
 }
 
-void dv_known_texts_add(dv_known_texts *known, dv_slice text, uint64_t detectors)
+void dv_known_texts_add(dv_known_texts *known, dv_slice text, const dv_detector_set *detectors)
 {
     if (text.len == 0 || text.len > DV_KNOWN_TEXT_MAX) {
         return;
     }
     dv_known_text *entry = &known->list[place_of(text)];
-    entry->detectors = detectors;
+    entry->detectors = *detectors;
     entry->len = (uint8_t)text.len;
     memcpy(entry->bytes, text.ptr, text.len);
 }

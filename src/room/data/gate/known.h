@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/slice.h"
+#include "core/finding.h"
 
 /* Private: short texts in which nothing was found. A caller says the same path, client name and
  * model with every request; searching them again would tell the same. Whole texts are compared, so
@@ -13,7 +14,7 @@ enum {
 };
 
 typedef struct dv_known_text {
-    uint64_t detectors; /* that searched it; 0: the place is free */
+    dv_detector_set detectors; /* that searched it; none: the place is free */
     uint8_t len;
     uint8_t bytes[DV_KNOWN_TEXT_MAX];
 } dv_known_text;
@@ -23,6 +24,7 @@ typedef struct dv_known_texts {
 } dv_known_texts;
 
 /* Whether all these detectors, and maybe more, found nothing in this very text. */
-bool dv_known_texts_have(const dv_known_texts *known, dv_slice text, uint64_t detectors);
+bool dv_known_texts_have(const dv_known_texts *known, dv_slice text,
+                         const dv_detector_set *detectors);
 /* Notes that these detectors found nothing; takes the place of another text. */
-void dv_known_texts_add(dv_known_texts *known, dv_slice text, uint64_t detectors);
+void dv_known_texts_add(dv_known_texts *known, dv_slice text, const dv_detector_set *detectors);

@@ -129,7 +129,7 @@ static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
 {
     size_t best = dv_detect_count();
     for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (((finding->detectors >> i) & 1) == 0) {
+        if (!dv_detector_set_has(&finding->detectors, i)) {
             continue;
         }
         unsigned rank = strictness(action_at(pass, i));
@@ -205,8 +205,9 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
     size_t count = 0;
     size_t room = 0;
     dv_detect_scratch_hurry(pass->gate->scratch, pass->gate->effort);
-    dv_result result = dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from,
-                                      pass->policy->enabled, pass->temp, &findings, &finding_count);
+    dv_result result =
+        dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from, &pass->policy->enabled,
+                       pass->temp, &findings, &finding_count);
     dv_detect_scratch_hurry(pass->gate->scratch, 0);
     DV_TRY(result);
     pass->found = findings;
@@ -241,9 +242,10 @@ static bool is_shown(uint8_t byte)
 static size_t keep_last(const dv_finding *finding, const dv_detector_info *info)
 {
     size_t keep = info->keep_last;
-    for (uint64_t rest = finding->detectors; rest != 0; rest &= rest - 1) {
-        const dv_detector_info *other = dv_detect_info((size_t)__builtin_ctzll(rest));
-        keep = other == NULL ? 0 : DV_MIN(keep, (size_t)other->keep_last);
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (dv_detector_set_has(&finding->detectors, i)) {
+            keep = DV_MIN(keep, (size_t)dv_detect_info(i)->keep_last);
+        }
     }
     return keep;
 }

@@ -122,6 +122,7 @@ static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *are
         DV_TRY(detector_of(json, key, arena, &index, error));
         DV_TRY(read_action(json, key + 1, dv_detect_info(index)->id, arena, &policy->actions[index],
                            error));
+        dv_detector_set_add(&policy->enabled, index);
     }
     return DV_OK;
 }
@@ -138,7 +139,7 @@ static dv_result read_off(const dv_json *json, uint32_t list, dv_arena *arena,
             return dv_error_set(error, DV_ERR_INVALID, "data policy: 'off' lists detectors");
         }
         DV_TRY(detector_of(json, item, arena, &index, error));
-        policy->enabled &= ~(UINT64_C(1) << index);
+        dv_detector_set_remove(&policy->enabled, index);
     }
     return DV_OK;
 }
@@ -166,7 +167,7 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     }
     for (size_t i = 0; i < dv_detect_count(); i++) {
         policy->rewrites |=
-            ((policy->enabled >> i) & 1) != 0 && policy->actions[i] != DV_ACTION_ALERT;
+            dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
     }
     return DV_OK;
 }
@@ -175,14 +176,14 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
                                dv_error *error)
 {
     static const dv_json_limits limits = {
-        .depth = 4, .tokens = 1024, .refuse_duplicate_keys = true};
+        .depth = 4, .tokens = 4 * DV_DETECT_MAX, .refuse_duplicate_keys = true};
     dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
     dv_json json;
     if (arena == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     DV_TRY(dv_json_scan(text, &limits, arena, &json, error));
-    dv_data_policy policy = {.enabled = DV_DETECT_ALL};
+    dv_data_policy policy = {.enabled = *dv_detect_standard()};
     DV_TRY(read_policy(&json, arena, &policy, error));
     dv_data_policy *made = malloc(sizeof(*made));
     if (made == NULL) {

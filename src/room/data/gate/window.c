@@ -178,7 +178,7 @@ static dv_result find_hold(const dv_window *window, dv_data_pass *pass, const dv
     dv_slice view = dv_buf_slice(&window->view);
     size_t hold = 0;
     DV_TRY(dv_detect_hold(pass->gate->rules, pass->gate->scratch, view, window->from,
-                          pass->policy->enabled, pass->found, pass->found_count, &hold));
+                          &pass->policy->enabled, pass->found, pass->found_count, &hold));
     hold = DV_MIN(hold, dv_data_placeholder_hold(pass->context, view, window->from));
     for (size_t i = count; i > 0; i--) {
         if (hits[i - 1].start < hold && hold < hits[i - 1].end) {

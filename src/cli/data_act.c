@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `dvara data mask|redact|pseudonymize|tokenize|detokenize`, without a server. */
+#include "api/commands.h"
+#include "base/caps.h"
+#include "base/file.h"
+#include "cli/data_names.h"
+#include "cli/data_output.h"
+#include "cli/data_read.h"
+#include "crypto/random.h"
+#include "engine/detect/action/transform.h"
+#include "engine/detect/action/vault.h"
+
+typedef struct acting {
+    dv_cli *cli;
+    const json_t *params;
+    dv_action fallback;
+    bool reverse;
+    dv_arena *arena; /* of the rules */
+    dv_action_rules *rules;
+    dv_vault *vault;
+    dv_action_tools *tools;
+    dv_detect_rules *detect;
+    dv_detect_scratch *scratch;
+    dv_data_names *names;
+    dv_data_extra extra;
+    FILE *in;
+    bool begun; /* in was read from */
+    bool wide;  /* UTF-16 can be read, too */
+    dv_error *error;
+    dv_data_output output;
+    dv_transform_setup setup;
+} acting;
+
+static const char *text_param(const acting *a, const char *name)
+{
+    return json_string_value(json_object_get(a->params, name));
+}
+
+static bool is_set(const acting *a, const char *name)
+{
+    return json_is_true(json_object_get(a->params, name));
+}
+
+/* ---- what is done, and with which key ---- */
+
+static dv_result read_rules(acting *a, dv_error *error)
+{
+    const char *path = text_param(a, "rules");
+    const dv_yaml *root = NULL;
+    dv_slice text;
+    dv_auto(buf) dv_buf file = dv_buf_init(DV_LIMIT_CONFIG);
+    a->arena = dv_arena_new(64 << 20);
+    if (a->arena == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (path != NULL) {
+        DV_TRY(dv_file_read(path, &file, error));
+        DV_TRY(dv_arena_copy(a->arena, dv_buf_slice(&file), &text));
+        DV_TRY(dv_yaml_parse(text, a->arena, &root, error));
+    }
+    return dv_action_rules_read(root, &a->fallback, a->arena, &a->rules, error);
+}
+
+static dv_result open_vault(acting *a, const uint8_t *key, dv_error *error)
+{
+    const char *path = text_param(a, "vault");
+    if (path == NULL) {
+        return dv_action_rules_need_vault(a->rules) && !a->reverse
+                   ? dv_error_set(error, DV_ERR_INVALID,
+                                  "tokens are kept in a vault: --vault FILE is missing")
+                   : DV_OK;
+    }
+    return dv_vault_open(path, key, !a->reverse, &a->vault, error);
+}
+
+static dv_result make_tools(acting *a, dv_error *error)
+{
+    uint8_t key[DV_ACTION_KEY_LEN];
+    const char *path = text_param(a, "key_file");
+    if (path == NULL) {
+        if (a->reverse || dv_action_rules_need_key(a->rules) || text_param(a, "vault") != NULL) {
+            return dv_error_set(error, DV_ERR_INVALID,
+                                "--key-file is missing: `openssl rand -base64 32 > key; chmod 600 "
+                                "key` makes one");
+        }
+        return dv_action_tools_new(NULL, NULL, &a->tools);
+    }
+    DV_TRY(dv_action_key_read(path, key, error));
+    dv_result result = open_vault(a, key, error);
+    if (result == DV_OK) {
+        result = dv_action_tools_new(key, a->vault, &a->tools);
+    }
+    dv_wipe(key, sizeof(key));
+    return result;
+}
+
+/* ---- what is searched ---- */
+
+static dv_result make_search(acting *a, dv_error *error)
+{
+    if (a->reverse) {
+        return DV_OK;
+    }
+    DV_TRY(dv_detect_rules_builtin(&a->detect, error));
+    DV_TRY(dv_detect_scratch_new(a->detect, &a->scratch));
+    a->setup.walk.rules = a->detect;
+    a->setup.walk.scratch = a->scratch;
+    dv_action_rules_enable(a->rules, is_set(a, "all"), &a->setup.walk.enabled);
+    if (is_set(a, "names")) {
+        DV_TRY(dv_data_names_new(&a->names, error));
+    }
+    a->extra =
+        (dv_data_extra){.names = a->names, .decode = is_set(a, "decode") ? &a->setup.walk : NULL};
+    a->setup.walk.also = dv_data_extra_add;
+    a->setup.walk.also_data = &a->extra;
+    return DV_OK;
+}
+
+/* ---- the input ---- */
+
+static const char *ending_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash == NULL ? path : slash, '.');
+    return dot == NULL ? "" : dot + 1;
+}
+
+static dv_transform_run run_for(const acting *a)
+{
+    static const struct {
+        const char *format;
+        dv_transform_run run;
+    } formats[] = {
+        {"csv", dv_transform_csv},     {"tsv", dv_transform_csv},   {"jsonl", dv_transform_json},
+        {"ndjson", dv_transform_json}, {"json", dv_transform_json}, {"sql", dv_transform_sql},
+    };
+    const char *format = text_param(a, "format");
+    if (strcmp(format, "auto") == 0) {
+        format = ending_of(text_param(a, "input"));
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(formats); i++) {
+        if (strcmp(formats[i].format, format) == 0) {
+            return formats[i].run;
+        }
+    }
+    return a->reverse ? dv_transform_tokens : dv_transform_text;
+}
+
+/* "customers" of "data/customers.csv". */
+static dv_slice table_of(const acting *a)
+{
+    const char *said = text_param(a, "table");
+    const char *input = text_param(a, "input");
+    const char *slash = strrchr(input, '/');
+    dv_slice name = dv_slice_str(slash == NULL ? input : slash + 1);
+    ptrdiff_t dot = dv_slice_find_byte(name, '.');
+    return said != NULL ? dv_slice_str(said)
+                        : dv_slice_sub(name, 0, dot < 0 ? name.len : (size_t)dot);
+}
+
+/* A source's `get`. UTF-16 would pass: nothing of it looks like what is searched for. */
+static dv_result read_input(void *data, uint8_t *out, size_t room, size_t *ret_len)
+{
+    acting *a = data;
+    DV_TRY(dv_data_read_file(a->in, out, room, ret_len));
+    bool mark =
+        *ret_len > 1 && ((out[0] == 0xFF && out[1] == 0xFE) || (out[0] == 0xFE && out[1] == 0xFF));
+    if (mark && !a->begun && !a->wide) {
+        return dv_error_set(a->error, DV_ERR_INVALID,
+                            "the input is UTF-16: `iconv -f UTF-16 -t UTF-8` makes UTF-8 of it; "
+                            "plain text is read with --decode, too");
+    }
+    a->begun = true;
+    return DV_OK;
+}
+
+/* ---- doing it ---- */
+
+static void tell(const acting *a, const dv_transform_counts *counts)
+{
+    if (a->output.path != NULL) {
+        (void)fprintf(a->cli->err, "%llu values%s", (unsigned long long)counts->values,
+                      a->reverse ? " turned back" : " replaced");
+        if (counts->records > 0) {
+            (void)fprintf(a->cli->err, " in %llu records", (unsigned long long)counts->records);
+        }
+        (void)fprintf(a->cli->err, "\n");
+    }
+}
+
+static dv_result transform(acting *a, dv_error *error)
+{
+    const dv_walk_source source = {read_input, a};
+    const dv_transform_sink sink = {dv_data_output_put, &a->output};
+    dv_transform_counts counts = {0};
+    dv_transform_run run = run_for(a);
+    if (run == dv_transform_text && a->rules->column_count > 0) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "the rules name columns, and a plain text has "
+                            "none: --format csv, jsonl or sql");
+    }
+    a->error = error;
+    a->wide = run == dv_transform_text && a->extra.decode != NULL;
+    a->setup.rules = a->rules;
+    a->setup.tools = a->tools;
+    a->setup.reverse = a->reverse;
+    a->setup.table = table_of(a);
+    a->setup.subject = dv_slice_str(text_param(a, "subject"));
+    DV_TRY(run(&a->setup, &source, &sink, &counts, error));
+    if (a->vault != NULL) { /* before the tokens are out under the file's name */
+        DV_TRY(dv_vault_commit(a->vault, error));
+    }
+    DV_TRY(dv_data_output_commit(&a->output, error));
+    tell(a, &counts);
+    return DV_OK;
+}
+
+static dv_result act(acting *a, dv_error *error)
+{
+    DV_TRY(read_rules(a, error));
+    DV_TRY(make_tools(a, error));
+    DV_TRY(make_search(a, error));
+    DV_TRY(dv_data_open(text_param(a, "input"), &a->in, error));
+    DV_TRY(dv_data_output_open(a->cli, text_param(a, "out"), &a->output, error));
+    return transform(a, error);
+}
+
+static int run(dv_cli *cli, const json_t *params, dv_action_kind kind, bool reverse)
+{
+    dv_error error = {0};
+    acting a = {
+        .cli = cli, .params = params, .fallback = {.kind = (uint8_t)kind}, .reverse = reverse};
+    dv_result result = dv_process_undumpable(); /* keys and values */
+    if (result == DV_OK) {
+        result = act(&a, &error);
+    }
+    dv_data_output_close(&a.output);
+    dv_data_close(a.in);
+    dv_action_tools_free(a.tools);
+    dv_vault_free(a.vault);
+    dv_data_names_free(a.names);
+    dv_detect_scratch_free(a.scratch);
+    dv_detect_rules_free(a.detect);
+    dv_arena_free(a.arena);
+    error.result = result;
+    return result == DV_OK ? DV_EXIT_DONE : dv_cli_fail(cli, &error);
+}
+
+int dv_command_data_mask(dv_cli *cli, const json_t *params)
+{
+    return run(cli, params, DV_ACT_MASK, false);
+}
+
+int dv_command_data_redact(dv_cli *cli, const json_t *params)
+{
+    return run(cli, params, DV_ACT_REDACT, false);
+}
+
+int dv_command_data_pseudonymize(dv_cli *cli, const json_t *params)
+{
+    return run(cli, params, DV_ACT_PSEUDONYM, false);
+}
+
+int dv_command_data_tokenize(dv_cli *cli, const json_t *params)
+{
+    return run(cli, params, DV_ACT_TOKEN, false);
+}
+
+int dv_command_data_detokenize(dv_cli *cli, const json_t *params)
+{
+    return run(cli, params, DV_ACT_TOKEN, true);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/data_names.h"
+
+#include "base/caps.h"
+#include "engine/detect/decode.h"
+#include "engine/detect/tagger/tagger.h"
+
+#include <stdlib.h>
+
+struct dv_data_names {
+    dv_tagger_model *model;
+    dv_tagger *tagger;
+};
+
+static const char *const types[DV_TAGGER_TYPES] = {
+    [DV_TAGGER_PERSON] = "PERSON",
+    [DV_TAGGER_LOCATION] = "LOCATION",
+    [DV_TAGGER_ORGANIZATION] = "ORGANIZATION",
+    [DV_TAGGER_ADDRESS] = "STREET_ADDRESS",
+    [DV_TAGGER_DATE_TIME] = "DATE_TIME",
+    [DV_TAGGER_AGE] = "AGE",
+    [DV_TAGGER_NRP] = "NRP",
+    [DV_TAGGER_TITLE] = "TITLE",
+};
+
+dv_result dv_data_names_new(dv_data_names **ret_names, dv_error *error)
+{
+    dv_data_names *names = calloc(1, sizeof(*names));
+    dv_result result =
+        names == NULL ? DV_ERR_NO_MEMORY : dv_tagger_model_builtin(&names->model, error);
+    if (result == DV_OK) {
+        result = dv_tagger_new(names->model, &names->tagger);
+    }
+    if (result != DV_OK) {
+        dv_data_names_free(names);
+        return result;
+    }
+    *ret_names = names;
+    return DV_OK;
+}
+
+void dv_data_names_free(dv_data_names *names)
+{
+    if (names != NULL) {
+        dv_tagger_free(names->tagger);
+        dv_tagger_model_free(names->model);
+        free(names);
+    }
+}
+
+/* A finding's detector is one of the texts above, by its address, when it is a name. */
+const char *dv_data_names_type(const dv_finding *finding)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(types); i++) {
+        if (finding->detector == types[i]) {
+            return types[i];
+        }
+    }
+    return NULL;
+}
+
+static bool outranks(const dv_tagger_span *span, const dv_finding *finding)
+{
+    return span->type == DV_TAGGER_ADDRESS && strcmp(finding->detector, "phone") == 0 &&
+           span->start <= finding->start && finding->end <= span->end;
+}
+
+/* Both lists are sorted; out has room for all of both. Returns how many there are. */
+static size_t merge(const dv_finding *found, size_t count, const dv_tagger_span *spans,
+                    size_t span_count, dv_finding *out)
+{
+    size_t i = 0, j = 0, total = 0;
+    while (i < count || j < span_count) {
+        if (j == span_count || (i < count && found[i].end <= spans[j].start)) {
+            out[total++] = found[i++];
+        } else if (i == count || spans[j].end <= found[i].start) {
+            out[total++] = (dv_finding){.detector = types[spans[j].type],
+                                        .start = spans[j].start,
+                                        .end = spans[j].end,
+                                        .score = spans[j].score};
+            j++;
+        } else if (outranks(&spans[j], &found[i])) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+    return total;
+}
+
+dv_result dv_data_names_add(dv_data_names *names, dv_slice text, size_t from, bool more,
+                            dv_arena *arena, const dv_finding **found, size_t *count, size_t *until)
+{
+    size_t span_count = 0, hold = text.len;
+    const dv_tagger_span *spans = NULL;
+    DV_TRY(dv_tagger_find(names->tagger, text, from, more, DV_TAGGER_ALL, arena, &spans,
+                          &span_count, &hold));
+    dv_finding *all = dv_arena_alloc_raw(arena, (*count + span_count + 1) * sizeof(*all));
+    if (all == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    size_t total = merge(*found, *count, spans, span_count, all);
+    *until = DV_MAX(DV_MIN(*until, hold), from + 1);
+    for (size_t i = total; i > 0; i--) {
+        if (all[i - 1].start < *until && *until < all[i - 1].end && all[i - 1].start > from) {
+            *until = all[i - 1].start; /* what cuts it short may still come */
+        }
+    }
+    *found = all;
+    *count = total;
+    return DV_OK;
+}
+
+dv_result dv_data_extra_add(void *data, dv_slice text, size_t from, bool more, dv_arena *arena,
+                            const dv_finding **found, size_t *count, size_t *until)
+{
+    const dv_data_extra *extra = data;
+    if (extra->names != NULL) {
+        DV_TRY(dv_data_names_add(extra->names, text, from, more, arena, found, count, until));
+    }
+    return extra->decode == NULL
+               ? DV_OK
+               : dv_decode_also(extra->decode, text, from, more, arena, found, count, until);
+}

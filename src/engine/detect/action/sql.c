@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dumps of PostgreSQL (pg_dump in plain format): rows of COPY and INSERT by their columns, all else
+ * searched. Statement by statement. */
+#include "engine/detect/action/batch.h"
+#include "engine/detect/action/shape.h"
+#include "engine/detect/action/sql_lexer.h"
+
+enum { OUT_MAX = 256 << 20 };
+
+typedef struct sql_table {
+    dv_slice name, path; /* the path with its schema */
+    dv_slice *columns;
+    size_t count;
+    bool unclear; /* it may have more columns, or in another order */
+    struct sql_table *next;
+} sql_table;
+
+/* One value of a row. */
+typedef struct sql_value {
+    dv_slice raw;    /* in the statement */
+    dv_slice text;   /* decoded */
+    dv_slice suffix; /* behind a literal: "::date" */
+    enum { VALUE_NULL, VALUE_STRING, VALUE_NUMBER, VALUE_OTHER } kind;
+} sql_value;
+
+typedef struct sql_run {
+    dv_batch batch; /* of a row */
+    dv_batch loose; /* of what is no row */
+    dv_lines lines;
+    const dv_transform_sink *sink;
+    dv_arena *tables_arena, *arena; /* of the dump, of one statement or row */
+    sql_table *tables;
+    size_t table_count;
+    dv_buf statement, cell, piece, out;
+    bool begun; /* the statement is more than white space and comments */
+    dv_error *error;
+    sql_table row;          /* the table and columns under way */
+    dv_column_rule **rules; /* of its columns */
+    size_t *subjects;
+    sql_value values[DV_TRANSFORM_COLUMNS_MAX];
+} sql_run;
+
+static dv_result refuse(const sql_run *r, dv_result result, const char *what)
+{
+    return dv_error_set_at(r->error, result, (int)DV_MIN(r->lines.number, (uint64_t)INT32_MAX), 0,
+                           "%s", what);
+}
+
+/* -- tables ------------------------------------------------------------------------------------ */
+
+static dv_result read_columns(sql_run *r, dv_sql_cursor *c, dv_arena *arena, sql_table *table)
+{
+    size_t room = 0;
+    table->columns = NULL;
+    table->count = 0;
+    do {
+        if (table->count == DV_TRANSFORM_COLUMNS_MAX) {
+            return refuse(r, DV_ERR_TOO_LARGE, "a table has more than 1600 columns");
+        }
+        if (table->count == room) {
+            table->columns = dv_arena_grow(arena, table->columns, table->count, &room,
+                                           sizeof(*table->columns), 16);
+            if (table->columns == NULL) {
+                return DV_ERR_NO_MEMORY;
+            }
+        }
+        DV_TRY(dv_sql_name(c, arena, &table->columns[table->count]));
+        table->count++;
+        (void)dv_sql_value(c); /* its type and constraints */
+    } while (dv_sql_byte(c, ','));
+    return dv_sql_byte(c, ')') ? DV_OK : DV_ERR_INVALID;
+}
+
+/* A constraint's first word counts as a column that nothing has; LIKE stands for others. One that
+ * is quoted and called so can't be told from it any more. */
+static bool is_unclear(const sql_table *table)
+{
+    static const char *const words[] = {"constraint", "primary", "unique", "check", "foreign"};
+    bool constraint = false;
+    for (size_t i = 0; i < table->count; i++) {
+        bool before = constraint;
+        constraint = false;
+        for (size_t w = 0; w < DV_ARRAY_LEN(words); w++) {
+            constraint = constraint || dv_slice_eq_str(table->columns[i], words[w]);
+        }
+        if ((before && !constraint) || dv_slice_eq_str(table->columns[i], "like")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* CREATE TABLE name (column type, ..., CONSTRAINT ...). */
+static dv_result note_table(sql_run *r, dv_sql_cursor c)
+{
+    sql_table *table = dv_arena_alloc(r->tables_arena, sizeof(*table));
+    if (table == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (dv_sql_keyword(&c, "IF") && (!dv_sql_keyword(&c, "NOT") || !dv_sql_keyword(&c, "EXISTS"))) {
+        return DV_OK;
+    }
+    if (dv_sql_table_name(&c, r->tables_arena, &table->name, &table->path) != DV_OK ||
+        !dv_sql_byte(&c, '(')) {
+        return DV_OK; /* AS SELECT, PARTITION OF: its rows name their columns, or are refused */
+    }
+    if (++r->table_count > DV_TRANSFORM_TABLES_MAX) {
+        return refuse(r, DV_ERR_TOO_LARGE, "the dump has more than 10000 tables");
+    }
+    dv_result result = read_columns(r, &c, r->tables_arena, table);
+    if (result == DV_ERR_INVALID) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    table->unclear = dv_sql_keyword(&c, "INHERITS") || is_unclear(table);
+    table->next = r->tables;
+    r->tables = table;
+    return DV_OK;
+}
+
+static bool same_columns(const sql_table *a, const sql_table *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++) {
+        same = dv_slice_eq(a->columns[i], b->columns[i]);
+    }
+    return same;
+}
+
+/* The table of that path, the latest. Where a path has no schema, any table that is called so may
+ * be meant: NULL unless all have the same columns. */
+static const sql_table *find_table(const sql_run *r, const sql_table *wanted)
+{
+    bool schema = wanted->path.len > wanted->name.len;
+    const sql_table *found = NULL;
+    bool same = true;
+    for (const sql_table *table = r->tables; table != NULL; table = table->next) {
+        if (schema && dv_slice_eq(table->path, wanted->path)) {
+            found = table;
+            same = true;
+            break;
+        }
+        if (dv_slice_eq(table->name, wanted->name)) {
+            same = same && (found == NULL || same_columns(found, table));
+            found = found == NULL ? table : found;
+        }
+    }
+    return found == NULL || found->unclear || !same ? NULL : found;
+}
+
+static size_t column_named(const sql_table *table, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < table->count; i++) {
+        if (dv_slice_eq_nocase(table->columns[i], dv_slice_str(name))) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* The columns of the rows to come: said by the statement, or by the table. */
+static dv_result begin_rows(sql_run *r, dv_sql_cursor *c)
+{
+    DV_TRY(dv_sql_table_name(c, r->arena, &r->row.name, &r->row.path));
+    if (dv_sql_byte(c, '(')) {
+        DV_TRY(read_columns(r, c, r->arena, &r->row));
+    } else {
+        const sql_table *known = find_table(r, &r->row);
+        if (known == NULL && r->batch.setup->rules->column_count > 0) {
+            return refuse(r, DV_ERR_UNSUPPORTED,
+                          "rows of a table whose columns the dump does not tell: make it with "
+                          "--column-inserts, or with the tables");
+        }
+        r->row.columns = known == NULL ? NULL : known->columns;
+        r->row.count = known == NULL ? 0 : known->count;
+    }
+    r->rules = dv_arena_alloc(r->arena, (r->row.count + 1) * sizeof(dv_column_rule *));
+    r->subjects = dv_arena_alloc(r->arena, (r->row.count + 1) * sizeof(*r->subjects));
+    if (r->rules == NULL || r->subjects == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < r->row.count; i++) {
+        dv_column_rule *rule =
+            dv_action_rules_column(r->batch.setup->rules, r->row.name, r->row.columns[i]);
+        r->rules[i] = rule;
+        r->subjects[i] = rule == NULL ? SIZE_MAX : column_named(&r->row, rule->subject);
+        if (rule != NULL && rule->subject != NULL && r->subjects[i] == SIZE_MAX) {
+            return refuse(r, DV_ERR_INVALID, "a rule's subject is no column of its table");
+        }
+    }
+    return DV_OK;
+}
+
+/* -- what no rule reaches ---------------------------------------------------------------------- */
+
+/* Where the piece that begins at `at` ends: at a quote that stands alone. Pairs are within. */
+static size_t piece_end(dv_slice text, size_t at)
+{
+    while (at < text.len) {
+        bool quote = text.ptr[at] == '\'';
+        if (quote && (at + 1 == text.len || text.ptr[at + 1] != '\'')) {
+            break;
+        }
+        at += quote ? 2 : 1;
+    }
+    return at;
+}
+
+static bool has_odd_quotes(dv_slice text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        count += text.ptr[i] == '\'';
+    }
+    return count % 2 == 1;
+}
+
+static dv_result write_piece(sql_run *r, size_t cell)
+{
+    bool changed;
+    dv_buf_clear(&r->piece);
+    DV_TRY(dv_batch_write(&r->loose, cell, &r->piece, &changed));
+    bool broken = changed && has_odd_quotes(dv_buf_slice(&r->piece));
+    return dv_buf_append(&r->out, broken ? DV_LIT("[REDACTED]") : dv_buf_slice(&r->piece));
+}
+
+/* SQL as text, searched piece by piece between its quotes: an address may begin with one ("'bob@"),
+ * and the statement's own must stay. */
+static dv_result append_searched(sql_run *r, dv_slice text)
+{
+    static const dv_slice none = {NULL, 0};
+    dv_batch_clear(&r->loose);
+    for (size_t at = 0; at <= text.len;) {
+        size_t end = piece_end(text, at);
+        DV_TRY(dv_batch_add(&r->loose, NULL, none, dv_slice_sub(text, at, end - at), none));
+        at = end + 1;
+    }
+    DV_TRY(dv_batch_search(&r->loose));
+    for (size_t i = 0; i < r->loose.count; i++) {
+        DV_TRY(i == 0 ? DV_OK : dv_buf_append_byte(&r->out, '\''));
+        DV_TRY(write_piece(r, i));
+    }
+    return DV_OK;
+}
+
+/* -- rows -------------------------------------------------------------------------------------- */
+
+static const dv_column_rule *rule_at(const sql_run *r, size_t column)
+{
+    return column < r->row.count ? r->rules[column] : NULL;
+}
+
+/* A rule that does something to whatever stands in the column. */
+static bool is_acted_on(const dv_column_rule *rule)
+{
+    return rule != NULL && !rule->detect && rule->action.kind != DV_ACT_KEEP;
+}
+
+static dv_result search_row(sql_run *r, size_t count)
+{
+    dv_batch_clear(&r->batch);
+    if (count > r->row.count && r->batch.setup->rules->column_count > 0) {
+        return refuse(r, DV_ERR_INVALID, "a row has more values than its table has columns");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const dv_column_rule *rule = rule_at(r, i);
+        size_t by = i < r->row.count ? r->subjects[i] : SIZE_MAX;
+        dv_slice name = i < r->row.count ? r->row.columns[i] : (dv_slice){NULL, 0};
+        const sql_value *v = &r->values[i];
+        bool value = v->kind == VALUE_STRING || v->kind == VALUE_NUMBER;
+        dv_slice text = value ? v->text : (dv_slice){NULL, 0};
+        DV_TRY(dv_batch_add(&r->batch, rule, name, text,
+                            by < count ? r->values[by].text : r->batch.setup->subject));
+    }
+    return dv_batch_search(&r->batch);
+}
+
+static sql_value read_value(dv_slice raw)
+{
+    sql_value v = {.raw = raw, .text = raw, .kind = VALUE_OTHER};
+    bool number = raw.len > 0;
+    for (size_t i = 0; i < raw.len; i++) {
+        number = number && (dv_is_digit(raw.ptr[i]) || raw.ptr[i] == '.' || raw.ptr[i] == '-');
+    }
+    if (dv_slice_eq_nocase(raw, DV_LIT("NULL")) || dv_slice_eq_nocase(raw, DV_LIT("DEFAULT"))) {
+        v.kind = VALUE_NULL;
+        v.text = (dv_slice){NULL, 0};
+    } else if (number) {
+        v.kind = VALUE_NUMBER;
+    }
+    return v;
+}
+
+/* "::varchar(10)" and the like; what has more in it is an expression. */
+static bool is_cast(dv_slice suffix)
+{
+    bool cast = suffix.len == 0 || dv_slice_starts_with(suffix, DV_LIT("::"));
+    for (size_t i = 0; i < suffix.len && cast; i++) {
+        uint8_t byte = suffix.ptr[i];
+        cast = dv_is_alnum(byte) || (byte != '\0' && strchr(":_. \"(),[]", byte) != NULL);
+    }
+    return cast;
+}
+
+static dv_result read_row(sql_run *r, dv_sql_cursor *c, size_t *ret_count)
+{
+    *ret_count = 0;
+    do {
+        if (*ret_count == DV_TRANSFORM_COLUMNS_MAX) {
+            return refuse(r, DV_ERR_TOO_LARGE, "a row has more than 1600 values");
+        }
+        sql_value v = read_value(dv_sql_value(c));
+        size_t len = 0;
+        dv_result result = dv_sql_string(v.raw, r->arena, &v.text, &len);
+        if (result == DV_OK) {
+            v.kind = VALUE_STRING;
+            v.suffix = dv_slice_sub(v.raw, len, SIZE_MAX);
+            v.kind = is_cast(v.suffix) ? VALUE_STRING : VALUE_OTHER; /* 'a' || 'b' */
+            v.text = v.kind == VALUE_STRING ? v.text : v.raw;
+        } else if (result != DV_ERR_NOT_FOUND) {
+            return result;
+        }
+        r->values[(*ret_count)++] = v;
+    } while (dv_sql_byte(c, ','));
+    return dv_sql_byte(c, ')') ? DV_OK : DV_ERR_INVALID;
+}
+
+static dv_result append_literal(dv_buf *out, dv_slice text)
+{
+    DV_TRY(dv_buf_append_byte(out, '\''));
+    for (size_t i = 0; i < text.len; i++) {
+        DV_TRY(text.ptr[i] == '\'' ? dv_buf_append_str(out, "''")
+                                   : dv_buf_append_byte(out, text.ptr[i]));
+    }
+    return dv_buf_append_byte(out, '\'');
+}
+
+static bool is_number(dv_slice text)
+{
+    sql_value v = read_value(text);
+    return v.kind == VALUE_NUMBER && dv_is_digit(text.ptr[text.len - 1]) &&
+           dv_slice_find_byte(dv_slice_sub(text, 1, SIZE_MAX), '-') < 0;
+}
+
+/* What one value of INSERT became. */
+static dv_result write_value(sql_run *r, size_t at)
+{
+    const sql_value *v = &r->values[at];
+    const dv_column_rule *rule = rule_at(r, at);
+    bool changed;
+    dv_buf_clear(&r->cell);
+    if (v->kind == VALUE_OTHER) { /* an expression is no value to act on */
+        return is_acted_on(rule) ? dv_buf_append_str(&r->out, "NULL") : append_searched(r, v->raw);
+    }
+    DV_TRY(dv_batch_write(&r->batch, at, &r->cell, &changed));
+    if (!changed || v->kind == VALUE_NULL) {
+        return dv_buf_append(&r->out, v->raw);
+    }
+    if (is_acted_on(rule) && rule->action.kind == DV_ACT_REMOVE) {
+        return dv_buf_append_str(&r->out, "NULL");
+    }
+    dv_slice made = dv_buf_slice(&r->cell);
+    if (v->kind == VALUE_NUMBER && is_number(made)) {
+        return dv_buf_append(&r->out, made);
+    }
+    DV_TRY(append_literal(&r->out, made));
+    return dv_buf_append(&r->out, v->suffix);
+}
+
+/* -- statements -------------------------------------------------------------------------------- */
+
+static dv_result put_out(sql_run *r)
+{
+    dv_result result = r->sink->put(r->sink->data, dv_buf_slice(&r->out));
+    dv_buf_clear(&r->out);
+    return result;
+}
+
+/* c is behind VALUES. */
+static dv_result insert_rows(sql_run *r, dv_sql_cursor *c)
+{
+    do {
+        size_t count;
+        if (!dv_sql_byte(c, '(')) {
+            return DV_ERR_INVALID;
+        }
+        DV_TRY(read_row(r, c, &count));
+        DV_TRY(search_row(r, count));
+        DV_TRY(dv_buf_append_byte(&r->out, '('));
+        for (size_t i = 0; i < count; i++) {
+            DV_TRY(i == 0 ? DV_OK : dv_buf_append_str(&r->out, ", "));
+            DV_TRY(write_value(r, i));
+        }
+        DV_TRY(dv_buf_append_byte(&r->out, ')'));
+        r->batch.counts.records++;
+        if (!dv_sql_byte(c, ',')) {
+            return DV_OK;
+        }
+        DV_TRY(dv_buf_append_str(&r->out, ",\n"));
+    } while (true);
+}
+
+static dv_result insert(sql_run *r, dv_sql_cursor c)
+{
+    size_t from;
+    if (!dv_sql_keyword(&c, "INTO")) {
+        return DV_ERR_INVALID;
+    }
+    DV_TRY(begin_rows(r, &c));
+    if (dv_sql_keyword(&c, "OVERRIDING") &&
+        (!(dv_sql_keyword(&c, "SYSTEM") || dv_sql_keyword(&c, "USER")) ||
+         !dv_sql_keyword(&c, "VALUE"))) {
+        return DV_ERR_INVALID;
+    }
+    if (!dv_sql_keyword(&c, "VALUES")) {
+        return refuse(r, DV_ERR_UNSUPPORTED, "INSERT without VALUES can't be masked");
+    }
+    dv_sql_space(&c);
+    from = c.at;
+    DV_TRY(append_searched(r, dv_slice_sub(c.text, 0, from)));
+    DV_TRY(insert_rows(r, &c));
+    return append_searched(r, dv_slice_sub(c.text, c.at, SIZE_MAX));
+}
+
+/* -- COPY -------------------------------------------------------------------------------------- */
+
+static dv_result read_copy_row(sql_run *r, dv_slice line, size_t *ret_count)
+{
+    dv_slice field;
+    *ret_count = 0;
+    while (dv_slice_split(&line, '\t', &field)) {
+        if (*ret_count == DV_TRANSFORM_COLUMNS_MAX) {
+            return refuse(r, DV_ERR_TOO_LARGE, "a row has more than 1600 values");
+        }
+        sql_value v = {.raw = field, .kind = VALUE_STRING};
+        if (dv_slice_eq_str(field, "\\N")) {
+            v.kind = VALUE_NULL;
+        } else {
+            DV_TRY(dv_sql_unescape(field, r->arena, &v.text));
+        }
+        r->values[(*ret_count)++] = v;
+    }
+    return DV_OK;
+}
+
+static dv_result append_escaped(dv_buf *out, dv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.ptr[i];
+        char letter = byte == '\t' ? 't' : byte == '\n' ? 'n' : byte == '\r' ? 'r' : '\\';
+        bool escaped = byte == '\t' || byte == '\n' || byte == '\r' || byte == '\\';
+        DV_TRY(escaped ? dv_buf_append_printf(out, "\\%c", letter) : dv_buf_append_byte(out, byte));
+    }
+    return DV_OK;
+}
+
+static dv_result copy_row(sql_run *r, dv_slice line)
+{
+    size_t count;
+    dv_arena_reset(r->arena);
+    DV_TRY(read_copy_row(r, line, &count));
+    DV_TRY(search_row(r, count));
+    for (size_t i = 0; i < count; i++) {
+        const dv_column_rule *rule = rule_at(r, i);
+        bool changed;
+        dv_buf_clear(&r->cell);
+        DV_TRY(dv_batch_write(&r->batch, i, &r->cell, &changed));
+        DV_TRY(i == 0 ? DV_OK : dv_buf_append_byte(&r->out, '\t'));
+        if (r->values[i].kind == VALUE_NULL || !changed) {
+            DV_TRY(dv_buf_append(&r->out, r->values[i].raw));
+        } else if (is_acted_on(rule) && rule->action.kind == DV_ACT_REMOVE) {
+            DV_TRY(dv_buf_append_str(&r->out, "\\N"));
+        } else {
+            DV_TRY(append_escaped(&r->out, dv_buf_slice(&r->cell)));
+        }
+    }
+    r->batch.counts.records++;
+    return dv_buf_append_byte(&r->out, '\n');
+}
+
+/* The rows behind COPY ... FROM stdin, until the line "\.". */
+static dv_result copy_rows(sql_run *r)
+{
+    dv_slice line;
+    for (;;) {
+        dv_result result = dv_lines_next(&r->lines, &line, r->error);
+        if (result == DV_ERR_NOT_FOUND) {
+            return refuse(r, DV_ERR_INVALID, "the dump ends within the rows of a COPY");
+        }
+        DV_TRY(result);
+        dv_slice bare = line;
+        bare.len -= bare.ptr[bare.len - 1] == '\n';
+        if (dv_slice_eq_str(bare, "\\.") || dv_slice_eq_str(bare, "\\.\r")) {
+            DV_TRY(dv_buf_append(&r->out, line));
+            return put_out(r);
+        }
+        DV_TRY(copy_row(r, bare));
+        DV_TRY(put_out(r));
+    }
+}
+
+static dv_result copy(sql_run *r, dv_sql_cursor c)
+{
+    /* Columns outlive the rows' arena. */
+    dv_arena *rows = r->arena;
+    dv_auto(arena) dv_arena *head = dv_arena_new(16 << 20);
+    if (head == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    r->arena = head;
+    dv_result result = begin_rows(r, &c);
+    if (result == DV_OK &&
+        (!dv_sql_keyword(&c, "FROM") || !dv_sql_keyword(&c, "STDIN") || !dv_sql_byte(&c, ';'))) {
+        result = refuse(r, DV_ERR_UNSUPPORTED,
+                        "only COPY table (columns) FROM stdin; in its text format can be masked");
+    }
+    r->arena = rows;
+    if (result == DV_OK) {
+        result = append_searched(r, c.text);
+    }
+    if (result == DV_OK) {
+        result = dv_buf_append_byte(&r->out, '\n');
+    }
+    return result == DV_OK ? copy_rows(r) : result;
+}
+
+/* -- the dump ---------------------------------------------------------------------------------- */
+
+static bool creates_table(dv_sql_cursor *c)
+{
+    if (!dv_sql_keyword(c, "CREATE")) {
+        return false;
+    }
+    while (dv_sql_keyword(c, "GLOBAL") || dv_sql_keyword(c, "LOCAL") ||
+           dv_sql_keyword(c, "TEMPORARY") || dv_sql_keyword(c, "TEMP") ||
+           dv_sql_keyword(c, "UNLOGGED")) {
+    }
+    return dv_sql_keyword(c, "TABLE");
+}
+
+/* Whatever is not known to leave it on: PostgreSQL has many words for off. */
+static bool turns_strings_around(dv_sql_cursor c)
+{
+    if (!dv_sql_keyword(&c, "SET")) {
+        return false;
+    }
+    (void)(dv_sql_keyword(&c, "SESSION") || dv_sql_keyword(&c, "LOCAL"));
+    return dv_sql_keyword(&c, "STANDARD_CONFORMING_STRINGS") &&
+           !((dv_sql_byte(&c, '=') || dv_sql_keyword(&c, "TO")) &&
+             (dv_sql_keyword(&c, "ON") || dv_sql_keyword(&c, "TRUE") ||
+              dv_slice_starts_with(dv_slice_sub(c.text, c.at, 4), DV_LIT("'on'"))));
+}
+
+/* One statement with its semicolon. ret_copied: its rows and line end went out, too. */
+static dv_result transform_statement(sql_run *r, dv_slice text, bool *ret_copied)
+{
+    dv_sql_cursor c = {text, 0};
+    dv_arena_reset(r->arena);
+    *ret_copied = false;
+    if (turns_strings_around(c)) {
+        return refuse(r, DV_ERR_UNSUPPORTED,
+                      "standard_conforming_strings is off: make the dump "
+                      "with it on, as PostgreSQL does by itself");
+    }
+    dv_result result;
+    if (dv_sql_keyword(&c, "INSERT")) {
+        result = insert(r, c);
+    } else if (dv_sql_keyword(&c, "COPY")) {
+        *ret_copied = true;
+        result = copy(r, c);
+    } else {
+        result = creates_table(&c) ? note_table(r, c) : DV_OK;
+        if (result == DV_OK) {
+            result = append_searched(r, text);
+        }
+    }
+    if (result == DV_ERR_INVALID && (r->error == NULL || r->error->message[0] == '\0')) {
+        return refuse(r, result, "a statement can't be read");
+    }
+    DV_TRY(dv_batch_explain(result, r->lines.number, r->error));
+    return put_out(r);
+}
+
+/* Statements that ended in what there is; the rest waits for the next line. */
+static dv_result take_statements(sql_run *r, dv_sql_state *state, size_t *looked)
+{
+    while (dv_sql_skip(state, dv_buf_slice(&r->statement), looked)) {
+        bool copied;
+        size_t len = *looked;
+        DV_TRY(transform_statement(r, dv_slice_sub(dv_buf_slice(&r->statement), 0, len), &copied));
+        bool line_end = copied && r->statement.len > len && r->statement.ptr[len] == '\n';
+        len += line_end ? 1 : 0;
+        memmove(r->statement.ptr, r->statement.ptr + len, r->statement.len - len);
+        r->statement.len -= len;
+        r->begun = false;
+        *looked = 0;
+    }
+    return DV_OK;
+}
+
+/* psql's commands (\connect, \restrict) are lines of their own, behind comments, too. Looks at a
+ * statement once. */
+static bool is_command(sql_run *r, dv_slice line)
+{
+    dv_sql_cursor c = {dv_buf_slice(&r->statement), 0};
+    if (line.ptr[0] != '\\' || r->begun) {
+        return false;
+    }
+    dv_sql_space(&c);
+    r->begun = c.at < c.text.len;
+    return !r->begun;
+}
+
+static dv_result run_sql(sql_run *r)
+{
+    dv_sql_state state = {.in = DV_SQL_PLAIN};
+    size_t looked = 0;
+    dv_slice line;
+    dv_result result;
+    while ((result = dv_lines_next(&r->lines, &line, r->error)) == DV_OK) {
+        if (state.in == DV_SQL_PLAIN && is_command(r, line)) {
+            DV_TRY(append_searched(r, dv_buf_slice(&r->statement)));
+            dv_buf_clear(&r->statement);
+            looked = 0;
+            DV_TRY(append_searched(r, line));
+            DV_TRY(put_out(r));
+            continue;
+        }
+        result = dv_buf_append(&r->statement, line);
+        if (result == DV_ERR_TOO_LARGE) {
+            return refuse(r, result, "a statement is longer than 16 MiB");
+        }
+        DV_TRY(result);
+        DV_TRY(take_statements(r, &state, &looked));
+    }
+    if (result != DV_ERR_NOT_FOUND) {
+        return result;
+    }
+    if (state.in != DV_SQL_PLAIN && state.in != DV_SQL_LINE) {
+        return refuse(r, DV_ERR_INVALID, "the dump ends within a string or comment");
+    }
+    DV_TRY(append_searched(r, dv_buf_slice(&r->statement)));
+    DV_TRY(put_out(r));
+    return dv_batch_check_seen(r->batch.setup, r->error);
+}
+
+dv_result dv_transform_sql(const dv_transform_setup *setup, const dv_walk_source *source,
+                           const dv_transform_sink *sink, dv_transform_counts *ret_counts,
+                           dv_error *error)
+{
+    sql_run *run = calloc(1, sizeof(*run));
+    if (run == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    run->sink = sink;
+    run->error = error;
+    run->arena = dv_arena_new(OUT_MAX);
+    run->tables_arena = dv_arena_new(OUT_MAX);
+    run->statement = dv_buf_init(DV_TRANSFORM_LINE_MAX);
+    run->cell = run->piece = run->out = dv_buf_init(OUT_MAX);
+    dv_lines_init(&run->lines, source);
+    dv_result result = run->arena == NULL || run->tables_arena == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : dv_batch_init(&run->batch, setup);
+    if (result == DV_OK) {
+        result = dv_batch_init(&run->loose, setup);
+    }
+    if (result == DV_OK) {
+        result = run_sql(run);
+    }
+    *ret_counts = run->batch.counts;
+    ret_counts->values += run->loose.counts.values;
+    dv_batch_release(&run->batch);
+    dv_batch_release(&run->loose);
+    dv_lines_release(&run->lines);
+    dv_arena_free(run->arena);
+    dv_arena_free(run->tables_arena);
+    dv_buf_wipe(&run->statement);
+    dv_buf_wipe(&run->cell);
+    dv_buf_wipe(&run->piece);
+    dv_buf_wipe(&run->out);
+    free(run);
+    return result;
+}

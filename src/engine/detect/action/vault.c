@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/action/vault.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/random.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The file: a head (magic, 16 bytes that prove the key), then records: length of what is sealed
+ * (u32), index of the value (16 bytes of a keyed hash), token (22), nonce (12), sealed, CRC-32C. */
+
+enum {
+    INDEX_LEN = 16,
+    TAIL_LEN = DV_VAULT_TOKEN_LEN - 4,
+    HEAD_LEN = 32,
+    FRONT_LEN = 4 + INDEX_LEN + TAIL_LEN + DV_AEAD_NONCE_LEN,
+    RECORD_MAX = FRONT_LEN + DV_VAULT_VALUE_MAX + DV_AEAD_TAG_LEN + 4,
+    SLOTS_START = 1024,
+};
+
+static const char magic[16] = "dvara vault v1\n";
+
+typedef struct entry {
+    uint8_t index[INDEX_LEN];
+    char token[TAIL_LEN];
+    uint64_t offset; /* of its record; 0: a free slot */
+} entry;
+
+struct dv_vault {
+    int fd;
+    bool write;
+    uint64_t end;
+    dv_aead *aead;
+    dv_hmac *hmac;
+    entry *entries;                /* entry 0 is none */
+    size_t count, room;            /* entries used, with entry 0 */
+    uint32_t *by_index, *by_token; /* open addressing: numbers of entries; 0: free */
+    size_t slots;                  /* of each; a power of two, half full at most */
+    dv_buf record;
+};
+
+/* -- the tables -------------------------------------------------------------------------------- */
+
+static uint64_t hash_of(const void *bytes)
+{
+    uint64_t hash; /* index and token are random or a keyed hash */
+    memcpy(&hash, bytes, sizeof(hash));
+    return (hash * UINT64_C(0x9E3779B97F4A7C15)) >> 20;
+}
+
+static uint32_t *slot_by_index(const dv_vault *v, const uint8_t *index)
+{
+    size_t at = hash_of(index) & (v->slots - 1);
+    while (v->by_index[at] != 0 &&
+           memcmp(v->entries[v->by_index[at]].index, index, INDEX_LEN) != 0) {
+        at = (at + 1) & (v->slots - 1);
+    }
+    return &v->by_index[at];
+}
+
+static uint32_t *slot_by_token(const dv_vault *v, const char *token)
+{
+    size_t at = hash_of(token) & (v->slots - 1);
+    while (v->by_token[at] != 0 &&
+           memcmp(v->entries[v->by_token[at]].token, token, TAIL_LEN) != 0) {
+        at = (at + 1) & (v->slots - 1);
+    }
+    return &v->by_token[at];
+}
+
+static dv_result grow_slots(dv_vault *v)
+{
+    size_t slots = v->slots == 0 ? SLOTS_START : v->slots * 2;
+    uint32_t *by_index = calloc(slots, sizeof(*by_index));
+    uint32_t *by_token = calloc(slots, sizeof(*by_token));
+    if (by_index == NULL || by_token == NULL) {
+        free(by_index);
+        free(by_token);
+        return DV_ERR_NO_MEMORY;
+    }
+    free(v->by_index);
+    free(v->by_token);
+    v->by_index = by_index;
+    v->by_token = by_token;
+    v->slots = slots;
+    for (size_t i = 1; i < v->count; i++) {
+        *slot_by_index(v, v->entries[i].index) = (uint32_t)i;
+        *slot_by_token(v, v->entries[i].token) = (uint32_t)i;
+    }
+    return DV_OK;
+}
+
+static dv_result note(dv_vault *v, const entry *fresh)
+{
+    if (v->count > DV_VAULT_TOKENS_MAX) {
+        return DV_ERR_TOO_LARGE;
+    }
+    if (v->count == v->room) {
+        size_t room = v->room == 0 ? SLOTS_START : v->room * 2;
+        entry *entries = realloc(v->entries, room * sizeof(*entries));
+        if (entries == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        v->entries = entries;
+        v->room = room;
+    }
+    v->count = v->count == 0 ? 1 : v->count;
+    if ((v->count + 1) * 2 > v->slots) {
+        DV_TRY(grow_slots(v));
+    }
+    v->entries[v->count] = *fresh;
+    *slot_by_index(v, fresh->index) = (uint32_t)v->count;
+    *slot_by_token(v, fresh->token) = (uint32_t)v->count;
+    v->count++;
+    return DV_OK;
+}
+
+/* -- records ----------------------------------------------------------------------------------- */
+
+static dv_result read_at(const dv_vault *v, uint64_t offset, uint8_t *out, size_t len)
+{
+    while (len > 0) {
+        ssize_t got = pread(v->fd, out, len, (off_t)offset);
+        if (got == 0) {
+            return DV_ERR_NOT_FOUND; /* the file ends */
+        }
+        if (got < 0 && errno != EINTR) {
+            return DV_ERR_IO;
+        }
+        if (got > 0) {
+            out += got;
+            len -= (size_t)got;
+            offset += (uint64_t)got;
+        }
+    }
+    return DV_OK;
+}
+
+/* The whole record at offset into v->record. Errors: DV_ERR_NOT_FOUND (the file ends within it),
+ * DV_ERR_CORRUPT. */
+static dv_result read_record(dv_vault *v, uint64_t offset)
+{
+    uint8_t len[4];
+    DV_TRY(read_at(v, offset, len, sizeof(len)));
+    uint32_t sealed = dv_get_u32(len);
+    if (sealed < DV_AEAD_TAG_LEN || sealed > DV_VAULT_VALUE_MAX + DV_AEAD_TAG_LEN) {
+        return DV_ERR_CORRUPT;
+    }
+    size_t size = FRONT_LEN + (size_t)sealed + 4;
+    DV_TRY(read_at(v, offset, v->record.ptr, size));
+    v->record.len = size;
+    return dv_crc32c(0, dv_slice_of(v->record.ptr, size - 4)) ==
+                   dv_get_u32(v->record.ptr + size - 4)
+               ? DV_OK
+               : DV_ERR_CORRUPT;
+}
+
+static void entry_of(const dv_vault *v, uint64_t offset, entry *ret)
+{
+    memcpy(ret->index, v->record.ptr + 4, INDEX_LEN);
+    memcpy(ret->token, v->record.ptr + 4 + INDEX_LEN, TAIL_LEN);
+    ret->offset = offset;
+}
+
+/* Index and token, which the seal binds to the value. */
+static dv_slice bound(const dv_vault *v)
+{
+    return dv_slice_of(v->record.ptr + 4, INDEX_LEN + TAIL_LEN);
+}
+
+static dv_result load(dv_vault *v, uint64_t size)
+{
+    entry fresh;
+    v->end = HEAD_LEN;
+    while (v->end < size) {
+        dv_result result = read_record(v, v->end);
+        if (result == DV_ERR_NOT_FOUND) {
+            break; /* cut short by a crash: its token was given to nobody */
+        }
+        DV_TRY(result);
+        entry_of(v, v->end, &fresh);
+        DV_TRY(note(v, &fresh));
+        v->end += v->record.len;
+    }
+    return v->write && v->end < size && ftruncate(v->fd, (off_t)v->end) != 0 ? DV_ERR_IO : DV_OK;
+}
+
+/* -- opening ----------------------------------------------------------------------------------- */
+
+static dv_result make_keys(dv_vault *v, const uint8_t *key)
+{
+    uint8_t derived[DV_AEAD_KEY_LEN + DV_HMAC_KEY_LEN];
+    dv_result result = dv_hkdf(dv_slice_of(key, 32), (dv_slice){NULL, 0}, "dvara vault v1", derived,
+                               sizeof(derived));
+    if (result == DV_OK) {
+        result = dv_aead_new(derived, &v->aead);
+    }
+    if (result == DV_OK) {
+        result = dv_hmac_new(derived + DV_AEAD_KEY_LEN, &v->hmac);
+    }
+    dv_wipe(derived, sizeof(derived));
+    return result;
+}
+
+static void make_head(const dv_vault *v, uint8_t head[HEAD_LEN])
+{
+    uint8_t digest[DV_SHA256_LEN];
+    memcpy(head, magic, sizeof(magic));
+    dv_hmac_sign(v->hmac, DV_LIT("head"), digest);
+    memcpy(head + sizeof(magic), digest, HEAD_LEN - sizeof(magic));
+}
+
+static dv_result check_head(dv_vault *v, uint64_t size, const char *path, dv_error *error)
+{
+    uint8_t expected[HEAD_LEN], head[HEAD_LEN];
+    make_head(v, expected);
+    if (size == 0 && v->write) {
+        /* A new one has its name for good before anything is put out that needs it. */
+        DV_TRY(dv_fd_write_all(v->fd, dv_slice_of(expected, HEAD_LEN)));
+        return dv_file_sync_folder(path);
+    }
+    if (size < HEAD_LEN || read_at(v, 0, head, HEAD_LEN) != DV_OK ||
+        memcmp(head, magic, sizeof(magic)) != 0) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "%s is no vault", path);
+    }
+    return dv_equal_constant_time(dv_slice_of(head, HEAD_LEN), dv_slice_of(expected, HEAD_LEN))
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN, "%s was made with another key", path);
+}
+
+static dv_result open_file(dv_vault *v, const char *path, dv_error *error)
+{
+    struct stat about;
+    int flags = v->write ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY;
+    v->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (v->fd < 0) {
+        return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
+                            strerror(errno));
+    }
+    if (flock(v->fd, (v->write ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "%s is being used by another program", path);
+    }
+    if (fstat(v->fd, &about) != 0 || !S_ISREG(about.st_mode)) {
+        return dv_error_set(error, DV_ERR_INVALID, "%s is no regular file", path);
+    }
+    DV_TRY(check_head(v, (uint64_t)about.st_size, path, error));
+    dv_result result = load(v, DV_MAX((uint64_t)about.st_size, (uint64_t)HEAD_LEN));
+    return result == DV_OK ? DV_OK
+                           : dv_error_set(error, result, "%s can't be read: %s at byte %llu", path,
+                                          dv_result_name(result), (unsigned long long)v->end);
+}
+
+dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write, dv_vault **ret_vault,
+                        dv_error *error)
+{
+    dv_vault *vault = calloc(1, sizeof(*vault));
+    if (vault == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    vault->fd = -1;
+    vault->write = write;
+    vault->record = dv_buf_init(RECORD_MAX);
+    dv_result result = dv_buf_reserve(&vault->record, RECORD_MAX);
+    if (result == DV_OK) {
+        result = make_keys(vault, key);
+    }
+    if (result == DV_OK) {
+        result = grow_slots(vault);
+    }
+    if (result == DV_OK) {
+        result = open_file(vault, path, error);
+    }
+    if (result != DV_OK) {
+        dv_vault_free(vault);
+        return result;
+    }
+    *ret_vault = vault;
+    return DV_OK;
+}
+
+void dv_vault_free(dv_vault *vault)
+{
+    if (vault != NULL) {
+        dv_fd_close(&vault->fd);
+        dv_aead_free(vault->aead);
+        dv_hmac_free(vault->hmac);
+        free(vault->entries);
+        free(vault->by_index);
+        free(vault->by_token);
+        dv_buf_wipe(&vault->record);
+        free(vault);
+    }
+}
+
+/* -- tokens ------------------------------------------------------------------------------------ */
+
+static dv_result append_token(const entry *of, dv_buf *out)
+{
+    DV_TRY(dv_buf_append_str(out, "dvt_"));
+    return dv_buf_append(out, dv_slice_of(of->token, TAIL_LEN));
+}
+
+static dv_result write_record(dv_vault *v, const entry *fresh, dv_slice value)
+{
+    uint8_t *at = v->record.ptr;
+    size_t sealed = value.len + DV_AEAD_TAG_LEN;
+    uint8_t *nonce = at + 4 + INDEX_LEN + TAIL_LEN;
+    dv_put_u32(at, (uint32_t)sealed);
+    memcpy(at + 4, fresh->index, INDEX_LEN);
+    memcpy(at + 4 + INDEX_LEN, fresh->token, TAIL_LEN);
+    dv_random(nonce, DV_AEAD_NONCE_LEN);
+    DV_TRY(dv_aead_seal(v->aead, nonce, bound(v), value, at + FRONT_LEN));
+    dv_put_u32(at + FRONT_LEN + sealed, dv_crc32c(0, dv_slice_of(at, FRONT_LEN + sealed)));
+    v->record.len = FRONT_LEN + sealed + 4;
+    dv_result result = dv_fd_write_all(v->fd, dv_buf_slice(&v->record));
+    if (result != DV_OK && ftruncate(v->fd, (off_t)v->end) != 0) {
+        v->write = false; /* half a record stands at the end: no more behind it */
+    }
+    return result;
+}
+
+dv_result dv_vault_token(dv_vault *v, dv_slice value, dv_buf *out)
+{
+    uint8_t digest[DV_SHA256_LEN];
+    entry fresh = {.offset = v->end};
+    if (value.len > DV_VAULT_VALUE_MAX) {
+        return DV_ERR_INVALID;
+    }
+    dv_hmac_sign(v->hmac, value, digest);
+    memcpy(fresh.index, digest, INDEX_LEN);
+    uint32_t known = *slot_by_index(v, fresh.index);
+    if (known != 0) {
+        return append_token(&v->entries[known], out);
+    }
+    if (!v->write) {
+        return DV_ERR_UNSUPPORTED;
+    }
+    dv_random_base62(fresh.token, TAIL_LEN);
+    if (v->count > DV_VAULT_TOKENS_MAX) {
+        return DV_ERR_TOO_LARGE;
+    }
+    DV_TRY(write_record(v, &fresh, value));
+    v->end += v->record.len;
+    DV_TRY(note(v, &fresh));
+    return append_token(&fresh, out);
+}
+
+dv_result dv_vault_open_token(dv_vault *v, dv_slice token, dv_buf *out)
+{
+    if (token.len != DV_VAULT_TOKEN_LEN || !dv_vault_is_token(token, 0)) {
+        return DV_ERR_NOT_FOUND;
+    }
+    uint32_t known = *slot_by_token(v, (const char *)token.ptr + 4);
+    if (known == 0) {
+        return DV_ERR_NOT_FOUND;
+    }
+    dv_result result = read_record(v, v->entries[known].offset);
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_ERR_CORRUPT;
+    }
+    DV_TRY(result);
+    const uint8_t *at = v->record.ptr;
+    size_t sealed = v->record.len - FRONT_LEN - 4;
+    DV_TRY(dv_buf_reserve(out, sealed));
+    DV_TRY(dv_aead_open(v->aead, at + 4 + INDEX_LEN + TAIL_LEN, bound(v),
+                        dv_slice_of(at + FRONT_LEN, sealed), out->ptr + out->len));
+    out->len += sealed - DV_AEAD_TAG_LEN;
+    return DV_OK;
+}
+
+dv_result dv_vault_commit(dv_vault *v, dv_error *error)
+{
+    return !v->write || fdatasync(v->fd) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_IO, "the vault can't be written: %s", strerror(errno));
+}
+
+size_t dv_vault_count(const dv_vault *v)
+{
+    return v->count == 0 ? 0 : v->count - 1;
+}
+
+bool dv_vault_is_token(dv_slice text, size_t at)
+{
+    dv_slice part = dv_slice_sub(text, at, DV_VAULT_TOKEN_LEN);
+    if (part.len != DV_VAULT_TOKEN_LEN || !dv_slice_starts_with(part, DV_LIT("dvt_"))) {
+        return false;
+    }
+    return dv_base62_is(dv_slice_sub(part, 4, TAIL_LEN));
+}

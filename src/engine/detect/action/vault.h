@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Tokens for values: random, so they tell nothing, and the vault alone leads back. One file, sealed
+ * value by value with AES-256-GCM under a key derived from the caller's; who has the file without
+ * the key learns how many values there are and how long each is.
+ *
+ * 1. A value has one token, a token one value; both are bound in what is sealed.
+ * 2. Records are only appended. One that a crash cut short is dropped by the next writer; anything
+ *    else that does not check out is an error.
+ * 3. One writer at a time (a lock on the file), or many readers. */
+
+#include "base/buf.h"
+
+enum {
+    DV_VAULT_TOKEN_LEN = 26, /* "dvt_" and 22 base62 digits: 131 random bits */
+    DV_VAULT_VALUE_MAX = 64 << 10,
+    DV_VAULT_TOKENS_MAX = 10000000, /* their index lies in memory, some 80 bytes each */
+};
+
+typedef struct dv_vault dv_vault;
+
+/* write: makes the file (0600) when there is none. Errors: DV_ERR_NOT_FOUND, DV_ERR_FORBIDDEN
+ * (another key), DV_ERR_CONFLICT (somebody else has it open), DV_ERR_CORRUPT. */
+dv_must dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write,
+                                dv_vault **ret_vault, dv_error *error);
+void dv_vault_free(dv_vault *vault);
+DV_DEFINE_AUTO_PTR(vault, dv_vault, dv_vault_free)
+
+/* Appends the value's token, a new one for a new value. Errors: DV_ERR_INVALID (too long a value),
+ * DV_ERR_TOO_LARGE (too many), DV_ERR_IO. */
+dv_must dv_result dv_vault_token(dv_vault *vault, dv_slice value, dv_buf *out);
+/* Appends the token's value. Errors: DV_ERR_NOT_FOUND, DV_ERR_CORRUPT, DV_ERR_IO. */
+dv_must dv_result dv_vault_open_token(dv_vault *vault, dv_slice token, dv_buf *out);
+/* What was added is on disk once this returns. */
+dv_must dv_result dv_vault_commit(dv_vault *vault, dv_error *error);
+size_t dv_vault_count(const dv_vault *vault);
+
+/* Whether a token's text stands at `at`. */
+bool dv_vault_is_token(dv_slice text, size_t at);

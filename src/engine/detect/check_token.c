@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/detect_rules.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+/* Whether what stands behind a name is a secret: random, and no word, path, version or stand-in. */
+
+enum {
+    LEAST_MIXED = 8,     /* characters of a part that is no word */
+    LEAST_ENTROPY = 250, /* hundredths of a bit a character */
+    LEAST_LETTERS = 16,  /* of a part without digits, in both cases */
+};
+
+/* A part of a token, between characters that are neither letters nor digits. */
+typedef struct part {
+    size_t len;
+    size_t digits;
+    size_t turns; /* from letters to digits or from small letters to capitals, and back */
+    bool hexadecimal;
+    bool capitals;
+    bool small;
+} part;
+
+static part part_at(dv_slice value, size_t begin)
+{
+    part p = {.hexadecimal = true};
+    int last = 0;
+    for (size_t i = begin; i < value.len && isalnum(value.ptr[i]); i++) {
+        int kind = isdigit(value.ptr[i]) ? 1 : isupper(value.ptr[i]) ? 2 : 3;
+        p.len++;
+        p.digits += kind == 1 ? 1 : 0;
+        p.capitals |= kind == 2;
+        p.small |= kind == 3;
+        p.turns += last != 0 && kind != last ? 1 : 0;
+        p.hexadecimal &= isxdigit(value.ptr[i]) != 0;
+        last = kind;
+    }
+    return p;
+}
+
+/* "Version2024Final" turns four times in sixteen characters; what is random, at every second. */
+static bool is_random(const part *p)
+{
+    bool letters = p->capitals || p->small;
+    if (p->digits > 0 && letters) {
+        return p->len >= LEAST_MIXED && (p->turns >= 3 || p->hexadecimal) &&
+               (p->turns * 5 >= p->len || p->len >= 20);
+    }
+    if (p->digits > 0) {
+        return p->len >= 20;
+    }
+    return p->capitals && p->small && p->len >= LEAST_LETTERS && p->turns * 4 >= p->len;
+}
+
+static bool holds_stand_in(dv_slice value)
+{
+    static const char *const stand_ins[] = {"example.com", "your",        "xxxx",     "placeholder",
+                                            "changeme",    "0000000000",  "insert",   "process.env",
+                                            "os.environ",  "environment", "localhost"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(stand_ins); i++) {
+        size_t len = strlen(stand_ins[i]);
+        for (size_t at = 0; at + len <= value.len; at++) {
+            if (strncasecmp((const char *)value.ptr + at, stand_ins[i], len) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* "2024-01-15T10:30:00", "10.0.0.1", "+44 20...": numbers and what stands among them. */
+static bool has_letters(dv_slice value)
+{
+    size_t letters = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        letters += isalpha(value.ptr[i]) ? 1 : 0;
+    }
+    return letters >= 2;
+}
+
+/* Paths and hosts: words with slashes or full stops among them. */
+static bool is_path(dv_slice value, size_t longest_random)
+{
+    size_t separators = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        separators += value.ptr[i] == '/' || value.ptr[i] == '.' ? 1 : 0;
+    }
+    return separators >= 2 && longest_random < LEAST_LETTERS;
+}
+
+/* What all its parts say together. */
+typedef struct summary {
+    size_t random;  /* the longest part that is random */
+    size_t longest; /* part */
+    size_t mixed;   /* characters of parts that hold digits */
+    size_t digits;
+} summary;
+
+static summary look_at(dv_slice value)
+{
+    summary sum = {0};
+    for (size_t at = 0; at < value.len; at++) {
+        part p = part_at(value, at);
+        sum.random = is_random(&p) ? DV_MAX(sum.random, p.len) : sum.random;
+        sum.longest = DV_MAX(sum.longest, p.len);
+        sum.mixed += p.digits > 0 ? p.len : 0;
+        sum.digits += p.digits;
+        at += p.len;
+    }
+    return sum;
+}
+
+bool dv_detect_check_token(dv_detect_candidate *c)
+{
+    dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    summary sum = look_at(value);
+    /* Identifiers such as UUIDs are short parts that hold digits. */
+    bool random = sum.random > 0 || (sum.mixed >= 20 && sum.mixed * 2 >= value.len);
+    return random && has_letters(value) && !is_path(value, DV_MAX(sum.random, sum.mixed)) &&
+           dv_detect_entropy(value) >= LEAST_ENTROPY && !holds_stand_in(value);
+}
+
+/* Behind the name of a service less is asked: a long part, or many digits. */
+bool dv_detect_check_keyed_token(dv_detect_candidate *c)
+{
+    enum { LEAST_KEYED_ENTROPY = 220, LONG_PART = 20, LEAST_DIGITS = 3 };
+    dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    summary sum = look_at(value);
+    bool random = sum.random > 0 || sum.longest >= LONG_PART ||
+                  (sum.longest >= 12 && sum.digits >= LEAST_DIGITS) ||
+                  (sum.mixed >= 12 && sum.digits >= LEAST_DIGITS && value.len >= 16);
+    bool number = !has_letters(value);
+    return random && (!number || sum.longest >= 15) &&
+           !is_path(value, DV_MAX(sum.random, sum.longest)) &&
+           dv_detect_entropy(value) >= LEAST_KEYED_ENTROPY && !holds_stand_in(value);
+}
+
+/* Words of type declarations and calls, variables, and what documentation writes. */
+bool dv_detect_check_password(dv_detect_candidate *c)
+{
+    static const char *const words[] = {
+        "string",   "password", "passwd",  "secret", "null",    "none",   "true",    "false",
+        "required", "optional", "varchar", "text",   "invalid", "wrong",  "not-set", "undefined",
+        "input",    "hidden",   "prompt",  "char",   "******",  "xxxxxx", "changed", "function"};
+    dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    bool other = false;
+    if (strchr("$%{<[*&@(", value.ptr[0]) != NULL || holds_stand_in(value)) {
+        return false;
+    }
+    size_t quote = c->start; /* behind the quotation mark; an escape may stand between */
+    while (quote > 0 && c->start - quote < 8 && strchr("\"'` =", c->text.ptr[quote - 1]) == NULL) {
+        quote--;
+    }
+    const uint8_t *before = c->text.ptr + quote;
+    bool quoted = quote > 0 && strchr("\"'`", before[-1]) != NULL;
+    bool apart = quoted && quote > 1 && before[-2] == ' '; /* password 'what it is' */
+    bool assigned = quote > 1 && before[-1] == '=' && isupper(before[-2]); /* PASSWORD=... */
+    for (size_t i = 0; i < DV_ARRAY_LEN(words) && !apart; i++) {
+        if (dv_slice_eq_nocase(value, dv_slice_str(words[i]))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        other |= !isalpha(value.ptr[i]) && value.ptr[i] != '.';
+    }
+    return other || quoted || assigned;
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/decode_view.h"
+
+#include "base/codec.h"
+#include "base/utf8.h"
+#include "engine/detect/decode.h"
+
+static dv_result view_new(size_t room, dv_arena *arena, dv_view *ret)
+{
+    *ret = (dv_view){
+        .bytes = dv_arena_alloc_raw(arena, room + 1),
+        .start = dv_arena_alloc_raw(arena, (room + 1) * sizeof(uint32_t)),
+        .end = dv_arena_alloc_raw(arena, (room + 1) * sizeof(uint32_t)),
+    };
+    return ret->bytes == NULL || ret->start == NULL || ret->end == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+}
+
+dv_result dv_view_of(dv_slice text, size_t from, dv_arena *arena, dv_view *ret)
+{
+    DV_TRY(view_new(text.len - from, arena, ret));
+    for (size_t at = from; at < text.len; at++) {
+        ret->bytes[ret->len] = text.ptr[at];
+        ret->start[ret->len] = (uint32_t)at;
+        ret->end[ret->len++] = (uint32_t)at + 1;
+    }
+    return DV_OK;
+}
+
+/* A byte made from bytes [from, to) of the other view. */
+static void push(dv_view *out, uint8_t byte, const dv_view *in, size_t from, size_t to)
+{
+    out->bytes[out->len] = byte;
+    out->start[out->len] = in->start[from];
+    out->end[out->len++] = in->end[to - 1];
+}
+
+static void push_code_point(dv_view *out, uint32_t code_point, const dv_view *in, size_t from,
+                            size_t to)
+{
+    uint8_t bytes[4];
+    size_t len = dv_utf8_encode(code_point, bytes);
+    for (size_t i = 0; i < len; i++) {
+        push(out, bytes[i], in, from, to);
+    }
+}
+
+/* -- folding ----------------------------------------------------------------------------------- */
+
+static int hex_of(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9') {
+        return byte - '0';
+    }
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* Exactly `count` hexadecimal digits at `at`. */
+static bool read_hex(const dv_view *in, size_t at, size_t count, uint32_t *ret)
+{
+    *ret = 0;
+    for (size_t i = 0; i < count; i++) {
+        int digit = at + i < in->len ? hex_of(in->bytes[at + i]) : -1;
+        if (digit < 0) {
+            return false;
+        }
+        *ret = *ret << 4 | (uint32_t)digit;
+    }
+    return true;
+}
+
+/* What stands at `at` is `len` bytes that mean one character; len 0: nothing that is written in
+ * another way. drop: it means none. */
+typedef struct meaning {
+    size_t len;
+    uint32_t code_point;
+    bool byte; /* code_point is a byte of UTF-8 */
+    bool drop;
+} meaning;
+
+static const struct {
+    const char *name;
+    uint8_t character;
+} entities[] = {
+    {"amp;", '&'},    {"lt;", '<'},       {"gt;", '>'},    {"quot;", '"'},   {"apos;", '\''},
+    {"commat;", '@'}, {"period;", '.'},   {"nbsp;", ' '},  {"hyphen;", '-'}, {"dash;", '-'},
+    {"lowbar;", '_'}, {"plus;", '+'},     {"colon;", ':'}, {"sol;", '/'},    {"num;", '#'},
+    {"Tab;", '\t'},   {"NewLine;", '\n'},
+};
+
+static meaning entity(const dv_view *in, size_t at)
+{
+    dv_slice rest = dv_slice_of(in->bytes + at + 1, DV_MIN(in->len - at - 1, (size_t)12));
+    for (size_t i = 0; i < DV_ARRAY_LEN(entities); i++) {
+        dv_slice name = dv_slice_str(entities[i].name);
+        if (dv_slice_starts_with(rest, name)) {
+            return (meaning){.len = name.len + 1, .code_point = entities[i].character};
+        }
+    }
+    if (rest.len < 3 || rest.ptr[0] != '#') {
+        return (meaning){0};
+    }
+    bool hex = (rest.ptr[1] | 0x20) == 'x';
+    uint32_t number = 0;
+    size_t i = hex ? 2 : 1;
+    size_t first = i;
+    while (i < rest.len && i - first < 7 && hex_of(rest.ptr[i]) >= 0 &&
+           (hex || rest.ptr[i] <= '9')) {
+        number = number * (hex ? 16 : 10) + (uint32_t)hex_of(rest.ptr[i++]);
+    }
+    if (i == first || number == 0 || number > 0x10FFFF) {
+        return (meaning){0};
+    }
+    i += i < rest.len && rest.ptr[i] == ';'; /* browsers do without */
+    return (meaning){.len = i + 1, .code_point = number};
+}
+
+static meaning escape(const dv_view *in, size_t at)
+{
+    static const char letters[] = "nrtbf/\"'\\", means[] = "\n\r\t\b\f/\"'\\";
+    uint32_t number, low;
+    if (at + 1 >= in->len) {
+        return (meaning){0};
+    }
+    uint8_t next = in->bytes[at + 1];
+    if (next == 'x' && read_hex(in, at + 2, 2, &number) && number > 0) {
+        return (meaning){.len = 4, .code_point = number, .byte = true};
+    }
+    if (next == 'u' && read_hex(in, at + 2, 4, &number) && number > 0) {
+        bool pair = number >= 0xD800 && number < 0xDC00 && at + 7 < in->len &&
+                    in->bytes[at + 6] == '\\' && in->bytes[at + 7] == 'u' &&
+                    read_hex(in, at + 8, 4, &low) && low >= 0xDC00 && low < 0xE000;
+        return pair ? (meaning){.len = 12,
+                                .code_point = 0x10000 + ((number - 0xD800) << 10) + low - 0xDC00}
+                    : (meaning){.len = 6, .code_point = number};
+    }
+    const char *letter = next == '\0' ? NULL : strchr(letters, next);
+    return letter == NULL ? (meaning){0}
+                          : (meaning){.len = 2, .code_point = (uint8_t)means[letter - letters]};
+}
+
+/* Zeros of scripts whose ten digits follow one another (Unicode, general category Nd). */
+static const uint32_t zeros[] = {0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6,
+                                 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
+                                 0x0F20, 0x1040, 0x17E0, 0x1810, 0xFF10, 0x104A0};
+
+static bool has_no_width(uint32_t c)
+{
+    return c == 0xAD || c == 0x034F || c == 0x180E || (c >= 0x200B && c <= 0x200F) ||
+           (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x2064) ||
+           (c >= 0x2066 && c <= 0x2069) || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF ||
+           (c >= 0xE0000 && c <= 0xE007F);
+}
+
+/* ASCII for a character that looks like it or means it; 0: none. */
+static uint8_t ascii_for(uint32_t c)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(zeros); i++) {
+        if (c >= zeros[i] && c < zeros[i] + 10) {
+            return (uint8_t)('0' + (c - zeros[i]));
+        }
+    }
+    if (c >= 0x1D7CE && c <= 0x1D7FF) {
+        return (uint8_t)('0' + (c - 0x1D7CE) % 10);
+    }
+    if (c >= 0x2460 && c <= 0x2468) {
+        return (uint8_t)('1' + (c - 0x2460));
+    }
+    if (c >= 0xFF01 && c <= 0xFF5E) {
+        return (uint8_t)(c - 0xFF01 + '!');
+    }
+    if (c == 0xA0 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F || c == 0x3000) {
+        return ' ';
+    }
+    if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212 || c == 0xFE63) {
+        return '-';
+    }
+    return c == 0x2024 || c == 0xFE52 ? '.' : c == 0xFE6B ? '@' : 0;
+}
+
+static meaning beyond_ascii(const dv_view *in, size_t at)
+{
+    uint32_t c;
+    size_t len = dv_utf8_decode(dv_slice_of(in->bytes + at, DV_MIN(in->len - at, (size_t)4)), &c);
+    if (len == 0) {
+        return (meaning){0};
+    }
+    if (has_no_width(c)) {
+        return (meaning){.len = len, .drop = true};
+    }
+    uint8_t ascii = ascii_for(c);
+    return ascii == 0 ? (meaning){0} : (meaning){.len = len, .code_point = ascii};
+}
+
+/* The digit that a letter looks like, between two digits: 4l11, 4О11 (Cyrillic). */
+static meaning lookalike(const dv_view *in, size_t at, uint8_t before)
+{
+    static const struct {
+        const char *letter;
+        char digit;
+    } pairs[] = {{"O", '0'},        {"o", '0'},        {"l", '1'},        {"I", '1'},
+                 {"|", '1'},        {"S", '5'},        {"B", '8'},        {"\xD0\x9E", '0'},
+                 {"\xD0\xBE", '0'}, {"\xD0\x97", '3'}, {"\xCE\x9F", '0'}, {"\xCE\xBF", '0'}};
+    if (before < '0' || before > '9') {
+        return (meaning){0};
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(pairs); i++) {
+        size_t len = strlen(pairs[i].letter);
+        if (at + len < in->len && memcmp(in->bytes + at, pairs[i].letter, len) == 0 &&
+            in->bytes[at + len] >= '0' && in->bytes[at + len] <= '9') {
+            return (meaning){.len = len, .code_point = (uint8_t)pairs[i].digit};
+        }
+    }
+    return (meaning){0};
+}
+
+static meaning meaning_at(const dv_view *in, size_t at, uint8_t before)
+{
+    uint8_t byte = in->bytes[at];
+    uint32_t number;
+    (void)before;
+    if (byte == '%' && read_hex(in, at + 1, 2, &number) && number > 0) {
+        return (meaning){.len = 3, .code_point = number, .byte = true};
+    }
+    if (byte == '&') {
+        return entity(in, at);
+    }
+    if (byte == '\\') {
+        return escape(in, at);
+    }
+    return byte >= 0x80 ? beyond_ascii(in, at) : (meaning){0};
+}
+
+/* before: the byte that was made last. */
+typedef meaning (*meaning_of)(const dv_view *in, size_t at, uint8_t before);
+
+static dv_result rewrite(const dv_view *in, meaning_of what, dv_arena *arena, dv_view *ret)
+{
+    dv_view out;
+    bool changed = false;
+    DV_TRY(view_new(in->len, arena, &out));
+    for (size_t at = 0; at < in->len;) {
+        uint8_t before = out.len == 0 ? 0 : out.bytes[out.len - 1];
+        meaning m = what(in, at, before);
+        if (m.len == 0) {
+            push(&out, in->bytes[at], in, at, at + 1);
+            at++;
+            continue;
+        }
+        changed = true;
+        if (m.byte && !m.drop) {
+            push(&out, (uint8_t)m.code_point, in, at, at + m.len);
+        } else if (!m.drop) {
+            push_code_point(&out, m.code_point, in, at, at + m.len);
+        }
+        at += m.len;
+    }
+    out.len = changed ? out.len : 0;
+    *ret = out;
+    return DV_OK;
+}
+
+dv_result dv_view_fold(const dv_view *in, dv_arena *arena, dv_view *ret)
+{
+    return rewrite(in, meaning_at, arena, ret);
+}
+
+dv_result dv_view_digits(const dv_view *in, dv_arena *arena, dv_view *ret)
+{
+    return rewrite(in, lookalike, arena, ret);
+}
+
+/* -- UTF-16 ------------------------------------------------------------------------------------ */
+
+/* Of ASCII in UTF-16 every other byte is a zero. */
+static bool looks_utf16(const uint8_t *bytes, size_t len, size_t *ret_high)
+{
+    size_t zeros_at[2] = {0, 0};
+    for (size_t i = 0; i < len; i++) {
+        zeros_at[i % 2] += bytes[i] == 0;
+    }
+    *ret_high = zeros_at[0] > zeros_at[1] ? 0 : 1;
+    return len >= 8 && zeros_at[*ret_high] > len / 4 && zeros_at[1 - *ret_high] <= len / 64;
+}
+
+dv_result dv_view_utf16(const dv_view *in, dv_arena *arena, dv_view *ret)
+{
+    size_t high;
+    dv_view out = {.len = 0};
+    if (looks_utf16(in->bytes, in->len, &high)) {
+        DV_TRY(view_new(in->len * 2, arena, &out));
+        for (size_t at = 0; at + 1 < in->len; at += 2) {
+            uint32_t unit = (uint32_t)in->bytes[at + high] << 8 | in->bytes[at + 1 - high];
+            if (unit == 0 || (unit >= 0xD800 && unit < 0xE000) || unit == 0xFEFF) {
+                push(&out, ' ', in, at, at + 2);
+            } else {
+                push_code_point(&out, unit, in, at, at + 2);
+            }
+        }
+    }
+    *ret = out;
+    return DV_OK;
+}
+
+/* -- blocks ------------------------------------------------------------------------------------ */
+
+static int base64_of(uint8_t byte)
+{
+    if (byte >= 'A' && byte <= 'Z') {
+        return byte - 'A';
+    }
+    if (byte >= 'a' && byte <= 'z') {
+        return byte - 'a' + 26;
+    }
+    if (byte >= '0' && byte <= '9') {
+        return byte - '0' + 52;
+    }
+    return byte == '+' || byte == '-' ? 62 : byte == '/' || byte == '_' ? 63 : -1;
+}
+
+/* Whether at `at` a line of a block ends and another one begins (RFC 2045 section 6.8). */
+static size_t line_break(const dv_view *in, size_t at, size_t line)
+{
+    size_t len = at < in->len && in->bytes[at] == '\r' ? 1 : 0;
+    bool breaks = at + len + 1 < in->len && in->bytes[at + len] == '\n' && line >= 60 &&
+                  base64_of(in->bytes[at + len + 1]) >= 0;
+    return breaks ? len + 1 : 0;
+}
+
+/* Digits of a block from `at` on, over line ends or not, as places; returns where it ends. */
+static size_t collect(const dv_view *in, size_t at, bool lines, uint32_t *places, size_t *ret_count,
+                      bool *ret_hex)
+{
+    size_t count = 0, line = 0;
+    bool hex = true;
+    for (;;) {
+        size_t skip = lines ? line_break(in, at, line) : 0;
+        if (skip > 0) {
+            at += skip;
+            line = 0;
+        }
+        if (at >= in->len || base64_of(in->bytes[at]) < 0) {
+            break;
+        }
+        hex = hex && hex_of(in->bytes[at]) >= 0;
+        places[count++] = (uint32_t)at++;
+        line++;
+    }
+    *ret_count = count;
+    *ret_hex = hex;
+    return at;
+}
+
+static void decode_base64(const dv_view *in, const uint32_t *places, size_t count, dv_view *out)
+{
+    for (size_t bit = 0; bit + 8 <= count * 6; bit += 8) {
+        size_t first = bit / 6;
+        unsigned pair = (unsigned)base64_of(in->bytes[places[first]]) << 6 |
+                        (unsigned)base64_of(in->bytes[places[first + 1]]);
+        push(out, (uint8_t)(pair >> (4 - bit % 6)), in, places[first],
+             (size_t)places[first + 1] + 1);
+    }
+}
+
+static void decode_hex(const dv_view *in, const uint32_t *places, size_t count, dv_view *out)
+{
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        unsigned high = (unsigned)hex_of(in->bytes[places[i]]) & 15;
+        unsigned low = (unsigned)hex_of(in->bytes[places[i + 1]]) & 15;
+        push(out, (uint8_t)(high << 4 | low), in, places[i], (size_t)places[i + 1] + 1);
+    }
+}
+
+/* Text that somebody could have meant: UTF-8 without control characters. */
+static bool is_text(const uint8_t *bytes, size_t len)
+{
+    dv_slice text = dv_slice_of(bytes, len);
+    size_t good = dv_utf8_prefix(text);
+    if (good + 3 < len) { /* the last character may be cut */
+        return false;
+    }
+    for (size_t i = 0; i < good; i++) {
+        if (bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r') {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
+/* UTF-16 within a block becomes ASCII in place; what is beyond it a space. */
+static void narrow(dv_view *out, size_t from)
+{
+    size_t high, to = from;
+    if (!looks_utf16(out->bytes + from, out->len - from, &high)) {
+        return;
+    }
+    for (size_t at = from; at + 1 < out->len; at += 2) {
+        uint8_t byte = out->bytes[at + 1 - high];
+        bool ascii = out->bytes[at + high] == 0 && byte >= 0x20 && byte < 0x7F;
+        out->bytes[to] = ascii ? byte : ' ';
+        out->start[to] = out->start[at];
+        out->end[to++] = out->end[at + 1];
+    }
+    out->len = to;
+}
+
+/* Keeps what was decoded behind `from` when it is text, with a NUL behind it. */
+static bool keep(dv_view *out, size_t from)
+{
+    narrow(out, from);
+    if (!is_text(out->bytes + from, out->len - from)) {
+        out->len = from;
+        return false;
+    }
+    out->bytes[out->len] = '\0';
+    out->start[out->len] = out->start[out->len - 1];
+    out->end[out->len] = out->end[out->len - 1];
+    out->len++;
+    return true;
+}
+
+/* False: it holds no text. */
+static bool decode_block(const dv_view *in, const uint32_t *places, size_t count, bool hex,
+                         dv_view *out)
+{
+    size_t from = out->len;
+    if (hex && count >= 2 * (size_t)DV_DECODE_BLOCK_MIN) {
+        decode_hex(in, places, count, out);
+        if (keep(out, from)) {
+            return true;
+        }
+    }
+    decode_base64(in, places, count, out);
+    return keep(out, from);
+}
+
+dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
+{
+    dv_view out = {.len = 0};
+    size_t alone = 0; /* lines before it are blocks by themselves */
+    uint32_t *places = dv_arena_alloc_raw(arena, (in->len + 1) * sizeof(*places));
+    if (places == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t at = 0; at < in->len;) {
+        size_t count;
+        bool hex;
+        if (base64_of(in->bytes[at]) < 0) {
+            at++;
+            continue;
+        }
+        size_t end = collect(in, at, at >= alone, places, &count, &hex);
+        if (count < DV_DECODE_BLOCK_MIN) {
+            at = end;
+            continue;
+        }
+        if (out.bytes == NULL) {
+            DV_TRY(view_new(in->len, arena, &out));
+        }
+        bool text = decode_block(in, places, count, hex, &out);
+        if (!text && end - at > count) { /* a long word may have stood on the line before */
+            alone = end;
+            continue;
+        }
+        at = end;
+    }
+    *ret = out;
+    return DV_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The inventory: what its parts share. Tables: migrations/0010-data.sql. */
+
+#include "core/operation.h"
+
+/* Runs work in one transaction; its rows and its records in the audit log stand or fall together.
+ */
+dv_must dv_result dv_data_change(dv_call *call, dv_result (*work)(dv_call *call, dv_error *error),
+                                 dv_error *error);
+
+/* 0 to 3 of "public", "internal", "confidential", "restricted" (checked by the schema); -1: NULL.
+ */
+int64_t dv_data_level_number(const char *name);
+const char *dv_data_level_word(int64_t number);
+
+/* A list of words as the store keeps it, "a,b", in the arena; NULL when memory is out. */
+const char *dv_data_words_text(dv_arena *arena, const json_t *words);
+/* And back. Each is a new reference; NULL when memory is out. */
+json_t *dv_data_words_json(dv_slice text);
+json_t *dv_data_column_text(dv_statement *row, int column);
+json_t *dv_data_column_time(dv_statement *row, int column); /* 0: null */
+
+/* Steps through the rows and sets call->answer to a page of them, the cursor being the last row's
+ * first column. */
+dv_must dv_result dv_data_answer_rows(dv_call *call, dv_statement *rows,
+                                      json_t *(*json)(dv_statement *row), dv_error *error);
+
+enum { DV_DATA_ID_MAX = 37 };
+void dv_data_new_id(dv_time now, char out[DV_DATA_ID_MAX]);
