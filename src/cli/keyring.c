@@ -28,10 +28,11 @@ dv_result dv_keyring_recipients(dv_keyring *ring, const json_t *list, dv_error *
             dv_age_recipient_parse(dv_slice_str(json_string_value(text)),
                                    &ring->keys[ring->lock.count]) != DV_OK) {
             /* It is not repeated: it may be the secret half. */
-            return dv_error_set(error, DV_ERR_INVALID,
-                                "recipient %zu is no public half such as age1ql3z7hjy54pw3hyww5ay... "
-                                "(%d at most)",
-                                i + 1, DV_AGE_RECIPIENTS_MAX);
+            return dv_error_set(
+                error, DV_ERR_INVALID,
+                "recipient %zu is no public half such as age1ql3z7hjy54pw3hyww5ay... "
+                "(%d at most)",
+                i + 1, DV_AGE_RECIPIENTS_MAX);
         }
         ring->lock.count++;
     }

@@ -17,6 +17,7 @@ typedef struct part {
     size_t len;
     size_t digits;
     size_t turns; /* from letters to digits or from small letters to capitals, and back */
+    size_t words; /* characters of words: three small letters and more, or two behind a capital */
     bool hexadecimal;
     bool capitals;
     bool small;
@@ -26,6 +27,7 @@ static part part_at(dv_slice value, size_t begin)
 {
     part p = {.hexadecimal = true};
     int last = 0;
+    size_t word = 0;
     for (size_t i = begin; i < value.len && isalnum(value.ptr[i]); i++) {
         int kind = isdigit(value.ptr[i]) ? 1 : isupper(value.ptr[i]) ? 2 : 3;
         p.len++;
@@ -34,15 +36,21 @@ static part part_at(dv_slice value, size_t begin)
         p.small |= kind == 3;
         p.turns += last != 0 && kind != last ? 1 : 0;
         p.hexadecimal &= isxdigit(value.ptr[i]) != 0;
+        word = kind == 3 ? word + 1 : kind == 2 ? 1 : 0;
+        p.words += word == 3 ? 3 : word > 3 ? 1 : 0;
         last = kind;
     }
     return p;
 }
 
-/* "Version2024Final" turns four times in sixteen characters; what is random, at every second. */
+/* "Version2024Final" turns four times in sixteen characters; what is random, at every second.
+ * "FileNotFoundError" turns often, too, but is made of words. */
 static bool is_random(const part *p)
 {
     bool letters = p->capitals || p->small;
+    if (p->words * 4 >= p->len * 3) {
+        return false;
+    }
     if (p->digits > 0 && letters) {
         return p->len >= LEAST_MIXED && (p->turns >= 3 || p->hexadecimal) &&
                (p->turns * 5 >= p->len || p->len >= 20);
