@@ -36,6 +36,12 @@ def vkey(control):
     return control.json("audit", "checkpoint")["vkey"].split("\n")[0]
 
 
+def damage(file):
+    content = bytearray(pathlib.Path(file).read_bytes())
+    content[len(content) // 2] ^= 1
+    pathlib.Path(file).write_bytes(content)
+
+
 def test_an_archive_proves_itself(fresh, folder):
     fresh.start_all()
     fresh.json("user", "create", "--name", KEPT)
@@ -56,15 +62,24 @@ def test_an_archive_proves_itself(fresh, folder):
         assert found and all(item["event"] == "lifecycle" for item in found)
     table = fresh.dvara("audit", "search-archive", folder / "tar", "event:account.change").stdout
     assert "create (sealed)" in table and "~1." not in table
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
+    damage(file)
     refused = offline("audit", "verify", "--archive", file, code=1)
     assert (refused["result"], refused["ok"], refused["file"]) == ("failed", False, str(file))
     assert "byte" in refused["problem"]
     assert offline("audit", "verify", "--archive", folder / "none", code=1)["result"] == "error"
-    assert "move it away" in fresh.dvara("audit", "archive", "--output-dir", folder / "out",
-                                         "--to", str(made["to"])).stderr
+
+
+def test_a_damaged_archive_is_not_written_over(fresh, folder):
+    fresh.start_all()
+
+    def again():  # up to where the log ends; it may have grown between both
+        made = fresh.json("audit", "archive", "--output-dir", folder / "out")
+        damage(made["file"])
+        told = fresh.dvara("audit", "archive", "--output-dir", folder / "out", "--to", str(made["to"]))
+        assert told.returncode != 0
+        return "move it away" in told.stderr
+
+    fresh.wait_for(again)
 
 
 def test_backups_are_whole_while_the_log_is_written(fresh, folder):

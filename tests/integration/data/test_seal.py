@@ -316,8 +316,10 @@ def test_a_key_that_goes_while_a_file_is_encrypted(place):
     place.write("out", b"what was there")
     with subprocess.Popen([BUILD / "dvara", "encrypt", "--state", place.state, "--output", "out"], cwd=place.folder, stdin=subprocess.PIPE,
                           stderr=subprocess.PIPE) as running:
-        wait_until(lambda: any("(deleted)" in os.path.realpath(fd) for fd in pathlib.Path(f"/proc/{running.pid}/fd").iterdir()),
-                   20, "the unfinished output")
+        running.stdin.write(bytes(3 << 20))
+        running.stdin.flush()
+        wait_until(lambda: any("(deleted)" in os.path.realpath(fd) and fd.stat().st_size > 0
+                               for fd in pathlib.Path(f"/proc/{running.pid}/fd").iterdir()), 20, "the unfinished output")
         place.run("key", "destroy", "main", "--yes")
         told = running.communicate(b"text", timeout=30)[1]
     assert running.returncode == 1 and b"destroyed while the file was encrypted" in told
