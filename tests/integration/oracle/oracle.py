@@ -102,6 +102,11 @@ class Oracle:
             self.refused[key].append((called, limit["tat_ns"]))
             self.counts[f"refused by {refused_by}"] += 1
             return
+        if request.key is None:  # ended before it was known who calls, and charged its address alone
+            self.counts["of nobody"] += 1
+            if at_body:
+                self.wrong(f"{request.id} was given tokens, but has no caller")
+            return
         for subject in subjects(request):
             self.charged[subject].append(called)
         if not at_body:
