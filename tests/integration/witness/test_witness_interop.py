@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tools that are not ours judge our files and speak with our programs: Go's sumdb packages, Tessera and torchwood
-(tests/interop/go). They are built once a build folder, where Go is there."""
+(tests/interop/go). They are built once, for all builds of ours, where Go is there."""
 import contextlib
+import fcntl
 import http.server
 import os
 import pathlib
@@ -15,7 +16,7 @@ import pytest
 from witness_tools import BUILD, UnixConnection, end, free_port, lines_of, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "interop" / "go"
-TOOLS = BUILD / "interop"
+TOOLS = BUILD.with_name("build-interop")
 GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
 EMPTY_ROOT = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
@@ -26,10 +27,12 @@ pytestmark = pytest.mark.skipif(GO is None, reason="there is no Go: independent 
 def tools():
     """The programs, at the versions that go.sum pins."""
     TOOLS.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [GO, "build", "-mod=readonly", "-o", f"{TOOLS}/", ".", "filippo.io/torchwood/cmd/litewitness",
-         "github.com/transparency-dev/tessera/cmd/examples/posix-oneshot"],
-        cwd=SOURCE, capture_output=True, text=True, env={**os.environ, "GOFLAGS": "-buildvcs=false"})
+    with open(TOOLS / "lock", "w", encoding="ascii") as lock:  # tests of another build may want them, too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [GO, "build", "-mod=readonly", "-o", f"{TOOLS}/", ".", "filippo.io/torchwood/cmd/litewitness",
+             "github.com/transparency-dev/tessera/cmd/examples/posix-oneshot"],
+            cwd=SOURCE, capture_output=True, text=True, env={**os.environ, "GOFLAGS": "-buildvcs=false"})
     assert done.returncode == 0, done.stderr
     return TOOLS
 
