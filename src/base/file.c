@@ -31,7 +31,21 @@ static dv_result read_to_end(int fd, dv_buf *out)
     }
 }
 
-dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error)
+dv_result dv_fd_check_secret(int fd, const char *path, mode_t others, dv_error *error)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        return io_error(error, "can not read", path);
+    }
+    return !S_ISREG(info.st_mode) || (info.st_mode & others) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_FORBIDDEN,
+                              "%s holds a secret and others may read it: chmod %s %s", path,
+                              others == S_IRWXO ? "o-rwx" : "600", path);
+}
+
+/* others: the bits that its mode must not have. */
+static dv_result read_file(const char *path, mode_t others, dv_buf *out, dv_error *error)
 {
     struct stat info;
     dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -41,6 +55,7 @@ dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error)
     if (!S_ISREG(info.st_mode)) {
         return dv_error_set(error, DV_ERR_INVALID, "%s is not a regular file", path);
     }
+    DV_TRY(dv_fd_check_secret(fd, path, others, error));
     /* At once, so that a secret leaves no copies behind in outgrown buffers. */
     size_t size = info.st_size < 0 ? 0 : (size_t)info.st_size;
     dv_result result = dv_buf_reserve(out, size);
@@ -53,25 +68,21 @@ dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error)
     return result == DV_OK ? DV_OK : io_error(error, "can not read", path);
 }
 
-static dv_result check_secret_mode(const char *path, dv_error *error)
+dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error)
 {
-    struct stat about;
-    if (stat(path, &about) != 0) {
-        return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
-                            strerror(errno));
-    }
-    return (about.st_mode & S_IRWXO) == 0
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_FORBIDDEN,
-                              "%s holds a secret and others may read it: chmod o-rwx", path);
+    return read_file(path, 0, out, error);
+}
+
+dv_result dv_file_read_private(const char *path, dv_buf *out, dv_error *error)
+{
+    return read_file(path, S_IRWXG | S_IRWXO, out, error);
 }
 
 dv_result dv_file_read_secret(const char *path, dv_buf *out, dv_error *error)
 {
     enum { SECRET_MAX = 4096 };
     dv_auto(secret_buf) dv_buf text = dv_buf_init(SECRET_MAX);
-    DV_TRY(check_secret_mode(path, error));
-    DV_TRY(dv_file_read(path, &text, error));
+    DV_TRY(read_file(path, S_IRWXO, &text, error));
     dv_slice secret = dv_slice_trim(dv_buf_slice(&text));
     for (size_t i = 0; i < secret.len; i++) {
         if (secret.ptr[i] < ' ') {

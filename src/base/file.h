@@ -12,6 +12,14 @@ dv_must dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error);
  * that is wiped, of 4096 bytes at least. Errors: those; DV_ERR_NOT_FOUND, DV_ERR_FORBIDDEN (others
  * may read it), DV_ERR_INVALID (empty, more than one line). */
 dv_must dv_result dv_file_read_secret(const char *path, dv_buf *out, dv_error *error);
+
+/* dv_file_read of a file that only its owner may read, its group not either. Errors: those;
+ * DV_ERR_FORBIDDEN. */
+dv_must dv_result dv_file_read_private(const char *path, dv_buf *out, dv_error *error);
+
+/* Refuses a regular file whose mode has one of these bits (S_IRWXO, S_IRWXG); pipes pass. Errors:
+ * DV_ERR_FORBIDDEN, with what to do; DV_ERR_IO. */
+dv_must dv_result dv_fd_check_secret(int fd, const char *path, mode_t others, dv_error *error);
 /* Replaces a file in one step: temporary file beside it, fsync, rename, fsync of the folder. */
 dv_must dv_result dv_file_write_atomic(const char *path, dv_slice bytes, mode_t mode,
                                        dv_error *error);

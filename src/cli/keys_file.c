@@ -74,6 +74,7 @@ static dv_result export(dv_cli *cli, const json_t *params, dv_error *error)
     dv_auto(secret_buf) dv_buf text = dv_buf_init(DV_KEY_EXPORT_MAX);
     dv_auto(buf) dv_buf sealed = dv_buf_init(SEALED_MAX);
     DV_TRY(dv_keyring_begin(error));
+    DV_TRY(dv_cli_keystore_check_inputs(params, error));
     DV_TRY(take_lock(params, &ring, error));
     DV_TRY(dv_cli_keystore_open(cli, params, DV_KEYSTORE_CHANGE, &keystore, error));
     DV_TRY(dv_cli_keystore_key(keystore, text_param(params, "name"), &key, error));
@@ -142,6 +143,7 @@ static dv_result import(dv_cli *cli, const json_t *params, dv_error *error)
     dv_auto(secret_buf) dv_buf text = dv_buf_init(DV_KEY_EXPORT_MAX);
     dv_auto(buf) dv_buf sealed = dv_buf_init(SEALED_MAX);
     DV_TRY(dv_keyring_begin(error));
+    DV_TRY(dv_cli_keystore_check_inputs(params, error));
     DV_TRY(take_opener(params, &ring, error));
     DV_TRY(dv_file_read(text_param(params, "file"), &sealed, error));
     DV_TRY(open_text(&ring.lock, dv_buf_slice(&sealed), &text, error));

@@ -39,11 +39,23 @@ dv_result dv_cli_keystore_open(const dv_cli *cli, const json_t *params, dv_keyst
 /* Whatever reads it first would leave nothing to the other: an empty file would be encrypted. */
 dv_result dv_cli_keystore_check_inputs(const json_t *params, dv_error *error)
 {
-    const char *input = text_param(params, "input"), *unlock = text_param(params, "unlock_file");
-    return input != NULL && unlock != NULL && strcmp(input, "-") == 0 && strcmp(unlock, "-") == 0
-               ? dv_error_set(error, DV_ERR_INVALID,
-                              "--input and --unlock-file can not both be standard input")
-               : DV_OK;
+    static const char *const names[][2] = {{"input", "input"},
+                                           {"identity_file", "identity-file"},
+                                           {"passphrase_file", "passphrase-file"},
+                                           {"unlock_file", "unlock-file"}};
+    const char *first = NULL;
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        const char *path = text_param(params, names[i][0]);
+        if (path == NULL || strcmp(path, "-") != 0) {
+            continue;
+        }
+        if (first != NULL) {
+            return dv_error_set(error, DV_ERR_INVALID,
+                                "--%s and --%s can not both be standard input", first, names[i][1]);
+        }
+        first = names[i][1];
+    }
+    return DV_OK;
 }
 
 /* -- unlocking --------------------------------------------------------------------------------- */

@@ -409,6 +409,7 @@ static dv_result rewrap(rewrapping *r, dv_error *error)
 {
     static const char *const columns[] = {"file", "recipients", NULL};
     DV_TRY(dv_keyring_begin(error));
+    DV_TRY(dv_cli_keystore_check_inputs(r->params, error));
     dv_result result =
         dv_cli_keystore_open(r->cli, r->params, DV_KEYSTORE_READ, &r->keystore, error);
     if (result != DV_ERR_NOT_FOUND || text_param(r->params, "identity_file") == NULL ||

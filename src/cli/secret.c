@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -13,6 +15,9 @@ static dv_result read_all(int fd, const char *name, dv_buf *out, dv_error *error
     DV_TRY(dv_buf_reserve(out, DV_SECRET_MAX)); /* at once: no copies are left behind */
     for (;;) {
         ssize_t got = read(fd, out->ptr + out->len, DV_SECRET_MAX - out->len);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got < 0) {
             return dv_error_set(error, DV_ERR_IO, "%s: %s", name, strerror(errno));
         }
@@ -35,6 +40,14 @@ static dv_result check(dv_buf *out, const char *name, dv_error *error)
     return out->len > 0 ? DV_OK : dv_error_set(error, DV_ERR_INVALID, "%s is empty", name);
 }
 
+/* systemd keeps others away itself, and what it lets in stands where a group's rights would. */
+static bool is_credential(const char *path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    size_t len = folder == NULL ? 0 : strlen(folder);
+    return len > 0 && strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
 dv_result dv_secret_read(const char *path, dv_buf *out, dv_error *error)
 {
     if (strcmp(path, "-") == 0) {
@@ -45,6 +58,8 @@ dv_result dv_secret_read(const char *path, dv_buf *out, dv_error *error)
     if (fd < 0) {
         return dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
     }
+    const mode_t others = is_credential(path) ? 0 : S_IRWXG | S_IRWXO;
+    DV_TRY(dv_fd_check_secret(fd, path, others, error));
     DV_TRY(read_all(fd, path, out, error));
     return check(out, path, error);
 }

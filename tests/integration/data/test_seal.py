@@ -32,9 +32,11 @@ class Place:
         self.folder, self.state = folder, folder / "state"
         self.state.mkdir(mode=0o700)
 
-    def run(self, *words, code=0, data=b""):
+    def run(self, *words, code=0, data=b"", credentials=None):
         env = {**os.environ, "DVARA_STATE": str(self.state)}
         env.pop("CREDENTIALS_DIRECTORY", None)
+        if credentials is not None:
+            env["CREDENTIALS_DIRECTORY"] = str(credentials)
         done = subprocess.run([BUILD / "dvara", *map(str, words)], input=data, capture_output=True, env=env,
                               cwd=self.folder, timeout=60, check=False, start_new_session=True)
         assert done.returncode == code, (words, done.stdout[:500], done.stderr.decode())
@@ -374,6 +376,39 @@ def test_keys_are_taken_elsewhere(place):
     place.run("key", "import", "--file", "main.age", *unseal, *other)
     assert place.run("decrypt", "--input", "file", "--output", "-", *other) == b"text"
     assert "here already" in place.run("key", "import", "--file", "main.age", *unseal, "--name", "b", *other, code=1)
+
+
+@pytest.mark.ordinary_build
+def test_a_secret_that_others_may_read_is_refused(place):
+    place.run("key", "generate")
+    place.write("pass", b"correct horse battery\n")
+    export = ["key", "export", "main", "--passphrase-file"]
+    for mode in (0o644, 0o640, 0o604, 0o620):
+        os.chmod(place.folder / "pass", mode)
+        assert "chmod 600 pass" in place.run(*export, "pass", "--file", "main.age", code=1)
+    assert "main.age" not in place.names()
+    os.chmod(place.folder / "pass", 0o600)
+    place.run(*export, "pass", "--file", "main.age")
+    identity = place.json("backup", "keygen", "--file", "id")["recipient"]
+    place.run("encrypt", "--output", "letter.enc", "--recipient", identity, data=b"dear box")
+    os.chmod(place.folder / "id", 0o640)
+    opened = ["decrypt", "--input", "letter.enc", "--output", "-", "--identity-file"]
+    assert "chmod 600 id" in place.run(*opened, "id", code=1)
+    # Nobody else reads a pipe, standard input, or what systemd hands over.
+    assert place.run(*opened, "-", data=place.read("id")) == b"dear box"
+    os.mkfifo(place.folder / "pipe", 0o644)
+    with subprocess.Popen(["sh", "-c", "cat id > pipe"], cwd=place.folder):
+        assert place.run(*opened, "pipe") == b"dear box"
+    assert place.run(*opened, place.folder / "id", credentials=place.folder) == b"dear box"
+    assert "chmod 600" in place.run(*opened, place.folder / "id", credentials=str(place.folder)[:-1], code=1)
+
+
+def test_standard_input_is_read_by_one(place):
+    assert "--input and --identity-file can not both" in place.run("decrypt", "--output", "x", "--identity-file", "-", code=1)
+    both = ["--passphrase-file", "-", "--unlock-file", "-"]
+    told = "--passphrase-file and --unlock-file can not both"
+    assert told in place.run("key", "export", "main", "--file", "x", *both, code=1)
+    assert told in place.run("key", "import", "--file", "x", *both, code=1)
 
 
 def test_mistakes_are_told(place):

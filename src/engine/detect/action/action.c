@@ -7,11 +7,6 @@
 #include "engine/detect/action/tools.h"
 #include "engine/detect/action/vault.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 enum { HASH_DIGITS = 16 };
 
 static const char *const kind_names[DV_ACT_KINDS] = {
@@ -240,16 +235,7 @@ static dv_result decode_key(dv_slice text, uint8_t ret_key[DV_ACTION_KEY_LEN])
 dv_result dv_action_key_read(const char *path, uint8_t ret_key[DV_ACTION_KEY_LEN], dv_error *error)
 {
     dv_auto(secret_buf) dv_buf text = dv_buf_init(256);
-    struct stat about;
-    if (stat(path, &about) != 0) {
-        return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
-                            strerror(errno));
-    }
-    if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        return dv_error_set(error, DV_ERR_FORBIDDEN,
-                            "%s holds a key and others may read it: chmod 600 %s", path, path);
-    }
-    DV_TRY(dv_file_read(path, &text, error));
+    DV_TRY(dv_file_read_private(path, &text, error));
     if (decode_key(dv_buf_slice(&text), ret_key) != DV_OK) {
         return dv_error_set(error, DV_ERR_INVALID,
                             "%s is no key of 32 bytes: `openssl rand -base64 32` makes one", path);
