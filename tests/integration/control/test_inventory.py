@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dvara data scan --save` and what a running Dvara makes of it: the inventory, drift, labels by hand, the map."""
+import concurrent.futures
 import json
 
 import pytest
@@ -156,6 +157,45 @@ def test_pieces_are_checked(control, files):
     assert control.curl("/v1/data/scans", key=key, method="POST", body=end).json["assets"] == 1
     assert control.curl("/v1/data/scans", key=key, method="POST", body=end).status == 409
     assert control.curl("/v1/data/assets", key=other["secret"]).status == 403
+
+
+def test_of_two_scans_of_a_source_at_once_the_newer_counts(control):
+    key = control.admin_key()
+
+    def piece(names, **more):
+        found = [{"name": name, "kind": "text", "sensitivity": "internal", "confidence": 0} for name in names]
+        return control.curl("/v1/data/scans", key=key, method="POST", body={"assets": found, **more})
+    first = piece("ab", source="s3://twice").json["id"]
+    second = piece("bc", source="s3://twice").json
+    assert second["finished"] is None
+    refused = piece("a", scan=first, last=True, complete=True)
+    assert refused.status == 409 and "another scan of s3://twice began" in refused.error["message"]
+    done = piece("d", scan=second["id"], last=True, complete=True).json
+    assert done["assets"] == 3 and done["complete"]
+    assert set(assets(control, "--source", "s3://twice")) == set("bcd")  # what the first one saw is gone
+    listed = {row["id"]: row for row in control.json("data", "scans")["items"]}
+    assert listed[first]["finished"] is None and not listed[first]["complete"]
+    # Also where the newer one came and went within one piece, and where nobody ever ended the older.
+    third = piece("b", source="s3://twice").json["id"]
+    assert piece("bcd", source="s3://twice", last=True, complete=True).status == 200
+    assert piece("b", scan=third, last=True, complete=True).status == 409
+    assert set(assets(control, "--source", "s3://twice")) == set("bcd")
+    other = piece("b", source="s3://another").json["id"]
+    assert piece("b", source="s3://twice").status == 200
+    assert piece("c", scan=other, last=True, complete=True).status == 200  # of another source
+
+
+def test_two_programs_that_scan_one_source(control, tmp_path):
+    for number in range(450):  # more than two pieces
+        (tmp_path / f"{number}.txt").write_text("bob@example.com")
+    words = ["data", "scan", str(tmp_path), "--save", "--output", "json"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: control.dvara(*words), range(2)))
+    good = [d for d in done if d.returncode == 0]
+    assert good and all("began meanwhile" in d.stderr for d in done if d.returncode != 0), [d.stderr for d in done]
+    source = json.loads(good[-1].stdout)["summary"]["scan"]["source"]
+    kept = assets(control, "--source", source, "--gone", "--limit", "500").values()
+    assert [row["name"] for row in kept if row["gone"] is not None] == [] and len(kept) == 450
 
 
 def test_the_log_tells_of_labels_and_of_data_that_nobody_owns(control, files):

@@ -69,7 +69,7 @@ json_t *dv_data_column_time(dv_statement *row, int column)
 {
     char text[DV_TIME_TEXT_MAX];
     dv_time time = dv_column_int(row, column);
-    if (time == 0) {
+    if (time <= 0) {
         return json_null();
     }
     dv_time_format(time, text);

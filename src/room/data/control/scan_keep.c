@@ -5,13 +5,20 @@
  * 2. A file that could not be read in full keeps the higher of its old and new sensitivity, and all
  *    categories and labels.
  * 3. Only a scan that saw everything makes what it missed gone.
- * 4. The first scan of a source changes nothing: all of it is new. */
+ * 4. The first scan of a source changes nothing: all of it is new.
+ * 5. Of a source one scan is under way. A newer one takes the place of one that has not ended,
+ * whose program may be gone. */
 #include "core/audit.h"
 #include "room/data/control/inventory.h"
 
 #include "api/operations.h"
 
-enum { DETAILS_MAX = 64 << 10, SCANS_KEPT = 1000, CONFIDENTIAL = 2 };
+enum {
+    DETAILS_MAX = 64 << 10,
+    SCANS_KEPT = 1000,
+    CONFIDENTIAL = 2,
+    SUPERSEDED = -1, /* where it would say when it finished */
+};
 
 typedef struct scan {
     char id[DV_DATA_ID_MAX];
@@ -65,6 +72,9 @@ static dv_result begin_scan(dv_call *call, scan *s, dv_error *error)
     s->first = !before;
     dv_data_new_id(call->now, s->id);
     DV_TRY(forget_old(call, error));
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_scan SET finished = ?2 WHERE source = ?1 AND finished = 0",
+                        "ti", s->source, (int64_t)SUPERSEDED));
     return dv_store_run(call->services->store, error,
                         "INSERT INTO data_scan (id, source, caller, started, finished, complete,"
                         " first, assets) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 0)",
@@ -86,10 +96,16 @@ static dv_result find_scan(dv_call *call, const char *id, scan *s, dv_error *err
     if (!dv_slice_eq_str(dv_column_slice(row, 3), call->caller)) {
         return dv_error_set(error, DV_ERR_NOT_FOUND, "there is no scan %s of yours", id);
     }
+    DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 0), &source));
+    if (dv_column_int(row, 2) == SUPERSEDED) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "another scan of %.200s began meanwhile and counts: this one is not "
+                            "kept any further",
+                            (const char *)source.ptr);
+    }
     if (dv_column_int(row, 2) != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT, "the scan %s has ended", id);
     }
-    DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 0), &source));
     s->source = (const char *)source.ptr;
     s->first = dv_column_int(row, 1) != 0;
     dv_slice_copy(dv_slice_str(id), s->id, sizeof(s->id));
