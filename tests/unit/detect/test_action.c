@@ -293,10 +293,8 @@ static void keeps_tokens_in_a_vault(void **state)
     assert_int_equal(about.st_mode & 0777, 0600);
     assert_int_equal(dv_vault_open(path, other_key, false, &vault, NULL), DV_ERR_FORBIDDEN);
 
-    /* A record that a crash cut short goes; what was before it stays. */
-    assert_int_equal(truncate(path, about.st_size - 3), 0);
     assert_int_equal(dv_vault_open(path, key, true, &vault, NULL), DV_OK);
-    assert_int_equal(dv_vault_count(vault), 3000);
+    assert_int_equal(dv_vault_count(vault), 3001);
     assert_int_equal(dv_vault_open_token(vault, dv_slice_str(first), &out), DV_OK);
     assert_string_equal(dv_buf_cstr(&out), "bob@example.com");
     first[10] ^= 1;
@@ -308,12 +306,134 @@ static void keeps_tokens_in_a_vault(void **state)
     free(large);
     dv_vault_free(vault);
 
-    /* Whatever else was changed is an error. */
+    unlink(path);
+    rmdir(folder);
+}
+
+enum { VAULT_HEAD = 80, VAULT_MARKS = 32, VAULT_MARK = 24 };
+
+static off_t size_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    return about.st_size;
+}
+
+/* A vault of two values that were committed one after the other, and a third that was not. */
+static off_t make_vault(const char *path)
+{
+    static const char *const values[] = {"one", "two", "three"};
+    char token[64];
+    off_t committed = 0;
+    dv_vault *vault = NULL;
+    unlink(path);
+    assert_int_equal(dv_vault_open(path, key, true, &vault, NULL), DV_OK);
+    for (int i = 0; i < 3; i++) {
+        token_of(vault, values[i], token);
+        if (i < 2) {
+            assert_int_equal(dv_vault_commit(vault, NULL), DV_OK);
+            committed = size_of(path);
+        }
+    }
+    dv_vault_free(vault);
+    return committed;
+}
+
+static size_t count_in(const char *path, bool write)
+{
+    dv_vault *vault = NULL;
+    assert_int_equal(dv_vault_open(path, key, write, &vault, NULL), DV_OK);
+    size_t count = dv_vault_count(vault);
+    dv_vault_free(vault);
+    return count;
+}
+
+/* Neither a reader nor a writer takes it, and it stays as it is. */
+static void assert_refused(const char *path, const char *why)
+{
+    off_t before = size_of(path);
+    for (int write = 0; write < 2; write++) {
+        dv_error error = {0};
+        dv_vault *vault = NULL;
+        assert_int_equal(dv_vault_open(path, key, write == 1, &vault, &error), DV_ERR_CORRUPT);
+        assert_non_null(strstr(error.message, why));
+    }
+    assert_int_equal(size_of(path), before);
+}
+
+static void put_at(const char *path, off_t at, const char *bytes, size_t len)
+{
     int fd = open(path, O_RDWR);
     assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, "x", 1, 100), 1);
+    assert_int_equal(pwrite(fd, bytes, len, at), len);
     close(fd);
-    assert_int_equal(dv_vault_open(path, key, false, &vault, NULL), DV_ERR_CORRUPT);
+}
+
+/* What a crash leaves behind the last commit goes with the next writer; whole records stay. */
+static void drops_what_was_not_committed(const char *path)
+{
+    static const char zeros[200];
+    off_t committed = make_vault(path), whole = size_of(path);
+    assert_int_equal(count_in(path, false), 3);
+    put_at(path, whole, zeros, sizeof(zeros));
+    assert_int_equal(count_in(path, true), 3);
+    assert_int_equal(size_of(path), whole);
+    assert_int_equal(truncate(path, whole - 1), 0);
+    assert_int_equal(count_in(path, false), 2);
+    assert_int_equal(size_of(path), whole - 1);
+    assert_int_equal(count_in(path, true), 2);
+    assert_int_equal(size_of(path), committed);
+    assert_int_equal(count_in(path, true), 2);
+}
+
+static void keeps_what_was_committed(const char *path)
+{
+    static const char zeros[200];
+    const off_t committed = make_vault(path), first = VAULT_HEAD;
+    const off_t cuts[] = {committed - 1, committed - 60, first + 1, first};
+    for (size_t i = 0; i < DV_ARRAY_LEN(cuts); i++) {
+        make_vault(path);
+        assert_int_equal(truncate(path, cuts[i]), 0);
+        assert_refused(path, "was cut short");
+        assert_int_equal(truncate(path, committed + 100), 0); /* with a hole */
+        assert_refused(path, "is damaged at byte");
+    }
+    make_vault(path); /* a length that leads beyond the end */
+    put_at(path, first + 1, "\x01", 1);
+    assert_refused(path, "is damaged at byte 80");
+    make_vault(path);
+    put_at(path, first + 20, "\xff", 1);
+    assert_refused(path, "is damaged at byte 80");
+    make_vault(path);
+    put_at(path, committed - 10, zeros, 10);
+    assert_refused(path, "is damaged at byte");
+    assert_int_equal(truncate(path, 0), 0);
+    assert_refused(path, "is no vault");
+    assert_int_equal(truncate(path, VAULT_HEAD - 1), 0);
+    assert_refused(path, "is no vault");
+}
+
+static void survives_half_a_mark(const char *path)
+{
+    make_vault(path); /* the second commit wrote the first mark again */
+    put_at(path, VAULT_MARKS + VAULT_MARK + 3, "x", 1);
+    assert_int_equal(count_in(path, false), 3);
+    make_vault(path);
+    put_at(path, VAULT_MARKS + 3, "x", 1);
+    assert_int_equal(count_in(path, false), 3); /* the older mark, and whole records behind it */
+    put_at(path, VAULT_MARKS + VAULT_MARK + 3, "x", 1);
+    assert_refused(path, "head of");
+}
+
+static void damaged_vaults(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/dvara-vault-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/vault", folder);
+    drops_what_was_not_committed(path);
+    keeps_what_was_committed(path);
+    survives_half_a_mark(path);
     unlink(path);
     rmdir(folder);
 }
@@ -330,6 +450,7 @@ int main(void)
         cmocka_unit_test(longest_values),
         cmocka_unit_test(reads_keys),
         cmocka_unit_test(keeps_tokens_in_a_vault),
+        cmocka_unit_test(damaged_vaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

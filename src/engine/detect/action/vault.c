@@ -13,19 +13,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The file: a head (magic, 16 bytes that prove the key), then records: length of what is sealed
- * (u32), index of the value (16 bytes of a keyed hash), token (22), nonce (12), sealed, CRC-32C. */
+/* The file: a head (magic, 16 bytes that prove the key, two marks), then records: length of what is
+ * sealed (u32), index of the value (16 bytes of a keyed hash), token (22), nonce (12), sealed,
+ * CRC-32C. A mark says how far the file was committed (u64, and 16 bytes of a keyed hash of it); a
+ * commit writes the older one of the two, so that one is whole at any time. */
 
 enum {
     INDEX_LEN = 16,
     TAIL_LEN = DV_VAULT_TOKEN_LEN - 4,
-    HEAD_LEN = 32,
+    PROOF_LEN = 16,
+    MARK_LEN = 8 + PROOF_LEN,
+    MARKS_AT = 16 + PROOF_LEN,
+    HEAD_LEN = MARKS_AT + 2 * MARK_LEN,
     FRONT_LEN = 4 + INDEX_LEN + TAIL_LEN + DV_AEAD_NONCE_LEN,
     RECORD_MAX = FRONT_LEN + DV_VAULT_VALUE_MAX + DV_AEAD_TAG_LEN + 4,
     SLOTS_START = 1024,
 };
 
-static const char magic[16] = "dvara vault v1\n";
+static const char magic[16] = "dvara vault v2\n";
 
 typedef struct entry {
     uint8_t index[INDEX_LEN];
@@ -36,9 +41,12 @@ typedef struct entry {
 struct dv_vault {
     int fd;
     bool write;
-    uint64_t end;
+    uint64_t end;       /* of the last record */
+    uint64_t committed; /* what no crash takes any more; at most end */
+    unsigned mark;      /* which of the two says so */
     dv_aead *aead;
-    dv_hmac *hmac;
+    dv_hmac *hmac;                 /* of values */
+    dv_hmac *proof;                /* of the head */
     entry *entries;                /* entry 0 is none */
     size_t count, room;            /* entries used, with entry 0 */
     uint32_t *by_index, *by_token; /* open addressing: numbers of entries; 0: free */
@@ -143,6 +151,21 @@ static dv_result read_at(const dv_vault *v, uint64_t offset, uint8_t *out, size_
     return DV_OK;
 }
 
+static dv_result write_at(const dv_vault *v, uint64_t offset, dv_slice bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t written = pwrite(v->fd, bytes.ptr, bytes.len, (off_t)offset);
+        if (written < 0 && errno != EINTR) {
+            return DV_ERR_IO;
+        }
+        if (written > 0) {
+            offset += (uint64_t)written;
+            bytes = dv_slice_sub(bytes, (size_t)written, bytes.len);
+        }
+    }
+    return DV_OK;
+}
+
 /* The whole record at offset into v->record. Errors: DV_ERR_NOT_FOUND (the file ends within it),
  * DV_ERR_CORRUPT. */
 static dv_result read_record(dv_vault *v, uint64_t offset)
@@ -175,29 +198,62 @@ static dv_slice bound(const dv_vault *v)
     return dv_slice_of(v->record.ptr + 4, INDEX_LEN + TAIL_LEN);
 }
 
-static dv_result load(dv_vault *v, uint64_t size)
+/* Takes the records up to there. Errors: DV_ERR_NOT_FOUND or DV_ERR_CORRUPT where one is damaged or
+ * reaches beyond. */
+static dv_result take_records(dv_vault *v, uint64_t until)
 {
     entry fresh;
-    v->end = HEAD_LEN;
-    while (v->end < size) {
-        dv_result result = read_record(v, v->end);
-        if (result == DV_ERR_NOT_FOUND) {
-            break; /* cut short by a crash: its token was given to nobody */
+    while (v->end < until) {
+        DV_TRY(read_record(v, v->end));
+        if (v->record.len > until - v->end) {
+            return DV_ERR_CORRUPT;
         }
-        DV_TRY(result);
         entry_of(v, v->end, &fresh);
         DV_TRY(note(v, &fresh));
         v->end += v->record.len;
     }
-    return v->write && v->end < size && ftruncate(v->fd, (off_t)v->end) != 0 ? DV_ERR_IO : DV_OK;
+    return DV_OK;
+}
+
+static bool is_damage(dv_result result)
+{
+    return result == DV_ERR_NOT_FOUND || result == DV_ERR_CORRUPT;
+}
+
+/* Up to what was committed every byte counts. What a run left behind it that was cut off is kept as
+ * far as it is whole; nobody was told that the rest was kept. */
+static dv_result load(dv_vault *v, uint64_t size, const char *path, dv_error *error)
+{
+    v->end = HEAD_LEN;
+    if (size < v->committed) {
+        return dv_error_set(error, DV_ERR_CORRUPT,
+                            "%s was cut short, %llu of its %llu bytes are there: take a copy of it "
+                            "that is whole",
+                            path, (unsigned long long)size, (unsigned long long)v->committed);
+    }
+    dv_result result = take_records(v, v->committed);
+    if (is_damage(result)) {
+        return dv_error_set(error, DV_ERR_CORRUPT,
+                            "%s is damaged at byte %llu: take a copy of it that is whole", path,
+                            (unsigned long long)v->end);
+    }
+    if (result == DV_OK) {
+        result = take_records(v, size);
+    }
+    if (is_damage(result)) {
+        result = v->write && ftruncate(v->fd, (off_t)v->end) != 0 ? DV_ERR_IO : DV_OK;
+    }
+    return result == DV_OK ? DV_OK
+                           : dv_error_set(error, result, "%s can't be read: %s at byte %llu", path,
+                                          dv_result_name(result), (unsigned long long)v->end);
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
 
 static dv_result make_keys(dv_vault *v, const uint8_t *key)
 {
-    uint8_t derived[DV_AEAD_KEY_LEN + DV_HMAC_KEY_LEN];
-    dv_result result = dv_hkdf(dv_slice_of(key, 32), (dv_slice){NULL, 0}, "dvara vault v1", derived,
+    uint8_t derived[DV_AEAD_KEY_LEN + 2 * DV_HMAC_KEY_LEN];
+    dv_result result = dv_hkdf(dv_slice_of(key, 32), (dv_slice){NULL, 0}, "dvara vault v2", derived,
                                sizeof(derived));
     if (result == DV_OK) {
         result = dv_aead_new(derived, &v->aead);
@@ -205,56 +261,107 @@ static dv_result make_keys(dv_vault *v, const uint8_t *key)
     if (result == DV_OK) {
         result = dv_hmac_new(derived + DV_AEAD_KEY_LEN, &v->hmac);
     }
+    if (result == DV_OK) {
+        result = dv_hmac_new(derived + DV_AEAD_KEY_LEN + DV_HMAC_KEY_LEN, &v->proof);
+    }
     dv_wipe(derived, sizeof(derived));
     return result;
 }
 
-static void make_head(const dv_vault *v, uint8_t head[HEAD_LEN])
+static void make_mark(const dv_vault *v, uint64_t committed, uint8_t mark[MARK_LEN])
+{
+    uint8_t digest[DV_SHA256_LEN];
+    dv_put_u64(mark, committed);
+    dv_hmac_sign(v->proof, dv_slice_of(mark, 8), digest);
+    memcpy(mark + 8, digest, PROOF_LEN);
+}
+
+/* What stands before the marks. */
+static void make_head(const dv_vault *v, uint8_t head[MARKS_AT])
 {
     uint8_t digest[DV_SHA256_LEN];
     memcpy(head, magic, sizeof(magic));
-    dv_hmac_sign(v->hmac, DV_LIT("head"), digest);
-    memcpy(head + sizeof(magic), digest, HEAD_LEN - sizeof(magic));
+    dv_hmac_sign(v->proof, DV_LIT("head"), digest);
+    memcpy(head + sizeof(magic), digest, PROOF_LEN);
 }
 
-static dv_result check_head(dv_vault *v, uint64_t size, const char *path, dv_error *error)
+/* A new one has its name for good before anything is put out that needs it. */
+static dv_result begin(dv_vault *v, const char *path, dv_error *error)
 {
-    uint8_t expected[HEAD_LEN], head[HEAD_LEN];
-    make_head(v, expected);
-    if (size == 0 && v->write) {
-        /* A new one has its name for good before anything is put out that needs it. */
-        DV_TRY(dv_fd_write_all(v->fd, dv_slice_of(expected, HEAD_LEN)));
-        return dv_file_sync_folder(path);
-    }
-    if (size < HEAD_LEN || read_at(v, 0, head, HEAD_LEN) != DV_OK ||
-        memcmp(head, magic, sizeof(magic)) != 0) {
-        return dv_error_set(error, DV_ERR_CORRUPT, "%s is no vault", path);
-    }
-    return dv_equal_constant_time(dv_slice_of(head, HEAD_LEN), dv_slice_of(expected, HEAD_LEN))
+    uint8_t head[HEAD_LEN] = {0};
+    v->end = v->committed = HEAD_LEN;
+    make_head(v, head);
+    make_mark(v, HEAD_LEN, head + MARKS_AT);
+    return write_at(v, 0, dv_slice_of(head, HEAD_LEN)) == DV_OK && fdatasync(v->fd) == 0 &&
+                   dv_file_sync_folder(path) == DV_OK
                ? DV_OK
-               : dv_error_set(error, DV_ERR_FORBIDDEN, "%s was made with another key", path);
+               : dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
 }
 
-static dv_result open_file(dv_vault *v, const char *path, dv_error *error)
+static dv_result read_head(dv_vault *v, const char *path, dv_error *error)
 {
-    struct stat about;
-    int flags = v->write ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY;
-    v->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    uint8_t expected[MARKS_AT], head[HEAD_LEN], mark[MARK_LEN];
+    make_head(v, expected);
+    dv_result result = read_at(v, 0, head, HEAD_LEN);
+    if (result == DV_ERR_NOT_FOUND ||
+        (result == DV_OK && memcmp(head, magic, sizeof(magic)) != 0)) {
+        return dv_error_set(error, DV_ERR_CORRUPT,
+                            "%s is no vault, or its head was cut off: a new one is made where no "
+                            "file is",
+                            path);
+    }
+    DV_TRY(result);
+    if (!dv_equal_constant_time(dv_slice_of(head, MARKS_AT), dv_slice_of(expected, MARKS_AT))) {
+        return dv_error_set(error, DV_ERR_FORBIDDEN, "%s was made with another key", path);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const uint8_t *at = head + MARKS_AT + i * MARK_LEN;
+        uint64_t committed = dv_get_u64(at);
+        make_mark(v, committed, mark);
+        if (dv_equal_constant_time(dv_slice_of(at, MARK_LEN), dv_slice_of(mark, MARK_LEN)) &&
+            committed > v->committed) {
+            v->committed = committed;
+            v->mark = i;
+        }
+    }
+    return v->committed >= HEAD_LEN
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CORRUPT,
+                              "the head of %s is damaged: take a copy of it that is whole", path);
+}
+
+/* The file, locked. *ret_fresh: it was made; whoever opens it meanwhile finds it empty and leaves.
+ */
+static dv_result lock_file(dv_vault *v, const char *path, bool *ret_fresh, dv_error *error)
+{
+    enum { MODE = S_IRUSR | S_IWUSR, FLAGS = O_CLOEXEC | O_NOFOLLOW };
+    v->fd = v->write ? open(path, O_RDWR | O_CREAT | O_EXCL | FLAGS, MODE) : -1;
+    *ret_fresh = v->fd >= 0;
+    if (!*ret_fresh) {
+        v->fd = open(path, (v->write ? O_RDWR : O_RDONLY) | O_NONBLOCK | FLAGS);
+    }
     if (v->fd < 0) {
         return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
                             strerror(errno));
     }
-    if (flock(v->fd, (v->write ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
-        return dv_error_set(error, DV_ERR_CONFLICT, "%s is being used by another program", path);
-    }
+    return flock(v->fd, (v->write ? LOCK_EX : LOCK_SH) | (*ret_fresh ? 0 : LOCK_NB)) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT, "%s is being used by another program", path);
+}
+
+static dv_result open_file(dv_vault *v, const char *path, dv_error *error)
+{
+    bool fresh = false;
+    struct stat about;
+    DV_TRY(lock_file(v, path, &fresh, error));
     if (fstat(v->fd, &about) != 0 || !S_ISREG(about.st_mode)) {
         return dv_error_set(error, DV_ERR_INVALID, "%s is no regular file", path);
     }
-    DV_TRY(check_head(v, (uint64_t)about.st_size, path, error));
-    dv_result result = load(v, DV_MAX((uint64_t)about.st_size, (uint64_t)HEAD_LEN));
-    return result == DV_OK ? DV_OK
-                           : dv_error_set(error, result, "%s can't be read: %s at byte %llu", path,
-                                          dv_result_name(result), (unsigned long long)v->end);
+    if (fresh) {
+        return begin(v, path, error);
+    }
+    DV_TRY(read_head(v, path, error));
+    return load(v, (uint64_t)about.st_size, path, error);
 }
 
 dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write, dv_vault **ret_vault,
@@ -291,6 +398,7 @@ void dv_vault_free(dv_vault *vault)
         dv_fd_close(&vault->fd);
         dv_aead_free(vault->aead);
         dv_hmac_free(vault->hmac);
+        dv_hmac_free(vault->proof);
         free(vault->entries);
         free(vault->by_index);
         free(vault->by_token);
@@ -319,7 +427,7 @@ static dv_result write_record(dv_vault *v, const entry *fresh, dv_slice value)
     DV_TRY(dv_aead_seal(v->aead, nonce, bound(v), value, at + FRONT_LEN));
     dv_put_u32(at + FRONT_LEN + sealed, dv_crc32c(0, dv_slice_of(at, FRONT_LEN + sealed)));
     v->record.len = FRONT_LEN + sealed + 4;
-    dv_result result = dv_fd_write_all(v->fd, dv_buf_slice(&v->record));
+    dv_result result = write_at(v, v->end, dv_buf_slice(&v->record));
     if (result != DV_OK && ftruncate(v->fd, (off_t)v->end) != 0) {
         v->write = false; /* half a record stands at the end: no more behind it */
     }
@@ -375,11 +483,30 @@ dv_result dv_vault_open_token(dv_vault *v, dv_slice token, dv_buf *out)
     return DV_OK;
 }
 
+/* The records are on the disk before the mark that counts on them. */
+static dv_result write_mark(dv_vault *v)
+{
+    uint8_t mark[MARK_LEN];
+    uint64_t at = MARKS_AT + (uint64_t)(1 - v->mark) * MARK_LEN;
+    if (fdatasync(v->fd) != 0) {
+        return DV_ERR_IO;
+    }
+    make_mark(v, v->end, mark);
+    DV_TRY(write_at(v, at, dv_slice_of(mark, MARK_LEN)));
+    return fdatasync(v->fd) == 0 ? DV_OK : DV_ERR_IO;
+}
+
 dv_result dv_vault_commit(dv_vault *v, dv_error *error)
 {
-    return !v->write || fdatasync(v->fd) == 0
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_IO, "the vault can't be written: %s", strerror(errno));
+    if (!v->write || v->end == v->committed) {
+        return DV_OK;
+    }
+    if (write_mark(v) != DV_OK) {
+        return dv_error_set(error, DV_ERR_IO, "the vault can't be written: %s", strerror(errno));
+    }
+    v->committed = v->end;
+    v->mark = 1 - v->mark;
+    return DV_OK;
 }
 
 size_t dv_vault_count(const dv_vault *v)

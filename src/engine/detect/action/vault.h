@@ -6,8 +6,9 @@
  * the key learns how many values there are and how long each is.
  *
  * 1. A value has one token, a token one value; both are bound in what is sealed.
- * 2. Records are only appended. One that a crash cut short is dropped by the next writer; anything
- *    else that does not check out is an error.
+ * 2. Records are only appended, and what was committed is marked. What does not check out before
+ * the mark, or is missing, is an error: the vault is left as it is. What a run that was cut off
+ * left behind the mark is dropped by the next writer from where it does not check out.
  * 3. One writer at a time (a lock on the file), or many readers. */
 
 #include "base/buf.h"
@@ -20,8 +21,9 @@ enum {
 
 typedef struct dv_vault dv_vault;
 
-/* write: makes the file (0600) when there is none. Errors: DV_ERR_NOT_FOUND, DV_ERR_FORBIDDEN
- * (another key), DV_ERR_CONFLICT (somebody else has it open), DV_ERR_CORRUPT. */
+/* write: makes the file (0600) when there is none; an empty one is none of ours. Errors:
+ * DV_ERR_NOT_FOUND, DV_ERR_FORBIDDEN (another key), DV_ERR_CONFLICT (somebody else has it open),
+ * DV_ERR_CORRUPT. */
 dv_must dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write,
                                 dv_vault **ret_vault, dv_error *error);
 void dv_vault_free(dv_vault *vault);
