@@ -213,6 +213,35 @@ static void sql_that_is_refused(void **state)
         "INSERT INTO t VALUES (1);\n", /* of columns that nobody told */
         "SELECT 'open\n",
         "INSERT INTO t (a) VALUES (1;\n",
+        /* Values that no rule would reach. */
+        "INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO UPDATE SET a = 'Bob';\n",
+        "INSERT INTO t (a) VALUES ('x') ON CONFLICT DO UPDATE SET a = $$Bob$$;\n",
+        "INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO UPDATE SET a = 4711;\n",
+        "WITH x AS (SELECT 1) INSERT INTO t (a) VALUES ('Bob');\n",
+        "UPDATE t SET a = 'Bob';\n",
+        "DELETE FROM t WHERE a = 'Bob';\n",
+        "MERGE INTO t USING u ON true WHEN MATCHED THEN UPDATE SET a = 'Bob';\n",
+        "DO $$ BEGIN INSERT INTO t VALUES ('Bob'); END $$;\n",
+        "CREATE TABLE t AS VALUES ('Bob');\n",
+        "CREATE TEMP TABLE t (a) AS VALUES ('Bob');\n",
+        "\\copy t (a) from stdin\nBob\n\\.\n",
+        /* psql takes \g for a statement's end, and other names and columns for what they are. */
+        "SELECT 1 \\g\nINSERT INTO t (a) VALUES ('Bob');\n",
+        "INSERT INTO t (a) VALUES ('x') \\g\nINSERT INTO t (a) VALUES ('Bob');\n",
+        "SELECT 1 \\g\nINSERT INTO t (a) VALUES ('Bob')",
+        "SET \"standard_conforming_strings\" = off;\n",
+        "INSERT INTO t (b, U&\"\\0061\") VALUES (1, 'Bob');\n",
+        "INSERT INTO t (b, c[1]) VALUES (1, 'Bob');\n",
+        "CREATE TABLE t (b int, U&\"\\0061\" text);\nINSERT INTO t VALUES (1, 'Bob');\n",
+        ("CREATE TABLE t (b int, c int, a text);\nALTER TABLE ONLY t DROP COLUMN b;\n"
+         "INSERT INTO t VALUES (1, 'Bob');\n"),
+        ("CREATE TABLE t (b int, a text);\nALTER TABLE IF EXISTS t OWNER TO x, RENAME a TO c;\n"
+         "INSERT INTO t VALUES (1, 'Bob');\n"),
+        ("CREATE TABLE t (a text, g int GENERATED ALWAYS AS (1) STORED, b text);\n"
+         "COPY t FROM stdin;\nx\tBob\n\\.\n"),
+        /* The last statement needs no semicolon. */
+        "INSERT INTO t (a) VALUES (1, 'Bob')",
+        "COPY t (a) FROM stdin",
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(dumps); i++) {
         dv_auto(buf) dv_buf out = dv_buf_init(1 << 16);
@@ -222,6 +251,53 @@ static void sql_that_is_refused(void **state)
         assert_true(dv_slice_starts_with(made, DV_LIT("unsupported")) ||
                     dv_slice_starts_with(made, DV_LIT("invalid")));
     }
+}
+
+/* What is refused without any rule, since nobody could see what stands there. */
+static void sql_that_nobody_can_search(void **state)
+{
+    (void)state;
+    static const char *const dumps[] = {
+        "COMMENT ON TABLE t IS E'bob\\x40example.com';\n",
+        "COMMENT ON TABLE t IS e'bob\\100example.com';\n",
+        "COMMENT ON TABLE t IS U&'bob\\0040example.com';\n",
+        "INSERT INTO t (a) VALUES (U&'bob!0040example.com' UESCAPE '!');\n",
+        "INSERT INTO t (a) VALUES (upper(E'bob\\u0040example.com'));\n",
+        "SELECT pg_catalog.lowrite(0, '\\x426f62');\n",
+        "SELECT 1 \\g\nSELECT 2;\n",
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(dumps); i++) {
+        check(dv_transform_sql, "", DV_ACT_REDACT, dumps[i],
+              i == DV_ARRAY_LEN(dumps) - 1 ? "unsupported 2" : "unsupported 1");
+    }
+    check(
+        dv_transform_sql, "", DV_ACT_REDACT,
+        "COMMENT ON TABLE t IS E'a\\nbob@example.com \\\\x40';\n"
+        "INSERT INTO t (a) VALUES ('bob@'\n  'example.com'), ('bob' -- x\n'@example.com'::text);\n"
+        "UPDATE t SET a = 'bob@example.com'",
+        "COMMENT ON TABLE t IS E'a\\n[EMAIL] \\\\x40';\n"
+        "INSERT INTO t (a) VALUES ('[EMAIL]'),\n('[EMAIL]'::text);\n"
+        "UPDATE t SET a = '[EMAIL]'");
+}
+
+static void sql_that_goes_on(void **state)
+{
+    (void)state;
+    static const char rules[] = "columns: {a: redact}";
+    check(dv_transform_sql, rules, DV_ACT_REDACT,
+          "INSERT INTO t (a) VALUES ('Bob'), (E'B\\x6fb') ON CONFLICT DO NOTHING;\n"
+          "INSERT INTO t (a) VALUES ('Bob')\nON CONFLICT (a) DO UPDATE SET a = EXCLUDED.a;\n"
+          "-- no more\nINSERT INTO \"T\" (\"A\") VALUES ('Bob') -- end",
+          "INSERT INTO t (a) VALUES ('[a]'),\n('[a]') ON CONFLICT DO NOTHING;\n"
+          "INSERT INTO t (a) VALUES ('[a]') ON CONFLICT (a) DO UPDATE SET a = EXCLUDED.a;\n"
+          "-- no more\nINSERT INTO \"T\" (\"A\") VALUES ('[a]')");
+    check(dv_transform_sql, rules, DV_ACT_REDACT,
+          "CREATE TABLE t (b int, a text);\nALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (b),"
+          " ALTER COLUMN b SET DEFAULT 1;\nINSERT INTO t VALUES (1, 'Bob');\n"
+          "COPY t FROM stdin;\n1\tBob\n\\.\n",
+          "CREATE TABLE t (b int, a text);\nALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (b),"
+          " ALTER COLUMN b SET DEFAULT 1;\nINSERT INTO t VALUES (1, '[a]');\n"
+          "COPY t FROM stdin;\n1\t[a]\n\\.\n");
 }
 
 static void too_large(dv_transform_run run, dv_slice input)
@@ -317,6 +393,8 @@ int main(void)
         cmocka_unit_test(json),
         cmocka_unit_test(sql),
         cmocka_unit_test(sql_that_is_refused),
+        cmocka_unit_test(sql_that_nobody_can_search),
+        cmocka_unit_test(sql_that_goes_on),
         cmocka_unit_test(sql_tables_of_one_name),
         cmocka_unit_test(sql_commands),
         cmocka_unit_test(sql_keeps_its_quotes),

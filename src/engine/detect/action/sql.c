@@ -4,16 +4,9 @@
 #include "engine/detect/action/batch.h"
 #include "engine/detect/action/shape.h"
 #include "engine/detect/action/sql_lexer.h"
+#include "engine/detect/action/sql_tables.h"
 
 enum { OUT_MAX = 256 << 20 };
-
-typedef struct sql_table {
-    dv_slice name, path; /* the path with its schema */
-    dv_slice *columns;
-    size_t count;
-    bool unclear; /* it may have more columns, or in another order */
-    struct sql_table *next;
-} sql_table;
 
 /* One value of a row. */
 typedef struct sql_value {
@@ -28,13 +21,12 @@ typedef struct sql_run {
     dv_batch loose; /* of what is no row */
     dv_lines lines;
     const dv_transform_sink *sink;
-    dv_arena *tables_arena, *arena; /* of the dump, of one statement or row */
-    sql_table *tables;
-    size_t table_count;
+    dv_arena *arena; /* of one statement or row */
+    dv_sql_tables tables;
     dv_buf statement, cell, piece, out;
     bool begun; /* the statement is more than white space and comments */
     dv_error *error;
-    sql_table row;          /* the table and columns under way */
+    dv_sql_table row;       /* the table and columns under way */
     dv_column_rule **rules; /* of its columns */
     size_t *subjects;
     sql_value values[DV_TRANSFORM_COLUMNS_MAX];
@@ -46,109 +38,17 @@ static dv_result refuse(const sql_run *r, dv_result result, const char *what)
                            "%s", what);
 }
 
-/* -- tables ------------------------------------------------------------------------------------ */
+static const char too_many_columns[] = "a table has more than 1600 columns";
 
-static dv_result read_columns(sql_run *r, dv_sql_cursor *c, dv_arena *arena, sql_table *table)
+/* Whether something is done to a column because of its name. */
+static bool names_columns(const sql_run *r)
 {
-    size_t room = 0;
-    table->columns = NULL;
-    table->count = 0;
-    do {
-        if (table->count == DV_TRANSFORM_COLUMNS_MAX) {
-            return refuse(r, DV_ERR_TOO_LARGE, "a table has more than 1600 columns");
-        }
-        if (table->count == room) {
-            table->columns = dv_arena_grow(arena, table->columns, table->count, &room,
-                                           sizeof(*table->columns), 16);
-            if (table->columns == NULL) {
-                return DV_ERR_NO_MEMORY;
-            }
-        }
-        DV_TRY(dv_sql_name(c, arena, &table->columns[table->count]));
-        table->count++;
-        (void)dv_sql_value(c); /* its type and constraints */
-    } while (dv_sql_byte(c, ','));
-    return dv_sql_byte(c, ')') ? DV_OK : DV_ERR_INVALID;
+    return r->batch.setup->rules->column_count > 0;
 }
 
-/* A constraint's first word counts as a column that nothing has; LIKE stands for others. One that
- * is quoted and called so can't be told from it any more. */
-static bool is_unclear(const sql_table *table)
-{
-    static const char *const words[] = {"constraint", "primary", "unique", "check", "foreign"};
-    bool constraint = false;
-    for (size_t i = 0; i < table->count; i++) {
-        bool before = constraint;
-        constraint = false;
-        for (size_t w = 0; w < DV_ARRAY_LEN(words); w++) {
-            constraint = constraint || dv_slice_eq_str(table->columns[i], words[w]);
-        }
-        if ((before && !constraint) || dv_slice_eq_str(table->columns[i], "like")) {
-            return true;
-        }
-    }
-    return false;
-}
+/* -- columns ----------------------------------------------------------------------------------- */
 
-/* CREATE TABLE name (column type, ..., CONSTRAINT ...). */
-static dv_result note_table(sql_run *r, dv_sql_cursor c)
-{
-    sql_table *table = dv_arena_alloc(r->tables_arena, sizeof(*table));
-    if (table == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    if (dv_sql_keyword(&c, "IF") && (!dv_sql_keyword(&c, "NOT") || !dv_sql_keyword(&c, "EXISTS"))) {
-        return DV_OK;
-    }
-    if (dv_sql_table_name(&c, r->tables_arena, &table->name, &table->path) != DV_OK ||
-        !dv_sql_byte(&c, '(')) {
-        return DV_OK; /* AS SELECT, PARTITION OF: its rows name their columns, or are refused */
-    }
-    if (++r->table_count > DV_TRANSFORM_TABLES_MAX) {
-        return refuse(r, DV_ERR_TOO_LARGE, "the dump has more than 10000 tables");
-    }
-    dv_result result = read_columns(r, &c, r->tables_arena, table);
-    if (result == DV_ERR_INVALID) {
-        return DV_OK;
-    }
-    DV_TRY(result);
-    table->unclear = dv_sql_keyword(&c, "INHERITS") || is_unclear(table);
-    table->next = r->tables;
-    r->tables = table;
-    return DV_OK;
-}
-
-static bool same_columns(const sql_table *a, const sql_table *b)
-{
-    bool same = a->count == b->count;
-    for (size_t i = 0; i < a->count && same; i++) {
-        same = dv_slice_eq(a->columns[i], b->columns[i]);
-    }
-    return same;
-}
-
-/* The table of that path, the latest. Where a path has no schema, any table that is called so may
- * be meant: NULL unless all have the same columns. */
-static const sql_table *find_table(const sql_run *r, const sql_table *wanted)
-{
-    bool schema = wanted->path.len > wanted->name.len;
-    const sql_table *found = NULL;
-    bool same = true;
-    for (const sql_table *table = r->tables; table != NULL; table = table->next) {
-        if (schema && dv_slice_eq(table->path, wanted->path)) {
-            found = table;
-            same = true;
-            break;
-        }
-        if (dv_slice_eq(table->name, wanted->name)) {
-            same = same && (found == NULL || same_columns(found, table));
-            found = found == NULL ? table : found;
-        }
-    }
-    return found == NULL || found->unclear || !same ? NULL : found;
-}
-
-static size_t column_named(const sql_table *table, const char *name)
+static size_t column_named(const dv_sql_table *table, const char *name)
 {
     for (size_t i = 0; name != NULL && i < table->count; i++) {
         if (dv_slice_eq_nocase(table->columns[i], dv_slice_str(name))) {
@@ -163,10 +63,11 @@ static dv_result begin_rows(sql_run *r, dv_sql_cursor *c)
 {
     DV_TRY(dv_sql_table_name(c, r->arena, &r->row.name, &r->row.path));
     if (dv_sql_byte(c, '(')) {
-        DV_TRY(read_columns(r, c, r->arena, &r->row));
+        dv_result result = dv_sql_columns(c, r->arena, false, &r->row);
+        DV_TRY(result == DV_ERR_TOO_LARGE ? refuse(r, result, too_many_columns) : result);
     } else {
-        const sql_table *known = find_table(r, &r->row);
-        if (known == NULL && r->batch.setup->rules->column_count > 0) {
+        const dv_sql_table *known = dv_sql_tables_find(&r->tables, &r->row);
+        if (known == NULL && names_columns(r)) {
             return refuse(r, DV_ERR_UNSUPPORTED,
                           "rows of a table whose columns the dump does not tell: make it with "
                           "--column-inserts, or with the tables");
@@ -229,6 +130,10 @@ static dv_result write_piece(sql_run *r, size_t cell)
 static dv_result append_searched(sql_run *r, dv_slice text)
 {
     static const dv_slice none = {NULL, 0};
+    if (dv_sql_hides(text)) {
+        return refuse(r, DV_ERR_UNSUPPORTED,
+                      "a string writes characters by their numbers where they can't be searched");
+    }
     dv_batch_clear(&r->loose);
     for (size_t at = 0; at <= text.len;) {
         size_t end = piece_end(text, at);
@@ -259,7 +164,7 @@ static bool is_acted_on(const dv_column_rule *rule)
 static dv_result search_row(sql_run *r, size_t count)
 {
     dv_batch_clear(&r->batch);
-    if (count > r->row.count && r->batch.setup->rules->column_count > 0) {
+    if (count > r->row.count && names_columns(r)) {
         return refuse(r, DV_ERR_INVALID, "a row has more values than its table has columns");
     }
     for (size_t i = 0; i < count; i++) {
@@ -419,7 +324,14 @@ static dv_result insert(sql_run *r, dv_sql_cursor c)
     from = c.at;
     DV_TRY(append_searched(r, dv_slice_sub(c.text, 0, from)));
     DV_TRY(insert_rows(r, &c));
-    return append_searched(r, dv_slice_sub(c.text, c.at, SIZE_MAX));
+    dv_slice rest = dv_slice_sub(c.text, c.at, SIZE_MAX);
+    if (names_columns(r) && dv_sql_has_value(rest)) { /* ON CONFLICT DO UPDATE SET a = 'Bob' */
+        return refuse(r, DV_ERR_UNSUPPORTED,
+                      "values behind the rows of an INSERT can't be told by column: only ON "
+                      "CONFLICT without values of its own can be masked");
+    }
+    DV_TRY(rest.len > 0 && rest.ptr[0] != ';' ? dv_buf_append_byte(&r->out, ' ') : DV_OK);
+    return append_searched(r, rest);
 }
 
 /* -- COPY -------------------------------------------------------------------------------------- */
@@ -459,6 +371,9 @@ static dv_result copy_row(sql_run *r, dv_slice line)
     size_t count;
     dv_arena_reset(r->arena);
     DV_TRY(read_copy_row(r, line, &count));
+    if (count != r->row.count && names_columns(r)) {
+        return refuse(r, DV_ERR_INVALID, "a row has not as many values as its table has columns");
+    }
     DV_TRY(search_row(r, count));
     for (size_t i = 0; i < count; i++) {
         const dv_column_rule *rule = rule_at(r, i);
@@ -526,6 +441,29 @@ static dv_result copy(sql_run *r, dv_sql_cursor c)
 
 /* -- the dump ---------------------------------------------------------------------------------- */
 
+/* Statements with values of rows that no rule would reach. */
+static const char *other_rows(dv_sql_cursor c)
+{
+    static const char *const words[] = {"WITH",    "UPDATE", "DELETE", "MERGE",  "PREPARE",
+                                        "EXECUTE", "VALUES", "CALL",   "DO",     "EXPLAIN",
+                                        "REPLACE", "UPSERT", "LOAD",   "DECLARE"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(words); i++) {
+        if (dv_sql_keyword(&c, words[i])) {
+            return words[i];
+        }
+    }
+    return NULL;
+}
+
+/* SELECT pg_catalog.lowrite(0, '\\x...'): pg_dump's way to write large objects. */
+static bool writes_large_object(const sql_run *r, dv_sql_cursor c)
+{
+    dv_slice name, path;
+    return dv_sql_keyword(&c, "SELECT") && dv_sql_table_name(&c, r->arena, &name, &path) == DV_OK &&
+           (dv_slice_eq_str(name, "lowrite") || dv_slice_eq_str(name, "lo_from_bytea") ||
+            dv_slice_eq_str(name, "lo_put"));
+}
+
 static bool creates_table(dv_sql_cursor *c)
 {
     if (!dv_sql_keyword(c, "CREATE")) {
@@ -539,16 +477,55 @@ static bool creates_table(dv_sql_cursor *c)
 }
 
 /* Whatever is not known to leave it on: PostgreSQL has many words for off. */
-static bool turns_strings_around(dv_sql_cursor c)
+static bool turns_strings_around(const sql_run *r, dv_sql_cursor c)
 {
+    dv_slice name;
     if (!dv_sql_keyword(&c, "SET")) {
         return false;
     }
     (void)(dv_sql_keyword(&c, "SESSION") || dv_sql_keyword(&c, "LOCAL"));
-    return dv_sql_keyword(&c, "STANDARD_CONFORMING_STRINGS") &&
+    return dv_sql_name(&c, r->arena, &name) == DV_OK &&
+           dv_slice_eq_nocase(name, DV_LIT("standard_conforming_strings")) &&
            !((dv_sql_byte(&c, '=') || dv_sql_keyword(&c, "TO")) &&
              (dv_sql_keyword(&c, "ON") || dv_sql_keyword(&c, "TRUE") ||
               dv_slice_starts_with(dv_slice_sub(c.text, c.at, 4), DV_LIT("'on'"))));
+}
+
+static dv_result note_table(sql_run *r, dv_sql_cursor c)
+{
+    bool made_of_rows = false;
+    dv_result result = dv_sql_tables_note(&r->tables, c, &made_of_rows);
+    if (result == DV_ERR_TOO_LARGE) {
+        return refuse(r, result, "the dump has more than 10000 tables, or 1600 columns in one");
+    }
+    DV_TRY(result);
+    return made_of_rows && names_columns(r)
+               ? refuse(r, DV_ERR_UNSUPPORTED, "CREATE TABLE AS can't be masked")
+               : DV_OK;
+}
+
+/* What is neither INSERT nor COPY. */
+static dv_result other_statement(sql_run *r, dv_sql_cursor c)
+{
+    dv_slice text = c.text;
+    const char *word = names_columns(r) ? other_rows(c) : NULL;
+    if (word != NULL) {
+        return dv_error_set_at(r->error, DV_ERR_UNSUPPORTED,
+                               (int)DV_MIN(r->lines.number, (uint64_t)INT32_MAX), 0,
+                               "the rules' columns can't be told in a statement that begins with "
+                               "%s: only rows of INSERT and COPY can be masked",
+                               word);
+    }
+    if (writes_large_object(r, c)) {
+        return refuse(r, DV_ERR_UNSUPPORTED,
+                      "large objects can't be masked: pg_dump leaves them out with -B");
+    }
+    if (dv_sql_keyword(&c, "ALTER")) {
+        DV_TRY(dv_sql_tables_alter(&r->tables, c, r->arena));
+    } else if (creates_table(&c)) {
+        DV_TRY(note_table(r, c));
+    }
+    return append_searched(r, text);
 }
 
 /* One statement with its semicolon. ret_copied: its rows and line end went out, too. */
@@ -557,7 +534,7 @@ static dv_result transform_statement(sql_run *r, dv_slice text, bool *ret_copied
     dv_sql_cursor c = {text, 0};
     dv_arena_reset(r->arena);
     *ret_copied = false;
-    if (turns_strings_around(c)) {
+    if (turns_strings_around(r, c)) {
         return refuse(r, DV_ERR_UNSUPPORTED,
                       "standard_conforming_strings is off: make the dump "
                       "with it on, as PostgreSQL does by itself");
@@ -569,10 +546,7 @@ static dv_result transform_statement(sql_run *r, dv_slice text, bool *ret_copied
         *ret_copied = true;
         result = copy(r, c);
     } else {
-        result = creates_table(&c) ? note_table(r, c) : DV_OK;
-        if (result == DV_OK) {
-            result = append_searched(r, text);
-        }
+        result = other_statement(r, c);
     }
     if (result == DV_ERR_INVALID && (r->error == NULL || r->error->message[0] == '\0')) {
         return refuse(r, result, "a statement can't be read");
@@ -581,12 +555,21 @@ static dv_result transform_statement(sql_run *r, dv_slice text, bool *ret_copied
     return put_out(r);
 }
 
+/* "\\g" ends a statement, too: what follows it would pass as a part of it. */
+static dv_result check_commands(const sql_run *r, const dv_sql_state *state)
+{
+    return state->command
+               ? refuse(r, DV_ERR_UNSUPPORTED, "a command of psql stands within a statement")
+               : DV_OK;
+}
+
 /* Statements that ended in what there is; the rest waits for the next line. */
 static dv_result take_statements(sql_run *r, dv_sql_state *state, size_t *looked)
 {
     while (dv_sql_skip(state, dv_buf_slice(&r->statement), looked)) {
         bool copied;
         size_t len = *looked;
+        DV_TRY(check_commands(r, state));
         DV_TRY(transform_statement(r, dv_slice_sub(dv_buf_slice(&r->statement), 0, len), &copied));
         bool line_end = copied && r->statement.len > len && r->statement.ptr[len] == '\n';
         len += line_end ? 1 : 0;
@@ -611,6 +594,42 @@ static bool is_command(sql_run *r, dv_slice line)
     return !r->begun;
 }
 
+/* Rows follow it that are no statements. */
+static bool copies(dv_slice command)
+{
+    return dv_slice_eq_nocase(dv_slice_sub(command, 0, 5), DV_LIT("\\copy"));
+}
+
+static dv_result run_command(sql_run *r, dv_slice line)
+{
+    if (copies(line)) {
+        return refuse(r, DV_ERR_UNSUPPORTED, "\\copy can't be masked: COPY table FROM stdin can");
+    }
+    DV_TRY(append_searched(r, dv_buf_slice(&r->statement)));
+    dv_buf_clear(&r->statement);
+    DV_TRY(append_searched(r, line));
+    return put_out(r);
+}
+
+/* A last statement needs no semicolon: psql runs it as it is. */
+static dv_result finish(sql_run *r, const dv_sql_state *state)
+{
+    dv_sql_cursor rest = {dv_buf_slice(&r->statement), 0};
+    bool copied;
+    if (state->in != DV_SQL_PLAIN && state->in != DV_SQL_LINE) {
+        return refuse(r, DV_ERR_INVALID, "the dump ends within a string or comment");
+    }
+    DV_TRY(check_commands(r, state));
+    dv_sql_space(&rest);
+    if (rest.at < rest.text.len) {
+        DV_TRY(transform_statement(r, rest.text, &copied));
+    } else {
+        DV_TRY(append_searched(r, rest.text));
+        DV_TRY(put_out(r));
+    }
+    return dv_batch_check_seen(r->batch.setup, r->error);
+}
+
 static dv_result run_sql(sql_run *r)
 {
     dv_sql_state state = {.in = DV_SQL_PLAIN};
@@ -619,11 +638,8 @@ static dv_result run_sql(sql_run *r)
     dv_result result;
     while ((result = dv_lines_next(&r->lines, &line, r->error)) == DV_OK) {
         if (state.in == DV_SQL_PLAIN && is_command(r, line)) {
-            DV_TRY(append_searched(r, dv_buf_slice(&r->statement)));
-            dv_buf_clear(&r->statement);
+            DV_TRY(run_command(r, line));
             looked = 0;
-            DV_TRY(append_searched(r, line));
-            DV_TRY(put_out(r));
             continue;
         }
         result = dv_buf_append(&r->statement, line);
@@ -633,15 +649,7 @@ static dv_result run_sql(sql_run *r)
         DV_TRY(result);
         DV_TRY(take_statements(r, &state, &looked));
     }
-    if (result != DV_ERR_NOT_FOUND) {
-        return result;
-    }
-    if (state.in != DV_SQL_PLAIN && state.in != DV_SQL_LINE) {
-        return refuse(r, DV_ERR_INVALID, "the dump ends within a string or comment");
-    }
-    DV_TRY(append_searched(r, dv_buf_slice(&r->statement)));
-    DV_TRY(put_out(r));
-    return dv_batch_check_seen(r->batch.setup, r->error);
+    return result == DV_ERR_NOT_FOUND ? finish(r, &state) : result;
 }
 
 dv_result dv_transform_sql(const dv_transform_setup *setup, const dv_walk_source *source,
@@ -655,11 +663,11 @@ dv_result dv_transform_sql(const dv_transform_setup *setup, const dv_walk_source
     run->sink = sink;
     run->error = error;
     run->arena = dv_arena_new(OUT_MAX);
-    run->tables_arena = dv_arena_new(OUT_MAX);
+    run->tables.arena = dv_arena_new(OUT_MAX);
     run->statement = dv_buf_init(DV_TRANSFORM_LINE_MAX);
     run->cell = run->piece = run->out = dv_buf_init(OUT_MAX);
     dv_lines_init(&run->lines, source);
-    dv_result result = run->arena == NULL || run->tables_arena == NULL
+    dv_result result = run->arena == NULL || run->tables.arena == NULL
                            ? DV_ERR_NO_MEMORY
                            : dv_batch_init(&run->batch, setup);
     if (result == DV_OK) {
@@ -674,7 +682,7 @@ dv_result dv_transform_sql(const dv_transform_setup *setup, const dv_walk_source
     dv_batch_release(&run->loose);
     dv_lines_release(&run->lines);
     dv_arena_free(run->arena);
-    dv_arena_free(run->tables_arena);
+    dv_arena_free(run->tables.arena);
     dv_buf_wipe(&run->statement);
     dv_buf_wipe(&run->cell);
     dv_buf_wipe(&run->piece);

@@ -110,6 +110,7 @@ bool dv_sql_skip(dv_sql_state *s, dv_slice text, size_t *at)
             s->before = ';';
             return true;
         }
+        s->command = s->command || (plain && byte == '\\');
         size_t len = plain ? skip_plain(s, text, *at) : skip_within(s, text, *at);
         /* 'e' only begins a literal where it is no name's last letter. */
         bool prefix = plain && (byte | 0x20) == 'e' && is_name_byte(s->before);
@@ -195,6 +196,9 @@ dv_result dv_sql_name(dv_sql_cursor *c, dv_arena *arena, dv_slice *ret_name)
     dv_sql_space(c);
     bool quoted = c->at < c->text.len && c->text.ptr[c->at] == '"';
     DV_TRY(quoted ? quoted_name(c, name, &len) : plain_name(c, name, &len));
+    if (!quoted && follows(c->text, c->at, "&\"")) {
+        return DV_ERR_INVALID; /* U&"\\0061": its characters are told by their numbers */
+    }
     return dv_arena_copy(arena, dv_slice_of(name, len), ret_name);
 }
 
@@ -215,6 +219,66 @@ dv_result dv_sql_table_name(dv_sql_cursor *c, dv_arena *arena, dv_slice *ret_nam
     return dv_arena_concat(arena, parts, count - 1, ret_path);
 }
 
+/* One step; a byte that begins a literal's prefix or a name stays in mind. */
+static void step(dv_sql_state *s, dv_sql_cursor *c)
+{
+    uint8_t byte = c->text.ptr[c->at];
+    bool plain = s->in == DV_SQL_PLAIN;
+    size_t len = plain ? skip_plain(s, c->text, c->at) : skip_within(s, c->text, c->at);
+    bool prefix = plain && (byte | 0x20) == 'e' && is_name_byte(s->before);
+    s->before = prefix ? '_' : byte;
+    c->at = DV_MIN(c->at + len, c->text.len);
+}
+
+bool dv_sql_has_value(dv_slice text)
+{
+    dv_sql_cursor c = {text, 0};
+    dv_sql_state s = {.in = DV_SQL_PLAIN, .before = ' '};
+    while (c.at < text.len) {
+        bool number =
+            s.in == DV_SQL_PLAIN && dv_is_digit(text.ptr[c.at]) && !is_name_byte(s.before);
+        step(&s, &c);
+        if (number || s.in == DV_SQL_STRING || s.in == DV_SQL_ESCAPED || s.in == DV_SQL_DOLLAR) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An escape that stands for a character by its number. */
+static bool is_number_escape(dv_slice text, size_t at)
+{
+    dv_slice escape = dv_slice_sub(text, at, 2);
+    return escape.len == 2 && escape.ptr[0] == '\\' &&
+           (dv_is_digit(escape.ptr[1]) || strchr("xXuU", escape.ptr[1]) != NULL);
+}
+
+bool dv_sql_hides(dv_slice text)
+{
+    dv_sql_cursor c = {text, 0};
+    dv_sql_state s = {.in = DV_SQL_PLAIN, .before = ' '};
+    bool unicode = false; /* within U&'...' */
+    while (c.at < text.len) {
+        size_t at = c.at;
+        bool plain = s.in == DV_SQL_PLAIN;
+        if ((s.in == DV_SQL_ESCAPED && is_number_escape(text, at)) ||
+            (s.in == DV_SQL_STRING && unicode && text.ptr[at] == '\\')) {
+            return true;
+        }
+        step(&s, &c);
+        if (plain && s.in == DV_SQL_STRING) {
+            unicode = at >= 2 && text.ptr[at - 1] == '&' && (text.ptr[at - 2] | 0x20) == 'u';
+        } else if (!plain && s.in == DV_SQL_PLAIN && unicode) {
+            dv_sql_cursor behind = c;
+            unicode = false;
+            if (dv_sql_keyword(&behind, "UESCAPE")) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 dv_slice dv_sql_value(dv_sql_cursor *c)
 {
     dv_sql_space(c);
@@ -231,10 +295,7 @@ dv_slice dv_sql_value(dv_sql_cursor *c)
             depth += byte == '(' || byte == '[';
             depth -= depth > 0 && (byte == ')' || byte == ']');
         }
-        size_t len = plain ? skip_plain(&s, c->text, c->at) : skip_within(&s, c->text, c->at);
-        bool prefix = plain && (byte | 0x20) == 'e' && is_name_byte(s.before);
-        s.before = prefix ? '_' : byte;
-        c->at = DV_MIN(c->at + len, c->text.len);
+        step(&s, c);
     }
     return dv_slice_trim(dv_slice_sub(c->text, start, c->at - start));
 }
@@ -314,6 +375,16 @@ dv_result dv_sql_unescape(dv_slice text, dv_arena *arena, dv_slice *ret_text)
     return DV_OK;
 }
 
+/* Where a literal goes on that was closed before `at`: behind the quote on a next line (the manual,
+ * section 4.1.2.1). 0: it ends. */
+static size_t next_part(dv_slice value, size_t at)
+{
+    dv_sql_cursor c = {value, at};
+    dv_sql_space(&c);
+    bool line = dv_slice_find_byte(dv_slice_sub(value, at, c.at - at), '\n') >= 0;
+    return line && c.at < value.len && value.ptr[c.at] == '\'' ? c.at + 1 : 0;
+}
+
 dv_result dv_sql_string(dv_slice value, dv_arena *arena, dv_slice *ret_text, size_t *ret_len)
 {
     bool escaped = value.len > 1 && (value.ptr[0] | 0x20) == 'e' && value.ptr[1] == '\'';
@@ -328,6 +399,11 @@ dv_result dv_sql_string(dv_slice value, dv_arena *arena, dv_slice *ret_text, siz
     }
     for (; at < value.len; at++) {
         if (value.ptr[at] == '\'' && (at + 1 == value.len || value.ptr[at + 1] != '\'')) {
+            size_t next = next_part(value, at + 1);
+            if (next > 0) {
+                at = next - 1;
+                continue;
+            }
             *ret_len = at + 1;
             *ret_text = dv_slice_of(out, len);
             return escaped ? dv_sql_unescape(*ret_text, arena, ret_text) : DV_OK;

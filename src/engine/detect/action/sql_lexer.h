@@ -20,6 +20,7 @@ typedef struct dv_sql_state {
     unsigned depth; /* of comments in one another */
     char tag[64];   /* $tag$ */
     uint8_t before; /* the byte before, for E'...' */
+    bool command;   /* a backslash stood outside of everything: psql's */
 } dv_sql_state;
 
 /* Goes on over the text from *at. True: a statement ended, *at is behind its semicolon. False: the
@@ -45,6 +46,10 @@ dv_must dv_result dv_sql_table_name(dv_sql_cursor *c, dv_arena *arena, dv_slice 
 /* The text until the next comma or closing parenthesis of this level, without white space around.
  */
 dv_slice dv_sql_value(dv_sql_cursor *c);
+/* Whether a string or number stands in it. */
+bool dv_sql_has_value(dv_slice text);
+/* Whether a string in it tells characters by their numbers, as E'\\x40' and U&'\\0040' do. */
+bool dv_sql_hides(dv_slice text);
 /* A string literal at the value's front: its content, and how many bytes it takes.
  * DV_ERR_NOT_FOUND: the value does not begin with one; DV_ERR_INVALID: it can't be read. */
 dv_must dv_result dv_sql_string(dv_slice value, dv_arena *arena, dv_slice *ret_text,
