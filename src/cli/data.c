@@ -4,9 +4,11 @@
 #include "base/buf.h"
 #include "base/caps.h"
 #include "base/json.h"
+#include "cli/data_asset.h"
 #include "cli/data_names.h"
 #include "cli/data_read.h"
 #include "engine/detect/walk.h"
+#include "engine/scan/unpack.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -31,6 +33,9 @@ typedef struct detecting {
     json_t *shown;    /* NULL: findings are printed as they come */
     bool per_line;
     size_t in_line; /* findings printed of this line */
+    bool packed;    /* the input is, and members may have names */
+    char *member;   /* whose bytes are searched, as JSON; NULL: the input, or all of a gzip file */
+    dv_error *error;
 } detecting;
 
 static const char *text_param(const json_t *params, const char *name)
@@ -98,6 +103,9 @@ static dv_result show(detecting *d, const dv_finding *finding, uint64_t base)
         json_t *row =
             json_pack("{s:s, s:I, s:I, s:i, s:s}", "type", type, "start", (json_int_t)start, "end",
                       (json_int_t)end, "score", (int)finding->score, "detector", detector);
+        if (row != NULL && d->member != NULL) {
+            json_object_set_new(row, "member", json_loads(d->member, JSON_DECODE_ANY, NULL));
+        }
         return json_array_size(d->shown) < SHOWN_MAX && json_array_append_new(d->shown, row) == 0
                    ? DV_OK
                    : DV_ERR_TOO_LARGE;
@@ -105,8 +113,10 @@ static dv_result show(detecting *d, const dv_finding *finding, uint64_t base)
     const char *before = !d->per_line ? "" : d->in_line++ == 0 ? "" : ",";
     int rc = fprintf(d->cli->out,
                      "%s{\"type\":\"%s\",\"start\":%llu,\"end\":%llu,\"score\":%u,"
-                     "\"detector\":\"%s\"}%s",
-                     before, type, start, end, finding->score, detector, d->per_line ? "" : "\n");
+                     "\"detector\":\"%s\"%s%s}%s",
+                     before, type, start, end, finding->score, detector,
+                     d->member != NULL ? ",\"member\":" : "", d->member != NULL ? d->member : "",
+                     d->per_line ? "" : "\n");
     return rc < 0 ? DV_ERR_IO : DV_OK;
 }
 
@@ -160,10 +170,33 @@ dv_result dv_data_read_file(void *file, uint8_t *out, size_t room, size_t *ret_l
     return ferror((FILE *)file) == 0 ? DV_OK : DV_ERR_IO;
 }
 
+static dv_result name_member(detecting *d, dv_slice place)
+{
+    dv_auto(free) char *name = strndup(place.len > 0 ? (const char *)place.ptr : "", place.len);
+    json_t *text = name == NULL || place.len == 0 ? NULL : dv_data_text_json(name);
+    free(d->member);
+    d->member = text == NULL ? NULL : json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    json_decref(text);
+    return place.len == 0 || d->member != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static dv_result search_member(void *data, const dv_unpack_member *member, dv_error *error)
+{
+    detecting *d = data;
+    const dv_walk_source source = {member->source.get, member->source.data};
+    d->packed = d->packed || member->packed;
+    DV_TRY(name_member(d, member->place));
+    return dv_walk_stream(walk_of(d), &source);
+}
+
+/* What is packed is written in another way, too. */
 static dv_result search_stream(detecting *d, FILE *in)
 {
     const dv_walk_source source = {dv_data_read_file, in};
-    return dv_walk_stream(walk_of(d), &source);
+    const dv_unpack_source packed = {dv_data_read_file, in};
+    const dv_unpack_visitor visitor = {search_member, d};
+    return d->decodes ? dv_unpack(&packed, &dv_unpack_limits_usual, &visitor, d->error)
+                      : dv_walk_stream(walk_of(d), &source);
 }
 
 /* ---- one text a line ---- */
@@ -240,6 +273,9 @@ static dv_result detect_input(detecting *d, const char *input, dv_error *error)
 static dv_result detect(detecting *d, const json_t *params, dv_error *error)
 {
     static const char *const columns[] = {"type", "start", "end", "score", "detector", NULL};
+    static const char *const packed_columns[] = {"type",     "start",  "end", "score",
+                                                 "detector", "member", NULL};
+    d->error = error;
     d->per_line = json_is_true(json_object_get(params, "per_line"));
     if (d->per_line && d->cli->output_said && d->cli->output != DV_OUTPUT_JSONL) {
         return dv_error_set(error, DV_ERR_INVALID,
@@ -263,7 +299,7 @@ static dv_result detect(detecting *d, const json_t *params, dv_error *error)
     }
     DV_TRY(detect_input(d, text_param(params, "input"), error));
     if (d->shown != NULL) {
-        return dv_cli_print(d->cli, d->shown, NULL, columns);
+        return dv_cli_print(d->cli, d->shown, NULL, d->packed ? packed_columns : columns);
     }
     return fflush(d->cli->out) == 0 ? DV_OK : DV_ERR_IO;
 }
@@ -274,6 +310,7 @@ int dv_command_data_detect(dv_cli *cli, const json_t *params)
     detecting d = {.cli = cli};
     dv_result result = detect(&d, params, &error);
     dv_arena_free(d.arena);
+    free(d.member);
     dv_data_names_free(d.names);
     dv_detect_scratch_free(d.scratch);
     dv_detect_rules_free(d.rules);

@@ -9,6 +9,9 @@
 #include "crypto/random.h"
 #include "engine/detect/action/transform.h"
 #include "engine/detect/action/vault.h"
+#include "engine/scan/unpack.h"
+
+enum { NAME_MAX_BYTES = 4096 };
 
 typedef struct acting {
     dv_cli *cli;
@@ -24,9 +27,13 @@ typedef struct acting {
     dv_data_names *names;
     dv_data_extra extra;
     FILE *in;
-    bool begun; /* in was read from */
-    bool wide;  /* UTF-16 can be read, too */
+    dv_unpack_source bytes;    /* of it, or of what is packed in it */
+    unsigned files;            /* that it holds */
+    char name[NAME_MAX_BYTES]; /* of the one */
+    bool begun;                /* bytes was read from */
+    bool wide;                 /* UTF-16 can be read, too */
     dv_error *error;
+    dv_transform_counts counts;
     dv_data_output output;
     dv_transform_setup setup;
 } acting;
@@ -136,7 +143,7 @@ static dv_transform_run run_for(const acting *a)
     };
     const char *format = text_param(a, "format");
     if (strcmp(format, "auto") == 0) {
-        format = ending_of(text_param(a, "input"));
+        format = ending_of(a->name);
     }
     for (size_t i = 0; i < DV_ARRAY_LEN(formats); i++) {
         if (strcmp(formats[i].format, format) == 0) {
@@ -150,9 +157,8 @@ static dv_transform_run run_for(const acting *a)
 static dv_slice table_of(const acting *a)
 {
     const char *said = text_param(a, "table");
-    const char *input = text_param(a, "input");
-    const char *slash = strrchr(input, '/');
-    dv_slice name = dv_slice_str(slash == NULL ? input : slash + 1);
+    const char *slash = strrchr(a->name, '/');
+    dv_slice name = dv_slice_str(slash == NULL ? a->name : slash + 1);
     ptrdiff_t dot = dv_slice_find_byte(name, '.');
     return said != NULL ? dv_slice_str(said)
                         : dv_slice_sub(name, 0, dot < 0 ? name.len : (size_t)dot);
@@ -162,7 +168,7 @@ static dv_slice table_of(const acting *a)
 static dv_result read_input(void *data, uint8_t *out, size_t room, size_t *ret_len)
 {
     acting *a = data;
-    DV_TRY(dv_data_read_file(a->in, out, room, ret_len));
+    DV_TRY(a->bytes.get(a->bytes.data, out, room, ret_len));
     bool mark =
         *ret_len > 1 && ((out[0] == 0xFF && out[1] == 0xFE) || (out[0] == 0xFE && out[1] == 0xFF));
     if (mark && !a->begun && !a->wide) {
@@ -188,30 +194,64 @@ static void tell(const acting *a, const dv_transform_counts *counts)
     }
 }
 
-static dv_result transform(acting *a, dv_error *error)
+/* What a member is called, or the input: "dump.sql" of dump.sql.gz. */
+static void set_name(acting *a, const dv_unpack_member *member)
 {
+    static const char *const endings[] = {".gz", ".bz2", ".xz", ".zst", ".lz4"};
+    dv_slice name = member->place.len > 0 ? member->place : dv_slice_str(text_param(a, "input"));
+    for (size_t i = 0; i < DV_ARRAY_LEN(endings) && member->packed; i++) {
+        if (dv_slice_ends_with(name, dv_slice_str(endings[i]))) {
+            name.len -= strlen(endings[i]);
+            break;
+        }
+    }
+    dv_slice_copy(name, a->name, sizeof(a->name));
+}
+
+static dv_result transform_member(void *data, const dv_unpack_member *member, dv_error *error)
+{
+    acting *a = data;
     const dv_walk_source source = {read_input, a};
     const dv_transform_sink sink = {dv_data_output_put, &a->output};
-    dv_transform_counts counts = {0};
+    if (++a->files > 1) {
+        return dv_error_set(error, DV_ERR_UNSUPPORTED,
+                            "the input holds several files: unpack it, and give them one by one");
+    }
+    if (dv_slice_starts_with(member->head, DV_LIT("%PDF-"))) {
+        return dv_error_set(error, DV_ERR_UNSUPPORTED,
+                            "the input is a PDF: text, CSV, JSON and SQL can be changed");
+    }
+    set_name(a, member);
     dv_transform_run run = run_for(a);
     if (run == dv_transform_text && a->rules->column_count > 0) {
         return dv_error_set(error, DV_ERR_INVALID,
                             "the rules name columns, and a plain text has "
                             "none: --format csv, jsonl or sql");
     }
-    a->error = error;
+    a->bytes = member->source;
     a->wide = run == dv_transform_text && a->extra.decode != NULL;
+    a->setup.table = table_of(a);
+    return run(&a->setup, &source, &sink, &a->counts, error);
+}
+
+static dv_result transform(acting *a, dv_error *error)
+{
+    const dv_unpack_source input = {dv_data_read_file, a->in};
+    const dv_unpack_visitor visitor = {transform_member, a};
+    a->error = error;
     a->setup.rules = a->rules;
     a->setup.tools = a->tools;
     a->setup.reverse = a->reverse;
-    a->setup.table = table_of(a);
     a->setup.subject = dv_slice_str(text_param(a, "subject"));
-    DV_TRY(run(&a->setup, &source, &sink, &counts, error));
+    DV_TRY(dv_unpack(&input, &dv_unpack_limits_usual, &visitor, error));
+    if (a->files == 0) {
+        return dv_error_set(error, DV_ERR_INVALID, "the input is an archive without any file");
+    }
     if (a->vault != NULL) { /* before the tokens are out under the file's name */
         DV_TRY(dv_vault_commit(a->vault, error));
     }
     DV_TRY(dv_data_output_commit(&a->output, error));
-    tell(a, &counts);
+    tell(a, &a->counts);
     return DV_OK;
 }
 

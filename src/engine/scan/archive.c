@@ -57,19 +57,23 @@ static dv_result read_member(dv_scan_source *source, uint8_t *out, size_t room, 
     return u->failed;
 }
 
-static bool add_readers(struct archive *archive)
+bool dv_scan_add_formats(struct archive *archive)
 {
-    return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_zstd(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_lz4(archive) == ARCHIVE_OK &&
-           archive_read_support_format_tar(archive) == ARCHIVE_OK &&
+    return archive_read_support_format_tar(archive) == ARCHIVE_OK &&
            archive_read_support_format_zip_streamable(archive) == ARCHIVE_OK &&
            archive_read_support_format_cpio(archive) == ARCHIVE_OK &&
            archive_read_support_format_raw(archive) == ARCHIVE_OK &&
            /* What stands behind a tar's end is no reason to overlook it. */
            archive_read_set_options(archive, "tar:read_concatenated_archives") == ARCHIVE_OK;
+}
+
+static bool add_filters(struct archive *archive)
+{
+    return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_zstd(archive) == ARCHIVE_OK &&
+           archive_read_support_filter_lz4(archive) == ARCHIVE_OK;
 }
 
 /* ---- members ---- */
@@ -172,7 +176,7 @@ static dv_result visit_rest(unpacking *u)
 static dv_result visit_members(unpacking *u)
 {
     dv_result result = DV_OK;
-    if (!add_readers(u->archive)) {
+    if (!add_filters(u->archive) || !dv_scan_add_formats(u->archive)) {
         return DV_ERR_NO_MEMORY;
     }
     if (archive_read_open(u->archive, u, NULL, give_packed, NULL) != ARCHIVE_OK) {

@@ -22,6 +22,7 @@ typedef struct magic {
     uint8_t kind;
     const char *bytes;
     const char *name; /* of what is not read */
+    bool letters;     /* the bytes alone may begin a text: that has no NUL */
 } magic;
 
 static const magic magics[] = {
@@ -34,15 +35,15 @@ static const magic magics[] = {
      "\xfd"
      "7zXZ\0",
      NULL},                                            /* xz */
-    {0, 3, DV_SCAN_ARCHIVE, "BZh", NULL},              /* bzip2 */
+    {4, 6, DV_SCAN_ARCHIVE, "1AY&SY", NULL},           /* bzip2: its first block */
     {0, 4, DV_SCAN_ARCHIVE, "\x04\x22\x4d\x18", NULL}, /* lz4 */
     {257, 5, DV_SCAN_ARCHIVE, "ustar", NULL},          /* tar, POSIX.1 */
     {0, 5, DV_SCAN_ARCHIVE, "07070", NULL},            /* cpio */
-    {0, 4, DV_SCAN_OPAQUE, "PAR1", "Parquet"},
-    {0, 4, DV_SCAN_OPAQUE, "PARE", "encrypted Parquet"},
+    {0, 4, DV_SCAN_OPAQUE, "PAR1", "Parquet", true},
+    {0, 4, DV_SCAN_OPAQUE, "PARE", "encrypted Parquet", true},
     {0, 6, DV_SCAN_OPAQUE, "7z\xbc\xaf\x27\x1c", "7z"},
     {0, 6, DV_SCAN_OPAQUE, "Rar!\x1a\x07", "RAR"},
-    {0, 3, DV_SCAN_OPAQUE, "ORC", "ORC"},
+    {0, 3, DV_SCAN_OPAQUE, "ORC", "ORC", true},
     {0, 21, DV_SCAN_OPAQUE, "age-encryption.org/v1", "age (encrypted)"},
 };
 
@@ -50,7 +51,8 @@ static const magic *find_magic(dv_slice head)
 {
     for (size_t i = 0; i < DV_ARRAY_LEN(magics); i++) {
         const magic *m = &magics[i];
-        if (dv_slice_eq(dv_slice_sub(head, m->at, m->len), dv_slice_of(m->bytes, m->len))) {
+        if (dv_slice_eq(dv_slice_sub(head, m->at, m->len), dv_slice_of(m->bytes, m->len)) &&
+            !(m->letters && dv_slice_find_byte(head, '\0') < 0)) {
             return m;
         }
     }

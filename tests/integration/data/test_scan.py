@@ -79,7 +79,7 @@ def test_fail_on_is_for_pipelines(tmp_path):
     file.write_text("bob@example.com")
     assert run(str(file), "--fail-on", "restricted").returncode == 0
     assert run(str(file), "--fail-on", "confidential").returncode == 1
-    file.write_text("PAR1 what nobody reads")
+    file.write_bytes(b"PAR1\0what nobody reads")
     assert run(str(file)).returncode == 0
     assert run(str(file), "--fail-on", "restricted").returncode == 1  # unseen is no proof
     file.write_text("words " * 1000)

@@ -176,7 +176,7 @@ static void kinds_are_told_by_content(void **state)
     put_text(f, "d", "{\"a\":\"1\"}\n{\"a\":\"2\"}\nno json\n");
     put_text(f, "e", "");
     put(f, "f", "x\0y", 3);
-    put_text(f, "g", "PAR1....PAR1");
+    put(f, "g", "PAR1\0..PAR1", 11);
     const char *text = told(f);
     assert_has(text, "> a\n|=just words\n\n< a text 0 \n");
     assert_has(text, "> b.txt\n|id=1\n|mail=x@y.z\n|id=2\n|mail=a, b\n< b.txt csv 2 \n");
