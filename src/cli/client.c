@@ -261,6 +261,16 @@ static dv_result result_of(long status)
     }
 }
 
+/* Whether the words name the field themselves, as such or as a flag. */
+static bool names_field(const char *message, const char *field)
+{
+    const char *flag = strstr(message, "--");
+    while (flag != NULL && strncmp(flag + 2, field, strlen(field)) != 0) {
+        flag = strstr(flag + 2, "--");
+    }
+    return flag != NULL || strncmp(message, field, strlen(field)) == 0;
+}
+
 /* The server's words, with the field that they are about; the request id when only its log can tell
  * more. */
 static dv_result refused(long status, const json_t *answer, dv_error *error)
@@ -275,7 +285,7 @@ static dv_result refused(long status, const json_t *answer, dv_error *error)
     if (status >= 500 && id != NULL) {
         return dv_error_set(error, result_of(status), "%s (request %s)", message, id);
     }
-    return field != NULL && strncmp(message, field, strlen(field)) != 0
+    return field != NULL && !names_field(message, field)
                ? dv_error_set(error, result_of(status), "%s: %s", field, message)
                : dv_error_set(error, result_of(status), "%s", message);
 }

@@ -34,3 +34,12 @@ dv_result dv_call_invalid(dv_call *call, const char *field, dv_error *error, con
     call->error_field = field;
     return dv_error_set(error, DV_ERR_INVALID, "%s", message);
 }
+
+dv_result dv_call_confirmed(dv_call *call, const char *what, dv_error *error)
+{
+    return json_is_true(json_object_get(call->body, "yes"))
+               ? DV_OK
+               : dv_call_invalid(
+                     call, "yes", error,
+                     "not confirmed: %s. `--yes` confirms it (in the API \"yes\": true)", what);
+}

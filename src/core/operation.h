@@ -60,6 +60,10 @@ const char *dv_call_field(const dv_call *call, const char *name);
 dv_result dv_call_invalid(dv_call *call, const char *field, dv_error *error, const char *format,
                           ...) dv_printf(4, 5);
 
+/* For what can't be undone: DV_OK where the body's field `yes` is true, else DV_ERR_INVALID with
+ * what would happen (a clause, and sentences that say how to see more) and how to confirm it. */
+dv_must dv_result dv_call_confirmed(dv_call *call, const char *what, dv_error *error);
+
 /* The table, in the order of the files (generated). */
 extern const dv_operation dv_operations[];
 extern const size_t dv_operation_count;

@@ -138,7 +138,9 @@ def test_a_class_with_events_can_not_be_left_out(node):
     dvara.configure(whole.replace("keep: 400d", "keep: 20d"))
     assert "30d at least" in dvara.refused("reload")
     # What is wrong is told with the field that it is about.
-    assert "yes: is missing" in dvara.refused("audit", "prune")
+    assert "dvara: not confirmed: what is pruned is gone." in dvara.refused("audit", "prune")
+    for words in (["prune"], ["erase", "--subject", "alice"], ["rotate-key"], ["rotate-key", "--retire", "1a2b3c4d"]):
+        assert "`--yes` confirms it" in dvara.refused("audit", *words)
     hold = ("audit", "hold", "create", "case-7", "--reason", "x")
     assert "log: there is no log none" in dvara.refused(*hold, "--log", "none")
     assert "to: must be later than from" in dvara.refused(*hold, "--from", "2026-02-01", "--to", "2026-01-01")

@@ -80,10 +80,9 @@ static dv_result scrub(dv_call *call, dv_error *error)
 dv_result dv_op_audit_erase(dv_call *call, dv_error *error)
 {
     bool dry_run = json_is_true(json_object_get(call->body, "dry_run"));
-    if (!dry_run && !json_is_true(json_object_get(call->body, "yes"))) {
-        return dv_call_invalid(call, "yes", error,
-                               "is missing: this can't be undone. See what it does with --dry-run, "
-                               "then confirm with --yes");
+    if (!dry_run) {
+        DV_TRY(dv_call_confirmed(call, "this can't be undone. See what it does with --dry-run",
+                                 error));
     }
     json_t *answer = NULL;
     DV_TRY(check_subject(call, error));

@@ -222,10 +222,9 @@ dv_result dv_op_audit_prune(dv_call *call, dv_error *error)
 {
     bool dry_run = json_is_true(json_object_get(call->body, "dry_run"));
     json_t *before = NULL, *after = NULL;
-    if (!dry_run && !json_is_true(json_object_get(call->body, "yes"))) {
-        return dv_call_invalid(call, "yes", error,
-                               "is missing: what is pruned is gone. See what would go with "
-                               "--dry-run, then confirm with --yes");
+    if (!dry_run) {
+        DV_TRY(dv_call_confirmed(call, "what is pruned is gone. See what would go with --dry-run",
+                                 error));
     }
     DV_TRY(get_retention(call, &before, error));
     dv_result result = dry_run ? DV_OK : prune(call, error);

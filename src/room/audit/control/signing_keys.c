@@ -33,13 +33,12 @@ dv_result dv_op_audit_rotate_key(dv_call *call, dv_error *error)
         return dv_call_invalid(call, "overlap_days", error,
                                "is for a new key, not for retiring one");
     }
-    if (!json_is_true(json_object_get(call->body, "yes"))) {
-        return dv_call_invalid(call, "yes", error,
-                               "is missing: %s at once, and this can't be undone. `dvara audit "
-                               "keys` shows which there are; confirm with --yes",
-                               retire != NULL ? "the old key is destroyed"
-                                              : "a new key signs the log");
-    }
+    DV_TRY(dv_call_confirmed(call,
+                             retire != NULL ? "the old key is destroyed at once, and this can't be "
+                                              "undone. `dvara audit keys` shows which there are"
+                                            : "a new key signs the log at once, and this can't be "
+                                              "undone. `dvara audit keys` shows which there are",
+                             error));
     if (retire != NULL) {
         snprintf(path, sizeof(path), "/rotate?retire=%.8s", retire);
     } else {
