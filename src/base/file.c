@@ -108,6 +108,22 @@ dv_result dv_fd_write_all(int fd, dv_slice bytes)
     return DV_OK;
 }
 
+dv_result dv_file_write_new(const char *path, dv_slice bytes, mode_t mode, dv_error *error)
+{
+    dv_auto(fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0) {
+        return dv_error_set(error, errno == EEXIST ? DV_ERR_EXISTS : DV_ERR_IO, "%s: %s", path,
+                            strerror(errno));
+    }
+    if (dv_fd_write_all(fd, bytes) != DV_OK || fsync(fd) != 0 ||
+        dv_file_sync_folder(path) != DV_OK) {
+        dv_result result = io_error(error, "can not write", path);
+        unlink(path);
+        return result;
+    }
+    return DV_OK;
+}
+
 /* A rename is durable only once its folder is. */
 dv_result dv_file_sync_folder(const char *path)
 {

@@ -13,6 +13,10 @@ dv_must dv_result dv_file_read(const char *path, dv_buf *out, dv_error *error);
  * may read it), DV_ERR_INVALID (empty, more than one line). */
 dv_must dv_result dv_file_read_secret(const char *path, dv_buf *out, dv_error *error);
 
+/* Makes the file, which is whole and on the disk then; none where something fails. Errors:
+ * DV_ERR_EXISTS (it is left as it is), DV_ERR_IO. */
+dv_must dv_result dv_file_write_new(const char *path, dv_slice bytes, mode_t mode, dv_error *error);
+
 /* dv_file_read of a file that only its owner may read, its group not either. Errors: those;
  * DV_ERR_FORBIDDEN. */
 dv_must dv_result dv_file_read_private(const char *path, dv_buf *out, dv_error *error);

@@ -9,19 +9,11 @@
 #include "cli/progress.h"
 #include "crypto/random.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 enum { SECRET_MODE = 0600, KEY_TEXT_MAX = 4 << 10 };
 
 static const char *text_param(const json_t *params, const char *name)
 {
     return json_string_value(json_object_get(params, name));
-}
-
-static dv_result one_of_two(bool a, bool b, const char *what, dv_error *error)
-{
-    return a != b ? DV_OK : dv_error_set(error, DV_ERR_INVALID, "say %s", what);
 }
 
 /* -- reports ----------------------------------------------------------------------------------- */
@@ -52,8 +44,6 @@ int dv_command_backup_create(dv_cli *cli, const json_t *params)
     dv_backup_report report;
     dv_auto(keyring) dv_keyring ring = {.lock = {.count = 0}};
     dv_progress_bar bar = dv_progress_bar_of(cli, "bytes");
-    const json_t *recipients = json_object_get(params, "recipient");
-    const char *passphrase = text_param(params, "passphrase_file");
     now[dv_time_format(dv_time_now(), now)] = '\0';
     dv_backup_create create = {.state_dir = cli->state_dir,
                                .lock = &ring.lock,
@@ -65,12 +55,7 @@ int dv_command_backup_create(dv_cli *cli, const json_t *params)
     dv_auto(node_files) dv_node_files node = {.lock = -1};
     dv_result result = dv_keyring_begin(&error);
     if (result == DV_OK) {
-        result = one_of_two(recipients != NULL, passphrase != NULL,
-                            "either --recipient or --passphrase-file", &error);
-    }
-    if (result == DV_OK) {
-        result = recipients != NULL ? dv_keyring_recipients(&ring, recipients, &error)
-                                    : dv_keyring_passphrase(&ring, passphrase, &error);
+        result = dv_keyring_lock(&ring, params, &error);
     }
     if (result == DV_OK && !json_is_true(json_object_get(params, "log_only"))) {
         result = dv_node_files_open(cli, &node, &error);
@@ -91,14 +76,9 @@ int dv_command_backup_create(dv_cli *cli, const json_t *params)
 static dv_result read_how(const json_t *params, dv_keyring *ring, dv_note_verifier *key,
                           dv_backup_open *open, dv_error *error)
 {
-    const char *identity = text_param(params, "identity_file");
-    const char *passphrase = text_param(params, "passphrase_file");
     const char *vkey = text_param(params, "key");
     DV_TRY(dv_keyring_begin(error));
-    DV_TRY(one_of_two(identity != NULL, passphrase != NULL,
-                      "either --identity-file or --passphrase-file", error));
-    DV_TRY(identity != NULL ? dv_keyring_identities(ring, identity, error)
-                            : dv_keyring_passphrase(ring, passphrase, error));
+    DV_TRY(dv_keyring_opener(ring, params, error));
     if (vkey == NULL) {
         return DV_OK;
     }
@@ -156,11 +136,6 @@ static dv_result write_identity(const char *path, const dv_age_key *identity, co
 {
     char text[DV_AGE_TEXT_MAX];
     dv_auto(secret_buf) dv_buf file = dv_buf_init(KEY_TEXT_MAX);
-    dv_auto(fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, SECRET_MODE);
-    if (fd < 0) {
-        return dv_error_set(error, DV_ERR_EXISTS, "%s is there already, or can not be written",
-                            path);
-    }
     dv_age_identity_format(identity, text);
     dv_result result = dv_buf_reserve(&file, KEY_TEXT_MAX);
     if (result == DV_OK) {
@@ -168,9 +143,7 @@ static dv_result write_identity(const char *path, const dv_age_key *identity, co
     }
     dv_wipe(text, sizeof(text));
     DV_TRY(result);
-    return dv_fd_write_all(fd, dv_buf_slice(&file)) == DV_OK && fsync(fd) == 0
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_IO, "can not write %s", path);
+    return dv_file_write_new(path, dv_buf_slice(&file), SECRET_MODE, error);
 }
 
 int dv_command_backup_keygen(dv_cli *cli, const json_t *params)

@@ -4,6 +4,7 @@
 #include "base/caps.h"
 #include "engine/detect/decode.h"
 #include "engine/detect/tagger/tagger.h"
+#include "room/data/scan/find.h"
 
 #include <stdlib.h>
 
@@ -12,16 +13,11 @@ struct dv_data_names {
     dv_tagger *tagger;
 };
 
-static const char *const types[DV_TAGGER_TYPES] = {
-    [DV_TAGGER_PERSON] = "PERSON",
-    [DV_TAGGER_LOCATION] = "LOCATION",
-    [DV_TAGGER_ORGANIZATION] = "ORGANIZATION",
-    [DV_TAGGER_ADDRESS] = "STREET_ADDRESS",
-    [DV_TAGGER_DATE_TIME] = "DATE_TIME",
-    [DV_TAGGER_AGE] = "AGE",
-    [DV_TAGGER_NRP] = "NRP",
-    [DV_TAGGER_TITLE] = "TITLE",
-};
+/* One text for each type, always the same. */
+static const char *type_name(dv_tagger_type type)
+{
+    return dv_data_kind_type(dv_detect_count() + type);
+}
 
 dv_result dv_data_names_new(dv_data_names **ret_names, dv_error *error)
 {
@@ -48,12 +44,12 @@ void dv_data_names_free(dv_data_names *names)
     }
 }
 
-/* A finding's detector is one of the texts above, by its address, when it is a name. */
+/* A finding's detector is one of those texts, by its address, when it is a name. */
 const char *dv_data_names_type(const dv_finding *finding)
 {
-    for (size_t i = 0; i < DV_ARRAY_LEN(types); i++) {
-        if (finding->detector == types[i]) {
-            return types[i];
+    for (dv_tagger_type type = 0; type < DV_TAGGER_TYPES; type++) {
+        if (finding->detector == type_name(type)) {
+            return finding->detector;
         }
     }
     return NULL;
@@ -74,7 +70,7 @@ static size_t merge(const dv_finding *found, size_t count, const dv_tagger_span 
         if (j == span_count || (i < count && found[i].end <= spans[j].start)) {
             out[total++] = found[i++];
         } else if (i == count || spans[j].end <= found[i].start) {
-            out[total++] = (dv_finding){.detector = types[spans[j].type],
+            out[total++] = (dv_finding){.detector = type_name(spans[j].type),
                                         .start = spans[j].start,
                                         .end = spans[j].end,
                                         .score = spans[j].score};

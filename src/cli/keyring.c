@@ -10,7 +10,7 @@ void dv_keyring_release(dv_keyring *ring)
     dv_buf_wipe(&ring->passphrase);
 }
 
-dv_result dv_keyring_passphrase(dv_keyring *ring, const char *path, dv_error *error)
+static dv_result read_passphrase(dv_keyring *ring, const char *path, dv_error *error)
 {
     ring->passphrase = dv_buf_init(DV_SECRET_MAX);
     DV_TRY(dv_secret_read(path, &ring->passphrase, error));
@@ -60,6 +60,34 @@ dv_result dv_keyring_identities(dv_keyring *ring, const char *path, dv_error *er
     ring->lock.keys = ring->keys;
     return ring->lock.count > 0 ? DV_OK
                                 : dv_error_set(error, DV_ERR_INVALID, "%s holds no key", path);
+}
+
+static const char *text_param(const json_t *params, const char *name)
+{
+    return json_string_value(json_object_get(params, name));
+}
+
+dv_result dv_keyring_lock(dv_keyring *ring, const json_t *params, dv_error *error)
+{
+    const json_t *recipients = json_object_get(params, "recipient");
+    const char *passphrase = text_param(params, "passphrase_file");
+    if ((recipients != NULL) == (passphrase != NULL)) {
+        return dv_error_set(error, DV_ERR_INVALID, "say either --recipient or --passphrase-file");
+    }
+    return recipients != NULL ? dv_keyring_recipients(ring, recipients, error)
+                              : read_passphrase(ring, passphrase, error);
+}
+
+dv_result dv_keyring_opener(dv_keyring *ring, const json_t *params, dv_error *error)
+{
+    const char *identity = text_param(params, "identity_file");
+    const char *passphrase = text_param(params, "passphrase_file");
+    if ((identity != NULL) == (passphrase != NULL)) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "say either --identity-file or --passphrase-file");
+    }
+    return identity != NULL ? dv_keyring_identities(ring, identity, error)
+                            : read_passphrase(ring, passphrase, error);
 }
 
 dv_result dv_keyring_begin(dv_error *error)

@@ -19,8 +19,12 @@ DV_DEFINE_AUTO(keyring, dv_keyring, dv_keyring_release)
 /* Before secrets are read: no core dump holds them. */
 dv_must dv_result dv_keyring_begin(dv_error *error);
 
-/* From a file, "-": standard input. */
-dv_must dv_result dv_keyring_passphrase(dv_keyring *ring, const char *path, dv_error *error);
+/* What a command is told to seal to: `recipient` or `passphrase_file`, one of them. Errors:
+ * DV_ERR_INVALID, dv_secret_read's. */
+dv_must dv_result dv_keyring_lock(dv_keyring *ring, const json_t *params, dv_error *error);
+/* And to open with: `identity_file` or `passphrase_file`. */
+dv_must dv_result dv_keyring_opener(dv_keyring *ring, const json_t *params, dv_error *error);
+
 /* A list of "age1...". Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_keyring_recipients(dv_keyring *ring, const json_t *list, dv_error *error);
 /* A file with lines of secret keys; what begins with '#' is for people. */

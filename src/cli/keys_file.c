@@ -6,10 +6,6 @@
 #include "cli/keys.h"
 #include "cli/keystore.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 enum { FILE_MODE = 0600, SEALED_MAX = 2 * DV_KEY_EXPORT_MAX };
 
 static const char *text_param(const json_t *params, const char *name)
@@ -39,32 +35,6 @@ static dv_result seal_text(const dv_age_lock *lock, dv_slice text, dv_buf *out, 
     return dv_age_finish(writer, error);
 }
 
-static dv_result write_new(const char *path, dv_slice bytes, dv_error *error)
-{
-    dv_auto(fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    if (fd < 0) {
-        return dv_error_set(error, errno == EEXIST ? DV_ERR_EXISTS : DV_ERR_IO, "%s: %s", path,
-                            strerror(errno));
-    }
-    if (dv_fd_write_all(fd, bytes) != DV_OK || fsync(fd) != 0) {
-        dv_result result = dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
-        unlink(path);
-        return result;
-    }
-    return DV_OK;
-}
-
-static dv_result take_lock(const json_t *params, dv_keyring *ring, dv_error *error)
-{
-    const json_t *recipients = json_object_get(params, "recipient");
-    const char *passphrase = text_param(params, "passphrase_file");
-    if ((recipients != NULL) == (passphrase != NULL)) {
-        return dv_error_set(error, DV_ERR_INVALID, "say either --recipient or --passphrase-file");
-    }
-    return recipients != NULL ? dv_keyring_recipients(ring, recipients, error)
-                              : dv_keyring_passphrase(ring, passphrase, error);
-}
-
 /* The journal is saved before the file is there: no export goes untold. */
 static dv_result export(dv_cli *cli, const json_t *params, dv_error *error)
 {
@@ -75,14 +45,14 @@ static dv_result export(dv_cli *cli, const json_t *params, dv_error *error)
     dv_auto(buf) dv_buf sealed = dv_buf_init(SEALED_MAX);
     DV_TRY(dv_keyring_begin(error));
     DV_TRY(dv_cli_keystore_check_inputs(params, error));
-    DV_TRY(take_lock(params, &ring, error));
+    DV_TRY(dv_keyring_lock(&ring, params, error));
     DV_TRY(dv_cli_keystore_open(cli, params, DV_KEYSTORE_CHANGE, &keystore, error));
     DV_TRY(dv_cli_keystore_key(keystore, text_param(params, "name"), &key, error));
     DV_TRY(dv_cli_keystore_unlock(cli, params, keystore, error));
     DV_TRY(dv_keystore_export(keystore, key, dv_time_now(), &text, error));
     DV_TRY(seal_text(&ring.lock, dv_buf_slice(&text), &sealed, error));
     DV_TRY(dv_keystore_save(keystore, error));
-    DV_TRY(write_new(text_param(params, "file"), dv_buf_slice(&sealed), error));
+    DV_TRY(dv_file_write_new(text_param(params, "file"), dv_buf_slice(&sealed), FILE_MODE, error));
     return dv_key_print(cli, key);
 }
 
@@ -123,18 +93,6 @@ static dv_result open_text(const dv_age_lock *lock, dv_slice sealed, dv_buf *out
     return DV_OK;
 }
 
-static dv_result take_opener(const json_t *params, dv_keyring *ring, dv_error *error)
-{
-    const char *identity = text_param(params, "identity_file");
-    const char *passphrase = text_param(params, "passphrase_file");
-    if ((identity != NULL) == (passphrase != NULL)) {
-        return dv_error_set(error, DV_ERR_INVALID,
-                            "say either --identity-file or --passphrase-file");
-    }
-    return identity != NULL ? dv_keyring_identities(ring, identity, error)
-                            : dv_keyring_passphrase(ring, passphrase, error);
-}
-
 static dv_result import(dv_cli *cli, const json_t *params, dv_error *error)
 {
     const dv_key *key = NULL;
@@ -144,7 +102,7 @@ static dv_result import(dv_cli *cli, const json_t *params, dv_error *error)
     dv_auto(buf) dv_buf sealed = dv_buf_init(SEALED_MAX);
     DV_TRY(dv_keyring_begin(error));
     DV_TRY(dv_cli_keystore_check_inputs(params, error));
-    DV_TRY(take_opener(params, &ring, error));
+    DV_TRY(dv_keyring_opener(&ring, params, error));
     DV_TRY(dv_file_read(text_param(params, "file"), &sealed, error));
     DV_TRY(open_text(&ring.lock, dv_buf_slice(&sealed), &text, error));
     DV_TRY(dv_cli_keystore_make(cli, params, &keystore, error));

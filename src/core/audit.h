@@ -28,6 +28,11 @@ dv_must dv_result dv_audit_keep(dv_call *call, dv_error *error);
 /* Ends the holding: what was not kept is forgotten, and the next record is kept at once. */
 void dv_audit_drop(dv_call *call);
 
+/* The whole of it where only rows are changed: work and its records in one transaction of the
+ * store, so that they stand or fall together. */
+typedef dv_result (*dv_audit_work)(dv_call *call, dv_error *error);
+dv_must dv_result dv_audit_change(dv_call *call, dv_audit_work work, dv_error *error);
+
 /* Who calls and how, for the builders in core/event.h. Borrowed from the call. */
 dv_event_actor dv_audit_actor(const dv_call *call, dv_result result, const char *detail);
 

@@ -146,12 +146,18 @@ dv_result dv_event_authentication(dv_buf *out, const dv_event_actor *actor, bool
 
 enum { ACTIVITY_LOG = 1 };
 
-dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
-                                 dv_slice digest)
+static dv_event_view view_change(const dv_event_actor *actor, dv_slice what)
 {
     dv_event_view view = dv_event_view_actor(actor, 5019, ACTIVITY_LOG);
     view.event_code = DV_LIT("config.change");
     view.what = what;
+    return view;
+}
+
+dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
+                                 dv_slice digest)
+{
+    dv_event_view view = view_change(actor, what);
     view.digest = digest;
     return dv_event_put_view(out, DV_EVENT_CONFIG, &view);
 }
@@ -159,9 +165,7 @@ dv_result dv_event_config_change(dv_buf *out, const dv_event_actor *actor, dv_sl
 dv_result dv_event_setting_change(dv_buf *out, const dv_event_actor *actor, dv_slice what,
                                   dv_slice setting)
 {
-    dv_event_view view = dv_event_view_actor(actor, 5019, ACTIVITY_LOG);
-    view.event_code = DV_LIT("config.change");
-    view.what = what;
+    dv_event_view view = view_change(actor, what);
     view.entity_change = setting;
     return dv_event_put_view(out, DV_EVENT_CONFIG, &view);
 }

@@ -5,7 +5,8 @@
  *   aes_gcm_seal_portable KEY NONCE ASSOCIATED PLAIN
  *   aes_siv_open KEY - ASSOCIATED SEALED          aes_siv_seal KEY - ASSOCIATED PLAIN
  *   ed25519_verify PUBLIC MESSAGE SIGNATURE       hkdf KEY SALT PURPOSE SIZE */
-#include "base/codec.h"
+#include "lines.h"
+
 #include "crypto/aead.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
@@ -27,24 +28,13 @@ static void question_release(question *q)
 }
 DV_DEFINE_AUTO(question, question, question_release)
 
-static dv_result decode(dv_slice word, dv_buf *out)
-{
-    if (dv_slice_eq_str(word, "-")) {
-        return DV_OK;
-    }
-    DV_TRY(dv_buf_reserve(out, word.len / 2 + 1));
-    DV_TRY(dv_hex_decode(word, out->ptr, word.len / 2));
-    out->len = word.len / 2;
-    return DV_OK;
-}
-
 static dv_result question_read(dv_slice line, question *q)
 {
     dv_slice word;
     while (q->count < WORDS_MAX && dv_slice_split(&line, ' ', &word)) {
         q->words[q->count] = word;
         q->bytes[q->count] = dv_buf_init(BYTES_MAX);
-        if (q->count > 0 && decode(word, &q->bytes[q->count]) != DV_OK) {
+        if (q->count > 0 && bytes_of(word, &q->bytes[q->count]) != DV_OK) {
             dv_buf_clear(&q->bytes[q->count]); /* a number, which only hkdf reads */
         }
         q->count++;
@@ -164,11 +154,5 @@ static void answer(dv_slice line)
 
 int main(void)
 {
-    dv_auto(free) char *line = NULL;
-    size_t cap = 0;
-    ssize_t len;
-    while ((len = getline(&line, &cap, stdin)) > 0) {
-        answer(dv_slice_trim(dv_slice_of(line, (size_t)len)));
-    }
-    return ferror(stdin) ? 1 : 0;
+    return answer_lines(answer);
 }

@@ -2,21 +2,11 @@
 /* Reads questions, one a line: "encrypt|decrypt RADIX KEY TWEAK DIGITS" with key and tweak in
  * hexadecimal ("-" is empty) and digits as numbers with commas between. Answers each with a line:
  * digits, or "refuse". */
-#include "base/codec.h"
+#include "lines.h"
+
 #include "crypto/ff1.h"
 
 enum { WORDS = 5 };
-
-static dv_result bytes_of(dv_slice word, dv_buf *out)
-{
-    if (dv_slice_eq_str(word, "-")) {
-        return DV_OK;
-    }
-    DV_TRY(dv_buf_reserve(out, word.len / 2 + 1));
-    DV_TRY(dv_hex_decode(word, out->ptr, word.len / 2));
-    out->len = word.len / 2;
-    return DV_OK;
-}
 
 static uint32_t number_of(dv_slice word)
 {
@@ -67,11 +57,5 @@ static void answer(dv_slice line)
 
 int main(void)
 {
-    dv_auto(free) char *line = NULL;
-    size_t cap = 0;
-    ssize_t len;
-    while ((len = getline(&line, &cap, stdin)) > 0) {
-        answer(dv_slice_trim(dv_slice_of(line, (size_t)len)));
-    }
-    return ferror(stdin) ? 1 : 0;
+    return answer_lines(answer);
 }

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as CSV, in pieces of a size that the first one says. What is read and written again
  * reads as the same fields. */
+#include "../pieces.h"
+
 #include "base/csv.h"
-
-typedef struct text_source {
-    dv_slice rest;
-    size_t piece;
-} text_source;
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
-
-static dv_result get(void *data, uint8_t *out, size_t room, size_t *ret_len)
-{
-    text_source *source = data;
-    size_t len = DV_MIN(DV_MIN(source->rest.len, source->piece), room);
-    if (len > 0) {
-        memcpy(out, source->rest.ptr, len);
-    }
-    source->rest = dv_slice_sub(source->rest, len, SIZE_MAX);
-    *ret_len = len;
-    return DV_OK;
-}
 
 static void check_again(const dv_csv_record *record)
 {
@@ -38,7 +16,7 @@ static void check_again(const dv_csv_record *record)
     }
     require(dv_buf_append_byte(&text, '\n') == DV_OK);
     text_source from = {dv_buf_slice(&text), SIZE_MAX};
-    const dv_csv_source source = {get, &from};
+    const dv_csv_source source = {get_piece, &from};
     require(dv_csv_new(&source, ',', &again) == DV_OK);
     require(dv_csv_next(again, &copy, NULL) == DV_OK && copy.count == record->count);
     for (size_t i = 0; i < copy.count; i++) {
@@ -53,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     text_source from = {dv_slice_of(data + 2, size - 2), (size_t)data[0] + 1};
-    const dv_csv_source source = {get, &from};
+    const dv_csv_source source = {get_piece, &from};
     dv_auto(csv) dv_csv *csv = NULL;
     dv_csv_record record;
     dv_error error = {0};

@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as text, CSV, lines of JSON or a dump, as the first byte says, under rules that name
  * some columns. What comes out does not depend on the pieces in which the input came. */
-#include "engine/detect/action/transform.h"
+#include "../pieces.h"
 
-typedef struct text_source {
-    dv_slice rest;
-    size_t piece;
-} text_source;
+#include "engine/detect/action/transform.h"
 
 static dv_detect_rules *detectors;
 static dv_detect_scratch *scratch;
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
-
-static dv_result get(void *data, uint8_t *out, size_t room, size_t *ret_len)
-{
-    text_source *source = data;
-    size_t len = DV_MIN(DV_MIN(source->rest.len, source->piece), room);
-    if (len > 0) {
-        memcpy(out, source->rest.ptr, len);
-    }
-    source->rest = dv_slice_sub(source->rest, len, SIZE_MAX);
-    *ret_len = len;
-    return DV_OK;
-}
 
 static dv_result put(void *data, dv_slice bytes)
 {
@@ -42,7 +20,7 @@ static dv_result transform(dv_transform_run run, dv_slice input, size_t piece, d
         "columns: {a: {action: pseudonym, optional: true}, b: {action: remove, optional: true}, "
         "t.c: {action: fpe, optional: true}, d: {action: date_shift, optional: true}}";
     text_source from = {input, piece};
-    const dv_walk_source source = {get, &from};
+    const dv_walk_source source = {get_piece, &from};
     const dv_transform_sink sink = {put, out};
     const dv_action fallback = {.kind = DV_ACT_REDACT};
     dv_transform_counts counts;

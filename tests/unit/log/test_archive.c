@@ -11,6 +11,7 @@
 #include "engine/log/search.h"
 #include "engine/log/tree.h"
 #include "fault.h"
+#include "memory.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -355,29 +356,11 @@ static void test_every_byte_of_the_file(void **state)
     remove_tree(output);
 }
 
-typedef struct memory_source {
-    dv_slice bytes;
-} memory_source;
-
-static dv_result from_memory(void *data, uint8_t *out, size_t room, size_t *ret_len,
-                             dv_error *error)
-{
-    memory_source *source = data;
-    size_t len = DV_MIN(source->bytes.len, room);
-    if (len > 0) {
-        memcpy(out, source->bytes.ptr, len);
-    }
-    source->bytes = dv_slice_sub(source->bytes, len, source->bytes.len);
-    *ret_len = len;
-    return DV_OK;
-}
-
 static dv_result walk_frame(dv_slice frame, dv_error *error)
 {
     dv_archive_report report = {.from = 0};
     dv_archive_visitor visitor = {.file = NULL};
-    memory_source memory = {frame};
-    dv_tar_source source = {.get = from_memory, .data = &memory};
+    dv_tar_source source = {.get = from_memory, .data = &frame};
     return dv_archive_walk_source(&source, NULL, &visitor, &report, error);
 }
 

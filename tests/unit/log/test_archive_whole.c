@@ -5,6 +5,7 @@
 #include "engine/log/archive_private.h"
 #include "engine/log/blob.h"
 #include "engine/log/blob_store.h"
+#include "memory.h"
 #include "stand_rotate.h"
 
 #include <dirent.h>
@@ -215,23 +216,6 @@ static void test_a_copy_may_lack_them(void **state)
 
 /* -- a changed archive ------------------------------------------------------------------------- */
 
-typedef struct memory {
-    dv_slice bytes;
-} memory;
-
-static dv_result from_memory(void *data, uint8_t *out, size_t room, size_t *ret_len,
-                             dv_error *error)
-{
-    memory *source = data;
-    size_t len = DV_MIN(source->bytes.len, room);
-    if (len > 0) {
-        memcpy(out, source->bytes.ptr, len);
-    }
-    source->bytes = dv_slice_sub(source->bytes, len, source->bytes.len);
-    *ret_len = len;
-    return DV_OK;
-}
-
 static dv_result walk(dv_slice tar, const dv_note_verifier *key, dv_error *error)
 {
     enum { FAST = -20 };
@@ -240,7 +224,7 @@ static dv_result walk(dv_slice tar, const dv_note_verifier *key, dv_error *error
     assert_false(ZSTD_isError(len));
     dv_archive_report report = {.from = 0};
     dv_archive_visitor visitor = {.file = NULL};
-    memory bytes = {dv_slice_of(room, len)};
+    dv_slice bytes = dv_slice_of(room, len);
     dv_tar_source source = {.get = from_memory, .data = &bytes};
     return dv_archive_walk_source(&source, key, &visitor, &report, error);
 }

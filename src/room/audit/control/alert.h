@@ -61,9 +61,5 @@ json_t *dv_alert_group_json(const dv_alert_plan *plan, const char *values);
 json_t *dv_alert_names_json(const char *names);
 const char *dv_alert_severity_name(int64_t severity);
 
-/* Rows and records of a change in one transaction. */
-typedef dv_result (*dv_audit_work)(dv_call *call, dv_error *error);
-dv_must dv_result dv_audit_change(dv_call *call, dv_audit_work work, dv_error *error);
-
 /* Forgets what was counted of a person, who is erased: groups that name the entity or its id. */
 dv_must dv_result dv_alert_erase(dv_store *store, const char *subject, dv_error *error);

@@ -69,22 +69,6 @@ dv_result dv_op_search_list(dv_call *call, dv_error *error)
     return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-/* The row and its record stand or fall together. */
-dv_result dv_audit_change(dv_call *call, dv_audit_work work, dv_error *error)
-{
-    dv_audit_queue records;
-    DV_TRY(dv_store_begin(call->services->store, error));
-    dv_audit_hold(call, &records);
-    dv_result result = work(call, error);
-    result = result == DV_OK ? dv_audit_keep(call, error) : result;
-    result = result == DV_OK ? dv_store_commit(call->services->store, error) : result;
-    dv_audit_drop(call);
-    if (result != DV_OK) {
-        dv_store_rollback(call->services->store);
-    }
-    return result;
-}
-
 static dv_result save(dv_call *call, dv_error *error)
 {
     const char *name = dv_call_field(call, "name");

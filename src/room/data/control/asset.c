@@ -214,7 +214,7 @@ static dv_result update(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_asset_update(dv_call *call, dv_error *error)
 {
-    DV_TRY(dv_data_change(call, update, error));
+    DV_TRY(dv_audit_change(call, update, error));
     return read_asset(call, &call->answer, error);
 }
 
@@ -236,5 +236,5 @@ static dv_result forget(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_asset_delete(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, forget, error);
+    return dv_audit_change(call, forget, error);
 }

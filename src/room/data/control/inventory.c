@@ -2,25 +2,8 @@
 #include "room/data/control/inventory.h"
 
 #include "base/uuid.h"
-#include "core/audit.h"
 
 static const char *const levels[] = {"public", "internal", "confidential", "restricted"};
-
-dv_result dv_data_change(dv_call *call, dv_result (*work)(dv_call *call, dv_error *error),
-                         dv_error *error)
-{
-    dv_audit_queue records;
-    DV_TRY(dv_store_begin(call->services->store, error));
-    dv_audit_hold(call, &records);
-    dv_result result = work(call, error);
-    result = result == DV_OK ? dv_audit_keep(call, error) : result;
-    result = result == DV_OK ? dv_store_commit(call->services->store, error) : result;
-    dv_audit_drop(call);
-    if (result != DV_OK) {
-        dv_store_rollback(call->services->store);
-    }
-    return result;
-}
 
 int64_t dv_data_level_number(const char *name)
 {

@@ -5,11 +5,6 @@
 
 #include "core/operation.h"
 
-/* Runs work in one transaction; its rows and its records in the audit log stand or fall together.
- */
-dv_must dv_result dv_data_change(dv_call *call, dv_result (*work)(dv_call *call, dv_error *error),
-                                 dv_error *error);
-
 /* 0 to 3 of "public", "internal", "confidential", "restricted" (checked by the schema); -1: NULL.
  */
 int64_t dv_data_level_number(const char *name);

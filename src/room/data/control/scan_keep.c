@@ -457,7 +457,7 @@ static dv_result keep(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_scan_keep(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, keep, error);
+    return dv_audit_change(call, keep, error);
 }
 
 static const char *cursor_of(const dv_call *call)
