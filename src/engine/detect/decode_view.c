@@ -90,7 +90,8 @@ static const struct {
 
 static meaning entity(const dv_view *in, size_t at)
 {
-    dv_slice rest = dv_slice_of(in->bytes + at + 1, DV_MIN(in->len - at - 1, (size_t)12));
+    enum { LONGEST = 40 }; /* zeros in front of a number do not change it */
+    dv_slice rest = dv_slice_of(in->bytes + at + 1, DV_MIN(in->len - at - 1, (size_t)LONGEST));
     for (size_t i = 0; i < DV_ARRAY_LEN(entities); i++) {
         dv_slice name = dv_slice_str(entities[i].name);
         if (dv_slice_starts_with(rest, name)) {
@@ -103,6 +104,9 @@ static meaning entity(const dv_view *in, size_t at)
     bool hex = (rest.ptr[1] | 0x20) == 'x';
     uint32_t number = 0;
     size_t i = hex ? 2 : 1;
+    while (i + 1 < rest.len && rest.ptr[i] == '0') {
+        i++;
+    }
     size_t first = i;
     while (i < rest.len && i - first < 7 && hex_of(rest.ptr[i]) >= 0 &&
            (hex || rest.ptr[i] <= '9')) {
@@ -115,6 +119,19 @@ static meaning entity(const dv_view *in, size_t at)
     return (meaning){.len = i + 1, .code_point = number};
 }
 
+/* \\u{40} of ECMAScript, Rust and Swift. */
+static meaning braces(const dv_view *in, size_t at)
+{
+    uint32_t number = 0;
+    size_t i = at + 3;
+    while (i < in->len && i - at - 3 < 6 && hex_of(in->bytes[i]) >= 0) {
+        number = number << 4 | (uint32_t)hex_of(in->bytes[i++]);
+    }
+    bool good = i > at + 3 && i < in->len && in->bytes[i] == '}' && number > 0 &&
+                number <= 0x10FFFF && (number < 0xD800 || number >= 0xE000);
+    return good ? (meaning){.len = i + 1 - at, .code_point = number} : (meaning){0};
+}
+
 static meaning escape(const dv_view *in, size_t at)
 {
     static const char letters[] = "nrtbf/\"'\\", means[] = "\n\r\t\b\f/\"'\\";
@@ -125,6 +142,12 @@ static meaning escape(const dv_view *in, size_t at)
     uint8_t next = in->bytes[at + 1];
     if (next == 'x' && read_hex(in, at + 2, 2, &number) && number > 0) {
         return (meaning){.len = 4, .code_point = number, .byte = true};
+    }
+    if (next == 'u' && at + 2 < in->len && in->bytes[at + 2] == '{') {
+        return braces(in, at);
+    }
+    if (next == 'U' && read_hex(in, at + 2, 8, &number) && number > 0 && number <= 0x10FFFF) {
+        return (meaning){.len = 10, .code_point = number};
     }
     if (next == 'u' && read_hex(in, at + 2, 4, &number) && number > 0) {
         bool pair = number >= 0xD800 && number < 0xDC00 && at + 7 < in->len &&
@@ -327,12 +350,12 @@ static size_t line_break(const dv_view *in, size_t at, size_t line)
     return breaks ? len + 1 : 0;
 }
 
-/* Digits of a block from `at` on, over line ends or not, as places; returns where it ends. */
+/* Digits of a block from `at` on, over line ends or not, as places; returns where it ends. ret_hex:
+ * from which of them on all are hexadecimal ("0x", "\\x" and others may stand before). */
 static size_t collect(const dv_view *in, size_t at, bool lines, uint32_t *places, size_t *ret_count,
-                      bool *ret_hex)
+                      size_t *ret_hex)
 {
-    size_t count = 0, line = 0;
-    bool hex = true;
+    size_t count = 0, line = 0, hex = 0;
     for (;;) {
         size_t skip = lines ? line_break(in, at, line) : 0;
         if (skip > 0) {
@@ -342,7 +365,7 @@ static size_t collect(const dv_view *in, size_t at, bool lines, uint32_t *places
         if (at >= in->len || base64_of(in->bytes[at]) < 0) {
             break;
         }
-        hex = hex && hex_of(in->bytes[at]) >= 0;
+        hex = hex_of(in->bytes[at]) < 0 ? count + 1 : hex;
         places[count++] = (uint32_t)at++;
         line++;
     }
@@ -419,19 +442,59 @@ static bool keep(dv_view *out, size_t from)
     return true;
 }
 
-/* False: it holds no text. */
-static bool decode_block(const dv_view *in, const uint32_t *places, size_t count, bool hex,
-                         dv_view *out)
+static bool try_hex(const dv_view *in, const uint32_t *places, size_t count, dv_view *out)
 {
     size_t from = out->len;
-    if (hex && count >= 2 * (size_t)DV_DECODE_BLOCK_MIN) {
-        decode_hex(in, places, count, out);
-        if (keep(out, from)) {
-            return true;
-        }
+    if (count < 2 * (size_t)DV_DECODE_BLOCK_MIN) {
+        return false;
     }
+    decode_hex(in, places, count, out);
+    return keep(out, from);
+}
+
+/* Looks at the front first: most blocks are none. */
+static bool try_base64(const dv_view *in, const uint32_t *places, size_t count, dv_view *out)
+{
+    enum { FRONT = 64 };
+    size_t from = out->len;
+    if (count < DV_DECODE_BLOCK_MIN) {
+        return false;
+    }
+    decode_base64(in, places, DV_MIN(count, (size_t)FRONT), out);
+    bool text = keep(out, from);
+    if (!text || count <= FRONT) {
+        return text;
+    }
+    out->len = from;
     decode_base64(in, places, count, out);
     return keep(out, from);
+}
+
+/* Signs of base64 that stand between other words, too: "unsubscribe/Ym9i...". */
+static bool may_separate(uint8_t byte)
+{
+    return byte == '/' || byte == '-' || byte == '_' || byte == '+';
+}
+
+/* hex: the first of the digits behind which all are hexadecimal. False: it holds no text. */
+static bool decode_block(const dv_view *in, const uint32_t *places, size_t count, size_t hex,
+                         dv_view *out)
+{
+    enum { STARTS = 8, NEAR = 128 };
+    if (try_hex(in, places + hex, count - hex, out) ||
+        (hex < count && try_hex(in, places + hex + 1, count - hex - 1, out)) ||
+        try_base64(in, places, count, out)) {
+        return true;
+    }
+    for (size_t i = 0, starts = 0; i < DV_MIN(count, (size_t)NEAR) && starts < STARTS; i++) {
+        if (may_separate(in->bytes[places[i]])) {
+            starts++;
+            if (try_base64(in, places + i + 1, count - i - 1, out)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
@@ -443,8 +506,7 @@ dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
         return DV_ERR_NO_MEMORY;
     }
     for (size_t at = 0; at < in->len;) {
-        size_t count;
-        bool hex;
+        size_t count, hex;
         if (base64_of(in->bytes[at]) < 0) {
             at++;
             continue;

@@ -99,6 +99,17 @@ static void finds_what_is_encoded(void **state)
           "⟦Ym9iQGV4YW1wbGUuY29t⟧\nend",
           "email");
     check("plain ⟦bob@example.com⟧ too", "email");
+    /* Signs before a block that could be its own. */
+    check("\\x777269746520⟦626f62406578616d706c652e636f6d⟧20", "email");
+    check("0x777269746520⟦626f62406578616d706c652e636f6d⟧20", "email");
+    check("a777269746520⟦626f62406578616d706c652e636f6d⟧20", "email");
+    check("https://h/unsubscribe/now/aGVsbG8g⟦Ym9iQGV4YW1wbGUuY29t⟧IGFuZCBtb3Jl?x", "email");
+    check("token-a_aGVsbG8g⟦Ym9iQGV4YW1wbGUuY29t⟧IGFuZCBtb3Jl", "email");
+    /* Numbers of characters in other lengths. */
+    check("<a>⟦bob&#0000000000064;example.com⟧</a>", "email");
+    check("<a>⟦bob&#x000000000040;example.com⟧</a>", "email");
+    check("x = \"⟦bob\\u{40}example.com⟧\"", "email");
+    check("x = \"⟦bob\\U00000040example.com⟧\"", "email");
 }
 
 static void maps_to_the_bytes_of_the_original(void **state)
