@@ -14,7 +14,8 @@ typedef struct unpacking {
     dv_slice member; /* the archive's own place in another one */
     uint32_t nesting;
     struct archive *archive;
-    bool raw; /* one packed file, no archive */
+    bool raw;      /* one packed file, no archive */
+    bool filtered; /* it is packed as a whole */
     bool document;
     uint8_t piece[DV_SCAN_PIECE];
     char place[DV_SCAN_PLACE_MAX];
@@ -57,23 +58,41 @@ static dv_result read_member(dv_scan_source *source, uint8_t *out, size_t room, 
     return u->failed;
 }
 
-bool dv_scan_add_formats(struct archive *archive)
+/* One filter at a time, named by the first bytes: libarchive would take off one after the other by
+ * itself, without a bound on what is between them. */
+static bool add_filter(struct archive *archive, dv_slice head, bool *ret_filtered)
 {
+    static const struct {
+        const char *magic;
+        size_t at;
+        int filter;
+    } filters[] = {{"\x1f\x8b\x08", 0, ARCHIVE_FILTER_GZIP},
+                   {"\x28\xb5\x2f\xfd", 0, ARCHIVE_FILTER_ZSTD},
+                   {("\xfd"
+                     "7zXZ"),
+                    0, ARCHIVE_FILTER_XZ},
+                   {"1AY&SY", 4, ARCHIVE_FILTER_BZIP2},
+                   {"\x04\x22\x4d\x18", 0, ARCHIVE_FILTER_LZ4}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(filters); i++) {
+        dv_slice magic = dv_slice_str(filters[i].magic);
+        if (dv_slice_starts_with(dv_slice_sub(head, filters[i].at, head.len), magic)) {
+            *ret_filtered = true;
+            return archive_read_append_filter(archive, filters[i].filter) == ARCHIVE_OK;
+        }
+    }
+    return true;
+}
+
+bool dv_scan_add_readers(struct archive *archive, dv_slice head, bool *ret_filtered)
+{
+    *ret_filtered = false;
     return archive_read_support_format_tar(archive) == ARCHIVE_OK &&
            archive_read_support_format_zip_streamable(archive) == ARCHIVE_OK &&
            archive_read_support_format_cpio(archive) == ARCHIVE_OK &&
            archive_read_support_format_raw(archive) == ARCHIVE_OK &&
            /* What stands behind a tar's end is no reason to overlook it. */
-           archive_read_set_options(archive, "tar:read_concatenated_archives") == ARCHIVE_OK;
-}
-
-static bool add_filters(struct archive *archive)
-{
-    return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_zstd(archive) == ARCHIVE_OK &&
-           archive_read_support_filter_lz4(archive) == ARCHIVE_OK;
+           archive_read_set_options(archive, "tar:read_concatenated_archives") == ARCHIVE_OK &&
+           add_filter(archive, head, ret_filtered);
 }
 
 /* ---- members ---- */
@@ -109,6 +128,9 @@ static dv_result visit_content(unpacking *u, dv_slice place)
     dv_slice head;
     u->source = (dv_scan_source){.scan = u->scan, .read = read_member, .data = u, .fd = -1};
     DV_TRY(dv_scan_peek(&u->source, &head));
+    if (u->raw && !u->filtered) { /* it only looked like an archive */
+        return dv_scan_text(u->scan, &u->source, place);
+    }
     if (u->document && dv_slice_starts_with(head, DV_LIT("<?xml"))) {
         return dv_scan_document(u->scan, &u->source, place);
     }
@@ -175,8 +197,10 @@ static dv_result visit_rest(unpacking *u)
 
 static dv_result visit_members(unpacking *u)
 {
+    dv_slice head;
     dv_result result = DV_OK;
-    if (!add_filters(u->archive) || !dv_scan_add_formats(u->archive)) {
+    DV_TRY(dv_scan_peek(u->packed, &head));
+    if (!dv_scan_add_readers(u->archive, head, &u->filtered)) {
         return DV_ERR_NO_MEMORY;
     }
     if (archive_read_open(u->archive, u, NULL, give_packed, NULL) != ARCHIVE_OK) {

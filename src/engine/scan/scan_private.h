@@ -71,9 +71,10 @@ dv_must dv_result dv_scan_csv(dv_scan *scan, dv_scan_source *source, dv_slice me
                               char delimiter);
 dv_must dv_result dv_scan_json(dv_scan *scan, dv_scan_source *source, dv_slice member);
 dv_must dv_result dv_scan_json_lines(dv_scan *scan, dv_scan_source *source, dv_slice member);
-/* Turns on the formats of archives that are read of anybody. False: no memory. */
+/* Turns on the formats of archives that are read of anybody, and the packing that the first bytes
+ * tell, if any (*ret_filtered). False: no memory. */
 struct archive;
-bool dv_scan_add_formats(struct archive *archive);
+bool dv_scan_add_readers(struct archive *archive, dv_slice head, bool *ret_filtered);
 /* ret_document: the archive was a document of an office program. */
 dv_must dv_result dv_scan_archive(dv_scan *scan, dv_scan_source *source, dv_slice member,
                                   uint32_t nesting, bool *ret_document);

@@ -215,36 +215,11 @@ static dv_result open_member(level *l, struct archive_entry *entry)
                                : open_content(all, &l->member, head, place_of(l, entry), l->depth);
 }
 
-/* One filter at a time, named by the first bytes: libarchive would take off one after the other by
- * itself, without a bound on what is between them. */
-static bool add_filter(level *l)
-{
-    static const struct {
-        const char *magic;
-        size_t at;
-        int filter;
-    } filters[] = {{"\x1f\x8b\x08", 0, ARCHIVE_FILTER_GZIP},
-                   {"\x28\xb5\x2f\xfd", 0, ARCHIVE_FILTER_ZSTD},
-                   {"\xfd"
-                    "7zXZ",
-                    0, ARCHIVE_FILTER_XZ},
-                   {"1AY&SY", 4, ARCHIVE_FILTER_BZIP2},
-                   {"\x04\x22\x4d\x18", 0, ARCHIVE_FILTER_LZ4}};
-    dv_slice head = dv_slice_of(l->packed->head, l->packed->len);
-    for (size_t i = 0; i < DV_ARRAY_LEN(filters); i++) {
-        dv_slice magic = dv_slice_str(filters[i].magic);
-        if (dv_slice_starts_with(dv_slice_sub(head, filters[i].at, head.len), magic)) {
-            l->filtered = true;
-            return archive_read_append_filter(l->archive, filters[i].filter) == ARCHIVE_OK;
-        }
-    }
-    return true;
-}
-
 static dv_result open_members(level *l)
 {
     struct archive_entry *entry = NULL;
-    if (!dv_scan_add_formats(l->archive) || !add_filter(l)) {
+    if (!dv_scan_add_readers(l->archive, dv_slice_of(l->packed->head, l->packed->len),
+                             &l->filtered)) {
         return DV_ERR_NO_MEMORY;
     }
     if (archive_read_open(l->archive, l, NULL, give_packed, NULL) != ARCHIVE_OK) {

@@ -145,14 +145,11 @@ static void put_archive(fixture *f, const char *name, set_format format, set_for
     assert_int_equal(archive_write_free(a), ARCHIVE_OK);
 }
 
-/* A gzip of one byte, so many times. */
-static void put_bomb(fixture *f, const char *name, size_t len, char byte)
+static void put_packed(fixture *f, const char *name, const uint8_t *bytes, size_t len)
 {
     char path[PATH_MAX];
-    uint8_t *bytes = malloc(len);
     struct archive *a = archive_write_new();
     struct archive_entry *entry = archive_entry_new();
-    memset(bytes, byte, len);
     archive_write_set_format_raw(a);
     archive_write_add_filter_gzip(a);
     archive_entry_set_filetype(entry, AE_IFREG);
@@ -161,6 +158,14 @@ static void put_bomb(fixture *f, const char *name, size_t len, char byte)
     assert_true(archive_write_data(a, bytes, len) == (la_ssize_t)len);
     archive_entry_free(entry);
     archive_write_free(a);
+}
+
+/* A gzip of one byte, so many times. */
+static void put_bomb(fixture *f, const char *name, size_t len, char byte)
+{
+    uint8_t *bytes = malloc(len);
+    memset(bytes, byte, len);
+    put_packed(f, name, bytes, len);
     free(bytes);
 }
 
@@ -264,6 +269,24 @@ static void a_bomb_ends_at_the_limit(void **state)
     put_bomb(f, "bomb.gz", 32 << 20, 'x');
     assert_has(told(f), "< bomb.gz archive 0 is too large: only its first 1048576 bytes were read");
     assert_true(f->text <= 1 << 20);
+}
+
+/* Packed twice: what is between counts, also where it comes to nothing. */
+static void a_bomb_of_nothing_ends_at_the_limit(void **state)
+{
+    fixture *f = *state;
+    static const uint8_t empty[20] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3};
+    enum { COUNT = 1 << 20 };
+    uint8_t *bytes = malloc((size_t)COUNT * sizeof(empty));
+    for (size_t i = 0; i < COUNT; i++) {
+        memcpy(bytes + i * sizeof(empty), empty, sizeof(empty));
+    }
+    f->limits.bytes = 1 << 20;
+    put_packed(f, "bomb.gz", bytes, (size_t)COUNT * sizeof(empty));
+    assert_has(told(f), "is too large: only its first 1048576 bytes were read");
+    put_text(f, "bomb.gz", "070707 is the number of no archive");
+    assert_has(told(f), "|=070707 is the number of no archive");
+    free(bytes);
 }
 
 /* A zip's members may be followed by anything, and a tar's end by more. */
@@ -462,6 +485,7 @@ int main(void)
         TEST(documents_give_their_text),
         TEST(deep_xml_ends),
         TEST(a_bomb_ends_at_the_limit),
+        TEST(a_bomb_of_nothing_ends_at_the_limit),
         TEST(what_stands_behind_an_archive_is_read),
         TEST(bytes_of_a_file),
         TEST(members_and_nesting),
