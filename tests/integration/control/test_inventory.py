@@ -2,6 +2,7 @@
 """`dvara data scan --save` and what a running Dvara makes of it: the inventory, drift, labels by hand, the map."""
 import concurrent.futures
 import json
+import os
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_what_is_not_read_in_full_keeps_what_it_had(control, tmp_path):
     kept = assets(control, "--source", control.json("data", "scans")["items"][0]["source"])["a.txt"]
     assert "too large" in kept["problem"] and kept["sensitivity"] == "restricted"
     assert set(kept["labels"]) >= {"pci-dss", "gdpr"} and set(kept["categories"]) == {"payment", "personal"}
+
+
+def test_names_that_are_no_text_hide_nothing(control, tmp_path):
+    """Both are called "a\ufffd.txt" as text; the harmless one is seen last."""
+    for name, content in ((b"a\xfe.txt", CARDS), (b"a\xff.txt", "nothing at all")):
+        with open(os.path.join(os.fsencode(tmp_path), name), "w", encoding="utf-8") as file:
+            file.write(content)
+    source = scan(control, tmp_path)["source"]
+    kept = assets(control, "--source", source)
+    assert list(kept) == ["a\ufffd.txt"] and kept["a\ufffd.txt"]["sensitivity"] == "restricted"
+    assert kept["a\ufffd.txt"]["labels"] == ["pci-dss"]
+    os.unlink(os.path.join(os.fsencode(tmp_path), b"a\xfe.txt"))
+    scan(control, tmp_path)
+    assert assets(control, "--source", source)["a\ufffd.txt"]["sensitivity"] == "internal"
 
 
 def test_only_what_is_gone_can_be_forgotten(control, files):

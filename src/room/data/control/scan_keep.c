@@ -3,7 +3,7 @@
  *
  * 1. What a person set is never touched.
  * 2. A file that could not be read in full keeps the higher of its old and new sensitivity, and all
- *    categories and labels.
+ *    categories and labels; so do two of one scan whose names are the same as text.
  * 3. Only a scan that saw everything makes what it missed gone.
  * 4. The first scan of a source changes nothing: all of it is new.
  * 5. Of a source one scan is under way. A newer one takes the place of one that has not ended,
@@ -34,6 +34,7 @@ typedef struct known {
     const char *categories; /* in the call's arena */
     const char *labels;
     bool gone;
+    bool seen; /* by this very scan: names that are no UTF-8 may become one */
 } known;
 
 /* ---- scans ---- */
@@ -144,7 +145,7 @@ static dv_result find_asset(dv_call *call, const scan *s, const char *name, know
     dv_auto(statement) dv_statement *row = NULL;
     dv_slice categories, labels;
     DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT id, sensitivity, categories, gone, labels FROM data_asset"
+                          "SELECT id, sensitivity, categories, gone, labels, scan FROM data_asset"
                           " WHERE source = ?1 AND name = ?2",
                           "tt", s->source, name));
     DV_TRY(dv_statement_step(row, error));
@@ -155,6 +156,7 @@ static dv_result find_asset(dv_call *call, const scan *s, const char *name, know
     old->gone = dv_column_int(row, 3) != 0;
     DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 4), &labels));
     old->labels = (const char *)labels.ptr;
+    old->seen = dv_slice_eq_str(dv_column_slice(row, 5), s->id);
     return DV_OK;
 }
 
@@ -265,10 +267,11 @@ static const char *both_words(dv_arena *arena, const char *first, const char *se
     return first;
 }
 
-/* What was in the part that was not read this time may be there still. */
+/* What was in the part that was not read this time may be there still, and of two that are called
+ * the same neither hides the other. */
 static dv_result keep_old(dv_call *call, const known *old, row *r)
 {
-    if (r->problem[0] == '\0') {
+    if (r->problem[0] == '\0' && !old->seen) {
         return DV_OK;
     }
     r->sensitivity = DV_MAX(r->sensitivity, old->sensitivity);
