@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/data_save.h"
 
+#include "base/codec.h"
+#include "base/utf8.h"
 #include "cli/data_asset.h"
+#include "crypto/hash.h"
 #include "engine/scan/postgres.h"
 
 #include <limits.h>
@@ -13,6 +16,8 @@ enum {
     PIECE_BYTES = 400 << 10, /* of JSON: a request of the control plane has 1 MiB at most */
     DETAILS_BYTES = 32 << 10,
     SOURCE_MAX = 1024,
+    NAME_LIMIT = 4096, /* bytes, of the control plane */
+    NAME_KEPT = 4000,
 };
 
 struct dv_data_save {
@@ -111,16 +116,34 @@ static json_t *details_of(const json_t *asset)
     return details;
 }
 
+/* Paths may be longer than the inventory takes: what is cut off is told by its hash. One path that
+ * somebody made so long must not keep the whole scan out. */
+static json_t *name_of(const json_t *asset)
+{
+    uint8_t hash[DV_SHA256_LEN];
+    json_t *name = json_object_get(asset, "name");
+    dv_slice text = dv_slice_of(json_string_value(name), json_string_length(name));
+    if (text.len <= NAME_LIMIT) {
+        return json_incref(name);
+    }
+    dv_sha256(text, (dv_slice){NULL, 0}, (dv_slice){NULL, 0}, hash);
+    dv_slice kept = dv_slice_sub(text, 0, NAME_KEPT);
+    kept.len = dv_utf8_prefix(kept);
+    return json_sprintf("%.*s...%016llx", DV_SLICE_ARGS(kept),
+                        (unsigned long long)dv_get_u64(hash));
+}
+
 dv_result dv_data_save_add(dv_data_save *save, const json_t *asset, dv_error *error)
 {
-    static const char *const copied[] = {"name",   "kind",        "size",       "rows",
-                                         "values", "sensitivity", "confidence", "categories",
-                                         "labels", "problem"};
+    static const char *const copied[] = {"kind",       "size",        "rows",
+                                         "values",     "sensitivity", "confidence",
+                                         "categories", "labels",      "problem"};
     json_t *answer = NULL, *row = json_object();
     for (size_t i = 0; i < DV_ARRAY_LEN(copied); i++) {
         json_object_set(row, copied[i], json_object_get(asset, copied[i]));
     }
-    if (json_object_set_new(row, "details", details_of(asset)) != 0) {
+    if (json_object_set_new(row, "name", name_of(asset)) != 0 ||
+        json_object_set_new(row, "details", details_of(asset)) != 0) {
         json_decref(row);
         return DV_ERR_NO_MEMORY;
     }

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import shutil
 
 import pytest
 
@@ -110,6 +111,26 @@ def test_names_that_are_no_text_hide_nothing(control, tmp_path):
     os.unlink(os.path.join(os.fsencode(tmp_path), b"a\xfe.txt"))
     scan(control, tmp_path)
     assert assets(control, "--source", source)["a\ufffd.txt"]["sensitivity"] == "internal"
+
+
+def test_a_path_that_is_too_long_keeps_no_scan_out(control, tmp_path):
+    """Longer than the system's own limit for a path, which one gets to folder by folder."""
+    (tmp_path / "cards.csv").write_text(CARDS)
+    folder = os.open(tmp_path, os.O_DIRECTORY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=folder)
+        inner = os.open("d" * 250, os.O_DIRECTORY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    for name in ("a.csv", "b.csv"):
+        with open(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=folder), "w", encoding="utf-8") as file:
+            file.write(CARDS)
+    os.close(folder)
+    source = scan(control, tmp_path)["source"]
+    kept = assets(control, "--source", source)
+    assert len(kept) == 3 and all(row["sensitivity"] == "restricted" for row in kept.values())
+    assert scan(control, tmp_path)["gone"] == 0 and set(assets(control, "--source", source)) == set(kept)
+    shutil.rmtree(tmp_path / ("d" * 250))
 
 
 def test_only_what_is_gone_can_be_forgotten(control, files):
