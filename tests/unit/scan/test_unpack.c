@@ -110,7 +110,9 @@ static dv_result get(void *data, uint8_t *out, size_t room, size_t *ret_len)
 {
     fixture *f = data;
     size_t len = DV_MIN(DV_MIN(room, f->rest.len), (size_t)1000);
-    memcpy(out, f->rest.ptr, len);
+    if (len > 0) {
+        memcpy(out, f->rest.ptr, len);
+    }
     f->rest = dv_slice_sub(f->rest, len, SIZE_MAX);
     *ret_len = len;
     return DV_OK;
