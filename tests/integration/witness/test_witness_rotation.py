@@ -41,7 +41,7 @@ def rotated(log):
 def test_both_keys_sign_until_the_old_one_is_retired(log):
     log.start_logd().start_dvarad().write("a", 300)
     [old] = log.vkeys
-    assert "confirm with --yes" in log.dvara("audit", "rotate-key", code=1).stderr and log.vkeys == [old]
+    assert "`--yes` confirms it" in log.dvara("audit", "rotate-key", code=1).stderr and log.vkeys == [old]
     vkeys = rotate(log, "--overlap-days", "7")
     assert len(vkeys) == 2 and vkeys[1] == old and vkeys[0] != old
     assert log.vkeys == vkeys and (log.log / "vkey").read_text().split() == vkeys
@@ -51,7 +51,7 @@ def test_both_keys_sign_until_the_old_one_is_retired(log):
         assert log.json("audit", "verify", "--key", vkey)["ok"]
     assert "still being replaced" in log.dvara("audit", "rotate-key", "--yes", code=1).stderr
     assert "no key that is being replaced" in log.dvara("audit", "rotate-key", "--retire", "00000000", "--yes", code=1).stderr
-    assert "confirm with --yes" in log.dvara("audit", "rotate-key", "--retire", key_id(old), code=1).stderr
+    assert "`--yes` confirms it" in log.dvara("audit", "rotate-key", "--retire", key_id(old), code=1).stderr
     log.write("c", 1)
     [first, second] = log.json("audit", "keys")["items"]
     assert (first["vkey"], first["state"], first["from"], first["until"]) == (old, "overlaps", 0, None)
