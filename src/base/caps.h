@@ -54,6 +54,10 @@ enum {
     DV_LIMIT_CASE_TITLE = 256,          /* of a case */
     DV_LIMIT_CASE_REASON = 2048,        /* of one step */
     DV_LIMIT_CASE_DETAILS = 8192,       /* what a type adds to a case or item, as JSON */
+    DV_LIMIT_DATA_RULES = 64,           /* of data_access: in dvara.yaml */
+    DV_LIMIT_DATA_APPROVALS = 5,        /* that one grant for data wants */
+    DV_LIMIT_DATA_GRANT_DAYS = 3650,    /* of one grant for data */
+    DV_LIMIT_DATA_PENDING = 50,         /* requests for data of one caller that wait for answers */
     DV_LIMIT_CHANGE_RECORDS = 64 << 20, /* of the audit log, that one change leaves */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/operation.h"
 
+#include "base/uuid.h"
+
 #include <stdarg.h>
 
 const dv_schema dv_schema_any = {
@@ -42,4 +44,33 @@ dv_result dv_call_confirmed(dv_call *call, const char *what, dv_error *error)
                : dv_call_invalid(
                      call, "yes", error,
                      "not confirmed: %s. `--yes` confirms it (in the API \"yes\": true)", what);
+}
+
+enum { SYSTEM_ARENA = 64 << 20 };
+
+dv_result dv_call_system(dv_services *services, dv_call *ret_call)
+{
+    dv_time now = dv_time_now();
+    dv_uuid id = dv_uuid_new(now);
+    dv_arena *arena = dv_arena_new(SYSTEM_ARENA);
+    char *request_id = arena == NULL ? NULL : dv_arena_alloc(arena, DV_UUID_TEXT_LEN + 1);
+    if (request_id == NULL) {
+        dv_arena_free(arena);
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_uuid_format(&id, request_id);
+    *ret_call = (dv_call){.services = services,
+                          .arena = arena,
+                          .now = now,
+                          .request_id = request_id,
+                          .caller = "System::\"dvarad\"",
+                          .via = "control",
+                          .address = ""};
+    return DV_OK;
+}
+
+void dv_call_system_end(dv_call *call)
+{
+    dv_arena_free(call->arena);
+    call->arena = NULL;
 }

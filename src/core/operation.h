@@ -64,6 +64,11 @@ dv_result dv_call_invalid(dv_call *call, const char *field, dv_error *error, con
  * what would happen (a clause, and sentences that say how to see more) and how to confirm it. */
 dv_must dv_result dv_call_confirmed(dv_call *call, const char *what, dv_error *error);
 
+/* For steps that no caller asked for: System::"dvarad", with a request id of its own by which its
+ * records are found. Ends with dv_call_system_end. */
+dv_must dv_result dv_call_system(dv_services *services, dv_call *ret_call);
+void dv_call_system_end(dv_call *call);
+
 /* The table, in the order of the files (generated). */
 extern const dv_operation dv_operations[];
 extern const size_t dv_operation_count;

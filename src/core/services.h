@@ -21,6 +21,9 @@ struct dv_nodes;          /* of the audit room */
 struct dv_node_searches;  /* of the audit room */
 struct dv_retention_client;
 struct dv_data_keys; /* of the data room */
+struct dv_data_rules;
+struct dv_data_access_source; /* core/data_access.h */
+struct dv_people_source;
 
 typedef struct dv_services {
     dv_store *store;
@@ -31,6 +34,9 @@ typedef struct dv_services {
     struct dv_node_searches *node_searches;
     struct dv_retention_client *retention;
     struct dv_data_keys *keys;
+    struct dv_data_rules *data_rules; /* which data wants which approvals */
+    const struct dv_data_access_source *data_access;
+    const struct dv_people_source *people;
     dv_event_sink events;
     const char *state_dir;     /* 0700: store, keys, tiles */
     const char *runtime_dir;   /* sockets, snapshot, spool, counters */

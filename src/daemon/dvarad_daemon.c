@@ -14,6 +14,7 @@
 #include "room/audit/control/retention_client.h"
 #include "room/audit/control/witness_client.h"
 #include "room/auth/control/auth_control.h"
+#include "room/data/control/data_control.h"
 #include "room/data/control/keys.h"
 
 #include <errno.h>
@@ -221,6 +222,9 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(dv_node_searches_new(daemon->runtime_dir, &daemon->control.services.node_searches));
     DV_TRY(dv_retention_client_new(daemon->runtime_dir, &daemon->control.services.retention));
     DV_TRY(dv_data_keys_new(daemon->state_dir, &daemon->control.services.keys));
+    DV_TRY(dv_data_rules_new(&daemon->control.services.data_rules));
+    daemon->control.services.data_access = &dv_data_access;
+    daemon->control.services.people = &dv_auth_people;
     DV_TRY(dv_auth_gate_new(&daemon->control.gate));
     daemon->control.services.gate = daemon->control.gate;
     DV_TRY(dv_auth_control_start(&daemon->control.services, error));
@@ -265,6 +269,7 @@ void dv_daemon_close(dv_daemon *daemon)
     dv_witness_client_free(control->services.witnesses);
     dv_nodes_free(control->services.nodes);
     dv_data_keys_free(control->services.keys);
+    dv_data_rules_free(control->services.data_rules);
     dv_node_searches_free(control->services.node_searches);
     dv_retention_client_free(control->services.retention);
     if (control->gate != NULL) {

@@ -11,6 +11,7 @@
 #include "daemon/service.h"
 #include "room/audit/control/audit_control.h"
 #include "room/auth/control/auth_control.h"
+#include "room/data/control/data_control.h"
 #include "room/data/control/keys.h"
 
 #include <errno.h>
@@ -96,6 +97,7 @@ static void tick(daemon_state *state)
     dv_services *services = &dv_daemon_control(state->daemon)->services;
     if (dv_auth_control_tick(services, dv_time_now(), &error) != DV_OK ||
         dv_audit_control_tick(services, &error) != DV_OK ||
+        dv_data_access_tick(services, &error) != DV_OK ||
         dv_data_keys_tick(services, dv_time_now(), &error) != DV_OK) {
         dv_log_line("recurring work failed and will be tried again: %s", error.message);
     }

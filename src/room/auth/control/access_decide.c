@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/access.h"
 
+#include "core/data_access.h"
 #include "engine/cedar/entities.h"
+#include "engine/cedar/uid.h"
 #include "engine/cedar/value.h"
 #include "room/auth/gate/auth_gate.h"
 #include "room/auth/gate/resources.h"
@@ -13,6 +15,8 @@
  *    gate; groups and roles what the store says; all other types are registered entities.
  * 3. What could not be read was not decided: a failed look-up fails the decision.
  * 4. Properties of a request never change what is known: a stored attribute of that name stays.
+ * 5. Of data, the grants that live at this moment by Dvara's own clock are policies beside those in
+ *    force; where one is needed, nothing else permits. A forbid outranks them as it does all.
  */
 
 /* One entity that was looked up in this decision. */
@@ -328,6 +332,103 @@ static void verdict_make(const decider *d, const dv_cedar_answer *answer,
     };
 }
 
+/* --- grants for data ------------------------------------------------------------------------- */
+
+enum { GRANTS_TEXT_MAX = 1 << 20 };
+
+/* Whether the thing is data, and which. */
+static dv_result asset_of(const decider *d, dv_slice resource, dv_slice *ret_asset, bool *ret_is)
+{
+    dv_slice type;
+    DV_TRY(dv_cedar_uid_read(resource, d->arena, &type, ret_asset));
+    *ret_is = dv_slice_eq_str(type, DV_DATA_ASSET_TYPE);
+    return DV_OK;
+}
+
+/* The principal itself and all that it is in. */
+static dv_result asker_read(decider *d, dv_data_asker *ret_asker)
+{
+    dv_cedar_entity principal = {0};
+    bool known = lookup(d, d->question->principal, &principal);
+    size_t above = known ? principal.ancestor_count : 0;
+    dv_slice *uids = dv_arena_alloc(d->arena, (above + 1) * sizeof(*uids));
+    DV_TRY(d->failed);
+    if (uids == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    uids[0] = d->question->principal;
+    for (size_t i = 0; i < above; i++) {
+        uids[i + 1] = principal.ancestors[i];
+    }
+    *ret_asker = (dv_data_asker){uids, above + 1, d->access->now};
+    return DV_OK;
+}
+
+/* Ids of both answers, of which those of the grants die with their set. */
+static dv_result reasons_join(dv_arena *arena, const dv_cedar_answer *grants,
+                              dv_cedar_answer *answer)
+{
+    size_t count = answer->decision == DV_ALLOW ? answer->reason_count : 0;
+    dv_slice *reasons = dv_arena_alloc(arena, (count + grants->reason_count) * sizeof(*reasons));
+    if (reasons == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        reasons[i] = answer->reasons[i];
+    }
+    for (size_t i = 0; i < grants->reason_count; i++) {
+        DV_TRY(dv_arena_copy(arena, grants->reasons[i], &reasons[count + i]));
+    }
+    answer->reasons = reasons;
+    answer->reason_count = count + grants->reason_count;
+    answer->decision = DV_ALLOW;
+    return DV_OK;
+}
+
+/* What the policies in force said becomes what they and the grants say. */
+static dv_result grants_apply(decider *d, const dv_cedar_request *request, dv_slice policies,
+                              bool needed, dv_cedar_answer *answer)
+{
+    static const dv_slice NEEDED[] = {
+        {(const uint8_t *)DV_DATA_GRANT_NEEDED, sizeof(DV_DATA_GRANT_NEEDED) - 1}};
+    dv_auto(cedar_policy_set) dv_cedar_policy_set *set = NULL;
+    dv_cedar_answer grants = {0};
+    DV_TRY(dv_cedar_parse(policies, &set, d->error));
+    DV_TRY(dv_cedar_decide(set, request, lookup, d, d->arena, &grants));
+    DV_TRY(d->failed);
+    if (grants.decision == DV_ALLOW && grants.error_count == 0) {
+        return reasons_join(d->arena, &grants, answer);
+    }
+    if (needed) {
+        answer->decision = DV_DENY;
+        answer->reasons = NEEDED;
+        answer->reason_count = 1;
+    }
+    return DV_OK;
+}
+
+static dv_result grants_decide(decider *d, const dv_cedar_request *request, dv_cedar_answer *answer)
+{
+    dv_auto(buf) dv_buf policies = dv_buf_init(GRANTS_TEXT_MAX);
+    dv_data_asker asker = {0};
+    dv_slice asset;
+    bool is_data = false, needed = true;
+    const dv_services *services = d->access->call->services;
+    bool forbidden = answer->decision != DV_ALLOW && answer->reason_count > 0;
+    DV_TRY(asset_of(d, request->resource, &asset, &is_data));
+    if (!is_data || forbidden || answer->error_count > 0) {
+        return DV_OK;
+    }
+    if (services->data_access == NULL) {
+        return dv_error_set(d->error, DV_ERR_UNAVAILABLE, "grants for data can not be read now");
+    }
+    DV_TRY(asker_read(d, &asker));
+    DV_TRY(services->data_access->compile(services, asset, &asker, &policies, &needed, d->error));
+    return grants_apply(d, request, dv_buf_slice(&policies), needed, answer);
+}
+
+/* --- deciding -------------------------------------------------------------------------------- */
+
 dv_result dv_access_decide(const dv_access *access, const dv_access_question *question,
                            dv_arena *arena, dv_access_verdict *ret_verdict, dv_error *error)
 {
@@ -350,6 +451,7 @@ dv_result dv_access_decide(const dv_access *access, const dv_access_question *qu
         return dv_error_set(error, result, "the policies take too many steps for this question");
     }
     DV_TRY(result);
+    DV_TRY(grants_decide(d, &request, &answer));
     verdict_make(d, &answer, ret_verdict);
     return DV_OK;
 }

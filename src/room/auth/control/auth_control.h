@@ -17,6 +17,10 @@ dv_must dv_result dv_auth_control_start(dv_services *services, dv_error *error);
  * workers noted it in RUNTIME/usage, in one transaction; and retries what the snapshot misses. */
 dv_must dv_result dv_auth_control_tick(dv_services *services, dv_time now, dv_error *error);
 
+/* Who is who, for the room of data. */
+struct dv_people_source;
+extern const struct dv_people_source dv_auth_people;
+
 /* `rbac:` of dvara.yaml: {roles: {NAME: {permissions: [..], inherits: [..], description: ".."}}}.
  * Roles named there belong to the file: the API can not change or delete them. */
 extern const dv_config_section dv_auth_rbac_section;

@@ -70,32 +70,3 @@ dv_result dv_auth_touch_policies(dv_call *call, dv_error *error)
 {
     return dv_change_append(call->services->store, "policies", DV_LIT("set"), error);
 }
-
-enum { SYSTEM_ARENA = 64 << 20 };
-
-dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call)
-{
-    dv_time now = dv_time_now();
-    dv_uuid id = dv_uuid_new(now);
-    dv_arena *arena = dv_arena_new(SYSTEM_ARENA);
-    char *request_id = arena == NULL ? NULL : dv_arena_alloc(arena, DV_UUID_TEXT_LEN + 1);
-    if (request_id == NULL) {
-        dv_arena_free(arena);
-        return DV_ERR_NO_MEMORY;
-    }
-    dv_uuid_format(&id, request_id);
-    *ret_call = (dv_call){.services = services,
-                          .arena = arena,
-                          .now = now,
-                          .request_id = request_id,
-                          .caller = "System::\"dvarad\"",
-                          .via = "control",
-                          .address = ""};
-    return DV_OK;
-}
-
-void dv_auth_system_call_end(dv_call *call)
-{
-    dv_arena_free(call->arena);
-    call->arena = NULL;
-}

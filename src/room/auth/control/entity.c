@@ -2,6 +2,7 @@
 #include "room/auth/control/internal.h"
 
 #include "base/uuid.h"
+#include "core/data_access.h"
 
 #include "api/operations.h"
 
@@ -283,6 +284,17 @@ static dv_result own_target(dv_call *call, dv_auth_kind kind, dv_auth_ref *ret_r
     return DV_OK;
 }
 
+/* Grants for data end with whom they are for. */
+static dv_result data_access_end(dv_call *call, dv_auth_ref ref, dv_error *error)
+{
+    const dv_data_access_source *source = call->services->data_access;
+    const char *entity = dv_auth_entity(call->arena, ref);
+    if (entity == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    return source == NULL ? DV_OK : source->subject_gone(call, entity, error);
+}
+
 static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error)
 {
     dv_auth_ref ref;
@@ -295,6 +307,7 @@ static dv_result entity_delete(dv_call *call, dv_auth_kind kind, dv_error *error
     if (kind == DV_AUTH_GROUP) {
         DV_TRY(dv_review_note_gone(call, NULL, &ref, error));
     }
+    DV_TRY(data_access_end(call, ref, error));
     DV_TRY(dv_store_run(call->services->store, error,
                         "DELETE FROM auth_entity WHERE kind = ?1 AND name = ?2", "tt",
                         dv_auth_kind_name(kind), ref.name));

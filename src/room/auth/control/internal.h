@@ -122,6 +122,14 @@ dv_must dv_result dv_auth_check_group_edge(dv_store *store, const char *group, c
 dv_must dv_result dv_auth_check_role_edge(dv_store *store, const char *role, const char *parent,
                                           dv_error *error);
 
+/* --- who is who (people.c) ------------------------------------------------------------------- */
+
+/* The entity itself and all groups and roles over it, in the call's arena. What is neither user,
+ * service, group nor role is in nothing. */
+dv_must dv_result dv_auth_entities_of(dv_call *call, const char *entity,
+                                      const char *const **ret_entities, size_t *ret_count,
+                                      dv_error *error);
+
 /* --- handing out and taking away (grant.c) --------------------------------------------------- */
 
 /* On control.sock everything may be handed out. */
@@ -269,8 +277,3 @@ dv_must dv_result dv_auth_list_answer(dv_call *call, dv_statement *page, dv_auth
                                       dv_error *error);
 /* The whole of it, for sql with ?1 the cursor and ?2 how many. */
 dv_must dv_result dv_auth_list(dv_call *call, const char *sql, dv_auth_item item, dv_error *error);
-
-/* For steps that no caller asked for: System::"dvarad", with a request id of its own by which its
- * records are found. Ends with dv_auth_system_call_end. */
-dv_must dv_result dv_auth_system_call(dv_services *services, dv_call *ret_call);
-void dv_auth_system_call_end(dv_call *call);

@@ -2,6 +2,7 @@
 #include "room/auth/control/policies.h"
 
 #include "base/codec.h"
+#include "core/data_access.h"
 #include "core/verdict.h"
 #include "crypto/hash.h"
 #include "engine/cedar/describe.h"
@@ -141,6 +142,11 @@ static dv_result id_check(compiler *c, const dv_auth_document *document,
         return refuse(c, document, info,
                       "ids that begin with \"" DV_AUTH_ROLE_POLICY "\" are those of roles, which "
                       "are changed with `dvara role` or in rbac: of dvara.yaml");
+    }
+    if (dv_slice_starts_with(id, DV_LIT(DV_DATA_GRANT_POLICY))) {
+        return refuse(c, document, info,
+                      "ids that begin with \"" DV_DATA_GRANT_POLICY "\" are those of grants for "
+                      "data, which are asked for with `dvara data access request`");
     }
     if (id.len >= DV_VERDICT_POLICY_MAX) {
         return refuse(c, document, info,

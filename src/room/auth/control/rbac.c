@@ -269,12 +269,12 @@ static dv_result rbac_work(dv_call *call, dv_error *error)
 static dv_result apply(const dv_yaml *section, dv_services *services, dv_error *error)
 {
     rbac_call rbac = {0};
-    DV_TRY(dv_auth_system_call(services, &rbac.call));
+    DV_TRY(dv_call_system(services, &rbac.call));
     dv_result result = section_check(section, rbac.call.arena, &rbac.roles, error);
     if (result == DV_OK) {
         result = dv_auth_change(&rbac.call, rbac_work, error);
     }
-    dv_auth_system_call_end(&rbac.call);
+    dv_call_system_end(&rbac.call);
     return result;
 }
 

@@ -108,36 +108,12 @@ static const dv_case_kind KIND = {.type = REVIEW, .check = review_check, .effect
 
 /* --- who calls ------------------------------------------------------------------------------- */
 
-/* Himself and all groups and roles that he has. */
-static dv_result entities_read(dv_call *call, dv_case_actor *actor, dv_error *error)
-{
-    dv_auth_ref caller;
-    dv_auth_walk walk = {.count = 1};
-    if (dv_auth_ref_parse(call->caller, call->arena, &caller) == DV_OK) {
-        DV_TRY(dv_auth_walk_up(call->services->store, caller, call->arena, &walk, error));
-    }
-    const char **entities = dv_arena_alloc(call->arena, walk.count * sizeof(*entities));
-    if (entities == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    entities[0] = call->caller;
-    for (size_t i = 1; i < walk.count; i++) {
-        entities[i] = dv_auth_entity(call->arena, walk.nodes[i].ref);
-        if (entities[i] == NULL) {
-            return DV_ERR_NO_MEMORY;
-        }
-    }
-    actor->entities = entities;
-    actor->entity_count = walk.count;
-    return DV_OK;
-}
-
 /* Whether he may manage all reviews is asked only when nothing else lets him. */
 static dv_result actor_read(dv_call *call, const dv_case *c, const dv_case_item *item,
                             dv_case_actor *ret_actor, dv_error *error)
 {
     dv_case_actor actor = {.name = call->caller};
-    DV_TRY(entities_read(call, &actor, error));
+    DV_TRY(dv_auth_entities_of(call, call->caller, &actor.entities, &actor.entity_count, error));
     actor.manager = dv_auth_caller_is_the_machine(call);
     bool named =
         (dv_case_who_is(c, item, &actor) & (uint32_t)(DV_CASE_OWNER | DV_CASE_ASSIGNEE)) != 0;
@@ -470,9 +446,9 @@ static dv_result review_clock(dv_call *call, dv_error *error)
 static dv_result due_end(dv_services *services, const char *id, dv_error *error)
 {
     due_call due = {.id = id};
-    DV_TRY(dv_auth_system_call(services, &due.call));
+    DV_TRY(dv_call_system(services, &due.call));
     dv_result result = dv_auth_change(&due.call, review_clock, error);
-    dv_auth_system_call_end(&due.call);
+    dv_call_system_end(&due.call);
     return result;
 }
 
@@ -507,8 +483,8 @@ static dv_result tick(dv_call *call, dv_error *error)
 dv_result dv_review_tick(dv_services *services, dv_error *error)
 {
     dv_call call;
-    DV_TRY(dv_auth_system_call(services, &call));
+    DV_TRY(dv_call_system(services, &call));
     dv_result result = tick(&call, error);
-    dv_auth_system_call_end(&call);
+    dv_call_system_end(&call);
     return result;
 }

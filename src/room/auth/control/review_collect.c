@@ -4,6 +4,7 @@
 #include "room/auth/control/question.h"
 #include "room/auth/control/review.h"
 
+#include "core/data_access.h"
 #include "engine/cedar/describe.h"
 #include "room/auth/gate/auth_gate.h"
 
@@ -269,6 +270,12 @@ static bool is_of_role(dv_slice policy)
     return dv_slice_starts_with(policy, DV_LIT(DV_AUTH_ROLE_POLICY));
 }
 
+/* Those have reviews of their own (`dvara data review`). */
+static bool is_of_data(dv_slice policy)
+{
+    return dv_slice_starts_with(policy, DV_LIT(DV_DATA_GRANT_POLICY));
+}
+
 static dv_result pair_decide(asker *a, const char *action, dv_slice resource)
 {
     dv_access_verdict verdict;
@@ -283,8 +290,8 @@ static dv_result pair_decide(asker *a, const char *action, dv_slice resource)
     dv_arena_reset(a->scratch);
     DV_TRY(dv_access_ask(&a->access, &a->when, &asked, a->scratch, &verdict, a->c->error));
     for (size_t i = 0; verdict.allowed && i < verdict.policy_count; i++) {
-        DV_TRY(is_of_role(verdict.policies[i]) ? DV_OK
-                                               : policy_add(a, &asked, verdict.policies[i]));
+        bool other = is_of_role(verdict.policies[i]) || is_of_data(verdict.policies[i]);
+        DV_TRY(other ? DV_OK : policy_add(a, &asked, verdict.policies[i]));
     }
     return DV_OK;
 }

@@ -19,8 +19,8 @@ const dv_auth_role DV_AUTH_BUILTIN_ROLES[] = {
     {"auditor",
      "May read the audit log, limits and who may do what.",
      "builtin",
-     NAMES("view_access", "view_api_keys", "view_audit", "view_limits", "view_policies",
-           "view_roles", "view_status", "view_users"),
+     NAMES("view_access", "view_api_keys", "view_audit", "view_data_access", "view_limits",
+           "view_policies", "view_roles", "view_status", "view_users"),
      {NULL, 0}},
     {"viewer",
      "May look at dashboards, limits, metrics and status.",
@@ -465,12 +465,12 @@ dv_result dv_auth_grants_sweep(dv_services *services, dv_error *error)
     dv_call call;
     ended items[SWEEP_MAX];
     size_t count = 0;
-    DV_TRY(dv_auth_system_call(services, &call));
+    DV_TRY(dv_call_system(services, &call));
     dv_result result = ended_read(&call, items, &count, error);
     if (result == DV_OK && count > 0) {
         result = dv_auth_change(&call, sweep, error);
     }
-    dv_auth_system_call_end(&call);
+    dv_call_system_end(&call);
     return result;
 }
 

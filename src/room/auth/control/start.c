@@ -125,9 +125,9 @@ dv_result dv_auth_control_start(dv_services *services, dv_error *error)
     DV_TRY(pepper_ensure(services, error));
     DV_TRY(usage_make(services, error));
     DV_TRY(dv_auth_catch_up(services, error));
-    DV_TRY(dv_auth_system_call(services, &call));
+    DV_TRY(dv_call_system(services, &call));
     dv_result result = dv_auth_change(&call, setup, error);
-    dv_auth_system_call_end(&call);
+    dv_call_system_end(&call);
     return result;
 }
 

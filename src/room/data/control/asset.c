@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files and tables: showing them, and what people say of them. */
 #include "core/audit.h"
+#include "room/data/control/access/access.h"
 #include "room/data/control/inventory.h"
 
 #include "api/operations.h"
@@ -229,6 +230,7 @@ static dv_result forget(dv_call *call, dv_error *error)
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "the last scan saw it: only what is gone can be forgotten");
     }
+    DV_TRY(dv_data_access_asset_gone(call, id, error));
     DV_TRY(dv_store_run(call->services->store, error, "DELETE FROM data_asset WHERE id = ?1", "t",
                         id));
     return dv_audit_entity(call, DV_ENTITY_DELETE, "data_asset", id, NULL, NULL, error);

@@ -13,5 +13,19 @@
  * Actions: block, alert, mask, placeholder. What is not named keeps its default. */
 extern const dv_config_section dv_data_config_masking;
 
+/* data_access: which data wants which approvals (access/rules.h). */
+extern const dv_config_section dv_data_config_access;
+struct dv_data_rules;
+dv_must dv_result dv_data_rules_new(struct dv_data_rules **ret_rules);
+void dv_data_rules_free(struct dv_data_rules *rules);
+
+/* What decisions see of grants (core/data_access.h). */
+struct dv_data_access_source;
+extern const struct dv_data_access_source dv_data_access;
+
+/* Recurring work: tells of grants that have ended, ends requests that nobody answered and reviews
+ * whose time has come. Grants end without it. */
+dv_must dv_result dv_data_access_tick(dv_services *services, dv_error *error);
+
 /* Turns the section into the gateway's policies. */
 extern const dv_masking_source dv_data_masking;

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Where the rooms for data and for authorization meet about access to data: the one knows which
+ * grants live, the other decides and knows who is who. Wired up in daemon/. */
+
+#include "base/buf.h"
+#include "core/operation.h"
+
+/* Begins the ids of the policies that grants are compiled to; no policy of people has such an id.
+ */
+#define DV_DATA_GRANT_POLICY "data_grant:"
+/* What is told where a grant is needed and none lives. */
+#define DV_DATA_GRANT_NEEDED DV_DATA_GRANT_POLICY "needed"
+/* The Cedar type of what is in the inventory. */
+#define DV_DATA_ASSET_TYPE "DataAsset"
+
+/* Who asks, and when. */
+typedef struct dv_data_asker {
+    const dv_slice *uids; /* canonical: himself and all that he is in */
+    size_t count;
+    dv_time at;
+} dv_data_asker;
+
+/* Of the data room. */
+typedef struct dv_data_access_source {
+    /* Appends a Cedar policy for each grant that is good for the asset and one of the uids at that
+     * time, as the store has them now. *ret_needed: without one access is refused, whatever else
+     * permits it. asset: its id, which need not be one. */
+    dv_result (*compile)(const dv_services *services, dv_slice asset, const dv_data_asker *asker,
+                         dv_buf *out, bool *ret_needed, dv_error *error);
+    /* To be called where a user, service or group is deleted, within that change: his requests and
+     * grants end, so that a later one of the same name has none. */
+    dv_result (*subject_gone)(dv_call *call, const char *entity, dv_error *error);
+} dv_data_access_source;
+
+/* Of the auth room. */
+typedef struct dv_people_source {
+    /* Whether the caller may do this to System::"dvara", with the scopes of his key. */
+    dv_result (*caller_may)(dv_call *call, const char *action, bool *ret_may, dv_error *error);
+    /* A user, service or group itself and all that it is in, in the call's arena. The machine's
+     * owner (Local::"root") is in nothing. Errors: DV_ERR_NOT_FOUND with a sentence. */
+    dv_result (*entities)(dv_call *call, const char *entity, const char *const **ret_entities,
+                          size_t *ret_count, dv_error *error);
+} dv_people_source;
