@@ -51,7 +51,7 @@ static dv_result subject_named(dv_call *call, const json_t *from, const char **r
 static dv_result subject_read(dv_call *call, const dv_data_person *person, const char **ret_subject,
                               dv_error *error)
 {
-    const char *subject, *const *unused;
+    const char *subject = NULL, *const *unused;
     size_t count;
     DV_TRY(subject_named(call, call->body, &subject, error));
     if (subject == NULL) {
@@ -340,7 +340,7 @@ static dv_result rows_answer(dv_call *call, const dv_data_person *person, dv_sta
 dv_result dv_op_data_access_list(dv_call *call, dv_error *error)
 {
     dv_data_person person;
-    const char *subject;
+    const char *subject = NULL;
     dv_auto(statement) dv_statement *rows = NULL;
     DV_TRY(dv_data_person_read(call, &person, error));
     DV_TRY(subject_named(call, call->params, &subject, error));
