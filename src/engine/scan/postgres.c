@@ -10,16 +10,15 @@
  * the same way. */
 #include "engine/scan/postgres.h"
 
+#include "engine/scan/postgres_private.h"
 #include "engine/scan/scan_private.h"
 
 #include <inttypes.h>
-#include <libpq-fe.h>
 #include <stdlib.h>
 
 enum {
     CELL_MAX = 64 << 10, /* characters of one value that are read, or bytes of a bytea */
     SQL_MAX = 1 << 20,
-    OPTIONS_MAX = 64,
     PERCENT = 100,
     SPARE = 2, /* a sample asks for so many times the rows, since pages are not full */
 };
@@ -51,78 +50,21 @@ typedef struct relation {
     double rows; /* the planner's guess; negative: none */
 } relation;
 
-static void result_clear(PGresult **result)
-{
-    PQclear(*result);
-}
-DV_DEFINE_AUTO(pg_result, PGresult *, result_clear)
-
 /* ---- connecting ---- */
-
-/* Everybody on the machine can read a command line. */
-static dv_result refuse_password(const PQconninfoOption *options, dv_error *error)
-{
-    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
-        bool secret = strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0;
-        if (secret && o->val != NULL) {
-            return dv_error_set(error, DV_ERR_INVALID,
-                                "the URL holds a password, which others on this machine can read: "
-                                "put it into a file that PGPASSFILE names, or into ~/.pgpass");
-        }
-    }
-    return DV_OK;
-}
-
-static dv_result connect_with(const PQconninfoOption *options, PGconn **ret_connection)
-{
-    const char *keys[OPTIONS_MAX + 4] = {"connect_timeout", "fallback_application_name"};
-    const char *values[OPTIONS_MAX + 4] = {"10", "dvara-scan"};
-    size_t count = 2;
-    for (const PQconninfoOption *o = options; o->keyword != NULL && count < OPTIONS_MAX; o++) {
-        if (o->val != NULL) { /* a later one wins */
-            keys[count] = o->keyword;
-            values[count++] = o->val;
-        }
-    }
-    keys[count] = "client_encoding";
-    values[count] = "UTF8";
-    *ret_connection = PQconnectdbParams(keys, values, 0);
-    return *ret_connection == NULL ? DV_ERR_NO_MEMORY : DV_OK;
-}
-
-/* libpq's message names host, user and database, no password; its lines become one. */
-static dv_result tell_refused(PGconn *connection, dv_error *error)
-{
-    char message[DV_ERROR_MESSAGE_MAX];
-    dv_slice_copy(dv_slice_trim(dv_slice_str(PQerrorMessage(connection))), message,
-                  sizeof(message));
-    for (char *at = message; *at != '\0'; at++) {
-        *at = *at == '\n' || *at == '\t' ? ' ' : *at;
-    }
-    return dv_error_set(error, DV_ERR_UNAVAILABLE, "%.400s", message);
-}
-
-static dv_result run(PGconn *connection, const char *sql, dv_error *error)
-{
-    dv_auto(pg_result) PGresult *result = PQexec(connection, sql);
-    ExecStatusType status = PQresultStatus(result);
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
-               ? DV_OK
-               : tell_refused(connection, error);
-}
 
 /* PostgreSQL refuses to read them then, whatever leads to them. Versions of before August 2024 do
  * not know the setting. */
 static dv_result close_off(PGconn *connection, bool views, dv_error *error)
 {
-    return run(connection,
-               views ? "SELECT pg_catalog.set_config(name, 'foreign-table', false)"
-                       " FROM pg_catalog.pg_settings"
-                       " WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'"
-                     : "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)"
-                       " FROM pg_catalog.pg_settings"
-                       " WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'",
-               error);
+    return dv_pg_run(connection,
+                     views
+                         ? "SELECT pg_catalog.set_config(name, 'foreign-table', false)"
+                           " FROM pg_catalog.pg_settings"
+                           " WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'"
+                         : "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)"
+                           " FROM pg_catalog.pg_settings"
+                           " WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'",
+                     error);
 }
 
 static dv_result prepare(PGconn *connection, const dv_scan_limits *limits, bool views,
@@ -132,41 +74,23 @@ static dv_result prepare(PGconn *connection, const dv_scan_limits *limits, bool 
     const char *encoding = PQparameterStatus(connection, "server_encoding");
     if (encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0 && /* whatever bytes clients sent */
         PQsetClientEncoding(connection, "SQL_ASCII") != 0) {
-        return tell_refused(connection, error);
+        return dv_pg_refused(connection, error);
     }
     (void)snprintf(timeout, sizeof(timeout), "SET statement_timeout = %" PRId64,
                    limits->file_time / DV_MILLISECOND);
-    DV_TRY(run(connection, "SELECT pg_catalog.set_config('search_path', '', false)", error));
-    DV_TRY(run(connection, "SET default_transaction_read_only = on", error));
-    DV_TRY(run(connection, "SET row_security = off", error));
-    DV_TRY(run(connection, "SET lock_timeout = '5s'", error));
+    DV_TRY(dv_pg_run(connection, "SELECT pg_catalog.set_config('search_path', '', false)", error));
+    DV_TRY(dv_pg_run(connection, "SET default_transaction_read_only = on", error));
+    DV_TRY(dv_pg_run(connection, "SET row_security = off", error));
+    DV_TRY(dv_pg_run(connection, "SET lock_timeout = '5s'", error));
     DV_TRY(close_off(connection, views, error));
-    return run(connection, timeout, error);
-}
-
-/* libpq's own message may repeat the URL. */
-static dv_result tell_no_url(dv_error *error)
-{
-    return dv_error_set(error, DV_ERR_INVALID,
-                        "that is no URL such as postgresql://user@host:5432/database");
+    return dv_pg_run(connection, timeout, error);
 }
 
 static dv_result open_database(const char *url, const dv_scan_limits *limits, bool views,
                                PGconn **ret_connection, dv_error *error)
 {
-    char *why = NULL;
-    PQconninfoOption *options = PQconninfoParse(url, &why);
-    if (options == NULL) {
-        PQfreemem(why);
-        return tell_no_url(error);
-    }
-    dv_result result = refuse_password(options, error);
-    result = result == DV_OK ? connect_with(options, ret_connection) : result;
-    PQconninfoFree(options);
-    DV_TRY(result);
-    return PQstatus(*ret_connection) == CONNECTION_OK
-               ? prepare(*ret_connection, limits, views, error)
-               : tell_refused(*ret_connection, error);
+    DV_TRY(dv_pg_connect(url, "dvara-scan", ret_connection, error));
+    return prepare(*ret_connection, limits, views, error);
 }
 
 /* ---- one table ---- */
@@ -385,12 +309,13 @@ static dv_result read_relation(database *d, dv_scan *scan, const relation *table
         dv_scan_problem(scan, "is a foreign table: scan it where its rows lie");
         return DV_OK;
     }
-    if (run(d->connection, "BEGIN TRANSACTION READ ONLY", &ignored) != DV_OK) {
+    if (dv_pg_run(d->connection, "BEGIN TRANSACTION READ ONLY", &ignored) != DV_OK) {
         tell_problem(scan, NULL);
         return DV_OK;
     }
     dv_result result = read_table(d, scan, table);
-    (void)run(d->connection, "ROLLBACK", &ignored);
+    dv_result ended = dv_pg_run(d->connection, "ROLLBACK", &ignored);
+    (void)ended; /* a lost connection is told at the next table */
     return result;
 }
 
@@ -430,7 +355,7 @@ static dv_result visit_relations(database *d, dv_error *error)
 {
     dv_auto(pg_result) PGresult *list = list_relations(d);
     if (PQresultStatus(list) != PGRES_TUPLES_OK) {
-        return tell_refused(d->connection, error);
+        return dv_pg_refused(d->connection, error);
     }
     for (int i = 0; i < PQntuples(list); i++) {
         const relation table = {
@@ -472,7 +397,7 @@ dv_result dv_scan_postgres_source(const char *url, char *out, size_t size, dv_er
     PQconninfoOption *o = PQconninfoParse(url, &why);
     PQfreemem(why);
     if (o == NULL) {
-        return tell_no_url(error);
+        return dv_pg_no_url(error);
     }
     const char *host = option(o, "host", option(o, "hostaddr", "localhost"));
     const char *name = option(o, "dbname", option(o, "user", ""));

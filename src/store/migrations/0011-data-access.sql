@@ -3,7 +3,7 @@
 -- id: that of the case (type data_access), which has the approvals and the history. source, name: the
 -- asset's, when it was asked for. subject, requester, approver: entity texts (User::"alice"); approver:
 -- whose business it is, or '' when nobody is named. actions: words with commas between. lasts: in ns from
--- the last approval; until: a time instead, or 0. approvals: how many it wanted. began, expires, ended:
+-- the last approval; role: of a database, which gets SELECT on the table, or NULL; until: a time instead, or 0. approvals: how many it wanted. began, expires, ended:
 -- times in ns, or 0. state "granted" with expires in the past is a grant that has ended.
 CREATE TABLE data_access (
     id TEXT NOT NULL PRIMARY KEY,
@@ -15,6 +15,7 @@ CREATE TABLE data_access (
     approver TEXT NOT NULL,
     actions TEXT NOT NULL,
     purpose TEXT NOT NULL,
+    role TEXT,
     lasts BIGINT NOT NULL,
     until BIGINT NOT NULL,
     approvals BIGINT NOT NULL,
@@ -29,4 +30,5 @@ CREATE TABLE data_access (
 
 CREATE INDEX data_access_asset ON data_access (asset, state);
 CREATE INDEX data_access_subject ON data_access (subject, state);
+CREATE INDEX data_access_source ON data_access (source, name, role);
 CREATE INDEX data_access_state ON data_access (state, expires);

@@ -154,6 +154,10 @@ def test_the_map_shows_ways_that_people_and_routes_name(control, files):
 
 
 def test_labels_are_attributes_in_policies(control, files, tmp_path):
+    control.stop("dvarad")  # policies alone are to decide
+    control.config.write_text("data_access: {rules: [%s]}\n" % ", ".join(
+        f"{{sensitivity: {level}, grant: false}}" for level in ("internal", "confidential", "restricted")))
+    control.start_dvarad()
     entities = control.dvara("data", "entities")
     applied = control.dvara("entity", "apply", "-", stdin=entities.stdout, DVARA_STATE=str(control.state))
     assert applied.returncode == 0, applied.stderr

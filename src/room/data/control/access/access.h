@@ -24,6 +24,7 @@ typedef struct dv_data_request {
     const char *approver; /* "" nobody is named */
     const char *actions;  /* "read,write" */
     const char *purpose;
+    const char *role; /* of a database, or NULL */
     const char *state;
     const char *ended_by; /* or NULL, as the reason */
     const char *reason;
@@ -60,7 +61,8 @@ typedef struct dv_data_person {
 #define DV_DATA_REQUEST_COLUMNS                                                                    \
     "r.id, r.asset, r.source, r.name, r.subject, r.requester, r.approver, r.actions, r.purpose,"   \
     " CASE WHEN r.state = 'granted' AND r.expires <= ?1 THEN 'expired' ELSE r.state END,"          \
-    " r.ended_by, r.reason, r.lasts, r.until, r.created, r.began, r.expires, r.ended, r.approvals"
+    " r.ended_by, r.reason, r.role, r.lasts, r.until, r.created, r.began, r.expires, r.ended, "    \
+    "r.approvals"
 /* Steps to the next row. Errors: DV_ERR_NOT_FOUND: there is none. */
 dv_must dv_result dv_data_request_next(dv_statement *rows, dv_arena *arena,
                                        dv_data_request *ret_request, dv_error *error);

@@ -51,7 +51,7 @@ static dv_result subject_named(dv_call *call, const json_t *from, const char **r
 static dv_result subject_read(dv_call *call, const dv_data_person *person, const char **ret_subject,
                               dv_error *error)
 {
-    const char *subject = NULL, *const *unused;
+    const char *subject = NULL, *const * unused;
     size_t count;
     DV_TRY(subject_named(call, call->body, &subject, error));
     if (subject == NULL) {
@@ -110,6 +110,20 @@ static dv_result deadline_read(dv_call *call, const dv_case_type *type, dv_time 
                                  "deadline is a duration (2d) or a time (2026-01-31T18:00:00Z)");
 }
 
+/* Of a database, for a table of one; it can read and nothing else. */
+static dv_result role_read(dv_call *call, const dv_data_thing *thing, dv_data_request *request,
+                           dv_error *error)
+{
+    const char *role = dv_call_field(call, "role");
+    bool table = dv_slice_starts_with(dv_slice_str(thing->source), DV_LIT("postgresql://"));
+    if (role != NULL && (!table || strcmp(request->actions, "read") != 0)) {
+        return dv_call_invalid(call, "role", error,
+                               "a role is for reading a table of a database, and nothing else");
+    }
+    request->role = role;
+    return DV_OK;
+}
+
 static dv_result pending_check(dv_call *call, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
@@ -129,9 +143,10 @@ static dv_result pending_check(dv_call *call, dv_error *error)
 static dv_result details_write(dv_call *call, const dv_data_request *r, const char **ret_details)
 {
     dv_slice copy;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "asset", r->asset, "name", r->name,
-                             "subject", r->subject, "actions", r->actions, "purpose", r->purpose,
-                             "expires", dv_call_field(call, "expires"));
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "asset", r->asset, "name", r->name,
+                  "subject", r->subject, "actions", r->actions, "purpose", r->purpose, "expires",
+                  dv_call_field(call, "expires"), "role", r->role);
     dv_auto(free) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     json_decref(json);
     DV_TRY(text == NULL ? DV_ERR_NO_MEMORY : DV_OK);
@@ -204,6 +219,7 @@ static dv_result request_do(dv_call *call, dv_error *error)
     r.approvals = wants.approvals;
     r.actions = actions == NULL ? "read" : dv_data_words_text(call->arena, actions);
     DV_TRY(r.actions == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(role_read(call, &thing, &r, error));
     DV_TRY(dv_data_approver(call, &thing, &r.approver, error));
     DV_TRY(request_open(call, &r, error));
     DV_TRY(r.approvals == 0 ? grant(call, &r, &wants, error) : DV_OK);
@@ -353,6 +369,34 @@ dv_result dv_op_data_access_list(dv_call *call, dv_error *error)
                           "itttt", call->now, dv_call_param(call, "cursor"),
                           dv_call_param(call, "asset"), subject, dv_call_param(call, "status")));
     return rows_answer(call, &person, rows, error);
+}
+
+/* What a database is to let whom read, for `dvara data access sync`: what was granted once, and
+ * whether a grant of it lives. What was never granted is none of Dvara's there. */
+dv_result dv_op_data_access_roles(dv_call *call, dv_error *error)
+{
+    enum { MOST = 10000 };
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_result result = DV_OK;
+    json_t *items = json_array();
+    call->answer = json_pack("{s:o}", "items", items);
+    DV_TRY(call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          "SELECT name, role, MAX(CASE WHEN state = 'granted' AND expires > ?1"
+                          " THEN 1 ELSE 0 END) FROM data_access WHERE source = ?2"
+                          " AND role IS NOT NULL AND began <> 0 GROUP BY name, role"
+                          " ORDER BY name, role",
+                          "it", call->now, dv_call_param(call, "source")));
+    while ((result = dv_statement_step(rows, error)) == DV_OK) {
+        json_t *item =
+            json_pack("{s:o, s:o, s:b}", "table", dv_data_column_text(rows, 0), "role",
+                      dv_data_column_text(rows, 1), "living", dv_column_int(rows, 2) == 1);
+        DV_TRY(json_array_append_new(items, item) != 0 ? DV_ERR_NO_MEMORY : DV_OK);
+        if (json_array_size(items) > MOST) {
+            return dv_error_set(error, DV_ERR_TOO_LARGE, "more than %d roles and tables", MOST);
+        }
+    }
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
 /* --- answering ------------------------------------------------------------------------------- */

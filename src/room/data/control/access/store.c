@@ -20,9 +20,9 @@ dv_result dv_data_request_next(dv_statement *rows, dv_arena *arena, dv_data_requ
                                dv_error *error)
 {
     dv_data_request r = {0};
-    const char **const texts[] = {&r.id,      &r.asset,     &r.source,   &r.name,
-                                  &r.subject, &r.requester, &r.approver, &r.actions,
-                                  &r.purpose, &r.state,     &r.ended_by, &r.reason};
+    const char **const texts[] = {&r.id,        &r.asset,    &r.source,  &r.name,    &r.subject,
+                                  &r.requester, &r.approver, &r.actions, &r.purpose, &r.state,
+                                  &r.ended_by,  &r.reason,   &r.role};
     dv_time *const times[] = {&r.lasts, &r.until, &r.created, &r.began, &r.expires, &r.ended};
     int column = 0;
     DV_TRY(dv_statement_step(rows, error));
@@ -55,10 +55,11 @@ dv_result dv_data_request_insert(dv_call *call, const dv_data_request *r, dv_err
     return dv_store_run(
         call->services->store, error,
         "INSERT INTO data_access (id, asset, source, name, subject, requester, approver, actions,"
-        " purpose, lasts, until, approvals, state, created, began, expires, ended) VALUES (?1, ?2,"
-        " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', ?13, 0, 0, 0)",
-        "tttttttttiiii", r->id, r->asset, r->source, r->name, r->subject, r->requester, r->approver,
-        r->actions, r->purpose, r->lasts, r->until, r->approvals, call->now);
+        " purpose, lasts, until, approvals, role, state, created, began, expires, ended) VALUES "
+        "(?1, ?2,"
+        " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'pending', ?14, 0, 0, 0)",
+        "tttttttttiiiti", r->id, r->asset, r->source, r->name, r->subject, r->requester,
+        r->approver, r->actions, r->purpose, r->lasts, r->until, r->approvals, r->role, call->now);
 }
 
 dv_result dv_data_request_end(dv_call *call, const dv_data_request *request, const char *state,
@@ -92,7 +93,7 @@ json_t *dv_data_request_json(const dv_data_request *r)
 {
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o,"
-        " s:s?, s:s?}",
+        " s:s?, s:s?, s:s?}",
         "id", r->id, "status", r->state, "asset", r->asset, "source", r->source, "name", r->name,
         "subject", r->subject, "requester", r->requester, "approver",
         r->approver[0] == '\0' ? json_null() : json_string(r->approver), "actions",
@@ -100,7 +101,8 @@ json_t *dv_data_request_json(const dv_data_request *r)
         r->until != 0 ? json_null() : json_integer(r->lasts / DV_SECOND), "until",
         time_json(r->until), "approvals", (json_int_t)r->approvals, "created",
         time_json(r->created), "began", time_json(r->began), "expires", time_json(r->expires),
-        "ended", time_json(r->ended), "ended_by", r->ended_by, "reason", r->reason);
+        "ended", time_json(r->ended), "ended_by", r->ended_by, "reason", r->reason, "role",
+        r->role);
 }
 
 /* --- of the inventory ------------------------------------------------------------------------ */
