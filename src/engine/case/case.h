@@ -115,6 +115,9 @@ dv_must dv_result dv_case_read(dv_call *call, const dv_case_type *type, const ch
                                dv_case *ret_case, dv_error *error);
 dv_must dv_result dv_case_item_read(dv_call *call, const dv_case *c, int64_t number,
                                     dv_case_item *ret_item, dv_error *error);
+/* When the newest case of the type and owner was opened; 0: there was none. */
+dv_must dv_result dv_case_last(const dv_call *call, const dv_case_type *type, const char *owner,
+                               dv_time *ret_created, dv_error *error);
 /* Reads "ID.NUMBER", as an item is called. */
 dv_must dv_result dv_case_item_id_parse(dv_call *call, const char *text, const char **ret_id,
                                         int64_t *ret_number, dv_error *error);

@@ -107,6 +107,19 @@ dv_result dv_case_has_undecided(dv_store *store, const char *case_id, bool *ret_
     return DV_OK;
 }
 
+dv_result dv_case_last(const dv_call *call, const dv_case_type *type, const char *owner,
+                       dv_time *ret_created, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT COALESCE(max(created), 0) FROM case_case WHERE type = ?1"
+                          " AND owner = ?2",
+                          "tt", type->id, owner));
+    DV_TRY(dv_statement_step(row, error));
+    *ret_created = dv_column_int(row, 0);
+    return DV_OK;
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 /* Copies the columns from `first` on into texts; NULL stays NULL. */

@@ -407,6 +407,27 @@ def test_what_ends_meanwhile_is_gone_from_a_review(data):
     assert data.post("mia", "/reviews", source="elsewhere").status == 404
 
 
+def test_reviews_begin_by_themselves(data):
+    data.granted("anna")
+    control = data.control
+    control.stop("dvarad")
+    control.config.write_text(RULES + "  review: {every: 1s, deadline: 1h}\n")
+    control.start_dvarad()
+
+    def begun():
+        return [r for r in control.json("data", "review", "list")["items"] if r["title"].startswith("periodic")]
+    control.wait_for(begun)
+    review = begun()[0]
+    assert (review["owner"], review["at_deadline"], review["scope"]) == ('System::"dvarad"', "revoke", "all")
+    items = control.json("data", "review", "items", review["id"])["items"]
+    assert 'User::"olga"' in {item["reviewer"] for item in items}
+    control.stop("dvarad")
+    control.config.write_text(RULES)
+    control.start_dvarad()
+    for review in begun():
+        assert data.post("mia", f"/reviews/{review['id']}/cancel", reason="over").status == 200
+
+
 def test_grants_outlive_a_restart(data):
     data.granted("eve")
     data.control.stop("dvarad")

@@ -174,6 +174,22 @@ static dv_result open_result(const dv_case *c, const dv_case_item *items, size_t
     return dv_case_open(&f->call, c, items, count, &id, &f->error);
 }
 
+static void the_newest_of_an_owner_is_known(void **state)
+{
+    static const char *const subjects[] = {"User::\"sue\""};
+    dv_time created = 1;
+    const char *owner = wanted(NULL).owner;
+    assert_int_equal(dv_case_last(&f->call, f->type, owner, &created, &f->error), DV_OK);
+    assert_int_equal(created, 0);
+    (void)opened(NULL, subjects, 1);
+    f->call.now += DV_SECOND;
+    (void)opened(NULL, subjects, 1);
+    assert_int_equal(dv_case_last(&f->call, f->type, owner, &created, &f->error), DV_OK);
+    assert_int_equal(created, f->call.now);
+    assert_int_equal(dv_case_last(&f->call, f->type, "User::\"x\"", &created, &f->error), DV_OK);
+    assert_int_equal(created, 0);
+}
+
 static void what_does_not_fit_is_not_opened(void **state)
 {
     static char long_text[DV_LIMIT_CASE_DETAILS + 2];
@@ -542,6 +558,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_case_begins_in_its_first_state),
+        TEST(the_newest_of_an_owner_is_known),
         TEST(what_does_not_fit_is_not_opened),
         TEST(so_many_may_be_open),
         TEST(steps_move_items_and_the_last_one_ends_the_case),

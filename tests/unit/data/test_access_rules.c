@@ -79,6 +79,18 @@ static void of_rules_that_fit_the_strictest_counts(void **state)
     assert_true(wants(2, "", "press").grant);
 }
 
+static void reviews_have_a_period(void **state)
+{
+    (void)state;
+    assert_int_equal(dv_data_rules_period(rules).every, 0);
+    assert_int_equal(set("review: {every: 90d}"), DV_OK);
+    assert_int_equal(dv_data_rules_period(rules).every, 90 * a_day);
+    assert_int_equal(dv_data_rules_period(rules).deadline, 14 * a_day);
+    assert_int_equal(set("review: {every: 1d, deadline: 366d}"), DV_ERR_INVALID);
+    assert_int_equal(set("review: {deadline: 3d}"), DV_ERR_INVALID);
+    assert_int_equal(dv_data_rules_period(rules).every, 90 * a_day);
+}
+
 static void what_is_wrong_leaves_the_rules_as_they_were(void **state)
 {
     (void)state;
@@ -117,6 +129,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_rules_that_fit_the_strictest_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_leaves_the_rules_as_they_were, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(reviews_have_a_period, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_are_only_so_many_rules, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

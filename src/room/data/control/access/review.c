@@ -169,24 +169,30 @@ static dv_result deadline_read(dv_call *call, const dv_case_type *type, dv_time 
                                  "deadline is a duration (2d) or a time (2026-01-31T18:00:00Z)");
 }
 
+/* Opens it over the grants in the body's scope. reviewer: of all; NULL: owners. */
+static dv_result review_open(dv_call *call, dv_case *c, const char *reviewer, dv_error *error)
+{
+    const dv_case_item *items;
+    size_t count = 0;
+    DV_TRY(items_make(call, c->type->items_max, reviewer, &items, &count, error));
+    return dv_case_open(call, c, items, count, &c->id, error);
+}
+
 static dv_result start(dv_call *call, dv_error *error)
 {
     dv_case c = {.owner = call->caller,
                  .title = dv_call_field(call, "title"),
                  .at_deadline = dv_call_field(call, "at_deadline")};
     const char *reviewer, *asset = dv_call_field(call, "asset");
-    const char *source = dv_call_field(call, "source"), *id;
-    const dv_case_item *items;
-    size_t count = 0;
+    const char *source = dv_call_field(call, "source");
     const char *scope = asset != NULL ? asset : source != NULL ? source : "all";
     c.title = c.title != NULL ? c.title : "grants for data";
     DV_TRY(type_load(call, &c.type, error));
     DV_TRY(reviewer_read(call, &reviewer, error));
     DV_TRY(deadline_read(call, c.type, &c.deadline, error));
     DV_TRY(json_text(call, json_pack("{s:s}", "scope", scope), &c.details));
-    DV_TRY(items_make(call, c.type->items_max, reviewer, &items, &count, error));
-    DV_TRY(dv_case_open(call, &c, items, count, &id, error));
-    DV_TRY(dv_case_read(call, c.type, id, &c, error));
+    DV_TRY(review_open(call, &c, reviewer, error));
+    DV_TRY(dv_case_read(call, c.type, c.id, &c, error));
     return dv_case_json(call, &c, &call->answer, error);
 }
 
@@ -344,6 +350,50 @@ static dv_result gone_rest(dv_call *call, dv_error *error)
     return dv_case_gone_rest(call, DV_DATA_REVIEW_CASE, error);
 }
 
+/* --- periodic reviews ------------------------------------------------------------------------ */
+
+static dv_result periodic_start(dv_call *call, dv_error *error)
+{
+    const dv_data_period period = dv_data_rules_period(call->services->data_rules);
+    dv_case c = {.owner = call->caller,
+                 .title = "periodic review of grants for data",
+                 .deadline = call->now + period.deadline};
+    DV_TRY(type_load(call, &c.type, error));
+    DV_TRY(json_text(call, json_pack("{s:s}", "scope", "all"), &c.details));
+    return review_open(call, &c, NULL, error);
+}
+
+/* When the oldest grant that lives began; 0: none lives. */
+static dv_result oldest_read(const dv_call *call, dv_time *ret_oldest, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT COALESCE(min(began), 0) FROM data_access"
+                          " WHERE state = 'granted' AND expires > ?1",
+                          "i", call->now));
+    DV_TRY(dv_statement_step(row, error));
+    *ret_oldest = dv_column_int(row, 0);
+    return DV_OK;
+}
+
+/* So long after the last one, or after the first grant, as dvara.yaml says. */
+static dv_result periodic_tick(dv_call *call, dv_error *error)
+{
+    const dv_case_type *type;
+    const dv_data_period period = dv_data_rules_period(call->services->data_rules);
+    dv_time last = 0, oldest = 0;
+    if (period.every == 0) {
+        return DV_OK;
+    }
+    DV_TRY(oldest_read(call, &oldest, error));
+    DV_TRY(type_load(call, &type, error));
+    DV_TRY(dv_case_last(call, type, call->caller, &last, error));
+    bool due = oldest != 0 && DV_MAX(last, oldest) <= call->now - period.every;
+    return due ? dv_data_change(call, periodic_start, error) : DV_OK;
+}
+
+/* --- the clock ------------------------------------------------------------------------------- */
+
 /* Each for itself: one that can't be ended now keeps no other waiting. */
 dv_result dv_data_review_tick(dv_call *call, dv_error *error)
 {
@@ -353,6 +403,8 @@ dv_result dv_data_review_tick(dv_call *call, dv_error *error)
     bool waits = false;
     DV_TRY(dv_case_gone_waits(call, DV_DATA_REVIEW_CASE, &waits, error));
     dv_result result = waits ? dv_data_change(call, gone_rest, error) : DV_OK;
+    dv_result started = periodic_tick(call, error);
+    result = started == DV_OK ? result : started;
     DV_TRY(type_load(call, &type, error));
     DV_TRY(dv_case_due(call, type, &ids, &count, error));
     for (size_t i = 0; i < DV_MIN(count, (size_t)CLOCKED); i++) {

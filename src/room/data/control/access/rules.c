@@ -21,11 +21,14 @@ struct dv_data_rules {
     rule *items;
     size_t count;
     dv_time longest;
+    dv_data_period period;
 };
 
 static dv_result rules_init(dv_data_rules *ret_rules)
 {
-    dv_data_rules rules = {.arena = dv_arena_new(RULES_MEMORY), .longest = 90 * a_day};
+    dv_data_rules rules = {.arena = dv_arena_new(RULES_MEMORY),
+                           .longest = 90 * a_day,
+                           .period = {.deadline = 14 * a_day}};
     rules.items = rules.arena == NULL
                       ? NULL
                       : dv_arena_alloc(rules.arena, DV_LIMIT_DATA_RULES * sizeof(*rules.items));
@@ -59,17 +62,41 @@ void dv_data_rules_free(dv_data_rules *rules)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
+/* Absent: as it was. */
+static dv_result time_read(const dv_yaml *map, const char *key, int days, dv_time *time,
+                           dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, key);
+    dv_time read = 0;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_duration(node, &read, error));
+    if (read < DV_SECOND || read > days * a_day) {
+        return dv_yaml_refuse(node, error, "data_access: %s is from 1s to %dd", key, days);
+    }
+    *time = read;
+    return DV_OK;
+}
+
 static dv_result longest_read(const dv_yaml *map, dv_time *longest, dv_error *error)
 {
-    const dv_yaml *node = dv_yaml_get(map, "longest");
-    dv_time time = *longest;
-    DV_TRY(node == NULL ? DV_OK : dv_yaml_duration(node, &time, error));
-    if (time < DV_SECOND || time > DV_LIMIT_DATA_GRANT_DAYS * a_day) {
-        return dv_yaml_refuse(node, error, "data_access: longest is from 1s to %dd",
-                              DV_LIMIT_DATA_GRANT_DAYS);
+    return time_read(map, "longest", DV_LIMIT_DATA_GRANT_DAYS, longest, error);
+}
+
+static dv_result period_read(const dv_yaml *map, dv_data_period *period, dv_error *error)
+{
+    enum { YEAR = 365 };
+    static const char *const keys[] = {"every", "deadline", NULL};
+    if (map == NULL) {
+        return DV_OK;
     }
-    *longest = time;
-    return DV_OK;
+    DV_TRY(dv_yaml_check_keys(map, keys, error));
+    DV_TRY(time_read(map, "every", DV_LIMIT_DATA_GRANT_DAYS, &period->every, error));
+    DV_TRY(time_read(map, "deadline", YEAR, &period->deadline, error));
+    return period->every != 0
+               ? DV_OK
+               : dv_yaml_refuse(map, error, "data_access: review says how often: every");
 }
 
 /* A word as the inventory keeps them, or a group's name; absent: NULL. */
@@ -143,12 +170,13 @@ static dv_result rule_read(dv_data_rules *rules, const dv_yaml *map, dv_error *e
 
 static dv_result section_read(dv_data_rules *rules, const dv_yaml *section, dv_error *error)
 {
-    static const char *const keys[] = {"longest", "rules", NULL};
+    static const char *const keys[] = {"longest", "review", "rules", NULL};
     if (section == NULL) {
         return DV_OK;
     }
     DV_TRY(dv_yaml_check_keys(section, keys, error));
     DV_TRY(longest_read(section, &rules->longest, error));
+    DV_TRY(period_read(dv_yaml_get(section, "review"), &rules->period, error));
     const dv_yaml *list = dv_yaml_get(section, "rules");
     if (list != NULL && list->type != DV_YAML_LIST) {
         return dv_yaml_refuse(list, error, "data_access: rules is a list");
@@ -216,6 +244,11 @@ dv_data_wants dv_data_rules_wants(const dv_data_rules *rules, const dv_data_labe
         wants.approvals = asset->level == 0 ? 0 : asset->level == 3 ? 2 : 1;
     }
     return wants;
+}
+
+dv_data_period dv_data_rules_period(const dv_data_rules *rules)
+{
+    return rules->period;
 }
 
 /* --- the section ----------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  *
  * data_access:
  *   longest: 90d
+ *   review: {every: 90d, deadline: 14d}
  *   rules:
  *     - {label: board, approvals: 2, approvers: board_office, longest: 7d}
  *     - {sensitivity: internal, approvals: 0}
@@ -41,5 +42,13 @@ void dv_data_rules_free(dv_data_rules *rules);
 dv_must dv_result dv_data_rules_set(dv_data_rules *rules, const dv_yaml *section, dv_error *error);
 
 dv_data_wants dv_data_rules_wants(const dv_data_rules *rules, const dv_data_labelled *asset);
+
+/* How often all living grants are reviewed, and for how long each time. */
+typedef struct dv_data_period {
+    dv_time every; /* 0: only when somebody starts it */
+    dv_time deadline;
+} dv_data_period;
+
+dv_data_period dv_data_rules_period(const dv_data_rules *rules);
 
 extern const dv_config_section dv_data_config_access;
