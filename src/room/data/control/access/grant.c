@@ -274,7 +274,7 @@ static dv_result tick(dv_call *call, dv_error *error)
 {
     bool due = false;
     DV_TRY(is_something_due(call, &due, error));
-    DV_TRY(due ? dv_data_change(call, clock_work, error) : DV_OK);
+    DV_TRY(due ? dv_audit_change(call, clock_work, error) : DV_OK);
     return dv_data_review_tick(call, error);
 }
 

@@ -228,7 +228,7 @@ static dv_result request_do(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_access_request(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, request_do, error);
+    return dv_audit_change(call, request_do, error);
 }
 
 /* --- looking --------------------------------------------------------------------------------- */
@@ -498,7 +498,7 @@ static dv_result approve(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_access_approve(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, approve, error);
+    return dv_audit_change(call, approve, error);
 }
 
 static dv_result reject(dv_call *call, dv_error *error)
@@ -518,7 +518,7 @@ static dv_result reject(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_access_reject(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, reject, error);
+    return dv_audit_change(call, reject, error);
 }
 
 static dv_result revoke(dv_call *call, dv_error *error)
@@ -537,7 +537,7 @@ static dv_result revoke(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_access_revoke(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, revoke, error);
+    return dv_audit_change(call, revoke, error);
 }
 
 static dv_result cancel(dv_call *call, dv_error *error)
@@ -555,5 +555,5 @@ static dv_result cancel(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_access_cancel(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, cancel, error);
+    return dv_audit_change(call, cancel, error);
 }

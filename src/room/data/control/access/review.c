@@ -198,7 +198,7 @@ static dv_result start(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_review_start(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, start, error);
+    return dv_audit_change(call, start, error);
 }
 
 /* --- looking --------------------------------------------------------------------------------- */
@@ -294,7 +294,7 @@ static dv_result keep(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_review_keep(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, keep, error);
+    return dv_audit_change(call, keep, error);
 }
 
 static dv_result revoke(dv_call *call, dv_error *error)
@@ -304,7 +304,7 @@ static dv_result revoke(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_review_revoke(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, revoke, error);
+    return dv_audit_change(call, revoke, error);
 }
 
 static dv_result cancel(dv_call *call, dv_error *error)
@@ -320,7 +320,7 @@ static dv_result cancel(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_review_cancel(dv_call *call, dv_error *error)
 {
-    return dv_data_change(call, cancel, error);
+    return dv_audit_change(call, cancel, error);
 }
 
 /* --- what nobody asks for -------------------------------------------------------------------- */
@@ -340,7 +340,7 @@ static dv_result due_end(dv_services *services, const char *id, dv_error *error)
 {
     due_call due = {.id = id};
     DV_TRY(dv_call_system(services, &due.call));
-    dv_result result = dv_data_change(&due.call, due_work, error);
+    dv_result result = dv_audit_change(&due.call, due_work, error);
     dv_call_system_end(&due.call);
     return result;
 }
@@ -389,7 +389,7 @@ static dv_result periodic_tick(dv_call *call, dv_error *error)
     DV_TRY(type_load(call, &type, error));
     DV_TRY(dv_case_last(call, type, call->caller, &last, error));
     bool due = oldest != 0 && DV_MAX(last, oldest) <= call->now - period.every;
-    return due ? dv_data_change(call, periodic_start, error) : DV_OK;
+    return due ? dv_audit_change(call, periodic_start, error) : DV_OK;
 }
 
 /* --- the clock ------------------------------------------------------------------------------- */
@@ -402,7 +402,7 @@ dv_result dv_data_review_tick(dv_call *call, dv_error *error)
     size_t count = 0;
     bool waits = false;
     DV_TRY(dv_case_gone_waits(call, DV_DATA_REVIEW_CASE, &waits, error));
-    dv_result result = waits ? dv_data_change(call, gone_rest, error) : DV_OK;
+    dv_result result = waits ? dv_audit_change(call, gone_rest, error) : DV_OK;
     dv_result started = periodic_tick(call, error);
     result = started == DV_OK ? result : started;
     DV_TRY(type_load(call, &type, error));
