@@ -17,6 +17,7 @@ static const char prose[] =
 static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
+static dv_data_policy *decoding; /* masks, and decodes */
 
 static void must(dv_result result)
 {
@@ -35,7 +36,7 @@ static void make_body(dv_buf *out, const char *value)
 }
 
 /* JSON scan and inspection of a body, as the gate does both. */
-static void one_body(dv_slice text, bool answer, dv_arena *arena)
+static void one_body(dv_slice text, const dv_data_policy *policy, dv_arena *arena)
 {
     static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH,
                                           .tokens = DV_LIMIT_JSON_TOKENS};
@@ -45,18 +46,18 @@ static void one_body(dv_slice text, bool answer, dv_arena *arena)
     dv_verdict verdict = {0};
     must(dv_json_scan(text, &limits, arena, &json, NULL));
     must(dv_data_context_new(gate, DV_LIT("User::\"bench\""), arena, &context));
-    must((answer ? dv_data_gate_answer : dv_data_gate_request)(
-        gate, answer ? masks : placeholders, context, &json, arena, &outcome, &verdict));
+    must((policy != placeholders ? dv_data_gate_answer : dv_data_gate_request)(
+        gate, policy, context, &json, arena, &outcome, &verdict));
 }
 
-static void measure_body(const char *name, const char *value, bool answer)
+static void measure_body(const char *name, const char *value, const dv_data_policy *policy)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(DV_LIMIT_REQUEST_ARENA);
     dv_auto(buf) dv_buf body = dv_buf_init(1 << 20);
     make_body(&body, value);
     double start = bench_cpu_time();
     for (size_t i = 0; i < ROUNDS; i++) {
-        one_body(dv_buf_slice(&body), answer, arena);
+        one_body(dv_buf_slice(&body), policy, arena);
         dv_arena_reset(arena);
     }
     bench_row(name, (bench_cpu_time() - start) / ROUNDS / 1e3, "us", 0);
@@ -68,9 +69,15 @@ int main(void)
     must(dv_data_gate_new(key, &gate, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"placeholder\"}"), &placeholders, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL));
-    measure_body("data/request, 1.7 KB", "", false);
-    measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111", false);
-    measure_body("data/answer, 1.7 KB", "", true);
+    must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"decode\":true}"), &decoding,
+                              NULL));
+    measure_body("data/request, 1.7 KB", "", placeholders);
+    measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111",
+                 placeholders);
+    measure_body("data/answer, 1.7 KB", "", masks);
+    measure_body("data/answer, 1.7 KB, decoded", "", decoding);
+    measure_body("data/answer, 1.7 KB, decoded, one value encoded", "bob%40example.com", decoding);
+    dv_data_policy_free(decoding);
     dv_data_policy_free(masks);
     dv_data_policy_free(placeholders);
     dv_data_gate_free(gate);

@@ -63,6 +63,7 @@ typedef struct dv_finding {
     uint32_t start; /* byte in the decoded text that was searched */
     uint32_t end;   /* one past the last */
     uint8_t score;  /* 0..100 */
+    bool encoded;   /* it does not stand there in clear */
     dv_detector_set detectors; /* all that saw a value within; holds `detector` */
 } dv_finding;
 

@@ -74,6 +74,7 @@ static dv_result fold_all(decoding *d, dv_view *view)
 static dv_result decode(decoding *d, dv_slice text, size_t from)
 {
     dv_view view, other;
+    dv_blocks how = {.whole = false};
     DV_TRY(dv_view_of(text, from, d->arena, &view));
     DV_TRY(dv_view_utf16(&view, d->arena, &other));
     if (other.len > 0) {
@@ -82,7 +83,7 @@ static dv_result decode(decoding *d, dv_slice text, size_t from)
     }
     for (int depth = 0; depth < DV_DECODE_DEPTH; depth++) {
         DV_TRY(fold_all(d, &view));
-        DV_TRY(dv_view_blocks(&view, d->arena, &other));
+        DV_TRY(dv_view_blocks(&view, &how, d->arena, &other));
         if (other.len == 0) {
             return DV_OK;
         }

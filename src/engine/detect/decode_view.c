@@ -5,6 +5,17 @@
 #include "base/utf8.h"
 #include "engine/detect/decode.h"
 
+#include <ctype.h>
+
+enum {
+    ENTITY_MAX = 40, /* bytes of the longest entity: zeros in front of a number do not change it */
+    ESCAPE_MAX = 12, /* bytes of the longest way to write a character: a surrogate pair */
+    NUMBER_REACH = 24, /* bytes on each side of a letter that are asked whether they are a number */
+    NUMBER_LEAST = 9,  /* digits of the shortest such number */
+    LINE_LEAST = 60,   /* digits of a block's line that is not its last */
+    CHUNK = 64,        /* digits that are decoded at once to see whether they are text */
+};
+
 static dv_result view_new(size_t room, dv_arena *arena, dv_view *ret)
 {
     *ret = (dv_view){
@@ -56,11 +67,11 @@ static int hex_of(uint8_t byte)
 }
 
 /* Exactly `count` hexadecimal digits at `at`. */
-static bool read_hex(const dv_view *in, size_t at, size_t count, uint32_t *ret)
+static bool read_hex(dv_slice in, size_t at, size_t count, uint32_t *ret)
 {
     *ret = 0;
     for (size_t i = 0; i < count; i++) {
-        int digit = at + i < in->len ? hex_of(in->bytes[at + i]) : -1;
+        int digit = at + i < in.len ? hex_of(in.ptr[at + i]) : -1;
         if (digit < 0) {
             return false;
         }
@@ -88,11 +99,11 @@ static const struct {
     {"Tab;", '\t'},   {"NewLine;", '\n'},
 };
 
-static meaning entity(const dv_view *in, size_t at)
+static meaning entity(dv_slice in, size_t at)
 {
-    enum { LONGEST = 40 }; /* zeros in front of a number do not change it */
-    dv_slice rest = dv_slice_of(in->bytes + at + 1, DV_MIN(in->len - at - 1, (size_t)LONGEST));
-    for (size_t i = 0; i < DV_ARRAY_LEN(entities); i++) {
+    dv_slice rest = dv_slice_of(in.ptr + at + 1, DV_MIN(in.len - at - 1, (size_t)ENTITY_MAX));
+    bool named = rest.len > 0 && isalpha(rest.ptr[0]);
+    for (size_t i = 0; named && i < DV_ARRAY_LEN(entities); i++) {
         dv_slice name = dv_slice_str(entities[i].name);
         if (dv_slice_starts_with(rest, name)) {
             return (meaning){.len = name.len + 1, .code_point = entities[i].character};
@@ -120,38 +131,38 @@ static meaning entity(const dv_view *in, size_t at)
 }
 
 /* \\u{40} of ECMAScript, Rust and Swift. */
-static meaning braces(const dv_view *in, size_t at)
+static meaning braces(dv_slice in, size_t at)
 {
     uint32_t number = 0;
     size_t i = at + 3;
-    while (i < in->len && i - at - 3 < 6 && hex_of(in->bytes[i]) >= 0) {
-        number = number << 4 | (uint32_t)hex_of(in->bytes[i++]);
+    while (i < in.len && i - at - 3 < 6 && hex_of(in.ptr[i]) >= 0) {
+        number = number << 4 | (uint32_t)hex_of(in.ptr[i++]);
     }
-    bool good = i > at + 3 && i < in->len && in->bytes[i] == '}' && number > 0 &&
-                number <= 0x10FFFF && (number < 0xD800 || number >= 0xE000);
+    bool good = i > at + 3 && i < in.len && in.ptr[i] == '}' && number > 0 && number <= 0x10FFFF &&
+                (number < 0xD800 || number >= 0xE000);
     return good ? (meaning){.len = i + 1 - at, .code_point = number} : (meaning){0};
 }
 
-static meaning escape(const dv_view *in, size_t at)
+static meaning escape(dv_slice in, size_t at)
 {
     static const char letters[] = "nrtbf/\"'\\", means[] = "\n\r\t\b\f/\"'\\";
     uint32_t number, low;
-    if (at + 1 >= in->len) {
+    if (at + 1 >= in.len) {
         return (meaning){0};
     }
-    uint8_t next = in->bytes[at + 1];
+    uint8_t next = in.ptr[at + 1];
     if (next == 'x' && read_hex(in, at + 2, 2, &number) && number > 0) {
         return (meaning){.len = 4, .code_point = number, .byte = true};
     }
-    if (next == 'u' && at + 2 < in->len && in->bytes[at + 2] == '{') {
+    if (next == 'u' && at + 2 < in.len && in.ptr[at + 2] == '{') {
         return braces(in, at);
     }
     if (next == 'U' && read_hex(in, at + 2, 8, &number) && number > 0 && number <= 0x10FFFF) {
         return (meaning){.len = 10, .code_point = number};
     }
     if (next == 'u' && read_hex(in, at + 2, 4, &number) && number > 0) {
-        bool pair = number >= 0xD800 && number < 0xDC00 && at + 7 < in->len &&
-                    in->bytes[at + 6] == '\\' && in->bytes[at + 7] == 'u' &&
+        bool pair = number >= 0xD800 && number < 0xDC00 && at + 7 < in.len &&
+                    in.ptr[at + 6] == '\\' && in.ptr[at + 7] == 'u' &&
                     read_hex(in, at + 8, 4, &low) && low >= 0xDC00 && low < 0xE000;
         return pair ? (meaning){.len = 12,
                                 .code_point = 0x10000 + ((number - 0xD800) << 10) + low - 0xDC00}
@@ -201,10 +212,10 @@ static uint8_t ascii_for(uint32_t c)
     return c == 0x2024 || c == 0xFE52 ? '.' : c == 0xFE6B ? '@' : 0;
 }
 
-static meaning beyond_ascii(const dv_view *in, size_t at)
+static meaning beyond_ascii(dv_slice in, size_t at)
 {
     uint32_t c;
-    size_t len = dv_utf8_decode(dv_slice_of(in->bytes + at, DV_MIN(in->len - at, (size_t)4)), &c);
+    size_t len = dv_utf8_decode(dv_slice_of(in.ptr + at, DV_MIN(in.len - at, (size_t)4)), &c);
     if (len == 0) {
         return (meaning){0};
     }
@@ -216,7 +227,7 @@ static meaning beyond_ascii(const dv_view *in, size_t at)
 }
 
 /* The digit that a letter looks like, between two digits: 4l11, 4О11 (Cyrillic). */
-static meaning lookalike(const dv_view *in, size_t at, uint8_t before)
+static meaning lookalike(dv_slice in, size_t at, uint8_t before)
 {
     static const struct {
         const char *letter;
@@ -229,17 +240,23 @@ static meaning lookalike(const dv_view *in, size_t at, uint8_t before)
     }
     for (size_t i = 0; i < DV_ARRAY_LEN(pairs); i++) {
         size_t len = strlen(pairs[i].letter);
-        if (at + len < in->len && memcmp(in->bytes + at, pairs[i].letter, len) == 0 &&
-            in->bytes[at + len] >= '0' && in->bytes[at + len] <= '9') {
+        if (at + len < in.len && memcmp(in.ptr + at, pairs[i].letter, len) == 0 &&
+            in.ptr[at + len] >= '0' && in.ptr[at + len] <= '9') {
             return (meaning){.len = len, .code_point = (uint8_t)pairs[i].digit};
         }
     }
     return (meaning){0};
 }
 
-static meaning meaning_at(const dv_view *in, size_t at, uint8_t before)
+/* Digits, letters for them, and what groups of them are parted by. */
+static bool is_of_number(uint8_t byte)
 {
-    uint8_t byte = in->bytes[at];
+    return isdigit(byte) || byte >= 0x80 || (byte != '\0' && strchr(" -OolI|SB", byte) != NULL);
+}
+
+static meaning meaning_at(dv_slice in, size_t at, uint8_t before)
+{
+    uint8_t byte = in.ptr[at];
     uint32_t number;
     (void)before;
     if (byte == '%' && read_hex(in, at + 1, 2, &number) && number > 0) {
@@ -254,17 +271,151 @@ static meaning meaning_at(const dv_view *in, size_t at, uint8_t before)
     return byte >= 0x80 ? beyond_ascii(in, at) : (meaning){0};
 }
 
+/* Letters and digits of addresses and numbers, and what stands between them. */
+static bool is_of_value(uint8_t byte)
+{
+    return isalnum(byte) || byte == '@' || byte == '.' || byte == '-';
+}
+
+/* Characters beyond ASCII that mean nothing in ordinary text, unless they stand within a value:
+ * dashes between words, joiners of emoji, the commas of Chinese. */
+static size_t element_beyond_ascii(dv_slice text, size_t at)
+{
+    meaning m = beyond_ascii(text, at);
+    uint8_t before = at > 0 ? text.ptr[at - 1] : 0;
+    uint8_t behind = m.len > 0 && at + m.len < text.len ? text.ptr[at + m.len] : 0;
+    if (m.len == 0) {
+        return 0;
+    }
+    if (m.drop) {
+        return isalnum(before) || isalnum(behind) ? m.len : 0;
+    }
+    if (m.code_point == ' ' || m.code_point == '-') {
+        return isdigit(before) || isdigit(behind) ? m.len : 0;
+    }
+    return is_of_value((uint8_t)m.code_point) ? m.len : 0;
+}
+
+/* Numbers that a letter within may be a digit of are long, and mostly digits; or they may come to
+ * be. */
+static bool in_number(dv_slice text, size_t at, bool more)
+{
+    size_t begin = at, end = at, digits = 0, letters = 0;
+    while (begin > 0 && at - begin < NUMBER_REACH && is_of_number(text.ptr[begin - 1])) {
+        begin--;
+    }
+    while (end < text.len && end - at < NUMBER_REACH && is_of_number(text.ptr[end])) {
+        end++;
+    }
+    for (size_t i = begin; i < end; i++) {
+        digits += isdigit(text.ptr[i]) != 0;
+        letters += isalpha(text.ptr[i]) != 0 || text.ptr[i] == '|' || text.ptr[i] >= 0x80;
+    }
+    return (more && end == text.len) || (digits + letters >= NUMBER_LEAST && digits >= 2 * letters);
+}
+
+size_t dv_view_element(dv_slice text, size_t at, bool more)
+{
+    uint8_t byte = text.ptr[at];
+    bool letter = (byte >= 0x80 || isalpha(byte) || byte == '|') && at > 0;
+    meaning m = letter ? lookalike(text, at, text.ptr[at - 1]) : (meaning){0};
+    if (m.len > 0) {
+        return in_number(text, at, more) ? m.len : 0;
+    }
+    if (byte >= 0x80) {
+        return element_beyond_ascii(text, at);
+    }
+    m = meaning_at(text, at, 0);
+    return byte == '\\' && m.len == 2 ? 0 : m.len; /* \n is no part of a value */
+}
+
+/* Whether `rest`, of which more follows, may be the beginning of an escape. */
+static bool begins_escape(dv_slice rest)
+{
+    uint32_t number;
+    uint8_t kind = rest.len > 1 ? rest.ptr[1] : 'u';
+    size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : 8;
+    if (kind != 'x' && kind != 'u' && kind != 'U') {
+        return false;
+    }
+    if (kind == 'u' && rest.len > 2 && rest.ptr[2] == '{') {
+        return rest.len < ESCAPE_MAX && dv_slice_find_byte(rest, '}') < 0;
+    }
+    for (size_t i = 2; i < rest.len && i < 2 + digits; i++) {
+        if (hex_of(rest.ptr[i]) < 0) {
+            return false;
+        }
+    }
+    if (rest.len < 2 + digits) {
+        return true;
+    }
+    bool high = kind == 'u' && read_hex(rest, 2, 4, &number) && number >= 0xD800 && number < 0xDC00;
+    return high && rest.len < ESCAPE_MAX && (rest.len == 6 || rest.ptr[6] == '\\');
+}
+
+static bool begins_entity(dv_slice rest)
+{
+    for (size_t i = 1; i < rest.len; i++) {
+        if (!isalnum(rest.ptr[i]) && rest.ptr[i] != '#') {
+            return false;
+        }
+    }
+    return rest.len <= ENTITY_MAX;
+}
+
+size_t dv_view_whole(dv_slice text)
+{
+    size_t from = text.len > ENTITY_MAX ? text.len - ENTITY_MAX : 0;
+    for (size_t at = from; at < text.len; at++) {
+        dv_slice rest = dv_slice_sub(text, at, text.len);
+        bool percent =
+            rest.ptr[0] == '%' && (rest.len == 1 || (rest.len == 2 && hex_of(rest.ptr[1]) >= 0));
+        if (percent || (rest.ptr[0] == '&' && begins_entity(rest)) ||
+            (rest.ptr[0] == '\\' && begins_escape(rest))) {
+            return at;
+        }
+    }
+    return text.len;
+}
+
+size_t dv_view_whole_number(dv_slice text)
+{
+    static const char letters[] = "OolI|SB";
+    size_t len = text.len;
+    if (len >= 3 && text.ptr[len - 2] >= 0x80 && isdigit(text.ptr[len - 3])) {
+        return len - 2; /* of two bytes */
+    }
+    bool open = len >= 2 && isdigit(text.ptr[len - 2]) && text.ptr[len - 1] != '\0' &&
+                strchr(letters, text.ptr[len - 1]) != NULL;
+    return open ? len - 1 : len;
+}
+
 /* before: the byte that was made last. */
-typedef meaning (*meaning_of)(const dv_view *in, size_t at, uint8_t before);
+typedef meaning (*meaning_of)(dv_slice in, size_t at, uint8_t before);
+
+static bool has_any(dv_slice text, meaning_of what)
+{
+    for (size_t at = 0; at < text.len; at++) {
+        if (what(text, at, at == 0 ? 0 : text.ptr[at - 1]).len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static dv_result rewrite(const dv_view *in, meaning_of what, dv_arena *arena, dv_view *ret)
 {
     dv_view out;
+    dv_slice text = dv_slice_of(in->bytes, in->len);
     bool changed = false;
+    if (!has_any(text, what)) {
+        *ret = (dv_view){.len = 0};
+        return DV_OK;
+    }
     DV_TRY(view_new(in->len, arena, &out));
     for (size_t at = 0; at < in->len;) {
         uint8_t before = out.len == 0 ? 0 : out.bytes[out.len - 1];
-        meaning m = what(in, at, before);
+        meaning m = what(text, at, before);
         if (m.len == 0) {
             push(&out, in->bytes[at], in, at, at + 1);
             at++;
@@ -345,7 +496,7 @@ static int base64_of(uint8_t byte)
 static size_t line_break(const dv_view *in, size_t at, size_t line)
 {
     size_t len = at < in->len && in->bytes[at] == '\r' ? 1 : 0;
-    bool breaks = at + len + 1 < in->len && in->bytes[at + len] == '\n' && line >= 60 &&
+    bool breaks = at + len + 1 < in->len && in->bytes[at + len] == '\n' && line >= LINE_LEAST &&
                   base64_of(in->bytes[at + len + 1]) >= 0;
     return breaks ? len + 1 : 0;
 }
@@ -394,6 +545,16 @@ static void decode_hex(const dv_view *in, const uint32_t *places, size_t count, 
     }
 }
 
+static bool has_controls(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r') {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Text that somebody could have meant: UTF-8 without control characters. */
 static bool is_text(const uint8_t *bytes, size_t len)
 {
@@ -402,19 +563,24 @@ static bool is_text(const uint8_t *bytes, size_t len)
     if (good + 3 < len) { /* the last character may be cut */
         return false;
     }
-    for (size_t i = 0; i < good; i++) {
-        if (bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r') {
-            return false;
-        }
-    }
-    return len > 0;
+    return len > 0 && !has_controls(bytes, good);
 }
 
-/* UTF-16 within a block becomes ASCII in place; what is beyond it a space. */
+/* A block is UTF-16 when its first character says so, so that its beginning alone tells: a byte
+ * order mark, or a zero beside a byte that is none. */
+static bool begins_utf16(const uint8_t *bytes, size_t len)
+{
+    return len >= 2 &&
+           ((bytes[0] == 0) != (bytes[1] == 0) || (bytes[0] == 0xFF && bytes[1] == 0xFE) ||
+            (bytes[0] == 0xFE && bytes[1] == 0xFF));
+}
+
+/* It becomes ASCII in place; what is beyond it a space. */
 static void narrow(dv_view *out, size_t from)
 {
     size_t high, to = from;
-    if (!looks_utf16(out->bytes + from, out->len - from, &high)) {
+    if (!begins_utf16(out->bytes + from, out->len - from) ||
+        !looks_utf16(out->bytes + from, out->len - from, &high)) {
         return;
     }
     for (size_t at = from; at + 1 < out->len; at += 2) {
@@ -497,7 +663,112 @@ static bool decode_block(const dv_view *in, const uint32_t *places, size_t count
     return false;
 }
 
-dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
+/* The same of a block that is one from its first digit on: its beginning alone tells. */
+static bool decode_whole(const dv_view *in, const dv_digits *digits, size_t hex, dv_view *out)
+{
+    return dv_digits_begin_text(digits) &&
+           ((hex == 0 && try_hex(in, digits->places, digits->count, out)) ||
+            try_base64(in, digits->places, digits->count, out));
+}
+
+/* ---- whether digits could be a text's ---- */
+
+/* Decodes digits from `at` on, CHUNK of them at most; returns how many bytes they are. */
+static size_t decode_chunk(const dv_digits *digits, size_t at, bool hex, uint8_t out[CHUNK])
+{
+    size_t count = DV_MIN(digits->count - at, (size_t)CHUNK), len = 0;
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t place = digits->places == NULL ? at + i : digits->places[at + i];
+        uint8_t byte = digits->bytes[place];
+        bits = bits << (hex ? 4 : 6) | (unsigned)(hex ? hex_of(byte) : base64_of(byte));
+        have += hex ? 4 : 6;
+        if (have >= 8) {
+            have -= 8;
+            out[len++] = (uint8_t)(bits >> have);
+        }
+    }
+    return len;
+}
+
+static bool begin_text(const dv_digits *digits, bool hex)
+{
+    uint8_t bytes[4 + CHUNK];
+    size_t carried = 0; /* bytes of a character that was not whole */
+    for (size_t at = 0; at < digits->count; at += CHUNK) {
+        size_t len = carried + decode_chunk(digits, at, hex, bytes + carried);
+        if (at == 0 && begins_utf16(bytes, len)) {
+            return true;
+        }
+        size_t good = dv_utf8_prefix(dv_slice_of(bytes, len));
+        if (good + 3 < len || has_controls(bytes, good)) {
+            return false;
+        }
+        carried = len - good;
+        memmove(bytes, bytes + good, carried);
+    }
+    return true;
+}
+
+bool dv_digits_begin_text(const dv_digits *digits)
+{
+    bool hex = true;
+    for (size_t i = 0; i < digits->count && hex; i++) {
+        hex = hex_of(digits->bytes[digits->places == NULL ? i : digits->places[i]]) >= 0;
+    }
+    return (hex && begin_text(digits, true)) || begin_text(digits, false);
+}
+
+bool dv_digits_has(uint8_t byte)
+{
+    return base64_of(byte) >= 0;
+}
+
+size_t dv_digits_run(dv_slice text, size_t at)
+{
+    while (at < text.len && base64_of(text.ptr[at]) >= 0) {
+        at++;
+    }
+    return at;
+}
+
+/* ---- the blocks of a text ---- */
+
+/* Whether the run that ends at `end` may go on with what follows the text. */
+static bool is_open(const dv_view *in, size_t at, size_t end, size_t count)
+{
+    size_t line = 0;
+    if (end == in->len) {
+        return true;
+    }
+    if (in->bytes[end] == '=') { /* of two, one may be there */
+        return end + 1 == in->len && count % 4 == 2 && count >= DV_DECODE_BLOCK_MIN;
+    }
+    while (end - line > at && base64_of(in->bytes[end - line - 1]) >= 0) {
+        line++;
+    }
+    size_t rest = in->len - end;
+    bool line_end = in->bytes[end] == '\n' ||
+                    (in->bytes[end] == '\r' && (rest == 1 || in->bytes[end + 1] == '\n'));
+    return line >= LINE_LEAST && line_end && rest <= (in->bytes[end] == '\r' ? 2u : 1u);
+}
+
+/* What is made of a run stands for all of it, padding (RFC 4648 section 4) included. */
+static void spread(const dv_view *in, const uint32_t *places, size_t count, size_t end,
+                   dv_view *out, size_t from)
+{
+    size_t padding = count % 4 == 2 ? 2 : count % 4 == 3;
+    for (; padding > 0 && end < in->len && in->bytes[end] == '='; padding--) {
+        end++;
+    }
+    for (size_t i = from; i < out->len; i++) {
+        out->start[i] = in->start[places[0]];
+        out->end[i] = in->end[end - 1];
+    }
+}
+
+dv_result dv_view_blocks(const dv_view *in, dv_blocks *how, dv_arena *arena, dv_view *ret)
 {
     dv_view out = {.len = 0};
     size_t alone = 0; /* lines before it are blocks by themselves */
@@ -505,13 +776,20 @@ dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
     if (places == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    for (size_t at = 0; at < in->len;) {
+    how->open = in->len;
+    for (size_t at = how->cut ? dv_digits_run(dv_slice_of(in->bytes, in->len), 0) : 0;
+         at < in->len;) {
         size_t count, hex;
         if (base64_of(in->bytes[at]) < 0) {
             at++;
             continue;
         }
         size_t end = collect(in, at, at >= alone, places, &count, &hex);
+        const dv_digits digits = {in->bytes, places, count};
+        if (how->more && is_open(in, at, end, count) && dv_digits_begin_text(&digits)) {
+            how->open = at;
+            break;
+        }
         if (count < DV_DECODE_BLOCK_MIN) {
             at = end;
             continue;
@@ -519,7 +797,12 @@ dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret)
         if (out.bytes == NULL) {
             DV_TRY(view_new(in->len, arena, &out));
         }
-        bool text = decode_block(in, places, count, hex, &out);
+        size_t from = out.len;
+        bool text = how->whole ? decode_whole(in, &digits, hex, &out)
+                               : decode_block(in, places, count, hex, &out);
+        if (text && how->whole) {
+            spread(in, places, count, end, &out, from);
+        }
         if (!text && end - at > count) { /* a long word may have stood on the line before */
             alone = end;
             continue;

@@ -21,7 +21,41 @@ dv_must dv_result dv_view_fold(const dv_view *in, dv_arena *arena, dv_view *ret_
 /* Digits for the letters between them that look like digits. For a look of its own: such letters of
  * a base64 block must stay what they are. */
 dv_must dv_result dv_view_digits(const dv_view *in, dv_arena *arena, dv_view *ret_view);
+
+/* How blocks are read, and what was seen. */
+typedef struct dv_blocks {
+    bool whole;  /* what a block holds is said to come from all of it, not from its own digits */
+    bool cut;    /* the text begins in the middle: a run at its begin is no block */
+    bool more;   /* text follows: a run that may go on, and is text so far, is not read */
+    size_t open; /* where that one begins in the view; its length: there is none */
+} dv_blocks;
+
 /* What base64 and hexadecimal blocks hold, where that is text, with NULs between. */
-dv_must dv_result dv_view_blocks(const dv_view *in, dv_arena *arena, dv_view *ret_view);
+dv_must dv_result dv_view_blocks(const dv_view *in, dv_blocks *how, dv_arena *arena,
+                                 dv_view *ret_view);
 /* The whole as UTF-16 of either byte order, where every other byte says so. */
 dv_must dv_result dv_view_utf16(const dv_view *in, dv_arena *arena, dv_view *ret_view);
+
+/* ---- without a view, for texts that mostly hold nothing encoded ---- */
+
+/* Bytes at `at` that are a character written in another way and that could belong to a value; 0:
+ * none. more: text follows. */
+size_t dv_view_element(dv_slice text, size_t at, bool more);
+/* For text that goes on: its length without a character at its end that is not whole yet, */
+size_t dv_view_whole(dv_slice text);
+/* or without a letter at its end that would be a digit if one followed. */
+size_t dv_view_whole_number(dv_slice text);
+
+/* Digits of base64 or hexadecimal. places: where each stands; NULL: one after the other. */
+typedef struct dv_digits {
+    const uint8_t *bytes;
+    const uint32_t *places;
+    size_t count;
+} dv_digits;
+
+/* Whether they are a text, or could be the beginning of one. Allocates nothing. */
+bool dv_digits_begin_text(const dv_digits *digits);
+/* A digit of base64 or of hexadecimal. */
+bool dv_digits_has(uint8_t byte);
+/* Where the run of digits at `at` ends. */
+size_t dv_digits_run(dv_slice text, size_t at);

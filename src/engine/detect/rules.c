@@ -456,6 +456,18 @@ void dv_detect_scratch_hurry(dv_detect_scratch *scratch, uint64_t effort)
     scratch->effort = effort;
 }
 
+dv_result dv_detect_scratch_spend(dv_detect_scratch *scratch, uint64_t effort)
+{
+    if (!scratch->hurried) {
+        return DV_OK;
+    }
+    if (scratch->effort < effort) {
+        return DV_ERR_AGAIN;
+    }
+    scratch->effort -= effort;
+    return DV_OK;
+}
+
 void dv_detect_scratch_free(dv_detect_scratch *scratch)
 {
     if (scratch == NULL) {

@@ -51,8 +51,9 @@ CONFIG = {
         route("raw", "/raw", "json", methods=["GET", "POST"], match="prefix",
               request_policy=None, answer_policy=None),
     ],
-    "data_policies": {"request": {"default": "placeholder", "detectors": {"private_key": "block"}},
-                      "answer": {"default": "mask", "detectors": {"private_key": "block"}}},
+    "data_policies": {
+        "request": {"default": "placeholder", "detectors": {"private_key": "block"}, "decode": True},
+        "answer": {"default": "mask", "detectors": {"private_key": "block"}, "decode": True}},
     "limits": {},
     "refused_fields": REFUSED,
 }

@@ -15,6 +15,69 @@
 
 #define PLACEHOLDERS "{\"default\":\"placeholder\"}"
 #define MASKS "{\"default\":\"mask\"}"
+#define MASKS_DECODED "{\"default\":\"mask\",\"decode\":true}"
+
+/* Values that do not stand there in clear, and what decoding makes of the texts. */
+typedef struct encoded_text {
+    const char *text;
+    const char *wanted;
+} encoded_text;
+
+static const encoded_text encoded_texts[] = {
+    {"q=bob%40example.com&x=1", "q=[EMAIL]&x=1"},
+    {"q=bob%2540example%252Ecom&x=1", "q=[EMAIL]&x=1"},
+    {"a=%34%31%31%31%31%31%31%31%31%31%31%31%31%31%31%31 ok", "a=[CARD] ok"},
+    {"<a>bob&#64;example&period;com</a> ok", "<a>[EMAIL]</a> ok"},
+    {"&#x34;&#x31;11 1111 1111 111&#49; ok", "[CARD] ok"},
+    {"bob\\u0040example.com ok", "[EMAIL] ok"},
+    {"card \xEF\xBC\x94\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91 "
+     "\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91 "
+     "\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91 "
+     "\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91\xEF\xBC\x91 ok",
+     "card [CARD] ok"},
+    {"card \xE0\xA5\xAA\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7 "
+     "\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7 "
+     "\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7 "
+     "\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7\xE0\xA5\xA7 ok",
+     "card [CARD] ok"},
+    {"card 4111\xE2\x80\x93"
+     "1111\xE2\x80\x93"
+     "1111\xE2\x80\x93"
+     "1111 ok",
+     "card [CARD ****1111] ok"},
+    {"card 4111\xC2\xA0"
+     "1111\xC2\xA0"
+     "1111\xC2\xA0"
+     "1111 ok",
+     "card [CARD ****1111] ok"},
+    {"card 4l11 11I1 1111 1l11 ok", "card [CARD] ok"},
+    {"mail b\xE2\x80\x8Bob@exa\xC2\xADmple.com ok", "mail [EMAIL] ok"},
+    {"data Ym9iQGV4YW1wbGUuY29t end", "data [EMAIL] end"},
+    {"data NDExMSAxMTExIDExMTEgMTExMQ==, end", "data [CARD], end"},
+    {"data bXkgbWFpbCBpcyBib2JAZXhhbXBsZS5jb20u, end", "data [EMAIL], end"},
+    {"data Ym9iQGV4YW1wbGUuY29tIGFuZCA0MTExIDExMTEgMTExMSAxMTEx end", "data [EMAIL] end"},
+    {"data 6d61696c20626f62406578616d706c652e636f6d end", "data [EMAIL] end"},
+    {"data YldGcGJDQmliMkpBWlhoaGJYQnNaUzVqYjIwPQ== end", "data [EMAIL] end"},
+    {"data YgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0A end", "data [EMAIL] end"},
+    {"data //5iAG8AYgBAAGUAeABhAG0AcABsAGUALgBjAG8AbQA= end", "data [EMAIL] end"},
+    {"VG86IEJvYgpTdWJqZWN0OiB0aGUgY2FyZCBvZiBsYXN0IHdlZWssIGFzIHlvdSBhc2tlZCBtZQp3\ncml0ZSB0byBib2J"
+     "AZXhhbXBsZS5jb20gcGxlYXNlLCBhbmQgc29vbg==\nend",
+     "[EMAIL]\nend"},
+};
+
+/* What decodes to no value, and stays as it is. */
+static const char *const plain_texts[] = {
+    "100% of 3 &amp; more, 50%25 off; a%20b &lt;b&gt; \\u00e9t\\u00e9 C:\\new\\x",
+    "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, v1.2-rc_3",
+    "id 018c3f2e-7a4b-7cde-8f01-23456789abcd in /usr/share/doc/libexample-dev/examples",
+    "aGVsbG8gd29ybGQsIHRoaXMgaXMgcGxhaW4gdGV4dA== and iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",
+    ("one \xE2\x80\x94 two\xE2\x80\x93three, 10\xC2\xA0"
+     "000 \xE2\x82\xAC, \xF0\x9F\x91\xA9\xE2\x80\x8D"
+     "\xF0\x9F\x92\xBB \xE2\x9D\xA4\xEF\xB8\x8F"),
+    ("\xE4\xBD\xA0\xE5\xA5\xBD\xEF\xBC\x8C\xE4\xB8\x96\xE7\x95\x8C\xEF\xBC\x81 "
+     "\xEF\xBC\x91\xEF\xBC\x92"),
+    "part 4l11 or 8B7S of 1O24, model XS-1O0B",
+};
 
 static dv_data_gate *gate;
 

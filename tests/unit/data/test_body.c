@@ -318,6 +318,7 @@ static void bad_policies_are_refused(void **state)
         "{\"default\":\"mask\",\"detectors\":[]}",
         "{\"default\":\"mask\",\"off\":{}}",
         "{\"default\":\"mask\",\"off\":[1]}",
+        "{\"default\":\"mask\",\"decode\":1}",
         "{\"default\":\"mask\",\"off\":[\"x\"]}",
         "{\"default\":\"mask\"",
     };
@@ -328,6 +329,134 @@ static void bad_policies_are_refused(void **state)
                          DV_ERR_INVALID);
         assert_true(error.message[0] != '\0');
     }
+}
+
+/* ---- values that do not stand there in clear ---- */
+
+static dv_data_outcome inspect_quoted(bool answer, const char *policy, dv_data_context *context,
+                                      const char *text, dv_arena *arena, dv_verdict *verdict)
+{
+    dv_auto(buf) dv_buf json = dv_buf_init(16 << 20);
+    assert_int_equal(dv_buf_append_json_string(&json, dv_slice_str(text)), DV_OK);
+    dv_slice copy;
+    assert_int_equal(dv_arena_copy(arena, dv_buf_slice(&json), &copy), DV_OK);
+    return inspect(answer, policy, context, copy, arena, verdict);
+}
+
+static void encoding_does_not_hide_values(void **state)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(encoded_texts); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_auto(buf) dv_buf wanted = dv_buf_init(1 << 20);
+        dv_data_context *context = context_of("User::\"a\"", arena);
+        dv_verdict verdict = {0};
+        dv_data_outcome got =
+            inspect_quoted(true, MASKS_DECODED, context, encoded_texts[i].text, arena, &verdict);
+        assert_int_equal(dv_buf_append_json_string(&wanted, dv_slice_str(encoded_texts[i].wanted)),
+                         DV_OK);
+        assert_text(got.body, dv_buf_cstr(&wanted));
+        assert_int_equal(got.sighting_count, 1);
+        /* Off, none of it is found, but for what detectors read as it is. */
+        got = inspect_quoted(true, MASKS, context, encoded_texts[i].text, arena, &verdict);
+        assert_int_equal(got.changed, strstr(encoded_texts[i].wanted, "1111]") != NULL);
+    }
+}
+
+static void what_only_looks_encoded_stays(void **state)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(plain_texts); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_context *context = context_of("User::\"a\"", arena);
+        dv_verdict verdict = {0};
+        dv_data_outcome got =
+            inspect_quoted(true, MASKS_DECODED, context, plain_texts[i], arena, &verdict);
+        assert_false(got.changed);
+        assert_int_equal(got.sighting_count, 0);
+    }
+}
+
+static void assert_decoded(const char *text, const char *wanted)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_verdict verdict = {0};
+    dv_data_outcome outcome = inspect(true, MASKS_DECODED, context_of("User::\"a\"", arena),
+                                      dv_slice_str(text), arena, &verdict);
+    assert_text(outcome.body, wanted);
+}
+
+static void encoded_values_within_json_are_found(void **state)
+{
+    /* In arguments, in names, behind the name that gives context. */
+    assert_decoded("{\"arguments\":\"{\\\"to\\\":\\\"bob%40example.com\\\"}\"}",
+                   "{\"arguments\":\"{\\\"to\\\":\\\"[EMAIL]\\\"}\"}");
+    assert_decoded("{\"bob%40example.com\":1}", "{\"[EMAIL]\":1}");
+    assert_decoded("{\"phone\":\"98765%2043210\"}", "{\"phone\":\"[PHONE]\"}");
+    /* UTF-16 that was taken for bytes: the string as a whole. */
+    assert_decoded("{\"a\":\"t\\u0000o\\u0000 \\u0000b\\u0000@\\u0000x\\u0000.\\u0000"
+                   "d\\u0000e\\u0000\",\"b\":\"c\"}",
+                   "{\"a\":\"[EMAIL]\",\"b\":\"c\"}");
+    /* Strings of one character beside each other are no UTF-16. */
+    assert_decoded("[\"4\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\"]",
+                   "[\"4\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\",\"1\"]");
+}
+
+/* The run as a whole stands behind a placeholder, and comes back as it was. */
+static void encoded_values_come_back_encoded(void **state)
+{
+    static const char policy[] = "{\"default\":\"placeholder\",\"decode\":true}";
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_data_context *context = context_of("User::\"a\"", arena);
+    dv_verdict verdict = {0};
+    dv_data_outcome asked =
+        inspect(false, policy, context, DV_LIT("[\"see Ym9iQGV4YW1wbGUuY29tIQ== there\"]"), arena,
+                &verdict);
+    assert_true(dv_slice_starts_with(asked.body, DV_LIT("[\"see <EMAIL_")));
+    assert_true(dv_slice_ends_with(asked.body, DV_LIT("> there\"]")));
+    dv_data_outcome told = inspect(true, MASKS_DECODED, context, asked.body, arena, &verdict);
+    assert_text(told.body, "[\"see Ym9iQGV4YW1wbGUuY29tIQ== there\"]");
+}
+
+static void encoded_values_are_blocked(void **state)
+{
+    static const char policy[] =
+        "{\"default\":\"alert\",\"detectors\":{\"payment_card\":\"block\"},\"decode\":true}";
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_data_context *context = context_of("User::\"a\"", arena);
+    dv_verdict verdict = {0};
+    /* In one run with a value that may pass. */
+    dv_data_outcome got = inspect(
+        false, policy, context,
+        DV_LIT("[\"Ym9iQGV4YW1wbGUuY29tIGFuZCA0MTExIDExMTEgMTExMSAxMTEx\"]"), arena, &verdict);
+    assert_int_equal(verdict.reason, DV_REASON_SENSITIVE_DATA);
+    assert_int_equal(got.sighting_count, 1);
+}
+
+/* Text of several megabytes in one block is refused, what is no text at all is not; and whoever is
+ * in a hurry is told to come again. */
+static void decoding_is_bounded(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(256 << 20);
+    dv_data_context *context = context_of("User::\"a\"", arena);
+    dv_verdict verdict = {0};
+    size_t len = (2 << 20) + 64;
+    char *text = dv_arena_alloc(arena, len + 1);
+    memset(text, 'Q', len); /* QQQQ is "A\x04\x10" */
+    (void)inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
+    assert_int_equal(verdict.decision, DV_ALLOW);
+    for (size_t i = 0; i < len; i++) {
+        text[i] = "QUFB"[i % 4]; /* AAA */
+    }
+    (void)inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
+    assert_int_equal(verdict.reason, DV_REASON_ANSWER_UNREADABLE);
+    dv_data_policy *policy = policy_of(MASKS_DECODED);
+    dv_data_outcome outcome = {0};
+    dv_verdict_reset(&verdict);
+    dv_data_gate_hurry(gate, 100 * 1000);
+    assert_int_equal(dv_data_gate_text(gate, policy, context, true, dv_slice_of(text, 32 << 10),
+                                       arena, &outcome, &verdict),
+                     DV_ERR_AGAIN);
+    dv_data_gate_hurry(gate, 0);
+    dv_data_policy_free(policy);
 }
 
 int main(void)
@@ -353,6 +482,12 @@ int main(void)
         cmocka_unit_test(plain_text_is_inspected),
         cmocka_unit_test(what_is_recorded_is_clean),
         cmocka_unit_test(bad_policies_are_refused),
+        cmocka_unit_test(encoding_does_not_hide_values),
+        cmocka_unit_test(what_only_looks_encoded_stays),
+        cmocka_unit_test(encoded_values_within_json_are_found),
+        cmocka_unit_test(encoded_values_come_back_encoded),
+        cmocka_unit_test(encoded_values_are_blocked),
+        cmocka_unit_test(decoding_is_bounded),
     };
     return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);
 }

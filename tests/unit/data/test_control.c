@@ -60,6 +60,7 @@ static void masking_has_defaults(void **state)
     assert_side("other: 1\n", "request", "bob@example.com", "<EMAIL_");
     assert_side("other: 1\n", "answer", "bob@example.com", "[EMAIL]");
     assert_side("masking: {}\n", "request", "bob@example.com", "<EMAIL_");
+    assert_side("masking: {}\n", "answer", "bob%40example.com", "[EMAIL]");
 }
 
 static void masking_says_otherwise(void **state)
@@ -75,6 +76,7 @@ static void masking_says_otherwise(void **state)
     assert_side(yaml, "request", "203.0.113.9", "203.0.113.9");
     assert_side(yaml, "request", "4111111111111111", NULL);
     assert_side(yaml, "answer", "4111111111111111", "4111111111111111");
+    assert_side("masking: {decode: false}\n", "answer", "bob%40example.com", "bob%40example.com");
 }
 
 static void bad_masking_names_its_line(void **state)
@@ -85,6 +87,7 @@ static void bad_masking_names_its_line(void **state)
     } bad[] = {
         {"masking: []\n", 1},
         {"masking:\n  requests: {}\n", 2},
+        {"masking:\n  decode: maybe\n", 2},
         {"masking:\n  request: []\n", 2},
         {"masking:\n  request:\n    defualt: mask\n", 3},
         {"masking:\n  request:\n    default: hide\n", 3},

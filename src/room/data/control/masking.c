@@ -2,6 +2,7 @@
 #include "engine/detect/detect.h"
 #include "room/data/control/data_control.h"
 
+static const char *const section_keys[] = {"request", "answer", "decode", NULL};
 static const char *const directions[] = {"request", "answer", NULL};
 static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
 static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
@@ -109,8 +110,20 @@ static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
     return dv_buf_append_str(out, "]");
 }
 
-static dv_result append_policy(const dv_yaml *policy, size_t direction, dv_buf *out,
-                               dv_error *error)
+/* What holds for both directions. */
+typedef struct common {
+    bool decode; /* values that stand encoded are looked for, too */
+} common;
+
+static dv_result read_common(const dv_yaml *section, common *ret, dv_error *error)
+{
+    const dv_yaml *decode = part(section, "decode");
+    *ret = (common){.decode = true};
+    return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
+}
+
+static dv_result append_policy(const dv_yaml *policy, const common *both, size_t direction,
+                               dv_buf *out, dv_error *error)
 {
     bool answer = direction == 1;
     const char *standard = NULL;
@@ -133,21 +146,24 @@ static dv_result append_policy(const dv_yaml *policy, size_t direction, dv_buf *
                                 standard != NULL ? standard : standard_actions[direction]));
     DV_TRY(append_detectors(policy, standard, answer, out, error));
     DV_TRY(append_off(policy, out, error));
+    DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");
 }
 
 static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
 {
+    common both;
     if (section != NULL) {
         if (section->type != DV_YAML_MAP) {
             return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
-                                   "'masking' wants request or answer");
+                                   "'masking' wants request, answer or decode");
         }
-        DV_TRY(dv_yaml_check_keys(section, directions, error));
+        DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
+    DV_TRY(read_common(section, &both, error));
     DV_TRY(dv_buf_append_str(out, "{"));
     for (size_t i = 0; directions[i] != NULL; i++) {
-        DV_TRY(append_policy(part(section, directions[i]), i, out, error));
+        DV_TRY(append_policy(part(section, directions[i]), &both, i, out, error));
     }
     return dv_buf_append_str(out, "}");
 }

@@ -2,6 +2,7 @@
 #include "room/data/gate/gate_private.h"
 
 #include "base/caps.h"
+#include "engine/detect/encoded.h"
 
 /* JSON bodies.
  *
@@ -25,6 +26,7 @@ typedef struct part {
     uint32_t token;
     size_t start; /* in the joined text */
     size_t end;
+    bool whole; /* the text is not the token's own bytes: the token is edited as a whole */
     dv_json_place cursor;
 } part;
 
@@ -51,7 +53,8 @@ typedef struct inspection {
     size_t text_len;
     size_t text_room;
     dv_data_edits *edits;
-    document body; /* the first document; most bodies have no other */
+    uint32_t edited; /* the last part that was edited as a whole */
+    document body;   /* the first document; most bodies have no other */
 } inspection;
 
 /* ---- growing ---- */
@@ -180,6 +183,21 @@ static dv_result try_nested(inspection *in, uint32_t document_index, uint32_t to
     return add_document(in, &json, carrier, nested);
 }
 
+/* A string of UTF-16 that was taken for bytes is shown as what it means. */
+static dv_result collect_wide(inspection *in, uint32_t document_index, uint32_t token,
+                              dv_slice text, bool *ret_wide)
+{
+    dv_slice meant = {NULL, 0};
+    DV_TRY(dv_encoded_utf16(text, in->pass->temp, &meant));
+    if (meant.len == 0) {
+        return DV_OK;
+    }
+    DV_TRY(add_text(in, document_index, token, meant, meant.len));
+    in->parts[in->part_count - 1].whole = true;
+    *ret_wide = true;
+    return DV_OK;
+}
+
 static inline dv_result collect_string(inspection *in, const dv_json *json, uint32_t document_index,
                                        uint32_t token)
 {
@@ -190,6 +208,13 @@ static inline dv_result collect_string(inspection *in, const dv_json *json, uint
         bool nested = false;
         DV_TRY(try_nested(in, document_index, token, text, &nested));
         if (nested) {
+            return DV_OK;
+        }
+    }
+    if (t->escaped && in->pass->policy->decode && memchr(text.ptr, 0, text.len) != NULL) {
+        bool wide = false;
+        DV_TRY(collect_wide(in, document_index, token, text, &wide));
+        if (wide) {
             return DV_OK;
         }
     }
@@ -469,11 +494,37 @@ static dv_result carry(inspection *in, uint32_t part_index, size_t start, size_t
     }
 }
 
+/* The same for a part that is edited as a whole. */
+static dv_result apply_whole(inspection *in, uint32_t part_index, const dv_data_hit *hit)
+{
+    const part *p = &in->parts[part_index];
+    const char *place = NULL;
+    dv_slice instead = {NULL, 0};
+    dv_slice text;
+    if (hit->finding == NULL) {
+        return DV_OK; /* placeholders are not written so */
+    }
+    dv_finding finding = *hit->finding;
+    finding.encoded = true;
+    DV_TRY(make_place(in, part_index, &place));
+    DV_TRY(dv_json_string(&in->documents[p->document].json, p->token, in->pass->temp, &text));
+    const dv_data_hit all = {0, text.len, &finding, {NULL, 0}};
+    DV_TRY(dv_data_pass_decide(in->pass, text, &all, place, &instead));
+    if (instead.ptr == NULL || in->edited == part_index) {
+        return DV_OK;
+    }
+    in->edited = part_index;
+    return carry(in, part_index, 0, text.len, instead);
+}
+
 static dv_result apply_hit(inspection *in, uint32_t part_index, const dv_data_hit *hit)
 {
     const part *p = &in->parts[part_index];
     const char *place = NULL;
     dv_slice text = {NULL, 0};
+    if (p->whole) {
+        return apply_whole(in, part_index, hit);
+    }
     if (hit->finding != NULL) {
         DV_TRY(make_place(in, part_index, &place));
     }
@@ -515,7 +566,8 @@ static dv_result apply_hits(inspection *in, const dv_data_hit *hits, size_t coun
 dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
                                dv_data_edits *edits)
 {
-    inspection in = {.pass = pass, .skip = skip, .edits = edits, .document_room = 1};
+    inspection in = {
+        .pass = pass, .skip = skip, .edits = edits, .edited = NONE, .document_room = 1};
     in.documents = &in.body;
     dv_data_hit *hits = NULL;
     size_t count = 0;
@@ -594,7 +646,7 @@ dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
 static bool is_known(const dv_data_pass *pass, dv_slice text)
 {
     dv_data_place place;
-    return dv_known_texts_have(&pass->gate->known, text, &pass->policy->enabled) &&
+    return dv_known_texts_have(&pass->gate->known, text, &pass->policy->known) &&
            !(pass->answer && dv_data_placeholder_find(pass->context, text, 0, &place));
 }
 
@@ -607,7 +659,7 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
     }
     DV_TRY(dv_data_pass_search(pass, text, 0, &hits, &count));
     if (count == 0) {
-        dv_known_texts_add(&pass->gate->known, text, &pass->policy->enabled);
+        dv_known_texts_add(&pass->gate->known, text, &pass->policy->known);
     }
     for (size_t i = 0; i < count; i++) {
         dv_slice instead = {NULL, 0};

@@ -53,7 +53,8 @@ dv_result dv_data_gate_clean(dv_data_gate *gate, dv_slice text, dv_arena *arena,
         *ret_text = text;
         return DV_OK;
     }
-    dv_data_policy policy = {.enabled = *dv_detect_standard(), .rewrites = true};
+    dv_data_policy policy = {
+        .enabled = *dv_detect_standard(), .known = *dv_detect_standard(), .rewrites = true};
     dv_data_outcome outcome = {0};
     dv_verdict verdict = {0};
     memset(policy.actions, DV_ACTION_MASK, sizeof(policy.actions));

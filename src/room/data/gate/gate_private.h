@@ -17,12 +17,15 @@ struct dv_data_gate {
     dv_known_texts known;    /* to the detectors */
     dv_known_texts clean;    /* also valid, and without our own keys */
     dv_arena *events;        /* work on one event of any stream; made with the first */
+    dv_arena *decoding;      /* what stands encoded; made when it is asked for */
 };
 
 struct dv_data_policy {
     dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
     bool rewrites;                  /* some action masks, replaces or blocks */
+    bool decode;                    /* values that stand encoded are looked for, too */
+    dv_detector_set known;          /* of known.h: the detectors, and whether texts are decoded */
 };
 
 /* ---- placeholders ---- */
@@ -63,6 +66,9 @@ typedef struct dv_data_pass {
     const dv_finding *found; /* by the last search, in temp */
     size_t found_count;
     bool folds;   /* sightings of one kind at one place are one: of a stream */
+    bool cut;     /* of a stream: what is searched begins in the middle of its text, */
+    bool more;    /* and goes on */
+    size_t hold;  /* the first byte that waits for what goes on encoded; set by the search */
     size_t noted; /* bytes that they took up in the arena */
 } dv_data_pass;
 

@@ -2,12 +2,16 @@
 #include "room/data/gate/gate_private.h"
 
 #include "base/caps.h"
+#include "engine/detect/encoded.h"
 
 #include <stdarg.h>
 
 /* What is done with what was found, the same for bodies, texts and streams. */
 
-enum { FOLDED_PLACES = 24 };
+enum {
+    FOLDED_PLACES = 24,
+    DECODING_ARENA = 256 << 20, /* of one place in a text: some 40 bytes for each of its own */
+};
 
 /* ---- edits ---- */
 
@@ -196,6 +200,41 @@ static dv_result settle(dv_data_pass *pass, dv_data_hit **hits, size_t *count, s
     return DV_OK;
 }
 
+/* Adds what stands encoded to what was found. */
+static dv_result find_encoded(dv_data_pass *pass, dv_slice text, size_t from,
+                              const dv_finding **found, size_t *count)
+{
+    dv_data_gate *gate = pass->gate;
+    if (gate->decoding == NULL) {
+        gate->decoding = dv_arena_new(DECODING_ARENA);
+    }
+    if (gate->decoding == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    const dv_encoded job = {.rules = gate->rules,
+                            .scratch = gate->scratch,
+                            .enabled = &pass->policy->enabled,
+                            .arena = pass->temp,
+                            .work = gate->decoding,
+                            .cut = pass->cut,
+                            .more = pass->more};
+    dv_result result = dv_encoded_find(&job, text, from, found, count, &pass->hold);
+    dv_arena_recycle(gate->decoding);
+    return result;
+}
+
+static dv_result find_all(dv_data_pass *pass, dv_slice text, size_t from, const dv_finding **found,
+                          size_t *count)
+{
+    dv_data_gate *gate = pass->gate;
+    DV_TRY(dv_detect_scan(gate->rules, gate->scratch, text, from, &pass->policy->enabled,
+                          pass->temp, found, count));
+    pass->found = *found;
+    pass->found_count = *count;
+    pass->hold = text.len;
+    return pass->policy->decode ? find_encoded(pass, text, from, found, count) : DV_OK;
+}
+
 dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
                               dv_data_hit **ret_hits, size_t *ret_count)
 {
@@ -205,13 +244,9 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
     size_t count = 0;
     size_t room = 0;
     dv_detect_scratch_hurry(pass->gate->scratch, pass->gate->effort);
-    dv_result result =
-        dv_detect_scan(pass->gate->rules, pass->gate->scratch, text, from, &pass->policy->enabled,
-                       pass->temp, &findings, &finding_count);
+    dv_result result = find_all(pass, text, from, &findings, &finding_count);
     dv_detect_scratch_hurry(pass->gate->scratch, 0);
     DV_TRY(result);
-    pass->found = findings;
-    pass->found_count = finding_count;
     dv_data_place place = {0};
     bool more = pass->answer && dv_data_placeholder_find(pass->context, text, from, &place);
     for (size_t i = 0; i < finding_count || more;) {
@@ -241,7 +276,7 @@ static bool is_shown(uint8_t byte)
 /* How many characters a mask may show: where values overlap, as few as any of them allows. */
 static size_t keep_last(const dv_finding *finding, const dv_detector_info *info)
 {
-    size_t keep = info->keep_last;
+    size_t keep = finding->encoded ? 0 : info->keep_last; /* what it would show is no clear text */
     for (size_t i = 0; i < dv_detect_count(); i++) {
         if (dv_detector_set_has(&finding->detectors, i)) {
             keep = DV_MIN(keep, (size_t)dv_detect_info(i)->keep_last);

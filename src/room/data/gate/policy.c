@@ -4,7 +4,10 @@
 #include "base/caps.h"
 #include "crypto/random.h"
 
-enum { POLICY_ARENA = 1 << 20 };
+enum {
+    POLICY_ARENA = 1 << 20,
+    KNOWN_DECODED = DV_DETECT_MAX - 1, /* no detector has this bit */
+};
 
 static dv_result make_principal_keys(const uint8_t placeholder_key[32], dv_hmac **ret_hmac)
 {
@@ -69,6 +72,7 @@ void dv_data_gate_free(dv_data_gate *gate)
         return;
     }
     dv_arena_free(gate->events);
+    dv_arena_free(gate->decoding);
     dv_detect_scratch_free(gate->scratch);
     if (!gate->borrows) {
         dv_detect_rules_free(gate->rules);
@@ -144,6 +148,31 @@ static dv_result read_off(const dv_json *json, uint32_t list, dv_arena *arena,
     return DV_OK;
 }
 
+static dv_result read_flag(const dv_json *json, const char *name, bool *ret_flag, dv_error *error)
+{
+    uint32_t token = dv_json_member(json, 0, name);
+    dv_json_type type = token == 0 ? DV_JSON_FALSE : (dv_json_type)json->tokens[token].type;
+    if (type != DV_JSON_FALSE && type != DV_JSON_TRUE) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: '%s' is no boolean", name);
+    }
+    *ret_flag = type == DV_JSON_TRUE;
+    return DV_OK;
+}
+
+/* What follows from the others. */
+static void complete(dv_data_policy *policy)
+{
+    policy->rewrites = false;
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        policy->rewrites |=
+            dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
+    }
+    policy->known = policy->enabled;
+    if (policy->decode) {
+        dv_detector_set_add(&policy->known, KNOWN_DECODED);
+    }
+}
+
 static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_policy *policy,
                              dv_error *error)
 {
@@ -165,10 +194,8 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     if (off != 0) {
         DV_TRY(read_off(json, off, arena, policy, error));
     }
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        policy->rewrites |=
-            dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
-    }
+    DV_TRY(read_flag(json, "decode", &policy->decode, error));
+    complete(policy);
     return DV_OK;
 }
 

@@ -28,6 +28,7 @@ typedef struct arguments {
 struct dv_window {
     dv_buf view;
     size_t from;
+    bool cut;        /* what stood before the view is forgotten */
     arguments *json; /* NULL: the view is the text */
 };
 
@@ -179,6 +180,7 @@ static dv_result find_hold(const dv_window *window, dv_data_pass *pass, const dv
     size_t hold = 0;
     DV_TRY(dv_detect_hold(pass->gate->rules, pass->gate->scratch, view, window->from,
                           &pass->policy->enabled, pass->found, pass->found_count, &hold));
+    hold = DV_MIN(hold, pass->hold);
     hold = DV_MIN(hold, dv_data_placeholder_hold(pass->context, view, window->from));
     for (size_t i = count; i > 0; i--) {
         if (hits[i - 1].start < hold && hold < hits[i - 1].end) {
@@ -189,6 +191,36 @@ static dv_result find_hold(const dv_window *window, dv_data_pass *pass, const dv
     return DV_OK;
 }
 
+/* A text in which every other character is none: UTF-16 that was taken for bytes. It is read where
+ * it is told whole; of pieces the first would be out before it shows. */
+static bool is_wide(dv_slice text)
+{
+    const uint8_t *first = memchr(text.ptr, 0, text.len);
+    for (size_t i = first == NULL ? text.len : (size_t)(first - text.ptr); i + 6 < text.len; i++) {
+        const uint8_t *b = text.ptr + i;
+        if (b[0] == 0 && b[2] == 0 && b[4] == 0 && b[6] == 0 && b[1] != 0 && b[3] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_result search(const dv_window *window, dv_data_pass *pass, bool last, dv_data_hit **hits,
+                        size_t *count)
+{
+    dv_slice view = dv_buf_slice(&window->view);
+    const dv_data_policy *policy = pass->policy;
+    if (policy->decode && policy->rewrites && is_wide(view)) {
+        return DV_ERR_INVALID;
+    }
+    pass->cut = window->cut;
+    pass->more = !last;
+    dv_result result = dv_data_pass_search(pass, view, window->from, hits, count);
+    pass->cut = false;
+    pass->more = false;
+    return result;
+}
+
 dv_result dv_window_look(const dv_window *window, dv_data_pass *pass, bool last,
                          dv_window_found *ret_found)
 {
@@ -196,7 +228,7 @@ dv_result dv_window_look(const dv_window *window, dv_data_pass *pass, bool last,
     size_t count = 0;
     size_t hold = window->view.len;
     if (held_bytes(window) > 0) {
-        DV_TRY(dv_data_pass_search(pass, dv_buf_slice(&window->view), window->from, &hits, &count));
+        DV_TRY(search(window, pass, last, &hits, &count));
         if (!last) {
             DV_TRY(find_hold(window, pass, hits, count, &hold));
         }
@@ -302,6 +334,7 @@ static void forget(dv_window *window, size_t hold)
     }
     size_t keep = DV_MIN(hold, (size_t)CONTEXT);
     drop_front(&window->view, hold - keep);
+    window->cut |= hold > keep;
     window->from = keep;
 }
 

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/encoded.h"
+
+#include "engine/detect/decode.h"
+#include "engine/detect/decode_view.h"
+#include "engine/detect/marks.h"
+
+enum {
+    SNAP = 64,        /* bytes that a stretch may grow by to begin and end between words */
+    LINE_LEAST = 60,  /* digits of a block's line that is not its last */
+    BYTE_EFFORT = 16, /* nanoseconds that decoding a byte takes, about */
+};
+
+/* A part of the text that is decoded. */
+typedef struct stretch {
+    size_t begin;
+    size_t end;
+} stretch;
+
+typedef struct search {
+    const dv_encoded *job;
+    dv_slice text;
+    size_t from;
+    bool more; /* text follows the view that is searched */
+    dv_finding *found;
+    size_t count, room;
+    size_t hold;
+} search;
+
+static dv_result add(search *s, const dv_finding *finding)
+{
+    dv_finding *grown =
+        dv_arena_grow(s->job->arena, s->found, s->count, &s->room, sizeof(*s->found), 16);
+    if (grown == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    s->found = grown;
+    s->found[s->count++] = *finding;
+    return DV_OK;
+}
+
+/* ---- one view ---- */
+
+static void wait_for(search *s, const dv_view *view, size_t at)
+{
+    if (at < view->len) {
+        s->hold = DV_MIN(s->hold, (size_t)view->start[at]);
+    }
+}
+
+static dv_result look(search *s, const dv_view *view)
+{
+    const dv_encoded *job = s->job;
+    const dv_finding *found = NULL;
+    dv_slice text = dv_slice_of(view->bytes, view->len);
+    size_t count = 0, from = 0, hold = view->len;
+    while (from < view->len && view->start[from] < s->from) {
+        from++;
+    }
+    DV_TRY(dv_detect_scan(job->rules, job->scratch, text, from, job->enabled, job->work, &found,
+                          &count));
+    for (size_t i = 0; i < count; i++) {
+        dv_finding finding = found[i];
+        finding.start = view->start[found[i].start];
+        finding.end = view->end[found[i].end - 1];
+        finding.encoded = true;
+        DV_TRY(add(s, &finding));
+    }
+    if (s->more) {
+        DV_TRY(dv_detect_hold(job->rules, job->scratch, text, from, job->enabled, found, count,
+                              &hold));
+        wait_for(s, view, hold);
+    }
+    return DV_OK;
+}
+
+/* Drops what of the view's end may not be whole yet; it waits. */
+static bool drop_open(search *s, dv_view *view, size_t (*whole)(dv_slice text))
+{
+    size_t len = s->more ? whole(dv_slice_of(view->bytes, view->len)) : view->len;
+    wait_for(s, view, len);
+    bool dropped = len < view->len;
+    view->len = len;
+    return dropped;
+}
+
+/* Every fold of the view, the last one into *view. */
+static dv_result look_folded(search *s, dv_view *view)
+{
+    dv_view folded;
+    for (int i = 0; i < DV_DECODE_FOLDS; i++) {
+        bool dropped = drop_open(s, view, dv_view_whole);
+        DV_TRY(dv_view_fold(view, s->job->work, &folded));
+        if (folded.len == 0) {
+            DV_TRY(dropped ? look(s, view) : DV_OK);
+            break;
+        }
+        *view = folded;
+        DV_TRY(look(s, view));
+    }
+    dv_view shorter = *view;
+    bool dropped = drop_open(s, &shorter, dv_view_whole_number);
+    DV_TRY(dv_view_digits(&shorter, s->job->work, &folded));
+    if (folded.len > 0) {
+        return look(s, &folded);
+    }
+    return dropped ? look(s, &shorter) : DV_OK;
+}
+
+/* All that stands encoded in [begin, end). */
+static dv_result decode(search *s, stretch part)
+{
+    const dv_encoded *job = s->job;
+    dv_blocks how = {.whole = true};
+    dv_view view, other;
+    size_t len = part.end - part.begin;
+    if (len > DV_ENCODED_MAX) {
+        return DV_ERR_TOO_LARGE;
+    }
+    DV_TRY(dv_detect_scratch_spend(job->scratch, len * BYTE_EFFORT));
+    dv_arena_reset(job->work);
+    s->more = how.more = job->more && part.end == s->text.len;
+    how.cut = part.begin == 0 ? job->cut : dv_digits_has(s->text.ptr[part.begin - 1]);
+    DV_TRY(dv_view_of(dv_slice_sub(s->text, 0, part.end), part.begin, job->work, &view));
+    for (int depth = 0; depth < DV_DECODE_DEPTH; depth++) {
+        DV_TRY(look_folded(s, &view));
+        DV_TRY(dv_view_blocks(&view, &how, job->work, &other));
+        wait_for(s, &view, how.open);
+        if (other.len == 0) {
+            return DV_OK;
+        }
+        view = other;
+        s->more = how.more = how.cut = false; /* a block is whole, or it is not read */
+        DV_TRY(look(s, &view));
+    }
+    return look_folded(s, &view);
+}
+
+/* ---- where ---- */
+
+/* Grown to both sides, to between words. */
+static stretch around(dv_slice text, size_t begin, size_t end)
+{
+    size_t low = begin > DV_ENCODED_REACH ? begin - DV_ENCODED_REACH : 0;
+    size_t high = DV_MIN(text.len, end + DV_ENCODED_REACH);
+    for (size_t i = 0; i < SNAP && low > 0 && text.ptr[low - 1] > ' '; i++) {
+        low--;
+    }
+    for (size_t i = 0; i < SNAP && high < text.len && text.ptr[high] > ' '; i++) {
+        high++;
+    }
+    return (stretch){low, high};
+}
+
+/* Where the line that ended at `end` goes on; 0: it does not. */
+static size_t next_line(dv_slice text, size_t begin, size_t end)
+{
+    size_t at = end + (end < text.len && text.ptr[end] == '\r' ? 1 : 0);
+    bool goes_on = end - begin >= LINE_LEAST && at + 1 < text.len && text.ptr[at] == '\n' &&
+                   dv_digits_has(text.ptr[at + 1]);
+    return goes_on ? at + 1 : 0;
+}
+
+/* The block that begins at `at`, all its lines and its padding; false: it holds no text. */
+static bool find_block(dv_slice text, size_t at, stretch *ret)
+{
+    size_t end = dv_digits_run(text, at);
+    const dv_digits digits = {text.ptr + at, NULL, end - at};
+    if (end - at < DV_DECODE_BLOCK_MIN || !dv_digits_begin_text(&digits)) {
+        return false;
+    }
+    for (size_t line = at, next; (next = next_line(text, line, end)) > 0; line = next) {
+        end = dv_digits_run(text, next);
+    }
+    *ret = (stretch){at, DV_MIN(text.len, end + 2)};
+    return true;
+}
+
+/* What is to be decoded for the place at `at`; false: nothing. */
+static bool stretch_at(dv_slice text, size_t at, bool more, stretch *ret)
+{
+    size_t len = dv_view_element(text, at, more);
+    if (len > 0) {
+        *ret = around(text, at, at + len);
+        return true;
+    }
+    bool begins = at == 0 || !dv_digits_has(text.ptr[at - 1]);
+    return begins && find_block(text, at, ret);
+}
+
+/* Goes through the places; those near each other are decoded at once. */
+static dv_result find(search *s)
+{
+    stretch part = {0, 0}, next;
+    size_t at = s->job->cut ? dv_digits_run(s->text, 0) : 0;
+    for (; (at = dv_marks_next(s->text, at)) < s->text.len; at++) {
+        if (!stretch_at(s->text, at, s->job->more, &next)) {
+            continue;
+        }
+        if (part.end > 0 && next.begin > part.end) {
+            DV_TRY(decode(s, part));
+            part = next;
+        }
+        part.begin = part.end == 0 ? next.begin : DV_MIN(part.begin, next.begin);
+        part.end = DV_MAX(part.end, next.end);
+    }
+    bool open = s->job->more && (dv_view_whole(s->text) < s->text.len ||
+                                 dv_view_whole_number(s->text) < s->text.len);
+    if (open) {
+        next = around(s->text, s->text.len, s->text.len);
+        if (part.end > 0 && next.begin > part.end) {
+            DV_TRY(decode(s, part));
+            part = next;
+        }
+        part = (stretch){part.end == 0 ? next.begin : DV_MIN(part.begin, next.begin), next.end};
+    }
+    return part.end > 0 ? decode(s, part) : DV_OK;
+}
+
+/* ---- what waits ---- */
+
+/* Where the line before the one that begins at `begin` begins, if a block may go on over both. */
+static size_t line_before(dv_slice text, size_t begin)
+{
+    size_t end = begin;
+    if (end > 0 && text.ptr[end - 1] == '\n') {
+        end--;
+        end -= end > 0 && text.ptr[end - 1] == '\r';
+    }
+    size_t at = end;
+    while (at > 0 && dv_digits_has(text.ptr[at - 1])) {
+        at--;
+    }
+    return end < begin && end - at >= LINE_LEAST ? at : begin;
+}
+
+static bool may_go_on(const search *s, size_t at, size_t end)
+{
+    /* Joined lines are text when each is, and if not, the last line is asked alone. */
+    const dv_digits digits = {s->text.ptr + at, NULL, dv_digits_run(s->text, at) - at};
+    return (at > 0 || !s->job->cut) && digits.count > 0 && at + digits.count <= end &&
+           dv_digits_begin_text(&digits);
+}
+
+/* A block that reaches the text's end, and is text so far, waits from its begin on. */
+static void wait_for_block(search *s)
+{
+    dv_slice text = s->text;
+    size_t end = text.len;
+    end -= end > 0 && text.ptr[end - 1] == '=';
+    size_t at = end;
+    while (at > 0 && dv_digits_has(text.ptr[at - 1])) {
+        at--;
+    }
+    size_t run = end - at;
+    if (end < text.len && (run < DV_DECODE_BLOCK_MIN || run % 4 != 2)) {
+        return;
+    }
+    if (run > 0 && may_go_on(s, at, end)) {
+        s->hold = DV_MIN(s->hold, at);
+    }
+    for (size_t before; (before = line_before(text, at)) < at; at = before) {
+        if (!may_go_on(s, before, end)) {
+            break;
+        }
+        s->hold = DV_MIN(s->hold, before);
+    }
+}
+
+/* ---- all together ---- */
+
+/* What stands in clear before what does not, then the longest first. */
+static int by_start(const void *a, const void *b)
+{
+    const dv_finding *x = a;
+    const dv_finding *y = b;
+    if (x->start != y->start) {
+        return x->start < y->start ? -1 : 1;
+    }
+    if (x->encoded != y->encoded) {
+        return x->encoded ? 1 : -1;
+    }
+    return x->end > y->end ? -1 : x->end < y->end;
+}
+
+/* Findings that overlap become one over all their bytes, named after the surest. */
+static size_t join(dv_finding *found, size_t count)
+{
+    size_t kept = 0;
+    qsort(found, count, sizeof(*found), by_start);
+    for (size_t i = 0; i < count; i++) {
+        dv_finding *last = kept == 0 ? NULL : &found[kept - 1];
+        if (last == NULL || found[i].start >= last->end) {
+            found[kept++] = found[i];
+            continue;
+        }
+        if (found[i].encoded && found[i].end <= last->end &&
+            dv_detector_set_holds(&last->detectors, &found[i].detectors)) {
+            continue; /* the same, seen again */
+        }
+        if (found[i].score > last->score) {
+            last->detector = found[i].detector;
+            last->score = found[i].score;
+        }
+        last->end = DV_MAX(last->end, found[i].end);
+        last->encoded |= found[i].encoded;
+        dv_detector_set_join(&last->detectors, &found[i].detectors);
+    }
+    return kept;
+}
+
+dv_result dv_encoded_find(const dv_encoded *job, dv_slice text, size_t from,
+                          const dv_finding **found, size_t *count, size_t *hold)
+{
+    search s = {.job = job, .text = text, .from = from, .hold = text.len};
+    DV_TRY(find(&s));
+    if (job->more) {
+        wait_for_block(&s);
+        *hold = DV_MIN(*hold, DV_MAX(s.hold, from));
+    }
+    if (s.count == 0) {
+        return DV_OK;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        DV_TRY(add(&s, &(*found)[i]));
+    }
+    *count = join(s.found, s.count);
+    *found = s.found;
+    return DV_OK;
+}
+
+dv_result dv_encoded_utf16(dv_slice text, dv_arena *arena, dv_slice *ret_meant)
+{
+    dv_view view, meant;
+    DV_TRY(dv_view_of(text, 0, arena, &view));
+    DV_TRY(dv_view_utf16(&view, arena, &meant));
+    *ret_meant = dv_slice_of(meant.bytes, meant.len);
+    return DV_OK;
+}
