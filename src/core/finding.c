@@ -10,6 +10,10 @@ const char *dv_content_action_name(dv_content_action action)
         return "mask";
     case DV_ACTION_PLACEHOLDER:
         return "placeholder";
+    case DV_ACTION_REDACT:
+        return "redact";
+    case DV_ACTION_ALLOW:
+        return "allow";
     case DV_ACTION_BLOCK:
         break;
     }

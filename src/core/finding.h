@@ -72,6 +72,8 @@ typedef enum dv_content_action {
     DV_ACTION_ALERT,       /* passes, and the event says so */
     DV_ACTION_MASK,        /* [PAYMENT_CARD ****1111] or so: not reversible */
     DV_ACTION_PLACEHOLDER, /* <EMAIL_x7Kq2a>: restored in answers to the same principal */
+    DV_ACTION_REDACT,      /* [PAYMENT_CARD]: shows nothing of it */
+    DV_ACTION_ALLOW,       /* passes, and nothing is said of it */
 } dv_content_action;
 
 /* One thing seen in a body, for the event: where it was and what was done; never the value. */
@@ -83,5 +85,5 @@ typedef struct dv_sighting {
     uint32_t times; /* it was seen there; 0 is 1 */
 } dv_sighting;
 
-/* "block", "alert", "mask", "placeholder". */
+/* "block", "alert", "mask", "placeholder", "redact", "allow". */
 const char *dv_content_action_name(dv_content_action action);

@@ -321,6 +321,8 @@ void dv_body_prepare_work(dv_request *request)
     work->config = request->config;
     work->route = request->route;
     work->context = request->context;
+    work->request_policy = request->request_policy;
+    work->answer_policy = request->answer_policy;
     work->effort = DV_WORK_EFFORT;
     work->outcome = (dv_data_outcome){0};
     dv_verdict_reset(&work->verdict);

@@ -100,7 +100,7 @@ static bool is_clean(dv_request *request, dv_slice value)
 {
     dv_data_outcome outcome = {0};
     dv_verdict verdict;
-    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
+    const dv_data_policy *policy = request->answer_policy;
     if (value.len == 0) {
         return true;
     }

@@ -180,23 +180,35 @@ static dv_result write_fields(dv_request *request, const dv_slice values[FORWARD
     return dv_arena_concat(request->arena, parts, count, &request->fields);
 }
 
-static const dv_data_policy *request_policy(const dv_request *request)
+/* The policy of that number as it is for this caller; below zero: none. */
+static dv_result find_policy(const dv_request *request, int index,
+                             const dv_data_policy **ret_policy)
 {
-    int index = request->route->request_policy;
-    return index >= 0 ? request->config->policies[index] : NULL;
+    *ret_policy = NULL;
+    return index < 0
+               ? DV_OK
+               : dv_data_policy_for(request->config->policies[index], &request->identity.principal,
+                                    request->route->name, request->arena, ret_policy);
+}
+
+static dv_result find_policies(dv_request *request)
+{
+    DV_TRY(find_policy(request, request->route->request_policy, &request->request_policy));
+    return find_policy(request, request->route->answer_policy, &request->answer_policy);
 }
 
 bool dv_head_inspect(dv_request *request)
 {
     dv_worker *worker = &request->main->worker;
-    const dv_data_policy *policy = request_policy(request);
     dv_slice values[FORWARDED] = {{NULL, 0}};
     request->seen.body = request->work.bytes;
-    if (dv_data_context_new(worker->data, request->identity.principal.entity, request->arena,
+    if (find_policies(request) != DV_OK ||
+        dv_data_context_new(worker->data, request->identity.principal.entity, request->arena,
                             &request->context) != DV_OK) {
         request->verdict = (dv_verdict){0};
         return dv_request_deny(request, DV_REASON_INTERNAL, "");
     }
+    const dv_data_policy *policy = request->request_policy;
     if (!inspect_path(request, policy) || !inspect_query(request, policy) ||
         !inspect_fields(request, policy, values)) {
         return false;

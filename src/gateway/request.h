@@ -126,6 +126,8 @@ typedef struct dv_request {
     ngx_event_t timer; /* BODY: until the body is there; until its work is done */
     dv_api_body body;
     dv_data_context *context;
+    const dv_data_policy *request_policy; /* of the route, for this caller; NULL: not inspected */
+    const dv_data_policy *answer_policy;
     dv_data_outcome seen; /* in the request */
     dv_slice fields;      /* Host's value and what is sent on of the head, see head.c */
 

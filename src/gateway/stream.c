@@ -224,9 +224,8 @@ void dv_stream_watch_init(dv_main_conf *main)
 
 ngx_int_t dv_stream_begin(dv_request *request)
 {
-    const dv_data_policy *policy = request->config->policies[request->route->answer_policy];
-    if (dv_data_stream_new(request->main->worker.data, policy, request->context, format_of(request),
-                           request->arena, &request->stream) != DV_OK) {
+    if (dv_data_stream_new(request->main->worker.data, request->answer_policy, request->context,
+                           format_of(request), request->arena, &request->stream) != DV_OK) {
         dv_verdict_deny(&request->answer_verdict, DV_REASON_INTERNAL, "%s", "");
         return dv_answer_denial(request, 0);
     }

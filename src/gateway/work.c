@@ -161,14 +161,13 @@ static dv_result find_inserts(dv_work *work)
 
 void dv_work_inspect(dv_work *work)
 {
-    int policy = work->route->request_policy;
     dv_verdict_allow(&work->verdict, "");
     work->result = DV_OK;
-    if (policy >= 0 && work->json.count > 0) {
+    if (work->request_policy != NULL && work->json.count > 0) {
         dv_data_gate_hurry(work->gate, work->effort);
         work->result =
-            dv_data_gate_request(work->gate, work->config->policies[policy], work->context,
-                                 &work->json, work->arena, &work->outcome, &work->verdict);
+            dv_data_gate_request(work->gate, work->request_policy, work->context, &work->json,
+                                 work->arena, &work->outcome, &work->verdict);
         dv_data_gate_hurry(work->gate, 0);
     }
     if (work->result == DV_OK && work->verdict.decision == DV_ALLOW) {
@@ -277,6 +276,6 @@ void dv_work_answer(dv_work *work)
 {
     dv_verdict_allow(&work->verdict, "");
     dv_data_gate_hurry(work->gate, work->effort);
-    work->result = inspect_answer(work, work->config->policies[work->route->answer_policy]);
+    work->result = inspect_answer(work, work->answer_policy);
     dv_data_gate_hurry(work->gate, 0);
 }

@@ -31,6 +31,8 @@ typedef struct dv_work {
     const dv_gate_config *config;
     const dv_api_route *route;
     dv_data_context *context;
+    const dv_data_policy *request_policy; /* NULL: it is not inspected */
+    const dv_data_policy *answer_policy;
     dv_slice bytes;              /* the body */
     const dv_work_piece *pieces; /* still to be read from `file`; in the arena */
     size_t piece_count;

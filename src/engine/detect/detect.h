@@ -61,7 +61,8 @@ DV_DEFINE_AUTO_PTR(detect_scratch, dv_detect_scratch, dv_detect_scratch_free)
  * need, as it is at first. */
 void dv_detect_scratch_hurry(dv_detect_scratch *scratch, uint64_t effort);
 
-/* Takes so many nanoseconds of that, for work that is done beside a search. Errors: DV_ERR_AGAIN. */
+/* Takes so many nanoseconds of that, for work that is done beside a search. Errors: DV_ERR_AGAIN.
+ */
 dv_must dv_result dv_detect_scratch_spend(dv_detect_scratch *scratch, uint64_t effort);
 
 /* Which detectors take part: every one there is, or those that do unless a policy names others. */

@@ -79,6 +79,94 @@ static void masking_says_otherwise(void **state)
     assert_side("masking: {decode: false}\n", "answer", "bob%40example.com", "bob%40example.com");
 }
 
+/* What a principal's prompt becomes by the rules. */
+static void assert_rule(const char *yaml, const char *side, const char *role, const char *route,
+                        const char *text, const char *wanted)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+    dv_error error = {0};
+    dv_data_outcome outcome = {0};
+    dv_verdict verdict = {0};
+    const dv_slice roles[] = {dv_slice_str(role), DV_LIT("Role::\"other\"")};
+    const dv_principal principal = {
+        .entity = DV_LIT("User::\"ann\""), .ancestors = roles, .ancestor_count = 2};
+    if (policies_of(yaml, arena, &json, &error) != DV_OK) {
+        fail_msg("%s", error.message);
+    }
+    dv_data_policy *policy = side_of(&json, side, arena);
+    for (int again = 0; again < 2; again++) { /* made, then kept */
+        const dv_data_policy *own = NULL;
+        assert_int_equal(dv_data_policy_for(policy, &principal, dv_slice_str(route), arena, &own),
+                         DV_OK);
+        dv_verdict_reset(&verdict);
+        dv_verdict_allow(&verdict, "test");
+        assert_int_equal(dv_data_gate_text(gate, own, context_of("u", arena),
+                                           strcmp(side, "answer") == 0, dv_slice_str(text), arena,
+                                           &outcome, &verdict),
+                         DV_OK);
+        if (wanted == NULL) {
+            assert_int_equal(verdict.reason, DV_REASON_SENSITIVE_DATA);
+        } else {
+            assert_text(outcome.body, wanted);
+        }
+    }
+    dv_data_policy_free(policy);
+}
+
+static void rules_choose_by_role_and_route(void **state)
+{
+    static const char yaml[] = "masking:\n"
+                               "  request: {default: mask}\n"
+                               "  rules:\n"
+                               "    - {roles: [support], detectors: [email], action: allow}\n"
+                               "    - {roles: [intern], categories: [personal], action: block}\n"
+                               "    - {routes: [train], labels: [CARD], action: redact}\n"
+                               "    - {groups: [ml], users: [bob], action: alert}\n"
+                               "    - {roles: [auditor], action: redact, direction: answer}\n"
+                               "    - {roles: [chief], action: alert, override: true}\n"
+                               "    - {roles: [chief], action: block}\n";
+    static const char text[] = "bob@example.com 4111111111111111";
+    assert_rule(yaml, "request", "Role::\"none\"", "chat", text, "[EMAIL] [CARD ****1111]");
+    assert_rule(yaml, "request", "Role::\"support\"", "chat", text,
+                "bob@example.com [CARD ****1111]");
+    assert_rule(yaml, "request", "Role::\"support\"", "train", text, "bob@example.com [CARD]");
+    assert_rule(yaml, "request", "Role::\"intern\"", "chat", text, NULL);
+    assert_rule(yaml, "request", "Role::\"intern\"", "chat", "4111111111111111", "[CARD ****1111]");
+    assert_rule(yaml, "request", "Group::\"ml\"", "chat", text, text);
+    assert_rule(yaml, "request", "Role::\"ml\"", "chat", text, "[EMAIL] [CARD ****1111]");
+    assert_rule(yaml, "request", "Role::\"auditor\"", "chat", text, "[EMAIL] [CARD ****1111]");
+    assert_rule(yaml, "answer", "Role::\"auditor\"", "chat", text, "[EMAIL] [CARD]");
+    assert_rule(yaml, "request", "Role::\"chief\"", "train", text, text);
+}
+
+/* Of several rules the strictest counts, in whatever order they stand. */
+static void the_strictest_rule_counts(void **state)
+{
+    static const char *const actions[] = {"allow", "alert",  "placeholder",
+                                          "mask",  "redact", "block"};
+    static const char *const wanted[] = {"4111111111111111", "4111111111111111", "<CARD_",
+                                         "[CARD ****1111]",  "[CARD]",           NULL};
+    for (size_t i = 0; i < DV_ARRAY_LEN(actions); i++) {
+        for (size_t k = 0; k < DV_ARRAY_LEN(actions); k++) {
+            dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+            size_t most = DV_MAX(i, k);
+            const char *yaml =
+                dv_arena_printf(arena,
+                                "masking:\n"
+                                "  rules:\n"
+                                "    - {roles: [a], direction: request, action: %s}\n"
+                                "    - {roles: [other], direction: request, "
+                                "action: %s}\n",
+                                actions[i], actions[k]);
+            if (most != 2) {
+                assert_rule(yaml, "request", "Role::\"a\"", "chat", "4111111111111111",
+                            wanted[most]);
+            }
+        }
+    }
+}
+
 static void bad_masking_names_its_line(void **state)
 {
     static const struct {
@@ -88,6 +176,20 @@ static void bad_masking_names_its_line(void **state)
         {"masking: []\n", 1},
         {"masking:\n  requests: {}\n", 2},
         {"masking:\n  decode: maybe\n", 2},
+        {"masking:\n  rules: {}\n", 2},
+        {"masking:\n  rules:\n    - block\n", 3},
+        {"masking:\n  rules:\n    - {roles: [a]}\n", 3},
+        {"masking:\n  rules:\n    - {roles: [a], action: hide}\n", 3},
+        {"masking:\n  rules:\n    - {roles: a, action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {roles: [], action: allow}\n", 3},
+        {"masking:\n  rules:\n    - {roles: ['a\"b'], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {detectors: [emial], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {categories: [privat], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {labels: [KARD], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {direction: both, action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {role: [a], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {action: placeholder}\n", 3},
+        {"masking:\n  rules:\n    - {direction: answer, action: placeholder}\n", 3},
         {"masking:\n  request: []\n", 2},
         {"masking:\n  request:\n    defualt: mask\n", 3},
         {"masking:\n  request:\n    default: hide\n", 3},
@@ -189,6 +291,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masking_has_defaults),
         cmocka_unit_test(masking_says_otherwise),
+        cmocka_unit_test(rules_choose_by_role_and_route),
+        cmocka_unit_test(the_strictest_rule_counts),
         cmocka_unit_test(bad_masking_names_its_line),
         cmocka_unit_test(detectors_are_listed_page_by_page),
         cmocka_unit_test(a_detector_is_shown),

@@ -10,7 +10,10 @@
 /* masking:
  *   request: {default: placeholder, detectors: {ip_address: alert}, off: [phone]}
  *   answer:  {default: mask}
- * Actions: block, alert, mask, placeholder. What is not named keeps its default. */
+ *   decode:  true
+ *   rules:
+ *     - {roles: [support], categories: [personal], action: allow}
+ * Actions: block, redact, mask, placeholder, alert, allow. What is not named keeps its default. */
 extern const dv_config_section dv_data_config_masking;
 
 /* data_access: which data wants which approvals (access/rules.h). */

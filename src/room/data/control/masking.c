@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/principal.h"
 #include "engine/detect/detect.h"
 #include "room/data/control/data_control.h"
 
-static const char *const section_keys[] = {"request", "answer", "decode", NULL};
+enum { RULES_MAX = 64 }; /* as the gate reads them */
+
+static const char *const section_keys[] = {"request", "answer", "decode", "rules", NULL};
 static const char *const directions[] = {"request", "answer", NULL};
 static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
 static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
@@ -11,7 +14,7 @@ static dv_result read_action(const dv_yaml *node, const char **ret_name, dv_erro
 {
     const char *text = NULL;
     DV_TRY(dv_yaml_string(node, &text, error));
-    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_PLACEHOLDER; action++) {
+    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_ALLOW; action++) {
         const char *name = dv_content_action_name((dv_content_action)action);
         if (strcmp(text, name) == 0) {
             *ret_name = name;
@@ -19,7 +22,8 @@ static dv_result read_action(const dv_yaml *node, const char **ret_name, dv_erro
         }
     }
     return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                           "masking: '%.32s' is no action: block, alert, mask or placeholder",
+                           "masking: '%.32s' is no action: block, redact, mask, placeholder, "
+                           "alert or allow",
                            text);
 }
 
@@ -113,13 +117,177 @@ static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
 /* What holds for both directions. */
 typedef struct common {
     bool decode; /* values that stand encoded are looked for, too */
+    const dv_yaml *rules;
 } common;
 
 static dv_result read_common(const dv_yaml *section, common *ret, dv_error *error)
 {
     const dv_yaml *decode = part(section, "decode");
-    *ret = (common){.decode = true};
+    *ret = (common){.decode = true, .rules = part(section, "rules")};
     return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
+}
+
+/* ---- rules ---- */
+
+static const char *const rule_keys[] = {"roles",     "groups",    "users",      "services",
+                                        "routes",    "detectors", "categories", "labels",
+                                        "direction", "action",    "override",   NULL};
+
+/* Lists of a rule that say who is meant, and Cedar's types of them. */
+static const char *const who_lists[][2] = {
+    {"roles", "Role"}, {"groups", "Group"}, {"users", "User"}, {"services", "Service"}};
+
+static bool has_category(const char *name)
+{
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (strcmp(dv_detect_info(i)->category, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_label(const char *name)
+{
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (strcmp(dv_detect_info(i)->label, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_detector(const char *name)
+{
+    return dv_detect_index(name) >= 0;
+}
+
+/* Names of principals and routes; what they are is not looked up: they may come later. */
+static bool is_name(const char *name)
+{
+    static const char bytes[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
+    size_t len = strlen(name);
+    return len > 0 && len <= DV_PRINCIPAL_ID_MAX && strspn(name, bytes) == len;
+}
+
+/* Appends the list's names, each as `type` of Cedar where there is one. *count: how many are there
+ * already. */
+static dv_result append_names(const dv_yaml *rule, const char *key, const char *type,
+                              bool (*known)(const char *name), size_t *count, dv_buf *out,
+                              dv_error *error)
+{
+    const dv_yaml *list = dv_yaml_get(rule, key);
+    if (list == NULL) {
+        return DV_OK;
+    }
+    if (list->type != DV_YAML_LIST || list->first == NULL) {
+        return dv_error_set_at(error, DV_ERR_INVALID, list->line, list->column,
+                               "masking: '%s' of a rule wants a list of names", key);
+    }
+    for (const dv_yaml *node = list->first; node != NULL; node = node->next) {
+        const char *name = NULL;
+        DV_TRY(dv_yaml_string(node, &name, error));
+        if (!known(name)) {
+            return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                                   "masking: '%.64s' is none of the '%s' there are", name, key);
+        }
+        DV_TRY(dv_buf_append_str(out, (*count)++ > 0 ? "," : ""));
+        DV_TRY(type == NULL ? dv_buf_append_printf(out, "\"%s\"", name)
+                            : dv_buf_append_printf(out, "\"%s::\\\"%s\\\"\"", type, name));
+    }
+    return DV_OK;
+}
+
+static dv_result append_list(const dv_yaml *rule, const char *key, bool (*known)(const char *name),
+                             dv_buf *out, dv_error *error)
+{
+    size_t count = 0;
+    if (dv_yaml_get(rule, key) == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_buf_append_printf(out, "\"%s\":[", key));
+    DV_TRY(append_names(rule, key, NULL, known, &count, out, error));
+    return dv_buf_append_str(out, "],");
+}
+
+static dv_result append_who(const dv_yaml *rule, dv_buf *out, dv_error *error)
+{
+    size_t count = 0;
+    DV_TRY(dv_buf_append_str(out, "\"who\":["));
+    for (size_t i = 0; i < DV_ARRAY_LEN(who_lists); i++) {
+        DV_TRY(append_names(rule, who_lists[i][0], who_lists[i][1], is_name, &count, out, error));
+    }
+    return dv_buf_append_str(out, "],");
+}
+
+/* Whether the rule is about that direction; both, when it does not say. */
+static dv_result speaks_of(const dv_yaml *rule, size_t direction, bool *ret_speaks, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(rule, "direction");
+    const char *text = NULL;
+    *ret_speaks = true;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_string(node, &text, error));
+    *ret_speaks = strcmp(text, directions[direction]) == 0;
+    if (!*ret_speaks && strcmp(text, directions[1 - direction]) != 0) {
+        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                               "masking: 'direction' is request or answer");
+    }
+    return DV_OK;
+}
+
+static dv_result append_rule(const dv_yaml *rule, bool answer, dv_buf *out, dv_error *error)
+{
+    const dv_yaml *said = dv_yaml_get(rule, "action");
+    const dv_yaml *overrides = dv_yaml_get(rule, "override");
+    const char *action = NULL;
+    bool flag = false;
+    if (said == NULL) {
+        return dv_error_set_at(error, DV_ERR_INVALID, rule->line, rule->column,
+                               "masking: a rule wants an action");
+    }
+    DV_TRY(read_action(said, &action, error));
+    DV_TRY(check_direction(said, action, answer, error));
+    DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
+    DV_TRY(dv_buf_append_str(out, "{"));
+    DV_TRY(append_who(rule, out, error));
+    DV_TRY(append_list(rule, "routes", is_name, out, error));
+    DV_TRY(append_list(rule, "detectors", is_detector, out, error));
+    DV_TRY(append_list(rule, "categories", has_category, out, error));
+    DV_TRY(append_list(rule, "labels", has_label, out, error));
+    return dv_buf_append_printf(out, "\"action\":\"%s\",\"override\":%s}", action,
+                                flag ? "true" : "false");
+}
+
+static dv_result append_rules(const dv_yaml *list, size_t direction, dv_buf *out, dv_error *error)
+{
+    size_t count = 0, written = 0;
+    if (list == NULL) {
+        return DV_OK;
+    }
+    if (list->type != DV_YAML_LIST) {
+        return dv_error_set_at(error, DV_ERR_INVALID, list->line, list->column,
+                               "masking: 'rules' wants a list");
+    }
+    DV_TRY(dv_buf_append_str(out, ",\"rules\":["));
+    for (const dv_yaml *rule = list->first; rule != NULL; rule = rule->next) {
+        bool speaks = false;
+        if (rule->type != DV_YAML_MAP || ++count > RULES_MAX) {
+            return dv_error_set_at(error, DV_ERR_INVALID, rule->line, rule->column,
+                                   "masking: 'rules' wants at most %d rules, each with an action",
+                                   RULES_MAX);
+        }
+        DV_TRY(dv_yaml_check_keys(rule, rule_keys, error));
+        DV_TRY(speaks_of(rule, direction, &speaks, error));
+        if (speaks) {
+            DV_TRY(dv_buf_append_str(out, written++ > 0 ? "," : ""));
+            DV_TRY(append_rule(rule, direction == 1, out, error));
+        }
+    }
+    return dv_buf_append_str(out, "]");
 }
 
 static dv_result append_policy(const dv_yaml *policy, const common *both, size_t direction,
@@ -146,6 +314,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
                                 standard != NULL ? standard : standard_actions[direction]));
     DV_TRY(append_detectors(policy, standard, answer, out, error));
     DV_TRY(append_off(policy, out, error));
+    DV_TRY(append_rules(both->rules, direction, out, error));
     DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");
 }
@@ -156,7 +325,7 @@ static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
     if (section != NULL) {
         if (section->type != DV_YAML_MAP) {
             return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
-                                   "'masking' wants request, answer or decode");
+                                   "'masking' wants request, answer, decode or rules");
         }
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }

@@ -411,17 +411,12 @@ static void prepend(char *pointer, size_t *start, dv_slice text)
 
 /* A name is outside text: what was found in it must not stand in an event, so a place goes only
  * through names that hold nothing. */
-static bool name_is_clean(const dv_data_pass *pass, dv_slice name)
+static bool name_is_clean(dv_data_pass *pass, dv_slice name)
 {
-    const dv_finding *found = NULL;
-    size_t count = 0;
-    return name.len <= 64 &&
-           dv_detect_scan(pass->gate->rules, pass->gate->scratch, name, 0, dv_detect_standard(),
-                          pass->temp, &found, &count) == DV_OK &&
-           count == 0;
+    return name.len <= 64 && dv_data_pass_is_clean(pass, name);
 }
 
-static void prepend_step(const dv_data_pass *pass, const document *d, uint32_t token, char *pointer,
+static void prepend_step(dv_data_pass *pass, const document *d, uint32_t token, char *pointer,
                          size_t *start)
 {
     uint32_t parent = d->parents[token];

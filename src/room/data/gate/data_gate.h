@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "core/finding.h"
+#include "core/principal.h"
 #include "core/verdict.h"
 
 typedef struct dv_data_gate dv_data_gate; /* one for each thread: rules, scratch, prepared keys */
@@ -27,11 +28,18 @@ void dv_data_gate_hurry(dv_data_gate *gate, uint64_t effort);
 void dv_data_gate_free(dv_data_gate *gate);
 
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
- * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"]}
- */
+ * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"],
+ * "decode":true,"rules":[{"who":["Role::\"support\""],"routes":["chat"],"detectors":["email"],
+ * "categories":["payment"],"labels":["PHONE"],"action":"allow","override":true}]} */
 dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
                                        dv_data_policy **ret_policy, dv_error *error);
 void dv_data_policy_free(dv_data_policy *policy);
+/* The policy as its rules have it for a principal on a route (by name): the policy itself where
+ * none matches. It lives as long as the policy, or the arena. By one thread at a time; what it
+ * gives may be read by others. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_policy_for(dv_data_policy *policy, const dv_principal *principal,
+                                     dv_slice route, dv_arena *arena,
+                                     const dv_data_policy **ret_policy);
 
 typedef dv_sighting dv_data_sighting; /* core/finding.h */
 

@@ -20,13 +20,49 @@ struct dv_data_gate {
     dv_arena *decoding;      /* what stands encoded; made when it is asked for */
 };
 
+enum {
+    DV_DATA_RULES_MAX = 64,
+    DV_DATA_MADE_MAX = 32, /* policies that are kept for those whom rules speak of */
+    DV_DATA_RULES_ARENA = 8 << 20,
+};
+
+/* An action for some principals, on some routes. */
+typedef struct dv_data_rule {
+    dv_detector_set detectors;
+    const dv_slice *who; /* Cedar's text: Role::"support"; none: everyone */
+    size_t who_count;
+    const dv_slice *routes; /* names; none: every one */
+    size_t route_count;
+    uint8_t action; /* dv_content_action */
+    bool overrides; /* those that do not */
+} dv_data_rule;
+
+/* What the policy is where these of its rules match. */
+typedef struct dv_data_made {
+    uint64_t rules; /* a bit each */
+    const dv_data_policy *policy;
+} dv_data_made;
+
 struct dv_data_policy {
     dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
     bool rewrites;                  /* some action masks, replaces or blocks */
     bool decode;                    /* values that stand encoded are looked for, too */
-    dv_detector_set known;          /* of known.h: the detectors, and whether texts are decoded */
+    dv_arena *arena;                /* of its own rules; NULL: it has none */
+    dv_data_rule *rules;
+    size_t rule_count;
+    dv_data_made made[DV_DATA_MADE_MAX];
+    size_t made_count;
+    dv_detector_set known; /* of known.h: the detectors, and whether texts are decoded */
 };
+
+/* Fills in what follows from enabled, actions and the switches. */
+void dv_data_policy_complete(dv_data_policy *policy);
+/* The action that a string names. Errors: DV_ERR_INVALID, which says where. */
+dv_must dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
+                                      dv_arena *arena, uint8_t *ret_action, dv_error *error);
+/* Reads "rules" of a policy whose detectors are known. */
+dv_must dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_error *error);
 
 /* ---- placeholders ---- */
 
@@ -103,6 +139,9 @@ typedef struct dv_data_hit {
     const dv_finding *finding; /* NULL: a placeholder */
     dv_slice value;            /* of the placeholder */
 } dv_data_hit;
+
+/* Whether no detector finds anything in a short text; false as well when that can't be told. */
+bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text);
 
 dv_must dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
                                       dv_data_hit **ret_hits, size_t *ret_count);

@@ -111,11 +111,13 @@ static void deny_value(dv_data_pass *pass, const char *name, const char *place)
 static unsigned strictness(dv_content_action action)
 {
     switch (action) {
+    case DV_ACTION_ALLOW:
     case DV_ACTION_ALERT:
         return 0;
     case DV_ACTION_MASK:
     case DV_ACTION_PLACEHOLDER:
-        return 1; /* both hide the value */
+    case DV_ACTION_REDACT:
+        return 1; /* all hide the value */
     case DV_ACTION_BLOCK:
         break;
     }
@@ -221,6 +223,26 @@ static dv_result find_encoded(dv_data_pass *pass, dv_slice text, size_t from,
     dv_result result = dv_encoded_find(&job, text, from, found, count, &pass->hold);
     dv_arena_recycle(gate->decoding);
     return result;
+}
+
+/* A name in which nothing stands, encoded or not. */
+bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
+{
+    dv_data_gate *gate = pass->gate;
+    const dv_finding *found = NULL;
+    size_t count = 0, hold = text.len;
+    if (dv_detect_scan(gate->rules, gate->scratch, text, 0, dv_detect_standard(), pass->temp,
+                       &found, &count) != DV_OK ||
+        count > 0) {
+        return false;
+    }
+    const dv_encoded job = {.rules = gate->rules,
+                            .scratch = gate->scratch,
+                            .enabled = dv_detect_standard(),
+                            .arena = pass->temp,
+                            .work = gate->decoding};
+    return !pass->policy->decode ||
+           (dv_encoded_find(&job, text, 0, &found, &count, &hold) == DV_OK && count == 0);
 }
 
 static dv_result find_all(dv_data_pass *pass, dv_slice text, size_t from, const dv_finding **found,
@@ -387,8 +409,11 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
                                          .times = 1}));
     *ret_text = (dv_slice){NULL, 0};
     switch (action) {
+    case DV_ACTION_ALLOW:
     case DV_ACTION_ALERT:
         return DV_OK;
+    case DV_ACTION_REDACT:
+        return mask(pass, info, 0, value, ret_text);
     case DV_ACTION_MASK:
         return mask(pass, info, keep_last(hit->finding, info), value, ret_text);
     case DV_ACTION_PLACEHOLDER:

@@ -83,21 +83,22 @@ void dv_data_gate_free(dv_data_gate *gate)
 
 /* ---- reading a policy ---- */
 
-static dv_result read_action(const dv_json *json, uint32_t token, const char *where,
-                             dv_arena *arena, uint8_t *ret_action, dv_error *error)
+dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
+                              dv_arena *arena, uint8_t *ret_action, dv_error *error)
 {
     dv_slice text = {NULL, 0};
     if (json->tokens[token].type == DV_JSON_STRING) {
         DV_TRY(dv_json_string(json, token, arena, &text));
     }
-    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_PLACEHOLDER; action++) {
+    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_ALLOW; action++) {
         if (dv_slice_eq_str(text, dv_content_action_name((dv_content_action)action))) {
             *ret_action = (uint8_t)action;
             return DV_OK;
         }
     }
     return dv_error_set(error, DV_ERR_INVALID,
-                        "data policy: %s: want block, alert, mask or placeholder", where);
+                        "data policy: %s: want block, redact, mask, placeholder, alert or allow",
+                        where);
 }
 
 static dv_result detector_of(const dv_json *json, uint32_t token, dv_arena *arena,
@@ -124,8 +125,8 @@ static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *are
     for (uint32_t key = map + 1; key < json->tokens[map].next; key = json->tokens[key + 1].next) {
         size_t index = 0;
         DV_TRY(detector_of(json, key, arena, &index, error));
-        DV_TRY(read_action(json, key + 1, dv_detect_info(index)->id, arena, &policy->actions[index],
-                           error));
+        DV_TRY(dv_data_action_read(json, key + 1, dv_detect_info(index)->id, arena,
+                                   &policy->actions[index], error));
         dv_detector_set_add(&policy->enabled, index);
     }
     return DV_OK;
@@ -159,11 +160,13 @@ static dv_result read_flag(const dv_json *json, const char *name, bool *ret_flag
     return DV_OK;
 }
 
-/* What follows from the others. */
-static void complete(dv_data_policy *policy)
+void dv_data_policy_complete(dv_data_policy *policy)
 {
     policy->rewrites = false;
     for (size_t i = 0; i < dv_detect_count(); i++) {
+        if (policy->actions[i] == DV_ACTION_ALLOW) {
+            dv_detector_set_remove(&policy->enabled, i);
+        }
         policy->rewrites |=
             dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
     }
@@ -186,7 +189,7 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     if (standard == 0) {
         return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
     }
-    DV_TRY(read_action(json, standard, "default", arena, &action, error));
+    DV_TRY(dv_data_action_read(json, standard, "default", arena, &action, error));
     memset(policy->actions, action, sizeof(policy->actions));
     if (detectors != 0) {
         DV_TRY(read_detectors(json, detectors, arena, policy, error));
@@ -195,7 +198,8 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
         DV_TRY(read_off(json, off, arena, policy, error));
     }
     DV_TRY(read_flag(json, "decode", &policy->decode, error));
-    complete(policy);
+    DV_TRY(dv_data_rules_read(json, policy, error));
+    dv_data_policy_complete(policy);
     return DV_OK;
 }
 
@@ -203,25 +207,31 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
                                dv_error *error)
 {
     static const dv_json_limits limits = {
-        .depth = 4, .tokens = 4 * DV_DETECT_MAX, .refuse_duplicate_keys = true};
+        .depth = 4, .tokens = 16 * DV_DETECT_MAX, .refuse_duplicate_keys = true};
     dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
     dv_json json;
     if (arena == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     DV_TRY(dv_json_scan(text, &limits, arena, &json, error));
-    dv_data_policy policy = {.enabled = *dv_detect_standard()};
-    DV_TRY(read_policy(&json, arena, &policy, error));
-    dv_data_policy *made = malloc(sizeof(*made));
-    if (made == NULL) {
+    dv_data_policy *policy = calloc(1, sizeof(*policy));
+    if (policy == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    *made = policy;
-    *ret_policy = made;
+    policy->enabled = *dv_detect_standard();
+    dv_result result = read_policy(&json, arena, policy, error);
+    if (result != DV_OK) {
+        dv_data_policy_free(policy);
+        return result;
+    }
+    *ret_policy = policy;
     return DV_OK;
 }
 
 void dv_data_policy_free(dv_data_policy *policy)
 {
+    if (policy != NULL) {
+        dv_arena_free(policy->arena);
+    }
     free(policy);
 }
