@@ -18,6 +18,7 @@ static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
 static dv_data_policy *decoding; /* masks, and decodes */
+static dv_data_policy *naming;   /* masks names, too */
 
 static void must(dv_result result)
 {
@@ -71,12 +72,17 @@ int main(void)
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"decode\":true}"), &decoding,
                               NULL));
+    must(
+        dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"names\":true}"), &naming, NULL));
     measure_body("data/request, 1.7 KB", "", placeholders);
     measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111",
                  placeholders);
     measure_body("data/answer, 1.7 KB", "", masks);
     measure_body("data/answer, 1.7 KB, decoded", "", decoding);
     measure_body("data/answer, 1.7 KB, decoded, one value encoded", "bob%40example.com", decoding);
+    measure_body("data/answer, 1.7 KB, names", "", naming);
+    measure_body("data/answer, 1.7 KB, names, two of them", "Maria Garcia met John Smith.", naming);
+    dv_data_policy_free(naming);
     dv_data_policy_free(decoding);
     dv_data_policy_free(masks);
     dv_data_policy_free(placeholders);

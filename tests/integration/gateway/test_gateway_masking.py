@@ -103,6 +103,29 @@ def test_a_rule_is_about_a_route(gate, upstream):
     assert sent(upstream) == "mail [EMAIL] about 4111 1111 1111 1111"
 
 
+def test_names_are_masked_where_a_policy_says_so(make_gate, config, upstream):
+    text = "My name is John Smith and I live at 12 High Street, Springfield."
+    masked = "My name is [PERSON] and I live at [ADDRESS], Springfield."
+    named = copy.deepcopy(config)
+    for side in named["data_policies"].values():
+        side.update(names=True, rules=[{"who": [SUPPORT], "detectors": ["person"], "action": "allow"}])
+    plain, gate = make_gate(config=config), make_gate(config=named)
+    plain.chat(plain.key("ann", USER), text)
+    assert sent(upstream) == text
+    key = gate.key("ann", USER)
+    gate.chat(key, text)
+    assert sent(upstream) == masked
+    gate.chat(gate.key("sue", USER, SUPPORT), text)
+    assert sent(upstream) == "My name is John Smith and I live at [ADDRESS], Springfield."
+    upstream.json(completion(text))
+    assert gate.chat(key).json() == completion(masked)
+    for cut in (1, 12, 20, 40):
+        upstream.sends(SSE + b"\r\n", *(piece(CHAT, text[i:i + cut]) for i in range(0, len(text), cut)), end(CHAT))
+        told = events(gate.send(CHAT, body(CHAT), key))
+        got = "".join(e["choices"][0]["delta"]["content"] for e in told if e != "[DONE]" and e["choices"])
+        assert got == masked
+
+
 def test_a_rule_that_is_no_rule_leaves_no_gate_open(gate, config, upstream):
     broken = copy.deepcopy(config)
     broken["data_policies"]["request"]["rules"] = [{"who": [SUPPORT]}]

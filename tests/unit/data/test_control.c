@@ -76,6 +76,13 @@ static void masking_says_otherwise(void **state)
     assert_side(yaml, "request", "203.0.113.9", "203.0.113.9");
     assert_side(yaml, "request", "4111111111111111", NULL);
     assert_side(yaml, "answer", "4111111111111111", "4111111111111111");
+    assert_side("masking: {}\n", "answer", "My name is John Smith.", "My name is John Smith.");
+    assert_side("masking: {names: true}\n", "answer", "My name is John Smith.",
+                "My name is [PERSON].");
+    assert_side("masking: {names: true, answer: {off: [person]}}\n", "answer",
+                "My name is John Smith.", "My name is John Smith.");
+    assert_side("masking: {answer: {detectors: {person: redact}}}\n", "answer",
+                "My name is John Smith.", "My name is [PERSON].");
     assert_side("masking: {decode: false}\n", "answer", "bob%40example.com", "bob%40example.com");
 }
 
@@ -176,6 +183,7 @@ static void bad_masking_names_its_line(void **state)
         {"masking: []\n", 1},
         {"masking:\n  requests: {}\n", 2},
         {"masking:\n  decode: maybe\n", 2},
+        {"masking:\n  names: some\n", 2},
         {"masking:\n  rules: {}\n", 2},
         {"masking:\n  rules:\n    - block\n", 3},
         {"masking:\n  rules:\n    - {roles: [a]}\n", 3},

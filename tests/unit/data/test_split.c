@@ -440,6 +440,31 @@ static void encoded_values_do_not_pass(void **state)
     }
 }
 
+/* Names, with values and encoded ones between. */
+static void names_do_not_pass(void **state)
+{
+    static const char *const texts[] = {
+        ("My name is John Smith and I live at 12 High Street, Springfield. Write to "
+         "bob@example.com, says Maria Garcia."),
+        "Dear Dr. Anna Kowalska, card NDExMSAxMTExIDExMTEgMTExMQ== of Mr Tanaka is ready.",
+        "Nothing of anybody stands here, only what it costs: 3 or 4 euros.",
+    };
+    dv_data_policy *before = masks;
+    masks = policy_of("{\"default\":\"mask\",\"decode\":true,\"names\":true}");
+    for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_context *context = context_of("User::\"a\"", arena);
+        seeded first = seed_of(texts[i], context, arena);
+        seeded second = seed_of(texts[(i + 1) % DV_ARRAY_LEN(texts)], context, arena);
+        assert_int_equal(dv_slice_find(first.wanted, DV_LIT("Smith")), -1);
+        assert_int_equal(dv_slice_find(first.wanted, DV_LIT("Kowalska")), -1);
+        assert_int_equal(dv_slice_find(first.wanted, DV_LIT("[PERSON]")) > 0, i < 2);
+        check_everywhere(context, &first, &second);
+    }
+    dv_data_policy_free(masks);
+    masks = before;
+}
+
 static void placeholders_are_restored_exactly(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -537,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seeded_values_do_not_pass),
         cmocka_unit_test(encoded_values_do_not_pass),
+        cmocka_unit_test(names_do_not_pass),
         cmocka_unit_test(placeholders_are_restored_exactly),
         cmocka_unit_test(clean_text_is_not_delayed),
         cmocka_unit_test(values_in_plain_streams_do_not_pass),

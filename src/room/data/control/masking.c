@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/principal.h"
-#include "engine/detect/detect.h"
 #include "room/data/control/data_control.h"
+#include "room/data/gate/names.h"
 
 enum { RULES_MAX = 64 }; /* as the gate reads them */
 
-static const char *const section_keys[] = {"request", "answer", "decode", "rules", NULL};
+static const char *const section_keys[] = {"request", "answer", "decode", "names", "rules", NULL};
 static const char *const directions[] = {"request", "answer", NULL};
 static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
 static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
@@ -29,7 +29,7 @@ static dv_result read_action(const dv_yaml *node, const char **ret_name, dv_erro
 
 static dv_result check_detector(const dv_yaml *node, const char *name, dv_error *error)
 {
-    if (dv_detect_index(name) >= 0) {
+    if (dv_masking_kind_index(name) >= 0) {
         return DV_OK;
     }
     return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
@@ -56,7 +56,7 @@ static const dv_yaml *part(const dv_yaml *policy, const char *key)
 static dv_result action_of(const dv_yaml *policy, const char *standard, size_t index, bool answer,
                            const char **ret_action, dv_error *error)
 {
-    const dv_detector_info *info = dv_detect_info(index);
+    const dv_detector_info *info = dv_masking_kind(index);
     const dv_yaml *named = part(part(policy, "detectors"), info->id);
     if (named != NULL) {
         DV_TRY(read_action(named, ret_action, error));
@@ -82,11 +82,12 @@ static dv_result append_detectors(const dv_yaml *policy, const char *standard, b
     }
     DV_TRY(dv_buf_append_str(out, ",\"detectors\":{"));
     const char *comma = "";
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        const dv_detector_info *info = dv_detect_info(i);
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+        const dv_detector_info *info = dv_masking_kind(i);
         const char *action = NULL;
         DV_TRY(action_of(policy, standard, i, answer, &action, error));
-        if (info->standard || part(map, info->id) != NULL) {
+        bool standard_one = info->standard && dv_detect_index(info->id) >= 0;
+        if (standard_one || part(map, info->id) != NULL) {
             DV_TRY(dv_buf_append_printf(out, "%s\"%s\":\"%s\"", comma, info->id, action));
             comma = ",";
         }
@@ -117,13 +118,16 @@ static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
 /* What holds for both directions. */
 typedef struct common {
     bool decode; /* values that stand encoded are looked for, too */
+    bool names;  /* people and addresses are */
     const dv_yaml *rules;
 } common;
 
 static dv_result read_common(const dv_yaml *section, common *ret, dv_error *error)
 {
     const dv_yaml *decode = part(section, "decode");
+    const dv_yaml *names = part(section, "names");
     *ret = (common){.decode = true, .rules = part(section, "rules")};
+    DV_TRY(names == NULL ? DV_OK : dv_yaml_bool(names, &ret->names, error));
     return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
 }
 
@@ -139,8 +143,8 @@ static const char *const who_lists[][2] = {
 
 static bool has_category(const char *name)
 {
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (strcmp(dv_detect_info(i)->category, name) == 0) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+        if (strcmp(dv_masking_kind(i)->category, name) == 0) {
             return true;
         }
     }
@@ -149,8 +153,8 @@ static bool has_category(const char *name)
 
 static bool has_label(const char *name)
 {
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (strcmp(dv_detect_info(i)->label, name) == 0) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+        if (strcmp(dv_masking_kind(i)->label, name) == 0) {
             return true;
         }
     }
@@ -159,7 +163,7 @@ static bool has_label(const char *name)
 
 static bool is_detector(const char *name)
 {
-    return dv_detect_index(name) >= 0;
+    return dv_masking_kind_index(name) >= 0;
 }
 
 /* Names of principals and routes; what they are is not looked up: they may come later. */
@@ -315,6 +319,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     DV_TRY(append_detectors(policy, standard, answer, out, error));
     DV_TRY(append_off(policy, out, error));
     DV_TRY(append_rules(both->rules, direction, out, error));
+    DV_TRY(both->names ? dv_buf_append_str(out, ",\"names\":true") : DV_OK);
     DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");
 }
@@ -325,7 +330,7 @@ static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
     if (section != NULL) {
         if (section->type != DV_YAML_MAP) {
             return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
-                                   "'masking' wants request, answer, decode or rules");
+                                   "'masking' wants request, answer, decode, names or rules");
         }
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }

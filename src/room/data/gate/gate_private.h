@@ -7,17 +7,20 @@
 #include "engine/detect/detect.h"
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
+#include "room/data/gate/names.h"
 
 struct dv_data_gate {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
-    dv_hmac *principal_keys; /* of a principal's text: the key of its placeholders */
-    bool borrows;            /* rules and principal_keys are another gate's */
-    uint64_t effort;         /* see dv_data_gate_hurry */
-    dv_known_texts known;    /* to the detectors */
-    dv_known_texts clean;    /* also valid, and without our own keys */
-    dv_arena *events;        /* work on one event of any stream; made with the first */
-    dv_arena *decoding;      /* what stands encoded; made when it is asked for */
+    dv_hmac *principal_keys;       /* of a principal's text: the key of its placeholders */
+    bool borrows;                  /* rules and principal_keys are another gate's */
+    uint64_t effort;               /* see dv_data_gate_hurry */
+    dv_known_texts known;          /* to the detectors */
+    dv_known_texts clean;          /* also valid, and without our own keys */
+    dv_arena *events;              /* work on one event of any stream; made with the first */
+    struct dv_tagger_model *names; /* and its tagger; opened when a policy asks for names */
+    struct dv_tagger *tagger;
+    dv_arena *decoding; /* what stands encoded; made when it is asked for */
 };
 
 enum {
@@ -47,6 +50,7 @@ struct dv_data_policy {
     dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
     bool rewrites;                  /* some action masks, replaces or blocks */
+    bool names;                     /* some of the enabled kinds are names */
     bool decode;                    /* values that stand encoded are looked for, too */
     dv_arena *arena;                /* of its own rules; NULL: it has none */
     dv_data_rule *rules;
@@ -139,6 +143,11 @@ typedef struct dv_data_hit {
     const dv_finding *finding; /* NULL: a placeholder */
     dv_slice value;            /* of the placeholder */
 } dv_data_hit;
+
+/* Adds the names of the text, and what of them waits (pass->hold), to what was found. */
+dv_must dv_result dv_data_names_find(dv_data_pass *pass, dv_slice text, size_t from,
+                                     const dv_finding **found, size_t *count);
+void dv_data_names_release(dv_data_gate *gate);
 
 /* Whether no detector finds anything in a short text; false as well when that can't be told. */
 bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text);

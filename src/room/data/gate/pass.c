@@ -133,15 +133,15 @@ static dv_content_action action_at(const dv_data_pass *pass, size_t detector)
  * equals the one that names the finding. */
 static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
 {
-    size_t best = dv_detect_count();
-    for (size_t i = 0; i < dv_detect_count(); i++) {
+    size_t best = dv_masking_kind_count();
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         if (!dv_detector_set_has(&finding->detectors, i)) {
             continue;
         }
         unsigned rank = strictness(action_at(pass, i));
-        unsigned reached = best < dv_detect_count() ? strictness(action_at(pass, best)) : 0;
-        bool named = dv_detect_info(i)->id == finding->detector;
-        if (best == dv_detect_count() || rank > reached || (rank == reached && named)) {
+        unsigned reached = best < dv_masking_kind_count() ? strictness(action_at(pass, best)) : 0;
+        bool named = dv_masking_kind(i)->id == finding->detector;
+        if (best == dv_masking_kind_count() || rank > reached || (rank == reached && named)) {
             best = i;
         }
     }
@@ -241,8 +241,12 @@ bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
                             .enabled = dv_detect_standard(),
                             .arena = pass->temp,
                             .work = gate->decoding};
-    return !pass->policy->decode ||
-           (dv_encoded_find(&job, text, 0, &found, &count, &hold) == DV_OK && count == 0);
+    if (pass->policy->decode &&
+        (dv_encoded_find(&job, text, 0, &found, &count, &hold) != DV_OK || count > 0)) {
+        return false;
+    }
+    return !pass->policy->names ||
+           (dv_data_names_find(pass, text, 0, &found, &count) == DV_OK && count == 0);
 }
 
 static dv_result find_all(dv_data_pass *pass, dv_slice text, size_t from, const dv_finding **found,
@@ -254,7 +258,10 @@ static dv_result find_all(dv_data_pass *pass, dv_slice text, size_t from, const 
     pass->found = *found;
     pass->found_count = *count;
     pass->hold = text.len;
-    return pass->policy->decode ? find_encoded(pass, text, from, found, count) : DV_OK;
+    if (pass->policy->decode) {
+        DV_TRY(find_encoded(pass, text, from, found, count));
+    }
+    return pass->policy->names ? dv_data_names_find(pass, text, from, found, count) : DV_OK;
 }
 
 dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
@@ -299,9 +306,9 @@ static bool is_shown(uint8_t byte)
 static size_t keep_last(const dv_finding *finding, const dv_detector_info *info)
 {
     size_t keep = finding->encoded ? 0 : info->keep_last; /* what it would show is no clear text */
-    for (size_t i = 0; i < dv_detect_count(); i++) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         if (dv_detector_set_has(&finding->detectors, i)) {
-            keep = DV_MIN(keep, (size_t)dv_detect_info(i)->keep_last);
+            keep = DV_MIN(keep, (size_t)dv_masking_kind(i)->keep_last);
         }
     }
     return keep;
@@ -396,7 +403,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         return DV_OK;
     }
     size_t index = decider(pass, hit->finding);
-    const dv_detector_info *info = dv_detect_info(index);
+    const dv_detector_info *info = dv_masking_kind(index);
     if (info == NULL) {
         return DV_ERR_INTERNAL;
     }

@@ -73,6 +73,7 @@ void dv_data_gate_free(dv_data_gate *gate)
     }
     dv_arena_free(gate->events);
     dv_arena_free(gate->decoding);
+    dv_data_names_release(gate);
     dv_detect_scratch_free(gate->scratch);
     if (!gate->borrows) {
         dv_detect_rules_free(gate->rules);
@@ -106,8 +107,8 @@ static dv_result detector_of(const dv_json *json, uint32_t token, dv_arena *aren
 {
     dv_slice name;
     DV_TRY(dv_json_string(json, token, arena, &name));
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        if (dv_slice_eq_str(name, dv_detect_info(i)->id)) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+        if (dv_slice_eq_str(name, dv_masking_kind(i)->id)) {
             *ret_index = i;
             return DV_OK;
         }
@@ -125,7 +126,7 @@ static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *are
     for (uint32_t key = map + 1; key < json->tokens[map].next; key = json->tokens[key + 1].next) {
         size_t index = 0;
         DV_TRY(detector_of(json, key, arena, &index, error));
-        DV_TRY(dv_data_action_read(json, key + 1, dv_detect_info(index)->id, arena,
+        DV_TRY(dv_data_action_read(json, key + 1, dv_masking_kind(index)->id, arena,
                                    &policy->actions[index], error));
         dv_detector_set_add(&policy->enabled, index);
     }
@@ -163,13 +164,14 @@ static dv_result read_flag(const dv_json *json, const char *name, bool *ret_flag
 void dv_data_policy_complete(dv_data_policy *policy)
 {
     policy->rewrites = false;
-    for (size_t i = 0; i < dv_detect_count(); i++) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         if (policy->actions[i] == DV_ACTION_ALLOW) {
             dv_detector_set_remove(&policy->enabled, i);
         }
         policy->rewrites |=
             dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
     }
+    policy->names = dv_data_names_meant(&policy->enabled);
     policy->known = policy->enabled;
     if (policy->decode) {
         dv_detector_set_add(&policy->known, KNOWN_DECODED);
@@ -186,11 +188,16 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     uint32_t detectors = dv_json_member(json, 0, "detectors");
     uint32_t off = dv_json_member(json, 0, "off");
     uint8_t action = DV_ACTION_BLOCK;
+    bool names = false;
     if (standard == 0) {
         return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
     }
     DV_TRY(dv_data_action_read(json, standard, "default", arena, &action, error));
     memset(policy->actions, action, sizeof(policy->actions));
+    DV_TRY(read_flag(json, "names", &names, error));
+    if (names) {
+        dv_data_names_standard(&policy->enabled);
+    }
     if (detectors != 0) {
         DV_TRY(read_detectors(json, detectors, arena, policy, error));
     }

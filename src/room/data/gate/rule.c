@@ -72,8 +72,8 @@ static dv_result read_detectors(const dv_json *json, uint32_t rule, dv_arena *ar
         *ret_set = *enabled;
         return DV_OK;
     }
-    for (size_t i = 0; i < dv_detect_count(); i++) {
-        const dv_detector_info *info = dv_detect_info(i);
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+        const dv_detector_info *info = dv_masking_kind(i);
         bool named = is_one_of(info->id, lists[0], counts[0]);
         bool kind = is_one_of(info->category, lists[1], counts[1]) ||
                     is_one_of(info->label, lists[2], counts[2]);
@@ -196,7 +196,7 @@ static void apply(const dv_data_policy *policy, uint64_t met, dv_data_policy *ma
 {
     *made = *policy;
     made->arena = NULL;
-    for (size_t i = 0; i < dv_detect_count(); i++) {
+    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         const dv_data_rule *rule = decider(policy, met, i);
         if (rule != NULL) {
             made->actions[i] = rule->action;

@@ -2,11 +2,12 @@
 #include "room/data/gate/window.h"
 
 #include "base/caps.h"
+#include "engine/detect/tagger/tagger.h"
 
 enum {
     CONTEXT = 160, /* more than any detector looks back at */
     SPARE = 256,   /* bytes that a buffer may keep unused between events */
-    TEXT_MAX = DV_LIMIT_STREAM_EVENT + DV_LIMIT_STREAM_MEMORY + CONTEXT,
+    TEXT_MAX = DV_LIMIT_STREAM_EVENT + DV_LIMIT_STREAM_MEMORY + DV_TAGGER_CONTEXT,
 };
 
 /* Bytes of the view that stand in raw as they are, one after the other, and what holds for all of
@@ -327,12 +328,13 @@ static void forget_arguments(dv_window *window, size_t hold)
 }
 
 /* Forgets what went out, but for the context. */
-static void forget(dv_window *window, size_t hold)
+static void forget(dv_window *window, const dv_data_pass *pass, size_t hold)
 {
+    size_t context = pass->policy->names ? (size_t)DV_TAGGER_CONTEXT : (size_t)CONTEXT;
     if (window->json != NULL && hold > window->from) {
         forget_arguments(window, hold);
     }
-    size_t keep = DV_MIN(hold, (size_t)CONTEXT);
+    size_t keep = DV_MIN(hold, context);
     drop_front(&window->view, hold - keep);
     window->cut |= hold > keep;
     window->from = keep;
@@ -364,7 +366,7 @@ dv_result dv_window_take(dv_window *window, dv_data_pass *pass, const dv_window_
 {
     if (held_bytes(window) > 0) {
         DV_TRY(write_out(window, pass, found, place, out));
-        forget(window, found->hold);
+        forget(window, pass, found->hold);
     }
     give_back(window);
     return last ? take_rest(window, out) : DV_OK;
