@@ -17,7 +17,8 @@ static void set_up(void)
     static const uint8_t key[32] = {7};
     if (gate == NULL) {
         must(dv_data_gate_new(key, &gate, NULL));
-        must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL));
+        must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"decode\":true}"), &masks,
+                                  NULL));
     }
 }
 
@@ -40,13 +41,33 @@ static dv_slice example_of(uint8_t number)
     return dv_slice_str(info->examples[(number / dv_detect_count()) % info->example_count].text);
 }
 
+static dv_slice encoded_of(uint8_t number)
+{
+    static const char *const texts[] = {
+        "bob%40example.com",
+        "%34111 1111 1111 1111",
+        "bob%2540example.com",
+        "bob&#64;example.com",
+        "bob&commat;example.com",
+        "bob\\u0040example.com",
+        "4l11 11I1 1111 1l11",
+        "Ym9iQGV4YW1wbGUuY29t",
+        "NDExMSAxMTExIDExMTEgMTExMQ==",
+        "Ym9iJTQwZXhhbXBsZS5jb20",
+        "6d61696c20626f62406578616d706c652e636f6d",
+        "YgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0A",
+    };
+    return dv_slice_str(texts[number % DV_ARRAY_LEN(texts)]);
+}
+
 static void tell_steps(telling *t, input *in, dv_arena *arena)
 {
     while (in->rest.len > 0 && t->events.len < 64 << 10) {
         uint8_t what = input_byte(in);
         uint8_t step = input_byte(in);
-        dv_slice text = (what & 2) != 0 ? example_of(input_byte(in))
-                                        : as_ascii(input_bytes(in, (what >> 2) % 32), arena);
+        dv_slice text = (what & 2) == 0   ? as_ascii(input_bytes(in, (what >> 2) % 32), arena)
+                        : (what & 4) == 0 ? example_of(input_byte(in))
+                                          : encoded_of(input_byte(in));
         tell_in_pieces(t, what & 1, text, step % 16 == 0 ? 1024 : step % 16);
     }
 }
