@@ -6,8 +6,9 @@
 #include "engine/detect/marks.h"
 
 enum {
-    SNAP = 64,        /* bytes that a stretch may grow by to begin and end between words */
+    SNAP = 64 << 10,  /* bytes that a stretch may grow by to begin and end between words */
     LINE_LEAST = 60,  /* digits of a block's line that is not its last */
+    PIECE = 1 << 20,  /* bytes of places near each other that are decoded at once */
     BYTE_EFFORT = 16, /* nanoseconds that decoding a byte takes, about */
 };
 
@@ -114,7 +115,7 @@ static dv_result decode(search *s, stretch part)
     dv_blocks how = {.whole = true};
     dv_view view, other;
     size_t len = part.end - part.begin;
-    if (len > DV_ENCODED_MAX) {
+    if (len > DV_ENCODED_MAX + 2 * PIECE) {
         return DV_ERR_TOO_LARGE;
     }
     DV_TRY(dv_detect_scratch_spend(job->scratch, len * BYTE_EFFORT));
@@ -138,12 +139,13 @@ static dv_result decode(search *s, stretch part)
 
 /* ---- where ---- */
 
-/* Grown to both sides, to between words. */
-static stretch around(dv_slice text, size_t begin, size_t end)
+/* Grown to both sides, to between words: a value that is cut could look like another. floor: what
+ * stands before it is in another stretch already. */
+static stretch around(dv_slice text, stretch place, size_t floor)
 {
-    size_t low = begin > DV_ENCODED_REACH ? begin - DV_ENCODED_REACH : 0;
-    size_t high = DV_MIN(text.len, end + DV_ENCODED_REACH);
-    for (size_t i = 0; i < SNAP && low > 0 && text.ptr[low - 1] > ' '; i++) {
+    size_t low = place.begin > DV_ENCODED_REACH ? place.begin - DV_ENCODED_REACH : 0;
+    size_t high = DV_MIN(text.len, place.end + DV_ENCODED_REACH);
+    for (size_t i = 0; i < SNAP && low > floor && text.ptr[low - 1] > ' '; i++) {
         low--;
     }
     for (size_t i = 0; i < SNAP && high < text.len && text.ptr[high] > ' '; i++) {
@@ -166,7 +168,7 @@ static bool find_block(dv_slice text, size_t at, stretch *ret)
 {
     size_t end = dv_digits_run(text, at);
     const dv_digits digits = {text.ptr + at, NULL, end - at};
-    if (end - at < DV_DECODE_BLOCK_MIN || !dv_digits_begin_text(&digits)) {
+    if (end - at < (size_t)DV_DECODE_BLOCK_MIN || !dv_digits_begin_text(&digits)) {
         return false;
     }
     for (size_t line = at, next; (next = next_line(text, line, end)) > 0; line = next) {
@@ -176,43 +178,48 @@ static bool find_block(dv_slice text, size_t at, stretch *ret)
     return true;
 }
 
-/* What is to be decoded for the place at `at`; false: nothing. */
-static bool stretch_at(dv_slice text, size_t at, bool more, stretch *ret)
+/* What is to be decoded for the place at `at`; an empty one: nothing. seen: what is decoded with it
+ * anyway. */
+static stretch stretch_at(dv_slice text, size_t at, bool more, stretch seen)
 {
+    stretch found = {0, 0};
     size_t len = dv_view_element(text, at, more);
     if (len > 0) {
-        *ret = around(text, at, at + len);
-        return true;
+        size_t reach = DV_MIN(at + len + DV_ENCODED_REACH, text.len);
+        return reach <= seen.end ? found : around(text, (stretch){at, at + len}, seen.end);
     }
     bool begins = at == 0 || !dv_digits_has(text.ptr[at - 1]);
-    return begins && find_block(text, at, ret);
+    return begins && find_block(text, at, &found) ? found : (stretch){0, 0};
+}
+
+/* Adds what is to be decoded; what does not touch what was to be before lets that be done. */
+static dv_result take(search *s, stretch next, stretch *part)
+{
+    if (next.end == 0) {
+        return DV_OK;
+    }
+    bool full = part->end - part->begin > PIECE; /* the next one begins before its end */
+    if (part->end > 0 && (full || next.begin > part->end)) {
+        DV_TRY(decode(s, *part));
+        *part = next;
+    }
+    part->begin = part->end == 0 ? next.begin : DV_MIN(part->begin, next.begin);
+    part->end = DV_MAX(part->end, next.end);
+    return DV_OK;
 }
 
 /* Goes through the places; those near each other are decoded at once. */
 static dv_result find(search *s)
 {
-    stretch part = {0, 0}, next;
-    size_t at = s->job->cut ? dv_digits_run(s->text, 0) : 0;
-    for (; (at = dv_marks_next(s->text, at)) < s->text.len; at++) {
-        if (!stretch_at(s->text, at, s->job->more, &next)) {
-            continue;
-        }
-        if (part.end > 0 && next.begin > part.end) {
-            DV_TRY(decode(s, part));
-            part = next;
-        }
-        part.begin = part.end == 0 ? next.begin : DV_MIN(part.begin, next.begin);
-        part.end = DV_MAX(part.end, next.end);
+    dv_slice text = s->text;
+    bool more = s->job->more;
+    stretch part = {0, 0};
+    size_t at = s->job->cut ? dv_digits_run(text, 0) : 0;
+    for (; (at = dv_marks_next(text, at)) < text.len; at++) {
+        DV_TRY(take(s, stretch_at(text, at, more, part), &part));
     }
-    bool open = s->job->more && (dv_view_whole(s->text) < s->text.len ||
-                                 dv_view_whole_number(s->text) < s->text.len);
-    if (open) {
-        next = around(s->text, s->text.len, s->text.len);
-        if (part.end > 0 && next.begin > part.end) {
-            DV_TRY(decode(s, part));
-            part = next;
-        }
-        part = (stretch){part.end == 0 ? next.begin : DV_MIN(part.begin, next.begin), next.end};
+    if (more && (dv_view_whole(text) < text.len || dv_view_whole_number(text) < text.len)) {
+        DV_TRY(take(s, around(text, (stretch){text.len, text.len}, part.end), &part));
     }
     return part.end > 0 ? decode(s, part) : DV_OK;
 }

@@ -8,8 +8,7 @@
  * 1. A value in a block (base64, hexadecimal) is told as the whole block: a part of one that is
  *    replaced would leave the rest unreadable. Otherwise it is told as the characters it stands in.
  * 2. Between two encoded characters of a value, and on each side, DV_ENCODED_REACH plain bytes are
- *    seen. A block, or what stands encoded side by side, may have DV_ENCODED_MAX bytes; more is
- *    DV_ERR_TOO_LARGE.
+ *    seen. A block of more than about DV_ENCODED_MAX bytes is DV_ERR_TOO_LARGE.
  * 3. Before the offset that `hold` names nothing changes whatever text follows. */
 
 #include "engine/detect/detect.h"

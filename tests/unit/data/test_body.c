@@ -431,14 +431,14 @@ static void encoded_values_are_blocked(void **state)
     assert_int_equal(got.sighting_count, 1);
 }
 
-/* Text of several megabytes in one block is refused, what is no text at all is not; and whoever is
+/* Text of more than 4 MiB in one block is refused, what is no text at all is not; and whoever is
  * in a hurry is told to come again. */
 static void decoding_is_bounded(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(256 << 20);
     dv_data_context *context = context_of("User::\"a\"", arena);
     dv_verdict verdict = {0};
-    size_t len = (2 << 20) + 64;
+    size_t len = (5 << 20) + 64;
     char *text = dv_arena_alloc(arena, len + 1);
     memset(text, 'Q', len); /* QQQQ is "A\x04\x10" */
     (void)inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
@@ -448,6 +448,19 @@ static void decoding_is_bounded(void **state)
     }
     (void)inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
     assert_int_equal(verdict.reason, DV_REASON_ANSWER_UNREADABLE);
+    /* Encoded characters all over are no block: decoded piece by piece. */
+    for (size_t i = 0; i < len; i++) {
+        text[i] = "one &amp; two, "[i % 15];
+    }
+    dv_verdict_reset(&verdict);
+    memcpy(text + (1 << 20), "bob%40example.com", 17);
+    memcpy(text + len - 20, "bob%40example.com", 17);
+    dv_data_outcome all = inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
+    assert_int_equal(verdict.decision, DV_ALLOW);
+    assert_int_equal(all.sighting_count, 2);
+    for (size_t i = 0; i < len; i++) {
+        text[i] = "QUFB"[i % 4];
+    }
     dv_data_policy *policy = policy_of(MASKS_DECODED);
     dv_data_outcome outcome = {0};
     dv_verdict_reset(&verdict);
