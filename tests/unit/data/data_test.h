@@ -24,6 +24,9 @@ typedef struct encoded_text {
 } encoded_text;
 
 static const encoded_text encoded_texts[] = {
+    {"bob&#00000000000000064;example.com ok", "[EMAIL] ok"},
+    {"bob\\u{40}example.com ok", "[EMAIL] ok"},
+    {"bob\\U00000040example.com ok", "[EMAIL] ok"},
     {"q=bob%40example.com&x=1", "q=[EMAIL]&x=1"},
     {"q=bob%2540example%252Ecom&x=1", "q=[EMAIL]&x=1"},
     {"a=%34%31%31%31%31%31%31%31%31%31%31%31%31%31%31%31 ok", "a=[CARD] ok"},
