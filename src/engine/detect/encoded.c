@@ -180,15 +180,16 @@ static bool find_block(dv_slice text, size_t at, stretch *ret)
 
 /* What is to be decoded for the place at `at`; an empty one: nothing. seen: what is decoded with it
  * anyway. */
-static stretch stretch_at(dv_slice text, size_t at, bool more, stretch seen)
+static stretch stretch_at(const search *s, size_t at, stretch seen)
 {
+    dv_slice text = s->text;
     stretch found = {0, 0};
-    size_t len = dv_view_element(text, at, more);
+    size_t len = dv_view_element(text, at, s->job->more);
     if (len > 0) {
         size_t reach = DV_MIN(at + len + DV_ENCODED_REACH, text.len);
         return reach <= seen.end ? found : around(text, (stretch){at, at + len}, seen.end);
     }
-    bool begins = at == 0 || !dv_digits_has(text.ptr[at - 1]);
+    bool begins = at == 0 ? !s->job->cut : !dv_digits_has(text.ptr[at - 1]);
     return begins && find_block(text, at, &found) ? found : (stretch){0, 0};
 }
 
@@ -214,9 +215,8 @@ static dv_result find(search *s)
     dv_slice text = s->text;
     bool more = s->job->more;
     stretch part = {0, 0};
-    size_t at = s->job->cut ? dv_digits_run(text, 0) : 0;
-    for (; (at = dv_marks_next(text, at)) < text.len; at++) {
-        DV_TRY(take(s, stretch_at(text, at, more, part), &part));
+    for (size_t at = 0; (at = dv_marks_next(text, at)) < text.len; at++) {
+        DV_TRY(take(s, stretch_at(s, at, part), &part));
     }
     if (more && (dv_view_whole(text) < text.len || dv_view_whole_number(text) < text.len)) {
         DV_TRY(take(s, around(text, (stretch){text.len, text.len}, part.end), &part));
