@@ -119,13 +119,15 @@ static dv_result add_entry(dv_sequencer *sequencer, size_t log, const dv_entry_s
 {
     uint64_t index;
     dv_slice entry;
+    DV_TRY(sequencer->torn ? DV_ERR_UNAVAILABLE : DV_OK);
     DV_TRY(make_entry(sequencer, stamp, record, spots, from, &entry));
     if (spots == NULL || !spots->known) { /* a code has no large field */
         DV_TRY(take_blob(sequencer, &sequencer->logs[log], stamp, from));
     }
-    DV_TRY(dv_tree_append(sequencer->logs[log].tree, entry, &index));
+    dv_result result = dv_tree_append(sequencer->logs[log].tree, entry, &index);
+    sequencer->torn = result != DV_OK;
     sequencer->pending++;
-    return DV_OK;
+    return result;
 }
 
 dv_result dv_sequencer_note(dv_sequencer *sequencer, dv_slice event)
@@ -145,6 +147,8 @@ dv_result dv_sequencer_alarm(dv_sequencer *sequencer, const char *rule, const ch
     DV_TRY(dv_event_alarm(&event, &actor, dv_slice_str(rule), dv_slice_str(title)));
     return dv_sequencer_note(sequencer, dv_buf_slice(&event));
 }
+
+static dv_result read_again(dv_sequencer *sequencer, dv_error *error);
 
 /* -- collecting -------------------------------------------------------------------------------- */
 
@@ -253,7 +257,7 @@ bool dv_sequencer_is_level(const dv_sequencer *sequencer)
 bool dv_sequencer_batch_full(const dv_sequencer *sequencer)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < sequencer->state.tree_count; i++) {
+    for (size_t i = 0; i < sequencer->state.tree_count && !sequencer->torn; i++) {
         bytes += dv_tree_pending_bytes(sequencer->logs[i].tree) + sequencer->logs[i].blobs.bytes;
     }
     return bytes >= sequencer->options->batch_bytes;
@@ -340,6 +344,7 @@ dv_result dv_sequencer_collect(dv_sequencer *sequencer, size_t *ret_taken, dv_er
         *ret_taken = 0;
         return DV_OK;
     }
+    DV_TRY(read_again(sequencer, error));
     result = dv_sequencer_look(sequencer);
     while (more && result == DV_OK && !dv_sequencer_batch_full(sequencer) &&
            (taken == 0 || dv_time_monotonic() < end)) {
@@ -404,6 +409,9 @@ dv_result dv_sequencer_commit(dv_sequencer *sequencer, dv_error *error)
     dv_subjects *subjects = sequencer->options->subjects;
     dv_result result = subjects == NULL ? DV_OK : dv_subjects_store(subjects, &detail);
     if (result == DV_OK) {
+        result = read_again(sequencer, &detail);
+    }
+    if (result == DV_OK) {
         result = commit_trees(sequencer, &detail);
     }
     if (result == DV_OK) {
@@ -459,6 +467,7 @@ dv_result dv_sequencer_prune(dv_sequencer *sequencer, const char *log, const dv_
                              uint64_t *ret_pruned, dv_error *error)
 {
     uint64_t minimum = 0;
+    DV_TRY(read_again(sequencer, error));
     dv_log_tree *tree = dv_log_state_tree(&sequencer->state, log);
     if (tree == NULL) {
         return dv_error_set(error, DV_ERR_NOT_FOUND, "there is no log %s", log);
@@ -481,7 +490,7 @@ dv_result dv_sequencer_prune(dv_sequencer *sequencer, const char *log, const dv_
 /* ... then it is done. */
 void dv_sequencer_forget(const dv_sequencer *sequencer)
 {
-    for (size_t i = 0; i < sequencer->state.tree_count; i++) {
+    for (size_t i = 0; i < sequencer->state.tree_count && !sequencer->torn; i++) {
         dv_prune_remove(sequencer->logs[i].folder, sequencer->state.trees[i].minimum);
     }
 }
@@ -561,6 +570,7 @@ static dv_result open_log(dv_sequencer *sequencer, size_t i, dv_error *error)
 
 dv_result dv_sequencer_republish(dv_sequencer *sequencer, dv_error *error)
 {
+    DV_TRY(read_again(sequencer, error));
     for (size_t i = 0; i < sequencer->state.tree_count; i++) {
         one_log *log = &sequencer->logs[i];
         DV_TRY(name_signer(sequencer, sequencer->state.trees[i].name, &log->signer, error));
@@ -616,6 +626,62 @@ static dv_result load(dv_sequencer *sequencer, dv_error *error)
     return dv_sequencer_forget_removed(sequencer, error);
 }
 
+static void let_go(dv_sequencer *sequencer)
+{
+    dv_sequencer_spools_close(sequencer);
+    for (size_t i = 0; i < DV_ARRAY_LEN(sequencer->logs); i++) {
+        dv_tree_close(sequencer->logs[i].tree);
+        dv_catalogue_close(sequencer->logs[i].catalogue);
+        dv_blob_batch_release(&sequencer->logs[i].blobs);
+        sequencer->logs[i] = (one_log){.tree = NULL};
+    }
+}
+
+/* As after a start: nothing is open, and what comes has a writer's id of its own. */
+static void begin(dv_sequencer *sequencer)
+{
+    memset(sequencer->spools, 0, sizeof(sequencer->spools));
+    sequencer->spool_count = DV_ARRAY_LEN(sequencer->options->spools);
+    sequencer->spools[0].fd = sequencer->spools[1].fd = -1;
+    sequencer->crowded = false;
+    sequencer->segment_count = 0;
+    sequencer->pending = 0;
+    sequencer->own_id = dv_uuid_new(dv_time_now());
+    sequencer->own_sequence = 0;
+}
+
+/* Logs that no commit has named yet have routes to them. */
+static dv_result load_again(dv_sequencer *sequencer, dv_error *error)
+{
+    DV_TRY(load(sequencer, error));
+    for (size_t i = sequencer->state.tree_count; i < sequencer->committed.tree_count; i++) {
+        DV_TRY(add_log(sequencer, sequencer->committed.trees[i].name, error));
+    }
+    return DV_OK;
+}
+
+/* An entry is half in a tree, since there was no memory for the rest of it, and only the files say
+ * what the tree was. What was not committed is still in the spool. */
+static dv_result read_again(dv_sequencer *sequencer, dv_error *error)
+{
+    if (!sequencer->torn) {
+        return DV_OK;
+    }
+    sequencer->committed = sequencer->state;
+    let_go(sequencer);
+    begin(sequencer);
+    sequencer->torn = false;
+    dv_result result = load_again(sequencer, error);
+    if (result != DV_OK) {
+        let_go(sequencer);
+        begin(sequencer);
+        sequencer->torn = true;
+        sequencer->loading = false;
+        sequencer->state = sequencer->committed;
+    }
+    return result;
+}
+
 dv_result dv_sequencer_open(const dv_sequencer_options *options, dv_sequencer **ret_sequencer,
                             dv_error *error)
 {
@@ -625,9 +691,7 @@ dv_result dv_sequencer_open(const dv_sequencer_options *options, dv_sequencer **
     }
     sequencer->copy = *options;
     sequencer->options = &sequencer->copy;
-    sequencer->spool_count = DV_ARRAY_LEN(options->spools);
-    sequencer->spools[0].fd = sequencer->spools[1].fd = -1;
-    sequencer->own_id = dv_uuid_new(dv_time_now());
+    begin(sequencer);
     sequencer->entry = dv_buf_init(UINT16_MAX);
     sequencer->arena = dv_arena_new(ENTRY_ARENA);
     sequencer->sealed = dv_buf_init((size_t)2 * UINT16_MAX);
@@ -652,6 +716,7 @@ dv_result dv_sequencer_route(dv_sequencer *sequencer, const char *kind, const ch
         return dv_error_set(error, DV_ERR_TOO_LARGE, "there may be %d routes into logs",
                             DV_LOG_ROUTES_MAX);
     }
+    DV_TRY(read_again(sequencer, error));
     if (dv_log_state_tree(&sequencer->state, log) == NULL) {
         DV_TRY(add_log(sequencer, log, error));
     }
@@ -671,12 +736,7 @@ void dv_sequencer_close(dv_sequencer *sequencer)
     if (sequencer == NULL) {
         return;
     }
-    dv_sequencer_spools_close(sequencer);
-    for (size_t i = 0; i < DV_ARRAY_LEN(sequencer->logs); i++) {
-        dv_tree_close(sequencer->logs[i].tree);
-        dv_catalogue_close(sequencer->logs[i].catalogue);
-        dv_blob_batch_release(&sequencer->logs[i].blobs);
-    }
+    let_go(sequencer);
     dv_arena_free(sequencer->arena);
     dv_buf_release(&sequencer->entry);
     dv_buf_release(&sequencer->sealed);

@@ -87,6 +87,8 @@ struct dv_sequencer {
     bool level; /* the last collect read all */
     uint64_t refused;
     bool blocked;
+    bool torn;              /* an entry is half in a tree: all is read again from the files */
+    dv_log_state committed; /* while that fails: what is told of the logs */
     char problem[DV_ERROR_MESSAGE_MAX];
 };
 

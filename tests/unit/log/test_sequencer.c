@@ -11,6 +11,7 @@
 #include "engine/log/spool.h"
 #include "engine/log/verify.h"
 #include "fault.h"
+#include "fault_memory.h"
 #include "stand_sequencer.h"
 
 #include <dirent.h>
@@ -259,6 +260,58 @@ static void test_short_write_at_every_step(void **state)
 {
     sweep_faults(FAULT_SHORT, 20 << 10, 300);
     sweep_faults(FAULT_SHORT, 200 << 10, 4500);
+}
+
+/* Whichever allocation fails, no entry is half in the log, none is lost and none comes twice.
+ * Returns whether it came to that one. */
+static bool no_memory_at(size_t batch, unsigned events, long number, bool stays_out)
+{
+    dv_auto(sequencer) dv_sequencer *sequencer = NULL;
+    dv_sequencer_options options = options_with(batch);
+    assert_int_equal(make_all(NULL), 0);
+    write_segment("gateway", 0, events);
+    assert_int_equal(dv_sequencer_open(&options, &sequencer, NULL), DV_OK);
+    memory_calls = 0;
+    memory_stays_out = stays_out;
+    memory_countdown = number;
+    bool failed = drain(sequencer, NULL) != DV_OK;
+    bool came = memory_calls >= number;
+    memory_countdown = 0;
+    if (failed) { /* what is blocked takes nothing before a commit */
+        assert_int_equal(dv_sequencer_commit(sequencer, NULL), DV_OK);
+    }
+    assert_int_equal(drain(sequencer, NULL), DV_OK);
+    check_log(events);
+    assert_int_equal(remove_folders(NULL), 0);
+    return came;
+}
+
+/* The first ones one by one, then a choice. */
+static void sweep_memory(size_t batch, unsigned events, bool stays_out)
+{
+    long tried = 0;
+    for (long number = 1; no_memory_at(batch, events, number, stays_out);
+         number += 1 + number / 64) {
+        tried++;
+    }
+    print_message("%ld allocations failed\n", tried);
+    assert_true(tried > 80);
+}
+
+static void test_no_memory_at_each_step(void **state)
+{
+    sweep_memory(20 << 10, 300, false);
+}
+
+static void test_no_memory_from_each_step_on(void **state)
+{
+    sweep_memory(20 << 10, 300, true);
+}
+
+/* Past the end of a block. */
+static void test_no_memory_at_each_step_of_packing(void **state)
+{
+    sweep_memory(200 << 10, 4500, false);
 }
 
 static void test_blocked_sequencer_takes_nothing(void **state)
@@ -534,6 +587,9 @@ int main(void)
         cmocka_unit_test(test_full_disk_at_every_step),
         cmocka_unit_test(test_broken_disk_at_every_step),
         cmocka_unit_test(test_short_write_at_every_step),
+        cmocka_unit_test(test_no_memory_at_each_step),
+        cmocka_unit_test(test_no_memory_from_each_step_on),
+        cmocka_unit_test(test_no_memory_at_each_step_of_packing),
         LOG_TEST(test_blocked_sequencer_takes_nothing),
         LOG_TEST(test_damaged_segment_is_refused_with_an_alarm),
         LOG_TEST(test_killed_writers_torn_record_raises_an_alarm),
