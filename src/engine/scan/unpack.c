@@ -42,6 +42,7 @@ typedef struct level {
     struct archive *archive;
     bool filtered; /* it, or its one file, is packed as a whole */
     uint64_t made; /* bytes of the whole so far */
+    uint64_t read; /* bytes of its files; holes of one (a sparse file of tar) are in no whole */
     stream member;
     uint8_t piece[DV_SCAN_PIECE];
     char name[DV_SCAN_PLACE_MAX];
@@ -114,9 +115,10 @@ static dv_result check_made(unpacking *all)
 /* Where it is packed as a whole, also what of it is passed over. */
 static void count_whole(level *l)
 {
-    uint64_t made = l->filtered ? (uint64_t)archive_filter_bytes(l->archive, 0) : 0;
+    uint64_t whole = l->filtered ? (uint64_t)archive_filter_bytes(l->archive, 0) : 0;
+    uint64_t made = DV_MAX(whole, l->read);
     l->all->made += made - DV_MIN(l->made, made);
-    l->made = made;
+    l->made = DV_MAX(l->made, made);
 }
 
 /* Much may be unpacked between two pieces of what is packed. */
@@ -148,6 +150,7 @@ static dv_result get_member(void *data, uint8_t *out, size_t room, size_t *ret_l
         return l->all->failed;
     }
     l->all->made += counts_members(l) ? (uint64_t)len : 0;
+    l->read += counts_members(l) ? 0 : (uint64_t)len;
     count_whole(l);
     *ret_len = (size_t)len;
     return check_made(l->all);

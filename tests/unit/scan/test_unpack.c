@@ -265,6 +265,37 @@ static void the_ratio_ends(void **state)
     assert_refused(f, DV_ERR_TOO_LARGE, "unpacks to more than 2000 times its size");
 }
 
+/* Holes of a sparse file are no bytes of the tar, but of what is handed out. */
+static void holes_count(void **state)
+{
+    enum { HOLE = 8 << 20 };
+    fixture *f = *state;
+    size_t used = 0;
+    uint8_t *text = calloc(1, HOLE + 1);
+    struct archive *a = archive_write_new();
+    struct archive_entry *entry = archive_entry_new();
+    assert_non_null(text);
+    dv_buf_clear(&f->input);
+    assert_int_equal(dv_buf_reserve(&f->input, PACKED_MAX), DV_OK);
+    assert_int_equal(archive_write_set_format_pax(a), ARCHIVE_OK);
+    assert_int_equal(archive_write_add_filter_gzip(a), ARCHIVE_OK);
+    assert_int_equal(archive_write_open_memory(a, f->input.ptr, PACKED_MAX, &used), ARCHIVE_OK);
+    archive_entry_set_pathname(entry, "hole");
+    archive_entry_set_size(entry, HOLE + 1);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_sparse_add_entry(entry, HOLE, 1);
+    assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
+    assert_int_equal(archive_write_data(a, text, HOLE + 1), HOLE + 1);
+    archive_entry_free(entry);
+    assert_int_equal(archive_write_free(a), ARCHIVE_OK);
+    free(text);
+    f->input.len = used;
+    assert_true(used < 4096);
+    assert_int_equal(unpack(f), DV_OK);
+    f->limits.free = 1 << 20;
+    assert_refused(f, DV_ERR_TOO_LARGE, "unpacks to more than 200 times its size");
+}
+
 static void members_end(void **state)
 {
     fixture *f = *state;
@@ -363,6 +394,7 @@ int main(void)
         TEST(bytes_end),
         TEST(bytes_that_come_to_nothing_count),
         TEST(the_ratio_ends),
+        TEST(holes_count),
         TEST(members_end),
         TEST(nesting_ends),
         TEST(what_can_not_be_read_is_refused),
