@@ -224,6 +224,10 @@ static void sql_that_is_refused(void **state)
         "DO $$ BEGIN INSERT INTO t VALUES ('Bob'); END $$;\n",
         "CREATE TABLE t AS VALUES ('Bob');\n",
         "CREATE TEMP TABLE t (a) AS VALUES ('Bob');\n",
+        "CREATE TABLE t USING heap AS VALUES ('Bob');\n",
+        "CREATE TABLE t (a) WITH (fillfactor=70) AS VALUES ('Bob');\n",
+        "SELECT 'Bob' AS a INTO t;\n",
+        "\\echo x \\\\ INSERT INTO t (a) VALUES ('Bob');\n",
         "\\copy t (a) from stdin\nBob\n\\.\n",
         /* psql takes \g for a statement's end, and other names and columns for what they are. */
         "SELECT 1 \\g\nINSERT INTO t (a) VALUES ('Bob');\n",
@@ -264,6 +268,7 @@ static void sql_that_nobody_can_search(void **state)
         "INSERT INTO t (a) VALUES (U&'bob!0040example.com' UESCAPE '!');\n",
         "INSERT INTO t (a) VALUES (upper(E'bob\\u0040example.com'));\n",
         "SELECT pg_catalog.lowrite(0, '\\x426f62');\n",
+        "SELECT set_config('Standard_conforming_strings', 'off', false);\n",
         "SELECT 1 \\g\nSELECT 2;\n",
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(dumps); i++) {
@@ -298,6 +303,19 @@ static void sql_that_goes_on(void **state)
           "CREATE TABLE t (b int, a text);\nALTER TABLE ONLY t ADD CONSTRAINT k PRIMARY KEY (b),"
           " ALTER COLUMN b SET DEFAULT 1;\nINSERT INTO t VALUES (1, '[a]');\n"
           "COPY t FROM stdin;\n1\t[a]\n\\.\n");
+}
+
+/* Words within parentheses, names, strings and comments make no rows of a table. */
+static void sql_that_only_looks_so(void **state)
+{
+    (void)state;
+    check(dv_transform_sql, "columns: {a: redact}", DV_ACT_REDACT,
+          "CREATE TABLE \"as\" (g int GENERATED ALWAYS AS IDENTITY, a text) -- as\n WITH (x = 1);\n"
+          "SELECT set_config('search_path', 'into', false), (SELECT 1) /* into */;\n"
+          "INSERT INTO \"as\" VALUES (1, 'Bob');\n",
+          "CREATE TABLE \"as\" (g int GENERATED ALWAYS AS IDENTITY, a text) -- as\n WITH (x = 1);\n"
+          "SELECT set_config('search_path', 'into', false), (SELECT 1) /* into */;\n"
+          "INSERT INTO \"as\" VALUES (1, '[a]');\n");
 }
 
 static void too_large(dv_transform_run run, dv_slice input)
@@ -395,6 +413,7 @@ int main(void)
         cmocka_unit_test(sql_that_is_refused),
         cmocka_unit_test(sql_that_nobody_can_search),
         cmocka_unit_test(sql_that_goes_on),
+        cmocka_unit_test(sql_that_only_looks_so),
         cmocka_unit_test(sql_tables_of_one_name),
         cmocka_unit_test(sql_commands),
         cmocka_unit_test(sql_keeps_its_quotes),

@@ -455,6 +455,12 @@ static const char *other_rows(dv_sql_cursor c)
     return NULL;
 }
 
+/* SELECT 'Bob' AS name INTO people: a table with its rows. */
+static bool selects_into(dv_sql_cursor c)
+{
+    return dv_sql_keyword(&c, "SELECT") && dv_sql_has_word(c.text, "INTO");
+}
+
 /* SELECT pg_catalog.lowrite(0, '\\x...'): pg_dump's way to write large objects. */
 static bool writes_large_object(const sql_run *r, dv_sql_cursor c)
 {
@@ -476,16 +482,31 @@ static bool creates_table(dv_sql_cursor *c)
     return dv_sql_keyword(c, "TABLE");
 }
 
-/* Whatever is not known to leave it on: PostgreSQL has many words for off. */
+static const char conforming[] = "standard_conforming_strings";
+
+static bool names_conforming(dv_slice text)
+{
+    bool names = false;
+    for (size_t i = 0; i + sizeof(conforming) - 1 <= text.len && !names; i++) {
+        names = dv_slice_eq_nocase(dv_slice_sub(text, i, sizeof(conforming) - 1),
+                                   dv_slice_str(conforming));
+    }
+    return names;
+}
+
+/* Whatever is not known to leave it on: PostgreSQL has many words for off, and set_config(). */
 static bool turns_strings_around(const sql_run *r, dv_sql_cursor c)
 {
     dv_slice name;
+    if (dv_sql_keyword(&c, "SELECT")) {
+        return names_conforming(c.text);
+    }
     if (!dv_sql_keyword(&c, "SET")) {
         return false;
     }
     (void)(dv_sql_keyword(&c, "SESSION") || dv_sql_keyword(&c, "LOCAL"));
     return dv_sql_name(&c, r->arena, &name) == DV_OK &&
-           dv_slice_eq_nocase(name, DV_LIT("standard_conforming_strings")) &&
+           dv_slice_eq_nocase(name, dv_slice_str(conforming)) &&
            !((dv_sql_byte(&c, '=') || dv_sql_keyword(&c, "TO")) &&
              (dv_sql_keyword(&c, "ON") || dv_sql_keyword(&c, "TRUE") ||
               dv_slice_starts_with(dv_slice_sub(c.text, c.at, 4), DV_LIT("'on'"))));
@@ -493,13 +514,12 @@ static bool turns_strings_around(const sql_run *r, dv_sql_cursor c)
 
 static dv_result note_table(sql_run *r, dv_sql_cursor c)
 {
-    bool made_of_rows = false;
-    dv_result result = dv_sql_tables_note(&r->tables, c, &made_of_rows);
+    dv_result result = dv_sql_tables_note(&r->tables, c);
     if (result == DV_ERR_TOO_LARGE) {
         return refuse(r, result, "the dump has more than 10000 tables, or 1600 columns in one");
     }
     DV_TRY(result);
-    return made_of_rows && names_columns(r)
+    return names_columns(r) && dv_sql_has_word(dv_slice_sub(c.text, c.at, SIZE_MAX), "AS")
                ? refuse(r, DV_ERR_UNSUPPORTED, "CREATE TABLE AS can't be masked")
                : DV_OK;
 }
@@ -515,6 +535,9 @@ static dv_result other_statement(sql_run *r, dv_sql_cursor c)
                                "the rules' columns can't be told in a statement that begins with "
                                "%s: only rows of INSERT and COPY can be masked",
                                word);
+    }
+    if (names_columns(r) && selects_into(c)) {
+        return refuse(r, DV_ERR_UNSUPPORTED, "SELECT INTO can't be masked");
     }
     if (writes_large_object(r, c)) {
         return refuse(r, DV_ERR_UNSUPPORTED,
@@ -600,8 +623,19 @@ static bool copies(dv_slice command)
     return dv_slice_eq_nocase(dv_slice_sub(command, 0, 5), DV_LIT("\\copy"));
 }
 
+/* psql runs what stands behind \\ on the line: another command, or SQL. */
+static bool goes_on(dv_slice command)
+{
+    return dv_slice_find_byte(dv_slice_sub(command, 1, SIZE_MAX), '\\') >= 0;
+}
+
 static dv_result run_command(sql_run *r, dv_slice line)
 {
+    if (names_columns(r) && goes_on(line)) {
+        return refuse(
+            r, DV_ERR_UNSUPPORTED,
+            "a command of psql has a backslash in it, behind which a statement may stand");
+    }
     if (copies(line)) {
         return refuse(r, DV_ERR_UNSUPPORTED, "\\copy can't be masked: COPY table FROM stdin can");
     }

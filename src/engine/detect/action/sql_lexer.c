@@ -245,6 +245,27 @@ bool dv_sql_has_value(dv_slice text)
     return false;
 }
 
+bool dv_sql_has_word(dv_slice text, const char *word)
+{
+    dv_sql_cursor c = {text, 0};
+    dv_sql_state s = {.in = DV_SQL_PLAIN, .before = ' '};
+    unsigned depth = 0;
+    while (c.at < text.len) {
+        uint8_t byte = text.ptr[c.at];
+        dv_sql_cursor here = c;
+        if (s.in == DV_SQL_PLAIN) {
+            if (depth == 0 && is_name_byte(byte) && !is_name_byte(s.before) &&
+                dv_sql_keyword(&here, word)) {
+                return true;
+            }
+            depth += byte == '(';
+            depth -= depth > 0 && byte == ')';
+        }
+        step(&s, &c);
+    }
+    return false;
+}
+
 /* An escape that stands for a character by its number. */
 static bool is_number_escape(dv_slice text, size_t at)
 {

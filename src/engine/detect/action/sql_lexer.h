@@ -48,6 +48,8 @@ dv_must dv_result dv_sql_table_name(dv_sql_cursor *c, dv_arena *arena, dv_slice 
 dv_slice dv_sql_value(dv_sql_cursor *c);
 /* Whether a string or number stands in it. */
 bool dv_sql_has_value(dv_slice text);
+/* Whether the keyword stands in it, outside of strings, names, comments and parentheses. */
+bool dv_sql_has_word(dv_slice text, const char *word);
 /* Whether a string in it tells characters by their numbers, as E'\\x40' and U&'\\0040' do. */
 bool dv_sql_hides(dv_slice text);
 /* A string literal at the value's front: its content, and how many bytes it takes.

@@ -47,7 +47,7 @@ static bool is_unclear(const dv_sql_table *table)
     return false;
 }
 
-dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c, bool *ret_rows)
+dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c)
 {
     dv_sql_table *table = dv_arena_alloc(tables->arena, sizeof(*table));
     if (table == NULL) {
@@ -58,7 +58,6 @@ dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c, bool *ret_r
     }
     if (dv_sql_table_name(&c, tables->arena, &table->name, &table->path) != DV_OK ||
         !dv_sql_byte(&c, '(')) {
-        *ret_rows = dv_sql_keyword(&c, "AS");
         return DV_OK; /* PARTITION OF: its rows name their columns, or are refused */
     }
     if (++tables->count > DV_TRANSFORM_TABLES_MAX) {
@@ -69,7 +68,6 @@ dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c, bool *ret_r
         return DV_OK;
     }
     DV_TRY(result);
-    *ret_rows = dv_sql_keyword(&c, "AS");
     table->unclear = dv_sql_keyword(&c, "INHERITS") || is_unclear(table);
     table->next = tables->first;
     tables->first = table;

@@ -26,10 +26,9 @@ typedef struct dv_sql_tables {
 dv_must dv_result dv_sql_columns(dv_sql_cursor *c, dv_arena *arena, bool typed,
                                  dv_sql_table *table);
 
-/* CREATE TABLE name (column type, ..., CONSTRAINT ...), c is behind TABLE. *ret_rows: it holds rows
- * itself (AS). Errors: DV_ERR_TOO_LARGE (columns, or more than DV_TRANSFORM_TABLES_MAX tables),
- * DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c, bool *ret_rows);
+/* CREATE TABLE name (column type, ..., CONSTRAINT ...), c is behind TABLE. Errors: DV_ERR_TOO_LARGE
+ * (columns, or more than DV_TRANSFORM_TABLES_MAX tables), DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_sql_tables_note(dv_sql_tables *tables, dv_sql_cursor c);
 
 /* What follows ALTER: a table that gets other columns is unclear from now on. */
 dv_must dv_result dv_sql_tables_alter(dv_sql_tables *tables, dv_sql_cursor c, dv_arena *arena);
