@@ -79,6 +79,21 @@ static void of_rules_that_fit_the_strictest_counts(void **state)
     assert_true(wants(2, "", "press").grant);
 }
 
+/* Who shortens grants of restricted data wants no fewer approvals with it. */
+static void a_rule_that_says_no_approvals_takes_none_away(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules: [{category: payment, longest: 7d}]"), DV_OK);
+    assert_int_equal(wants(3, "payment", "").approvals, 2);
+    assert_int_equal(wants(2, "payment", "").approvals, 1);
+    assert_int_equal(wants(0, "payment", "").approvals, 1);
+    assert_int_equal(set("rules: [{category: payment, longest: 7d}, {sensitivity: restricted,"
+                         " approvals: 1}]"),
+                     DV_OK);
+    assert_int_equal(wants(3, "payment", "").approvals, 2);
+    assert_int_equal(wants(3, "", "").approvals, 1);
+}
+
 static void reviews_have_a_period(void **state)
 {
     (void)state;
@@ -128,6 +143,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_rules_sensitivity_says_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_rules_that_fit_the_strictest_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_leaves_the_rules_as_they_were, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_rule_that_says_no_approvals_takes_none_away, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(reviews_have_a_period, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_are_only_so_many_rules, set_up, tear_down),

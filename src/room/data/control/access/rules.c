@@ -11,6 +11,7 @@ static const dv_time a_day = 86400 * DV_SECOND;
 /* What a rule does not say of an asset fits any. */
 typedef struct rule {
     int64_t level;        /* -1: any */
+    bool says;            /* how many approvals */
     const char *category; /* or NULL */
     const char *label;    /* or NULL */
     dv_data_wants wants;
@@ -159,6 +160,7 @@ static dv_result rule_read(dv_data_rules *rules, const dv_yaml *map, dv_error *e
     DV_TRY(text_read(rules->arena, map, "category", true, &r->category, error));
     DV_TRY(text_read(rules->arena, map, "label", true, &r->label, error));
     DV_TRY(wants_read(rules->arena, map, &r->wants, error));
+    r->says = dv_yaml_get(map, "approvals") != NULL;
     if (r->level < 0 && r->category == NULL && r->label == NULL) {
         return dv_yaml_refuse(map, error,
                               "data_access: a rule says what it is for: sensitivity, category or "
@@ -221,9 +223,18 @@ static bool fits(const rule *r, const dv_data_labelled *asset)
            (r->label == NULL || has_word(asset->labels, r->label));
 }
 
-static void stricter(const dv_data_wants *one, dv_data_wants *wants)
+/* Without any rule. */
+static int64_t approvals_of(int64_t level)
 {
-    wants->approvals = DV_MAX(wants->approvals, one->approvals);
+    return level == 0 ? 0 : level == 3 ? 2 : 1;
+}
+
+/* A rule about something else than approvals makes them no fewer. */
+static void stricter(const rule *r, int64_t level, dv_data_wants *wants)
+{
+    const dv_data_wants *one = &r->wants;
+    int64_t approvals = r->says ? one->approvals : DV_MAX(approvals_of(level), one->approvals);
+    wants->approvals = DV_MAX(wants->approvals, approvals);
     wants->grant = wants->grant || one->grant;
     wants->longest = DV_MIN(wants->longest, one->longest);
     wants->approvers = wants->approvers != NULL ? wants->approvers : one->approvers;
@@ -235,13 +246,13 @@ dv_data_wants dv_data_rules_wants(const dv_data_rules *rules, const dv_data_labe
     bool some = false;
     for (size_t i = 0; i < rules->count; i++) {
         if (fits(&rules->items[i], asset)) {
-            stricter(&rules->items[i].wants, &wants);
+            stricter(&rules->items[i], asset->level, &wants);
             some = true;
         }
     }
     if (!some) {
         wants.grant = asset->level != 0;
-        wants.approvals = asset->level == 0 ? 0 : asset->level == 3 ? 2 : 1;
+        wants.approvals = approvals_of(asset->level);
     }
     return wants;
 }

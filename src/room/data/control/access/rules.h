@@ -12,7 +12,7 @@
  *
  * All rules that fit an asset count, and of them the strictest; where none fits, that of its
  * sensitivity: restricted wants two approvals, confidential and internal one, public needs no
- * grant. */
+ * grant. A rule that says no approvals wants those of the sensitivity, at least one. */
 
 #include "core/config.h"
 
