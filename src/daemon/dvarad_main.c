@@ -86,21 +86,27 @@ static void handle_signals(daemon_state *state)
     }
 }
 
+/* Each for itself: what fails keeps nothing else from being done. */
+static void tick_done(dv_result result, const dv_error *error)
+{
+    if (result != DV_OK) {
+        dv_log_line("recurring work failed and will be tried again: %s", error->message);
+    }
+}
+
 static void tick(daemon_state *state)
 {
-    dv_error error = {0};
+    dv_error errors[4] = {0};
     dv_time now = dv_time_monotonic();
     if (now < state->next_tick) {
         return;
     }
     state->next_tick = now + TICK_SECONDS * DV_SECOND;
     dv_services *services = &dv_daemon_control(state->daemon)->services;
-    if (dv_auth_control_tick(services, dv_time_now(), &error) != DV_OK ||
-        dv_audit_control_tick(services, &error) != DV_OK ||
-        dv_data_access_tick(services, &error) != DV_OK ||
-        dv_data_keys_tick(services, dv_time_now(), &error) != DV_OK) {
-        dv_log_line("recurring work failed and will be tried again: %s", error.message);
-    }
+    tick_done(dv_auth_control_tick(services, dv_time_now(), &errors[0]), &errors[0]);
+    tick_done(dv_audit_control_tick(services, &errors[1]), &errors[1]);
+    tick_done(dv_data_access_tick(services, &errors[2]), &errors[2]);
+    tick_done(dv_data_keys_tick(services, dv_time_now(), &errors[3]), &errors[3]);
 }
 
 /* Alerts look at what came into the log: again soon while there is more. */
