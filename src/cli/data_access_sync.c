@@ -2,18 +2,21 @@
 /* `dvara data access sync`: grants for tables become grants of the database that they are in. It
  * runs where somebody has an account there; dvarad has none. */
 #include "api/commands.h"
+#include "base/buf.h"
 #include "engine/scan/postgres.h"
 #include "engine/scan/postgres_grant.h"
 
 #include <time.h>
 
-enum { SOURCE_MAX = 1024, ROLES_MEMORY = 16 << 20 };
+enum { SOURCE_MAX = 1024 + 1, ROLES_MEMORY = 16 << 20, PROBLEMS_MAX = 8 << 20 };
 
 typedef struct sync_run {
     dv_cli *cli;
     const char *url;
     char source[SOURCE_MAX];
     bool try_only;
+    dv_buf problems; /* a line each */
+    dv_buf told;     /* those that were told last */
 } sync_run;
 
 /* What Dvara says; in the arena. */
@@ -79,27 +82,70 @@ static dv_result report(const sync_run *s, const dv_pg_grant *grants, size_t cou
     return result == DV_OK && fflush(s->cli->out) != 0 ? DV_ERR_IO : result;
 }
 
+/* What is beyond their room is not told. Where nothing is known of the database at all, its name
+ * may be another one: that is told and no problem. */
+static size_t problems_note(sync_run *s, const dv_pg_grant *grants, size_t count)
+{
+    size_t problems = 0;
+    dv_result noted = DV_OK;
+    dv_buf_clear(&s->problems);
+    for (size_t i = 0; i < count; i++) {
+        if (grants[i].problem[0] != '\0') {
+            problems++;
+            noted = noted != DV_OK
+                        ? noted
+                        : dv_buf_append_printf(&s->problems, "dvara: %s for %s: %s\n",
+                                               grants[i].table, grants[i].role, grants[i].problem);
+        }
+    }
+    if (count == 0) {
+        noted = dv_buf_append_printf(&s->problems,
+                                     "dvara: no grant ever named a role for a table of %s: `dvara "
+                                     "data asset list` says what "
+                                     "the database is called, if otherwise (--source)\n",
+                                     s->source);
+    }
+    (void)noted;
+    return problems;
+}
+
+/* Once, and again when they are others. */
+static void problems_tell(sync_run *s)
+{
+    dv_slice now = dv_buf_slice(&s->problems), before = dv_buf_slice(&s->told);
+    if (dv_slice_eq(now, before)) {
+        return;
+    }
+    fprintf(s->cli->err, "%.*s", DV_SLICE_ARGS(now));
+    if (now.len == 0) {
+        fprintf(s->cli->err, "dvara: all is as it should be again\n");
+    }
+    dv_buf_clear(&s->told);
+    if (dv_buf_append(&s->told, now) != DV_OK) {
+        dv_buf_clear(&s->told); /* then they are told once more */
+    }
+}
+
 /* *ret_problems: how many are not as they should be. */
-static dv_result sync_once(const sync_run *s, size_t *ret_problems, dv_error *error)
+static dv_result sync_once(sync_run *s, size_t *ret_problems, dv_error *error)
 {
     dv_pg_grant *grants = NULL;
-    size_t count = 0, problems = 0;
+    size_t count = 0;
     dv_auto(arena) dv_arena *arena = dv_arena_new(ROLES_MEMORY);
     DV_TRY(arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     DV_TRY(grants_read(s, arena, &grants, &count, error));
     DV_TRY(dv_pg_grants_sync(s->url, grants, count, s->try_only, error));
-    for (size_t i = 0; i < count; i++) {
-        problems += grants[i].problem[0] != '\0';
+    *ret_problems = problems_note(s, grants, count);
+    if (count == 0 && !s->cli->follow) {
+        problems_tell(s);
     }
-    *ret_problems = problems;
     return report(s, grants, count);
 }
 
-/* What fails is told once and tried again. */
-static dv_result sync_for_ever(const sync_run *s, dv_error *error)
+/* What fails is tried again. */
+static dv_result sync_for_ever(sync_run *s, dv_error *error)
 {
     const struct timespec pause = {.tv_sec = 1};
-    bool failed = false;
     for (;;) {
         dv_error own = {0};
         size_t problems = 0;
@@ -109,12 +155,12 @@ static dv_result sync_for_ever(const sync_run *s, dv_error *error)
             *error = own;
             return result;
         }
-        bool fails = result != DV_OK || problems > 0;
-        if (fails && !failed) {
-            fprintf(s->cli->err, "dvara: not all is as it should be, and is tried again: %s\n",
-                    result != DV_OK ? own.message : "run it without --follow to see what");
+        if (result != DV_OK) {
+            dv_buf_clear(&s->problems);
+            DV_TRY(
+                dv_buf_append_printf(&s->problems, "dvara: %s: it is tried again\n", own.message));
         }
-        failed = fails;
+        problems_tell(s);
         nanosleep(&pause, NULL);
     }
 }
@@ -139,11 +185,15 @@ int dv_command_data_access_sync(dv_cli *cli, const json_t *params)
     size_t problems = 0;
     sync_run s = {.cli = cli,
                   .url = json_string_value(json_object_get(params, "database")),
-                  .try_only = json_is_true(json_object_get(params, "dry_run"))};
+                  .try_only = json_is_true(json_object_get(params, "dry_run")),
+                  .problems = dv_buf_init(PROBLEMS_MAX),
+                  .told = dv_buf_init(PROBLEMS_MAX)};
     dv_result result = begin(&s, params, &error);
     if (result == DV_OK) {
         result = cli->follow ? sync_for_ever(&s, &error) : sync_once(&s, &problems, &error);
     }
+    dv_buf_release(&s.problems);
+    dv_buf_release(&s.told);
     error.result = result;
     if (result != DV_OK) {
         return dv_cli_fail(cli, &error);

@@ -4,6 +4,7 @@
 #include "engine/scan/postgres_grant.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "engine/scan/postgres_private.h"
 
 enum { SQL_MAX = 4 << 10 };
@@ -31,19 +32,37 @@ typedef struct standing {
     " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"         \
     " LIMIT 2"
 
+/* $1: a role. Tables that it may read because somebody granted it. */
+#define GRANTED                                                                                    \
+    "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c"                              \
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                    \
+    " JOIN pg_catalog.pg_roles r ON r.rolname = $1"                                                \
+    " WHERE c.relowner <> r.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"                        \
+    " AND EXISTS (SELECT 1 FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee = r.oid"         \
+    " AND a.privilege_type = 'SELECT') ORDER BY 1"
+
+/* All that is to be made so. */
+typedef struct sync_list {
+    dv_pg_grant *items;
+    size_t count;
+} sync_list;
+
 static bool yes(const PGresult *result, int column)
 {
     return PQgetvalue(result, 0, column)[0] == 't';
 }
 
+/* Cut between two characters: half a one would be no JSON. */
 static void problem_set(dv_pg_grant *grant, const char *text)
 {
-    dv_slice_copy(dv_slice_str(text), grant->problem, sizeof(grant->problem));
+    dv_slice room = dv_slice_sub(dv_slice_str(text), 0, sizeof(grant->problem) - 1);
+    dv_slice_copy(dv_slice_sub(room, 0, dv_utf8_prefix(room)), grant->problem,
+                  sizeof(grant->problem));
 }
 
-/* Errors: DV_ERR_NOT_FOUND: there is no such table, or more than one is called so. */
+/* Errors: DV_ERR_NOT_FOUND: there is no such table, or more than one is called so (*ret_called). */
 static dv_result standing_read(PGconn *connection, const dv_pg_grant *grant, standing *ret_standing,
-                               dv_error *error)
+                               size_t *ret_called, dv_error *error)
 {
     const char *values[] = {grant->table, grant->role};
     dv_auto(pg_result) PGresult *result =
@@ -51,6 +70,7 @@ static dv_result standing_read(PGconn *connection, const dv_pg_grant *grant, sta
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         return dv_pg_refused(connection, error);
     }
+    *ret_called = (size_t)PQntuples(result);
     if (PQntuples(result) != 1) {
         return dv_error_set(error, DV_ERR_NOT_FOUND, "%s",
                             PQntuples(result) == 0 ? "there is no such table"
@@ -93,7 +113,8 @@ static dv_result change(PGconn *connection, const dv_pg_grant *grant, const stan
 static dv_result changed_check(PGconn *connection, dv_pg_grant *grant, dv_error *error)
 {
     standing s = {0};
-    DV_TRY(standing_read(connection, grant, &s, error));
+    size_t called = 0;
+    DV_TRY(standing_read(connection, grant, &s, &called, error));
     if (s.direct == grant->wanted) {
         grant->done = grant->wanted ? "granted" : "revoked";
     }
@@ -106,12 +127,46 @@ static dv_result changed_check(PGconn *connection, dv_pg_grant *grant, dv_error 
     return DV_OK;
 }
 
-static dv_result one_sync(PGconn *connection, dv_pg_grant *grant, bool try_only, dv_error *error)
+static bool is_listed(const sync_list *all, const char *table, const char *role)
+{
+    bool listed = false;
+    for (size_t i = 0; i < all->count && !listed; i++) {
+        listed = strcmp(all->items[i].table, table) == 0 && strcmp(all->items[i].role, role) == 0;
+    }
+    return listed;
+}
+
+/* What is not there nobody reads; but a table that is called otherwise by now kept its grants. What
+ * the role may read and Dvara knows nothing of may be it: DV_ERR_NOT_FOUND, with its name. */
+static dv_result renamed_check(PGconn *connection, const sync_list *all, const dv_pg_grant *grant,
+                               dv_error *error)
+{
+    const char *values[] = {grant->role};
+    dv_auto(pg_result) PGresult *result =
+        PQexecParams(connection, GRANTED, 1, NULL, values, NULL, NULL, 0);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        return dv_pg_refused(connection, error);
+    }
+    for (int i = 0; i < PQntuples(result); i++) {
+        const char *table = PQgetvalue(result, i, 0);
+        if (!is_listed(all, table, grant->role)) {
+            return dv_error_set(error, DV_ERR_NOT_FOUND,
+                                "there is no such table any more; if it is %s by now, the role can "
+                                "still read it",
+                                table);
+        }
+    }
+    return DV_OK;
+}
+
+static dv_result one_sync(PGconn *connection, const sync_list *all, dv_pg_grant *grant,
+                          bool try_only, dv_error *error)
 {
     standing s = {0};
-    dv_result found = standing_read(connection, grant, &s, error);
-    if (found == DV_ERR_NOT_FOUND && !grant->wanted) { /* what is not there nobody reads */
-        return DV_OK;
+    size_t called = 0;
+    dv_result found = standing_read(connection, grant, &s, &called, error);
+    if (found == DV_ERR_NOT_FOUND && !grant->wanted && called == 0) {
+        return renamed_check(connection, all, grant, error);
     }
     DV_TRY(found);
     if (!s.role || s.powerful) {
@@ -145,18 +200,19 @@ static dv_result prepare(PGconn *connection, dv_error *error)
 }
 
 /* Those that are wanted, or those that are not. */
-static dv_result some_sync(PGconn *connection, dv_pg_grant *grants, size_t count, bool wanted,
-                           bool try_only, dv_error *error)
+static dv_result some_sync(PGconn *connection, const sync_list *all, bool wanted, bool try_only,
+                           dv_error *error)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < all->count; i++) {
         dv_error own = {0};
-        if (grants[i].wanted != wanted) {
+        dv_pg_grant *grant = &all->items[i];
+        if (grant->wanted != wanted) {
             continue;
         }
-        grants[i].done = "none";
-        grants[i].problem[0] = '\0';
-        if (one_sync(connection, &grants[i], try_only, &own) != DV_OK) {
-            problem_set(&grants[i], own.message);
+        grant->done = "none";
+        grant->problem[0] = '\0';
+        if (one_sync(connection, all, grant, try_only, &own) != DV_OK) {
+            problem_set(grant, own.message);
         }
         if (PQstatus(connection) != CONNECTION_OK) {
             return dv_error_set(error, DV_ERR_UNAVAILABLE, "the connection was lost");
@@ -169,11 +225,11 @@ dv_result dv_pg_grants_sync(const char *url, dv_pg_grant *grants, size_t count, 
                             dv_error *error)
 {
     PGconn *connection = NULL;
+    const sync_list all = {grants, count};
     dv_result result = dv_pg_connect(url, "dvara-access", &connection, error);
     result = result == DV_OK ? prepare(connection, error) : result;
-    result =
-        result == DV_OK ? some_sync(connection, grants, count, false, try_only, error) : result;
-    result = result == DV_OK ? some_sync(connection, grants, count, true, try_only, error) : result;
+    result = result == DV_OK ? some_sync(connection, &all, false, try_only, error) : result;
+    result = result == DV_OK ? some_sync(connection, &all, true, try_only, error) : result;
     PQfinish(connection);
     return result;
 }
