@@ -84,6 +84,8 @@ dv_must dv_result dv_data_thing_read(const dv_services *services, dv_arena *aren
 
 dv_must dv_result dv_data_person_read(dv_call *call, dv_data_person *ret_person, dv_error *error);
 bool dv_data_person_is(const dv_data_person *person, const char *entity);
+/* A service is nobody who looks at anything, and who has a second identity would be four eyes. */
+bool dv_data_caller_is_person(const dv_call *call);
 /* Whether it is his to answer requests for the thing; NULL: it is no longer there. */
 bool dv_data_person_decides(const dv_call *call, const dv_data_person *person,
                             const dv_data_thing *thing);

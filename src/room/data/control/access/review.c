@@ -2,6 +2,7 @@
 #include "room/data/control/access/access.h"
 
 #include "api/operations.h"
+#include "base/caps.h"
 
 /* Reviews: a case of the type data_review whose items are the grants that lived when it began.
  * Whether one still lives is asked before each step; revoking it ends it. */
@@ -72,6 +73,16 @@ static dv_result owner_of(dv_call *call, const dv_data_request *request, const c
     return DV_OK;
 }
 
+static dv_result details_make(dv_call *call, const dv_data_request *request, const char *name,
+                              const char *expires, const char **ret_details)
+{
+    return json_text(call,
+                     json_pack("{s:s, s:s, s:s, s:s, s:s}", "asset", request->asset, "name", name,
+                               "actions", request->actions, "purpose", request->purpose, "expires",
+                               expires),
+                     ret_details);
+}
+
 static dv_result item_make(dv_call *call, const dv_data_request *request, const char *reviewer,
                            dv_case_item *ret_item, dv_error *error)
 {
@@ -82,32 +93,31 @@ static dv_result item_make(dv_call *call, const dv_data_request *request, const 
                          .assignee = reviewer != NULL ? reviewer : call->caller};
     dv_time_format(request->expires, expires);
     DV_TRY(reviewer == NULL ? owner_of(call, request, &item.assignee, error) : DV_OK);
-    DV_TRY(json_text(call,
-                     json_pack("{s:s, s:s, s:s, s:s, s:s}", "asset", request->asset, "name",
-                               request->name, "actions", request->actions, "purpose",
-                               request->purpose, "expires", expires),
-                     &item.details));
+    DV_TRY(details_make(call, request, request->name, expires, &item.details));
+    if (strlen(item.details) > DV_LIMIT_CASE_DETAILS) { /* no name keeps a review from its start */
+        DV_TRY(details_make(call, request, "", expires, &item.details));
+    }
     *ret_item = item;
     return DV_OK;
 }
 
-/* One more than the type allows, so that too many are seen. */
-static dv_result living_read(dv_call *call, size_t max, dv_data_request **ret_requests,
-                             size_t *ret_count, dv_error *error)
+/* Of the body's scope, behind `after` (or NULL), in the order of their ids. */
+static dv_result living_read(dv_call *call, const char *after, size_t max,
+                             dv_data_request **ret_requests, size_t *ret_count, dv_error *error)
 {
     dv_auto(statement) dv_statement *rows = NULL;
     size_t count = 0;
     dv_result result = DV_OK;
-    dv_data_request *requests = dv_arena_alloc(call->arena, (max + 1) * sizeof(*requests));
+    dv_data_request *requests = dv_arena_alloc(call->arena, max * sizeof(*requests));
     DV_TRY(requests == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     DV_TRY(dv_store_query(call->services->store, &rows, error,
                           "SELECT " DV_DATA_REQUEST_COLUMNS " FROM data_access r"
                           " WHERE r.state = 'granted' AND r.expires > ?1"
                           " AND (?2 IS NULL OR r.asset = ?2) AND (?3 IS NULL OR r.source = ?3)"
-                          " ORDER BY r.id LIMIT ?4",
-                          "itti", call->now, dv_call_field(call, "asset"),
-                          dv_call_field(call, "source"), (int64_t)max + 1));
-    while (count <= max &&
+                          " AND (?4 IS NULL OR r.id > ?4) ORDER BY r.id LIMIT ?5",
+                          "ittti", call->now, dv_call_field(call, "asset"),
+                          dv_call_field(call, "source"), after, (int64_t)max));
+    while (count < max &&
            (result = dv_data_request_next(rows, call->arena, &requests[count], error)) == DV_OK) {
         count++;
     }
@@ -116,24 +126,16 @@ static dv_result living_read(dv_call *call, size_t max, dv_data_request **ret_re
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
-static dv_result items_make(dv_call *call, size_t max, const char *reviewer,
-                            const dv_case_item **ret_items, size_t *ret_count, dv_error *error)
+/* Opens a review of these. reviewer: of all; NULL: owners. */
+static dv_result review_open(dv_call *call, dv_case *c, const char *reviewer,
+                             const dv_data_request *requests, size_t count, dv_error *error)
 {
-    dv_data_request *requests;
-    size_t count = 0;
-    DV_TRY(living_read(call, max, &requests, &count, error));
-    if (count == 0) {
-        return dv_error_set(error, DV_ERR_NOT_FOUND,
-                            "no grant lives in this scope: there is nothing to review");
-    }
     dv_case_item *items = dv_arena_alloc(call->arena, count * sizeof(*items));
     DV_TRY(items == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     for (size_t i = 0; i < count; i++) {
         DV_TRY(item_make(call, &requests[i], reviewer, &items[i], error));
     }
-    *ret_items = items;
-    *ret_count = count;
-    return DV_OK;
+    return dv_case_open(call, c, items, count, &c->id, error);
 }
 
 static dv_result reviewer_read(dv_call *call, const char **ret_reviewer, dv_error *error)
@@ -169,15 +171,6 @@ static dv_result deadline_read(dv_call *call, const dv_case_type *type, dv_time 
                                  "deadline is a duration (2d) or a time (2026-01-31T18:00:00Z)");
 }
 
-/* Opens it over the grants in the body's scope. reviewer: of all; NULL: owners. */
-static dv_result review_open(dv_call *call, dv_case *c, const char *reviewer, dv_error *error)
-{
-    const dv_case_item *items;
-    size_t count = 0;
-    DV_TRY(items_make(call, c->type->items_max, reviewer, &items, &count, error));
-    return dv_case_open(call, c, items, count, &c->id, error);
-}
-
 static dv_result start(dv_call *call, dv_error *error)
 {
     dv_case c = {.owner = call->caller,
@@ -186,12 +179,20 @@ static dv_result start(dv_call *call, dv_error *error)
     const char *reviewer, *asset = dv_call_field(call, "asset");
     const char *source = dv_call_field(call, "source");
     const char *scope = asset != NULL ? asset : source != NULL ? source : "all";
+    dv_data_request *requests;
+    size_t count = 0;
     c.title = c.title != NULL ? c.title : "grants for data";
     DV_TRY(type_load(call, &c.type, error));
     DV_TRY(reviewer_read(call, &reviewer, error));
     DV_TRY(deadline_read(call, c.type, &c.deadline, error));
     DV_TRY(json_text(call, json_pack("{s:s}", "scope", scope), &c.details));
-    DV_TRY(review_open(call, &c, reviewer, error));
+    /* One more than the type allows, so that too many are seen. */
+    DV_TRY(living_read(call, NULL, c.type->items_max + 1, &requests, &count, error));
+    if (count == 0) {
+        return dv_error_set(error, DV_ERR_NOT_FOUND,
+                            "no grant lives in this scope: there is nothing to review");
+    }
+    DV_TRY(review_open(call, &c, reviewer, requests, count, error));
     DV_TRY(dv_case_read(call, c.type, c.id, &c, error));
     return dv_case_json(call, &c, &call->answer, error);
 }
@@ -276,6 +277,9 @@ static dv_result decide(dv_call *call, const char *step, dv_error *error)
     const dv_case_type *type;
     const char *id;
     int64_t number;
+    if (strcmp(step, "keep") == 0 && !dv_data_caller_is_person(call)) {
+        return dv_error_set(error, DV_ERR_FORBIDDEN, "people say that a grant stays, not services");
+    }
     DV_TRY(type_load(call, &type, error));
     DV_TRY(dv_case_item_id_parse(call, dv_call_param(call, "item"), &id, &number, error));
     DV_TRY(dv_case_read(call, type, id, &c, error));
@@ -352,27 +356,68 @@ static dv_result gone_rest(dv_call *call, dv_error *error)
 
 /* --- periodic reviews ------------------------------------------------------------------------ */
 
-static dv_result periodic_start(dv_call *call, dv_error *error)
+/* As many as one review may hold. The call is first, so that it is found from there. */
+typedef struct round_call {
+    dv_call call;
+    char after[DV_DATA_ID_MAX]; /* the last grant that is in one; "": none is */
+    bool more;
+} round_call;
+
+static dv_result round_open(dv_call *call, dv_error *error)
 {
+    round_call *round = (round_call *)call;
+    dv_data_request *requests;
+    size_t count = 0;
     const dv_data_period period = dv_data_rules_period(call->services->data_rules);
     dv_case c = {.owner = call->caller,
                  .title = "periodic review of grants for data",
                  .deadline = call->now + period.deadline};
     DV_TRY(type_load(call, &c.type, error));
     DV_TRY(json_text(call, json_pack("{s:s}", "scope", "all"), &c.details));
-    return review_open(call, &c, NULL, error);
+    DV_TRY(living_read(call, round->after, c.type->items_max, &requests, &count, error));
+    round->more = count == c.type->items_max;
+    if (count == 0) {
+        return DV_OK;
+    }
+    dv_slice_copy(dv_slice_str(requests[count - 1].id), round->after, sizeof(round->after));
+    return review_open(call, &c, NULL, requests, count, error);
 }
 
-/* When the oldest grant that lives began; 0: none lives. */
-static dv_result oldest_read(const dv_call *call, dv_time *ret_oldest, dv_error *error)
+static dv_result periodic_start(dv_services *services, dv_error *error)
+{
+    round_call round = {.more = true};
+    while (round.more) {
+        round.more = false;
+        DV_TRY(dv_call_system(services, &round.call));
+        dv_result result = dv_audit_change(&round.call, round_open, error);
+        dv_call_system_end(&round.call);
+        DV_TRY(result);
+    }
+    return DV_OK;
+}
+
+/* Whether a grant lives. */
+static dv_result living_is(const dv_call *call, bool *ret_is, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
     DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT COALESCE(min(began), 0) FROM data_access"
-                          " WHERE state = 'granted' AND expires > ?1",
+                          "SELECT 1 FROM data_access WHERE state = 'granted' AND expires > ?1"
+                          " LIMIT 1",
                           "i", call->now));
+    dv_result result = dv_statement_step(row, error);
+    *ret_is = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* When the first grant of all began, also of those that have ended: none may live as long as the
+ * period lasts. */
+static dv_result first_read(const dv_call *call, dv_time *ret_first, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT COALESCE(min(began), 0) FROM data_access WHERE began <> 0", ""));
     DV_TRY(dv_statement_step(row, error));
-    *ret_oldest = dv_column_int(row, 0);
+    *ret_first = dv_column_int(row, 0);
     return DV_OK;
 }
 
@@ -381,15 +426,19 @@ static dv_result periodic_tick(dv_call *call, dv_error *error)
 {
     const dv_case_type *type;
     const dv_data_period period = dv_data_rules_period(call->services->data_rules);
-    dv_time last = 0, oldest = 0;
+    dv_time last = 0;
+    bool living = false;
     if (period.every == 0) {
         return DV_OK;
     }
-    DV_TRY(oldest_read(call, &oldest, error));
+    DV_TRY(living_is(call, &living, error));
+    if (!living) {
+        return DV_OK;
+    }
     DV_TRY(type_load(call, &type, error));
     DV_TRY(dv_case_last(call, type, call->caller, &last, error));
-    bool due = oldest != 0 && DV_MAX(last, oldest) <= call->now - period.every;
-    return due ? dv_audit_change(call, periodic_start, error) : DV_OK;
+    DV_TRY(last == 0 ? first_read(call, &last, error) : DV_OK);
+    return last <= call->now - period.every ? periodic_start(call->services, error) : DV_OK;
 }
 
 /* --- the clock ------------------------------------------------------------------------------- */

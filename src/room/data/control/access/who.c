@@ -27,6 +27,13 @@ bool dv_data_person_is(const dv_data_person *person, const char *entity)
     return is;
 }
 
+bool dv_data_caller_is_person(const dv_call *call)
+{
+    dv_slice caller = dv_slice_str(call->caller);
+    return dv_slice_starts_with(caller, DV_LIT("User::")) ||
+           dv_slice_starts_with(caller, DV_LIT("Local::"));
+}
+
 /* The inventory's owners are plain names. */
 static bool is_named(const dv_call *call, const dv_data_person *person, const char *type,
                      const char *name)
