@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/auth/control/access.h"
 
+#include "core/data_access.h"
 #include "engine/cedar/describe.h"
 #include "engine/cedar/uid.h"
 #include "room/auth/control/policies.h"
@@ -149,14 +150,16 @@ static size_t node_of(const dv_auth_walk *up, dv_slice uid, dv_arena *arena)
 }
 
 /* One policy's {"policy", "way", "until"}: the group or role that its scope names, the principal
- * itself, or anyone. */
+ * itself, or anyone. Grants for data are no policies in force and tell their end themselves. */
 static json_t *through_json(const dv_access *access, const dv_auth_walk *up, dv_slice policy,
                             dv_arena *arena, dv_time *ret_until)
 {
     dv_slice uid;
     const char *way = "anyone";
     dv_time until = DV_TIME_NEVER;
-    if (dv_cedar_policy_names(access->policies, policy, DV_CEDAR_PART_PRINCIPAL, &uid)) {
+    if (dv_slice_starts_with(policy, DV_LIT(DV_DATA_GRANT_POLICY))) {
+        way = "a grant (`dvara data access show`)";
+    } else if (dv_cedar_policy_names(access->policies, policy, DV_CEDAR_PART_PRINCIPAL, &uid)) {
         size_t node = node_of(up, uid, arena);
         way = node < up->count ? dv_access_way(up, node, arena) : "";
         until = node < up->count ? up->nodes[node].until : DV_TIME_NEVER;
