@@ -58,6 +58,7 @@ enum {
     DV_LIMIT_DATA_APPROVALS = 5,        /* that one grant for data wants */
     DV_LIMIT_DATA_GRANT_DAYS = 3650,    /* of one grant for data */
     DV_LIMIT_DATA_PENDING = 50,         /* requests for data of one caller that wait for answers */
+    DV_LIMIT_DATA_UNASKED = 500,        /* living grants of one caller that nobody approved */
     DV_LIMIT_CHANGE_RECORDS = 64 << 20, /* of the audit log, that one change leaves */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */
     DV_LIMIT_STREAM_MEMORY = 16 << 10,  /* what a stream keeps from one event to the next */

@@ -30,7 +30,7 @@ typedef struct dv_data_access_source {
     dv_result (*compile)(const dv_services *services, dv_slice asset, const dv_data_asker *asker,
                          dv_buf *out, bool *ret_needed, dv_error *error);
     /* To be called where a user, service or group is deleted, within that change: his requests and
-     * grants end, so that a later one of the same name has none. */
+     * grants end and he owns nothing, so that a later one of the same name has none of it. */
     dv_result (*subject_gone)(dv_call *call, const char *entity, dv_error *error);
 } dv_data_access_source;
 
@@ -42,4 +42,6 @@ typedef struct dv_people_source {
      * owner (Local::"root") is in nothing. Errors: DV_ERR_NOT_FOUND with a sentence. */
     dv_result (*entities)(dv_call *call, const char *entity, const char *const **ret_entities,
                           size_t *ret_count, dv_error *error);
+    /* Whether it is there and not suspended; groups never are. */
+    dv_result (*active)(dv_call *call, const char *entity, bool *ret_active, dv_error *error);
 } dv_people_source;

@@ -50,4 +50,23 @@ static dv_result entities(dv_call *call, const char *entity, const char *const *
     return dv_auth_entities_of(call, entity, ret_entities, ret_count, error);
 }
 
-const dv_people_source dv_auth_people = {.caller_may = caller_may, .entities = entities};
+static dv_result active(dv_call *call, const char *entity, bool *ret_active, dv_error *error)
+{
+    dv_auth_ref ref;
+    dv_auto(statement) dv_statement *row = NULL;
+    if (dv_auth_ref_parse(entity, call->arena, &ref) != DV_OK) {
+        *ret_active = false;
+        return DV_OK;
+    }
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT 1 FROM auth_entity WHERE kind = ?1 AND name = ?2"
+                          " AND (status = 'active' OR kind = 'group')",
+                          "tt", dv_auth_kind_name(ref.kind), ref.name));
+    dv_result result = dv_statement_step(row, error);
+    DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
+    *ret_active = result == DV_OK;
+    return DV_OK;
+}
+
+const dv_people_source dv_auth_people = {
+    .caller_may = caller_may, .entities = entities, .active = active};

@@ -129,9 +129,58 @@ dv_result dv_data_access_asset_gone(dv_call *call, const char *asset, dv_error *
     return all_end(call, "asset", asset, "the asset was deleted", error);
 }
 
+/* The name in User::"alice" or Group::"crew"; the inventory's owners are plain names. Empty: it is
+ * neither. *ret_other: the type that may have that name, too. */
+static dv_slice owner_name(const char *entity, const char **ret_other)
+{
+    static const char *const types[][2] = {{"User::\"", "Group"}, {"Group::\"", "User"}};
+    dv_slice whole = dv_slice_str(entity);
+    for (size_t i = 0; i < DV_ARRAY_LEN(types); i++) {
+        size_t len = strlen(types[i][0]);
+        if (dv_slice_starts_with(whole, dv_slice_str(types[i][0]))) {
+            *ret_other = types[i][1];
+            return dv_slice_sub(whole, len, whole.len - len - 1);
+        }
+    }
+    return (dv_slice){NULL, 0};
+}
+
+/* Who owns data answers for it: a later one of the same name is not asked. */
+static dv_result ownership_end(dv_call *call, const char *entity, dv_error *error)
+{
+    const char *const *unused, *type = NULL;
+    size_t count;
+    dv_slice name = owner_name(entity, &type);
+    const char *other =
+        dv_arena_printf(call->arena, "%s::\"%.*s\"", type != NULL ? type : "", DV_SLICE_ARGS(name));
+    DV_TRY(other == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    if (name.len == 0) {
+        return DV_OK;
+    }
+    dv_result found = call->services->people->entities(call, other, &unused, &count, error);
+    if (found != DV_ERR_NOT_FOUND) { /* a group and a user of one name own the same */
+        return found;
+    }
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_asset SET owner = NULL, set_by = ?2, set_at = ?3"
+                        " WHERE owner = ?1",
+                        "sti", name, call->caller, call->now));
+    int64_t changes = dv_store_changes(call->services->store);
+    if (changes == 0) {
+        return DV_OK;
+    }
+    json_t *change = json_pack("{s:s, s:I}", "step", "unowned", "assets", (json_int_t)changes);
+    dv_result result = change == NULL ? DV_ERR_NO_MEMORY
+                                      : dv_audit_entity(call, DV_ENTITY_UPDATE, "data_owner",
+                                                        entity, NULL, change, error);
+    json_decref(change);
+    return result;
+}
+
 static dv_result subject_gone(dv_call *call, const char *entity, dv_error *error)
 {
-    return all_end(call, "subject", entity, "whom it was for was deleted", error);
+    DV_TRY(all_end(call, "subject", entity, "whom it was for was deleted", error));
+    return ownership_end(call, entity, error);
 }
 
 /* --- what decisions see ---------------------------------------------------------------------- */

@@ -110,9 +110,10 @@ static dv_result deadline_read(dv_call *call, const dv_case_type *type, dv_time 
                                  "deadline is a duration (2d) or a time (2026-01-31T18:00:00Z)");
 }
 
-/* Of a database, for a table of one; it can read and nothing else. */
-static dv_result role_read(dv_call *call, const dv_data_thing *thing, dv_data_request *request,
-                           dv_error *error)
+/* Of a database, for a table of one; it can read and nothing else. Whose role it is only people
+ * know: where nobody approves, somebody would give and take what is others'. */
+static dv_result role_read(dv_call *call, const dv_data_person *person, const dv_data_thing *thing,
+                           dv_data_request *request, dv_error *error)
 {
     const char *role = dv_call_field(call, "role");
     bool table = dv_slice_starts_with(dv_slice_str(thing->source), DV_LIT("postgresql://"));
@@ -120,23 +121,42 @@ static dv_result role_read(dv_call *call, const dv_data_thing *thing, dv_data_re
         return dv_call_invalid(call, "role", error,
                                "a role is for reading a table of a database, and nothing else");
     }
+    if (role != NULL && request->approvals == 0 && !person->manages) {
+        return dv_call_invalid(call, "role", error,
+                               "this data wants nobody's approval, so that nobody would look whose "
+                               "role that is: who may manage_data_access can name one");
+    }
     request->role = role;
     return DV_OK;
 }
 
-static dv_result pending_check(dv_call *call, dv_error *error)
+/* sql: counts those of the requester ?1 at the time ?2. */
+static dv_result count_check(dv_call *call, const char *sql, int most, const char *why,
+                             dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
-    DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT count(*) FROM data_access WHERE requester = ?1"
-                          " AND state = 'pending'",
-                          "t", call->caller));
+    DV_TRY(dv_store_query(call->services->store, &row, error, sql, "ti", call->caller, call->now));
     DV_TRY(dv_statement_step(row, error));
-    return dv_column_int(row, 0) < DV_LIMIT_DATA_PENDING
+    return dv_column_int(row, 0) < most
                ? DV_OK
-               : dv_error_set(error, DV_ERR_CONFLICT,
-                              "%d of your requests wait for an answer: cancel some",
-                              DV_LIMIT_DATA_PENDING);
+               : dv_error_set(error, DV_ERR_CONFLICT, "%d of your %s", most, why);
+}
+
+/* What nobody has to look at has a bound, too: a review holds them all, and they end in one change
+ * with whom they are for. */
+static dv_result room_check(dv_call *call, int64_t approvals, dv_error *error)
+{
+    DV_TRY(count_check(call,
+                       "SELECT count(*) FROM data_access WHERE requester = ?1"
+                       " AND state = 'pending' AND ?2 > 0",
+                       DV_LIMIT_DATA_PENDING, "requests wait for an answer: cancel some", error));
+    return approvals > 0
+               ? DV_OK
+               : count_check(call,
+                             "SELECT count(*) FROM data_access WHERE requester = ?1"
+                             " AND state = 'granted' AND approvals = 0 AND expires > ?2",
+                             DV_LIMIT_DATA_UNASKED,
+                             "grants that nobody approved live: give some back (revoke)", error);
 }
 
 /* What the case says besides, and so the record of its opening; in the arena. */
@@ -210,8 +230,8 @@ static dv_result request_do(dv_call *call, dv_error *error)
     DV_TRY(dv_data_person_read(call, &person, error));
     DV_TRY(thing_wanted(call, &thing, error));
     DV_TRY(subject_read(call, &person, &r.subject, error));
-    DV_TRY(pending_check(call, error));
     const dv_data_wants wants = dv_data_rules_wants(call->services->data_rules, &thing.labelled);
+    DV_TRY(room_check(call, wants.approvals, error));
     DV_TRY(expiry_read(call, wants.longest, &r, error));
     r.asset = thing.id;
     r.source = thing.source;
@@ -219,7 +239,7 @@ static dv_result request_do(dv_call *call, dv_error *error)
     r.approvals = wants.approvals;
     r.actions = actions == NULL ? "read" : dv_data_words_text(call->arena, actions);
     DV_TRY(r.actions == NULL ? DV_ERR_NO_MEMORY : DV_OK);
-    DV_TRY(role_read(call, &thing, &r, error));
+    DV_TRY(role_read(call, &person, &thing, &r, error));
     DV_TRY(dv_data_approver(call, &thing, &r.approver, error));
     DV_TRY(request_open(call, &r, error));
     DV_TRY(r.approvals == 0 ? grant(call, &r, &wants, error) : DV_OK);
@@ -371,6 +391,29 @@ dv_result dv_op_data_access_list(dv_call *call, dv_error *error)
     return rows_answer(call, &person, rows, error);
 }
 
+/* One table and role for one of whom it was granted to: for all of them one item. Who is suspended
+ * has nothing, here neither. */
+static dv_result role_add(dv_call *call, dv_statement *row, json_t *items, dv_error *error)
+{
+    dv_slice subject, table = dv_column_slice(row, 0), role = dv_column_slice(row, 1);
+    bool living = dv_column_int(row, 3) == 1;
+    DV_TRY(dv_arena_copy(call->arena, dv_column_slice(row, 2), &subject));
+    if (living) {
+        DV_TRY(call->services->people->active(call, (const char *)subject.ptr, &living, error));
+    }
+    json_t *last = json_array_get(items, json_array_size(items) - 1);
+    const char *last_table = json_string_value(json_object_get(last, "table"));
+    const char *last_role = json_string_value(json_object_get(last, "role"));
+    if (last_table != NULL && dv_slice_eq_str(table, last_table) && last_role != NULL &&
+        dv_slice_eq_str(role, last_role)) {
+        return !living || json_object_set_new(last, "living", json_true()) == 0 ? DV_OK
+                                                                                : DV_ERR_NO_MEMORY;
+    }
+    json_t *item = json_pack("{s:o, s:o, s:b}", "table", dv_data_column_text(row, 0), "role",
+                             dv_data_column_text(row, 1), "living", (int)living);
+    return json_array_append_new(items, item) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
 /* What a database is to let whom read, for `dvara data access sync`: what was granted once, and
  * whether a grant of it lives. What was never granted is none of Dvara's there. */
 dv_result dv_op_data_access_roles(dv_call *call, dv_error *error)
@@ -382,16 +425,13 @@ dv_result dv_op_data_access_roles(dv_call *call, dv_error *error)
     call->answer = json_pack("{s:o}", "items", items);
     DV_TRY(call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     DV_TRY(dv_store_query(call->services->store, &rows, error,
-                          "SELECT name, role, MAX(CASE WHEN state = 'granted' AND expires > ?1"
-                          " THEN 1 ELSE 0 END) FROM data_access WHERE source = ?2"
-                          " AND role IS NOT NULL AND began <> 0 GROUP BY name, role"
-                          " ORDER BY name, role",
+                          "SELECT name, role, subject, MAX(CASE WHEN state = 'granted'"
+                          " AND expires > ?1 THEN 1 ELSE 0 END) FROM data_access"
+                          " WHERE source = ?2 AND role IS NOT NULL AND began <> 0"
+                          " GROUP BY name, role, subject ORDER BY name, role, subject",
                           "it", call->now, dv_call_param(call, "source")));
     while ((result = dv_statement_step(rows, error)) == DV_OK) {
-        json_t *item =
-            json_pack("{s:o, s:o, s:b}", "table", dv_data_column_text(rows, 0), "role",
-                      dv_data_column_text(rows, 1), "living", dv_column_int(rows, 2) == 1);
-        DV_TRY(json_array_append_new(items, item) != 0 ? DV_ERR_NO_MEMORY : DV_OK);
+        DV_TRY(role_add(call, rows, items, error));
         if (json_array_size(items) > MOST) {
             return dv_error_set(error, DV_ERR_TOO_LARGE, "more than %d roles and tables", MOST);
         }
@@ -401,13 +441,9 @@ dv_result dv_op_data_access_roles(dv_call *call, dv_error *error)
 
 /* --- answering ------------------------------------------------------------------------------- */
 
-/* A service is nobody who looks at anything, and who has a second identity would be four eyes. */
 static dv_result decider_check(const dv_call *call, const business *b, dv_error *error)
 {
-    dv_slice caller = dv_slice_str(call->caller);
-    bool person = dv_slice_starts_with(caller, DV_LIT("User::")) ||
-                  dv_slice_starts_with(caller, DV_LIT("Local::"));
-    if (!person) {
+    if (!dv_data_caller_is_person(call)) {
         return dv_error_set(error, DV_ERR_FORBIDDEN, "people answer requests, not services");
     }
     return b->decides ? DV_OK
