@@ -138,6 +138,16 @@ def test_a_grant_permits_what_was_asked_for_and_revoked_nothing(data):
     assert data.show(request).json["ended_by"] == 'User::"olga"'
 
 
+def test_who_can_read_data_is_told(data):
+    request = data.granted("anna", actions=["read", "copy_out"])
+    answer = data.control.json("access", "who-can", "--action", "copy_out", "--resource",
+                               f'DataAsset::"{data.ids["letter.txt"]}"')
+    row, = answer["items"]
+    assert row["principal"] == 'User::"anna"' and row["policies"] == [f"data_grant:{request}"]
+    assert row["through"][0]["way"].startswith("a grant")
+    data.answer("olga", "revoke", request)
+
+
 def test_a_grant_ends_with_its_time_without_anything_that_runs(data):
     request = data.granted("ben", expires="2s")
     assert data.may("ben")
@@ -278,6 +288,21 @@ def test_a_suspended_user_has_nothing_and_a_deleted_one_leaves_nothing(data):
     assert [data.show(r).json["status"] for r in (request, waiting)] == ["revoked", "cancelled"]
 
 
+def test_who_is_deleted_owns_nothing_any_more(data):
+    control = data.control
+    asset = data.ids["lone.txt"]
+
+    def owner():
+        return control.json("data", "asset", "show", asset)["owner"]
+
+    control.json("user", "create", "--name", "twin")
+    control.json("group", "create", "--name", "twin")
+    control.json("data", "asset", "update", asset, "--owner", "twin")
+    assert control.dvara("user", "delete", "twin").returncode == 0 and owner() == "twin"
+    assert control.dvara("group", "delete", "twin").returncode == 0 and owner() is None
+    control.wait_for(lambda: found(control, 'data_owner "twin"'))
+
+
 def test_a_deleted_asset_takes_its_grants_along(data, tmp_path):
     control = data.control
     (tmp_path / "gone.txt").write_text("bob@example.com")
@@ -343,6 +368,18 @@ def test_only_so_many_requests_of_one_wait(data):
         assert data.answer("greta", "cancel", request).status == 200
 
 
+def test_what_nobody_approves_has_a_bound_and_ends_with_whom_it_is_for(data):
+    data.keys["hugo"] = data.control.key_of("hugo", "request_data_access")["secret"]
+    for _ in range(500):
+        assert data.ask("hugo", "free.txt").json["status"] == "granted"
+    refused = data.ask("hugo", "free.txt")
+    assert refused.status == 409 and "nobody approved" in refused.error["message"]
+    assert data.ask("hugo").status == 201
+    assert data.control.dvara("user", "delete", "hugo").returncode == 0
+    assert {data.show(request).json["status"] for request in list(data.listed("mia", "&user=hugo"))[:20]} <= {
+        "revoked", "cancelled"}
+
+
 def test_what_nobody_answers_in_time_lapses(data):
     request = data.asked("anna", deadline="1s")
     time.sleep(1.1)
@@ -380,6 +417,8 @@ def test_a_review_keeps_revokes_and_takes_what_nobody_decided(data):
             for name, request in (("kept", kept), ("taken", taken), ("left", left))}
     assert data.post("anna", f"/review-items/{item['kept']}/keep", reason="mine").status == 403
     assert data.post("ben", f"/review-items/{item['kept']}/keep", reason="his").status == 403
+    refused = data.post("sam", f"/review-items/{item['kept']}/keep", reason="a program")
+    assert refused.status == 403 and "not services" in refused.error["message"]
     assert data.post("olga", f"/review-items/{item['kept']}/keep").status == 400
     assert data.post("olga", f"/review-items/{item['kept']}/keep", reason="needs it").json["state"] == "kept"
     assert data.post("olga", f"/review-items/{item['taken']}/revoke", reason="left").json["state"] == "revoked"
@@ -452,6 +491,10 @@ def test_bad_rules_are_refused(control, tmp_path, section, place):
 SQL = """
 create table customers (id serial, email text);
 insert into customers (email) select 'u' || i || '@example.com' from generate_series(1, 50) i;
+create table loose (email text);
+insert into loose values ('eve@example.com');
+create table moving (email text);
+insert into moving values ('eve@example.com');
 create schema hr;
 create table hr."Pay Roll" (id int, email text);
 insert into hr."Pay Roll" values (1, 'bob@example.com');
@@ -596,6 +639,45 @@ def test_what_was_never_granted_is_left_alone_and_other_ways_are_told(tables, da
     assert done.returncode == 1 and "can still read it" in rows["public.shared", "ben_ro"]["problem"]
     assert database.ask("owner", "revoke outer_ro from ben_ro").returncode == 0
     assert sync(tables, database)[1].returncode == 0 and not database.reads("ben_ro", "shared")
+
+
+def test_where_nobody_approves_nobody_names_roles_of_others(tables, database):
+    tables.control.json("data", "asset", "update", tables.ids["public.loose"], "--labels", "free")
+    refused = tables.ask("ben", "public.loose", role="anna_ro")
+    assert refused.status == 400 and refused.error["field"] == "role"
+    assert tables.ask("ben", "public.loose").json["status"] == "granted"
+    assert tables.ask("mia", "public.loose", role="ben_ro", expires="1s").json["status"] == "granted"
+
+
+def test_a_suspended_user_has_nothing_in_the_database(tables, database):
+    tables.keys["tina"] = tables.control.key_of("tina", "request_data_access")["secret"]
+    mine = tables.granted("tina", "public.customers", by="mia", role="ben_ro")
+    row = ("public.customers", "ben_ro")
+    assert sync(tables, database)[0][row]["done"] == "granted"
+    tables.control.json("user", "suspend", "tina")
+    assert sync(tables, database)[0][row]["done"] == "revoked" and not database.reads("ben_ro", "customers")
+    other = tables.granted("ben", "public.customers", by="mia", role="ben_ro")
+    assert sync(tables, database)[0][row]["done"] == "granted"
+    tables.answer("mia", "revoke", other)
+    tables.answer("mia", "revoke", mine)
+    assert sync(tables, database)[0][row]["done"] == "revoked"
+
+
+def test_a_renamed_table_is_told(tables, database):
+    grant = tables.granted("ben", "public.moving", by="mia", role="ben_ro")
+    row = ("public.moving", "ben_ro")
+    assert sync(tables, database)[0][row]["done"] == "granted"
+    assert database.ask("owner", "alter table moving rename to moved").returncode == 0
+    tables.answer("mia", "revoke", grant)
+    rows, done = sync(tables, database)
+    assert done.returncode == 1 and "public.moved" in rows[row]["problem"] and database.reads("ben_ro", "moved")
+    assert database.ask("owner", "revoke select on moved from ben_ro").returncode == 0
+    assert row not in sync(tables, database)[0]
+
+
+def test_a_database_that_nobody_knows_is_told(tables, database):
+    rows, done = sync(tables, database, "--source", "postgresql://elsewhere/x")
+    assert rows == {} and done.returncode == 0 and "--source" in done.stderr
 
 
 @pytest.mark.parametrize("role, problem", [("nobody_there", "no such role"), ("boss", "needs no grant")])
