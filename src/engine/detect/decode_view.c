@@ -14,6 +14,7 @@ enum {
     NUMBER_LEAST = 9,  /* digits of the shortest such number */
     LINE_LEAST = 60,   /* digits of a block's line that is not its last */
     CHUNK = 64,        /* digits that are decoded at once to see whether they are text */
+    LATIN_PART = 4,    /* of UTF-16: at its beginning, a unit in so many is a Latin letter */
 };
 
 static dv_result view_new(size_t room, dv_arena *arena, dv_view *ret)
@@ -143,6 +144,19 @@ static meaning braces(dv_slice in, size_t at)
     return good ? (meaning){.len = i + 1 - at, .code_point = number} : (meaning){0};
 }
 
+/* \\100 of C and shells: a byte. */
+static meaning octal(dv_slice in, size_t at)
+{
+    uint32_t number = 0;
+    for (size_t i = at + 1; i < at + 4; i++) {
+        if (i >= in.len || in.ptr[i] < '0' || in.ptr[i] > '7') {
+            return (meaning){0};
+        }
+        number = number << 3 | (uint32_t)(in.ptr[i] - '0');
+    }
+    return number > 0 ? (meaning){.len = 4, .code_point = number, .byte = true} : (meaning){0};
+}
+
 static meaning escape(dv_slice in, size_t at)
 {
     static const char letters[] = "nrtbf/\"'\\", means[] = "\n\r\t\b\f/\"'\\";
@@ -153,6 +167,9 @@ static meaning escape(dv_slice in, size_t at)
     uint8_t next = in.ptr[at + 1];
     if (next == 'x' && read_hex(in, at + 2, 2, &number) && number > 0) {
         return (meaning){.len = 4, .code_point = number, .byte = true};
+    }
+    if (next >= '0' && next <= '3') {
+        return octal(in, at);
     }
     if (next == 'u' && at + 2 < in.len && in.ptr[at + 2] == '{') {
         return braces(in, at);
@@ -178,12 +195,15 @@ static const uint32_t zeros[] = {0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66,
                                  0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
                                  0x0F20, 0x1040, 0x17E0, 0x1810, 0xFF10, 0x104A0};
 
+/* Unicode, Default_Ignorable_Code_Point. */
 static bool has_no_width(uint32_t c)
 {
-    return c == 0xAD || c == 0x034F || c == 0x180E || (c >= 0x200B && c <= 0x200F) ||
-           (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x2064) ||
-           (c >= 0x2066 && c <= 0x2069) || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF ||
-           (c >= 0xE0000 && c <= 0xE007F);
+    return c == 0xAD || c == 0x034F || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 ||
+           c == 0x17B5 || (c >= 0x180B && c <= 0x180F) || (c >= 0x200B && c <= 0x200F) ||
+           (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0x3164 ||
+           (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF || c == 0xFFA0 ||
+           (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) ||
+           (c >= 0x1D173 && c <= 0x1D17A) || (c >= 0xE0000 && c <= 0xE0FFF);
 }
 
 /* ASCII for a character that looks like it or means it; 0: none. */
@@ -226,6 +246,25 @@ static meaning beyond_ascii(dv_slice in, size_t at)
     return ascii == 0 ? (meaning){0} : (meaning){.len = len, .code_point = ascii};
 }
 
+/* The first byte of a letter below. Of hexadecimal digits nearly each is asked. */
+static bool begins_lookalike(uint8_t byte)
+{
+    switch (byte) {
+    case 'O':
+    case 'o':
+    case 'l':
+    case 'I':
+    case '|':
+    case 'S':
+    case 'B':
+    case 0xCE:
+    case 0xD0:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The digit that a letter looks like, between two digits: 4l11, 4О11 (Cyrillic). */
 static meaning lookalike(dv_slice in, size_t at, uint8_t before)
 {
@@ -235,7 +274,7 @@ static meaning lookalike(dv_slice in, size_t at, uint8_t before)
     } pairs[] = {{"O", '0'},        {"o", '0'},        {"l", '1'},        {"I", '1'},
                  {"|", '1'},        {"S", '5'},        {"B", '8'},        {"\xD0\x9E", '0'},
                  {"\xD0\xBE", '0'}, {"\xD0\x97", '3'}, {"\xCE\x9F", '0'}, {"\xCE\xBF", '0'}};
-    if (before < '0' || before > '9') {
+    if (before < '0' || before > '9' || !begins_lookalike(in.ptr[at])) {
         return (meaning){0};
     }
     for (size_t i = 0; i < DV_ARRAY_LEN(pairs); i++) {
@@ -334,6 +373,9 @@ static bool begins_escape(dv_slice rest)
 {
     uint32_t number;
     uint8_t kind = rest.len > 1 ? rest.ptr[1] : 'u';
+    if (kind >= '0' && kind <= '3') {
+        return rest.len == 2 || (rest.len == 3 && rest.ptr[2] >= '0' && rest.ptr[2] <= '7');
+    }
     size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : 8;
     if (kind != 'x' && kind != 'u' && kind != 'U') {
         return false;
@@ -545,21 +587,32 @@ static void decode_hex(const dv_view *in, const uint32_t *places, size_t count, 
     }
 }
 
+/* Control characters that stand in texts: white space, backspace and escape of terminals. */
+static bool is_odd_control(uint32_t character)
+{
+    static const uint32_t usual =
+        1u << '\t' | 1u << '\n' | 1u << '\v' | 1u << '\f' | 1u << '\r' | 1u << '\b' | 1u << 0x1B;
+    return character < 0x20 && (usual >> character & 1) == 0;
+}
+
 static bool has_controls(const uint8_t *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r') {
+        if (is_odd_control(bytes[i])) {
             return true;
         }
     }
     return false;
 }
 
-/* Text that somebody could have meant: UTF-8 without control characters. */
+/* Text that somebody could have meant: UTF-8 without control characters. What C puts behind a
+ * string may stand behind it. */
 static bool is_text(const uint8_t *bytes, size_t len)
 {
-    dv_slice text = dv_slice_of(bytes, len);
-    size_t good = dv_utf8_prefix(text);
+    while (len > 0 && bytes[len - 1] == 0) {
+        len--;
+    }
+    size_t good = dv_utf8_prefix(dv_slice_of(bytes, len));
     if (good + 3 < len) { /* the last character may be cut */
         return false;
     }
@@ -692,17 +745,67 @@ static size_t decode_chunk(const dv_digits *digits, size_t at, bool hex, uint8_t
     return len;
 }
 
+/* Of the first CHUNK digits of what begins like UTF-16 enough must be Latin letters; of binary
+ * data, any line in a hundred begins so. */
+static bool is_latin(const uint8_t *bytes, size_t len, size_t high)
+{
+    size_t narrow = 0;
+    for (size_t at = high; at < len; at += 2) {
+        narrow += bytes[at] == 0;
+    }
+    return narrow >= len / 2 / LATIN_PART;
+}
+
+/* Whether a part of what is UTF-16 goes on as text: fonts, sounds and vectors may begin like it. */
+static bool units_go_on(const uint8_t *bytes, size_t len, size_t high, bool *ended)
+{
+    for (size_t at = 0; at + 1 < len; at += 2) {
+        uint32_t unit = (uint32_t)bytes[at + high] << 8 | bytes[at + 1 - high];
+        if (unit != 0 &&
+            (*ended || is_odd_control(unit) || (unit >= 0x7F && unit < 0xA0) || unit >= 0xFFFE)) {
+            return false;
+        }
+        *ended |= unit == 0;
+    }
+    return true;
+}
+
+/* The same of UTF-8, of which `good` bytes are whole characters. */
+static bool bytes_go_on(const uint8_t *bytes, size_t good, size_t len, bool *ended)
+{
+    const uint8_t *zero = *ended ? bytes : memchr(bytes, 0, good);
+    size_t text = zero == NULL ? good : (size_t)(zero - bytes);
+    for (size_t i = text; zero != NULL && i < len; i++) {
+        if (bytes[i] != 0) {
+            return false; /* behind what ends a string of C nothing stands */
+        }
+    }
+    *ended = zero != NULL;
+    return !has_controls(bytes, text);
+}
+
 static bool begin_text(const dv_digits *digits, bool hex)
 {
     uint8_t bytes[4 + CHUNK];
     size_t carried = 0; /* bytes of a character that was not whole */
+    size_t high = 0;    /* of UTF-16 */
+    bool wide = false, ended = false;
     for (size_t at = 0; at < digits->count; at += CHUNK) {
         size_t len = carried + decode_chunk(digits, at, hex, bytes + carried);
-        if (at == 0 && begins_utf16(bytes, len)) {
-            return true;
+        if (at == 0) {
+            wide = begins_utf16(bytes, len);
+            high = wide && bytes[0] != 0 && !(bytes[0] == 0xFE && bytes[1] == 0xFF);
+        }
+        if (wide) {
+            bool whole = at == 0 && digits->count >= CHUNK;
+            if ((whole && !is_latin(bytes, len, high)) || !units_go_on(bytes, len, high, &ended)) {
+                return false;
+            }
+            continue;
         }
         size_t good = dv_utf8_prefix(dv_slice_of(bytes, len));
-        if (good + 3 < len || has_controls(bytes, good)) {
+        bool empty = at == 0 && good > 0 && bytes[0] == 0;
+        if (empty || good + 3 < len || !bytes_go_on(bytes, good, len, &ended)) {
             return false;
         }
         carried = len - good;

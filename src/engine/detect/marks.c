@@ -23,7 +23,7 @@ typedef struct kinds {
 
 static bool is_sign(uint8_t byte)
 {
-    static const char signs[] = "%&\\\xC2\xCD\xCE\xD0\xD9\xDB\xDF\xE0\xE1\xE2\xE3\xEF\xF0\xF3";
+    static const char signs[] = "%&\\\xC2\xCD\xCE\xD0\xD8\xD9\xDB\xDF\xE0\xE1\xE2\xE3\xEF\xF0\xF3";
     return byte != 0 && strchr(signs, byte) != NULL;
 }
 
@@ -65,6 +65,7 @@ static const uint8_t sign_rows[16] = {
     [0x3] = ROW_E | ROW_F,
     [0x5] = SIGN_2,
     [0x6] = SIGN_2,
+    [0x8] = ROW_D,
     [0x9] = ROW_D,
     [0xB] = ROW_D,
     [0xC] = SIGN_5,
