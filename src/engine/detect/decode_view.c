@@ -368,6 +368,12 @@ size_t dv_view_element(dv_slice text, size_t at, bool more)
     return byte == '\\' && m.len == 2 ? 0 : m.len; /* \n is no part of a value */
 }
 
+bool dv_view_is_letter_escape(dv_slice text, size_t at)
+{
+    uint8_t letter = at + 1 < text.len && text.ptr[at] == '\\' ? text.ptr[at + 1] : 0;
+    return letter == 'n' || letter == 'r' || letter == 't' || letter == 'b' || letter == 'f';
+}
+
 /* Whether `rest`, of which more follows, may be the beginning of an escape. */
 static bool begins_escape(dv_slice rest)
 {
@@ -857,6 +863,14 @@ static bool is_open(const dv_view *in, size_t at, size_t end, size_t count)
     return line >= LINE_LEAST && line_end && rest <= (in->bytes[end] == '\r' ? 2u : 1u);
 }
 
+/* Whether the run at `at` could be the first line of a block; a hash above one is not. */
+static bool line_is_text(const dv_view *in, size_t at)
+{
+    const dv_digits line = {in->bytes + at, NULL,
+                            dv_digits_run(dv_slice_of(in->bytes, in->len), at) - at};
+    return dv_digits_begin_text(&line);
+}
+
 /* What is made of a run stands for all of it, padding (RFC 4648 section 4) included. */
 static void spread(const dv_view *in, const uint32_t *places, size_t count, size_t end,
                    dv_view *out, size_t from)
@@ -887,7 +901,8 @@ dv_result dv_view_blocks(const dv_view *in, dv_blocks *how, dv_arena *arena, dv_
             at++;
             continue;
         }
-        size_t end = collect(in, at, at >= alone, places, &count, &hex);
+        bool lines = at >= alone && (!how->whole || line_is_text(in, at));
+        size_t end = collect(in, at, lines, places, &count, &hex);
         const dv_digits digits = {in->bytes, places, count};
         if (how->more && is_open(in, at, end, count) && dv_digits_begin_text(&digits)) {
             how->open = at;

@@ -41,6 +41,8 @@ dv_must dv_result dv_view_utf16(const dv_view *in, dv_arena *arena, dv_view *ret
 /* Bytes at `at` that are a character written in another way and that could belong to a value; 0:
  * none. more: text follows. */
 size_t dv_view_element(dv_slice text, size_t at, bool more);
+/* Whether \n or another letter behind a backslash stands at `at`. */
+bool dv_view_is_letter_escape(dv_slice text, size_t at);
 /* For text that goes on: its length without a character at its end that is not whole yet, */
 size_t dv_view_whole(dv_slice text);
 /* or without a letter at its end that would be a digit if one followed. */

@@ -9,7 +9,7 @@ enum {
     SNAP = 64 << 10,  /* bytes that a stretch may grow by to begin and end between words */
     LINE_LEAST = 60,  /* digits of a block's line that is not its last */
     PIECE = 1 << 20,  /* bytes of places near each other that are decoded at once */
-    BYTE_EFFORT = 16, /* nanoseconds that decoding a byte takes, about */
+    BYTE_EFFORT = 48, /* nanoseconds that decoding a byte takes, about */
 };
 
 /* A part of the text that is decoded. */
@@ -22,7 +22,8 @@ typedef struct search {
     const dv_encoded *job;
     dv_slice text;
     size_t from;
-    bool more; /* text follows the view that is searched */
+    bool more;    /* text follows the view that is searched */
+    size_t lines; /* where the last block ends: its lines are no blocks of their own */
     dv_finding *found;
     size_t count, room;
     size_t hold;
@@ -164,8 +165,9 @@ static size_t next_line(dv_slice text, size_t begin, size_t end)
 }
 
 /* The block that begins at `at`, all its lines and its padding; false: it holds no text. */
-static bool find_block(dv_slice text, size_t at, stretch *ret)
+static bool find_block(search *s, size_t at, stretch *ret)
 {
+    dv_slice text = s->text;
     size_t end = dv_digits_run(text, at);
     const dv_digits digits = {text.ptr + at, NULL, end - at};
     if (end - at < (size_t)DV_DECODE_BLOCK_MIN || !dv_digits_begin_text(&digits)) {
@@ -174,23 +176,49 @@ static bool find_block(dv_slice text, size_t at, stretch *ret)
     for (size_t line = at, next; (next = next_line(text, line, end)) > 0; line = next) {
         end = dv_digits_run(text, next);
     }
+    s->lines = end;
     *ret = (stretch){at, DV_MIN(text.len, end + 2)};
     return true;
 }
 
+/* Whether a block may begin at `at`. Lines that go on with one are not asked again: each would be
+ * read to the block's end. */
+static bool may_begin(const search *s, size_t at)
+{
+    if (at == 0) {
+        return !s->job->cut;
+    }
+    uint8_t before = s->text.ptr[at - 1];
+    return !dv_digits_has(before) && !(before == '\n' && at < s->lines);
+}
+
+/* Bytes at `at` that end with a digit of base64 but mean a character that is none, as \n and %2C
+ * do: a block may begin behind them. len: of the element that stands there. */
+static size_t before_block(dv_slice text, size_t at, size_t len)
+{
+    if (len > 0) {
+        return dv_digits_has(text.ptr[at]) ? 0 : len;
+    }
+    return dv_view_is_letter_escape(text, at) ? 2 : 0;
+}
+
 /* What is to be decoded for the place at `at`; an empty one: nothing. seen: what is decoded with it
  * anyway. */
-static stretch stretch_at(const search *s, size_t at, stretch seen)
+static stretch stretch_at(search *s, size_t at, stretch seen)
 {
     dv_slice text = s->text;
-    stretch found = {0, 0};
+    stretch found = {0, 0}, block = {0, 0};
     size_t len = dv_view_element(text, at, s->job->more);
-    if (len > 0) {
-        size_t reach = DV_MIN(at + len + DV_ENCODED_REACH, text.len);
-        return reach <= seen.end ? found : around(text, (stretch){at, at + len}, seen.end);
+    size_t before = before_block(text, at, len);
+    bool opens = before > 0 ? find_block(s, at + before, &block)
+                            : len == 0 && may_begin(s, at) && find_block(s, at, &block);
+    if (len > 0 && DV_MIN(at + len + DV_ENCODED_REACH, text.len) > seen.end) {
+        found = around(text, (stretch){at, at + len}, seen.end);
     }
-    bool begins = at == 0 ? !s->job->cut : !dv_digits_has(text.ptr[at - 1]);
-    return begins && find_block(text, at, &found) ? found : (stretch){0, 0};
+    if (!opens) {
+        return found;
+    }
+    return (stretch){found.end > 0 ? found.begin : at, DV_MAX(found.end, block.end)};
 }
 
 /* Adds what is to be decoded; what does not touch what was to be before lets that be done. */
@@ -265,6 +293,9 @@ static void wait_for_block(search *s)
     }
     if (run > 0 && may_go_on(s, at, end)) {
         s->hold = DV_MIN(s->hold, at);
+    }
+    if (at > 0 && dv_view_is_letter_escape(text, at - 1) && may_go_on(s, at + 1, end)) {
+        s->hold = DV_MIN(s->hold, at + 1);
     }
     for (size_t before; (before = line_before(text, at)) < at; at = before) {
         if (!may_go_on(s, before, end)) {

@@ -26,6 +26,18 @@ typedef struct encoded_text {
 static const encoded_text encoded_texts[] = {
     {"bob&#00000000000000064;example.com ok", "[EMAIL] ok"},
     {"bob\\u{40}example.com ok", "[EMAIL] ok"},
+    {"bob\\100example.com ok", "[EMAIL] ok"},
+    {"x = \"a\\nYm9iQGV4YW1wbGUuY29t\" ok", "x = \"a\\n[EMAIL]\" ok"},
+    {"a\\tNDExMSAxMTExIDExMTEgMTExMQ==, end", "a\\t[CARD], end"},
+    {"a%"
+     "41\n9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\ndGhlIGxpc3Qgb2YgdGhvc2U"
+     "gd2hvIGFza2VkIGZvciBpdCwgYXMgb2YgdG9kYXk6IHNheSBib2JA\nZXhhbXBsZS5jb20gYW5kIG1vcmU= ok",
+     "a%41\n9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n[EMAIL] ok"},
+    {"a%2CYm9iQGV4YW1wbGUuY29t ok", "a%2C[EMAIL] ok"},
+    {"mail b\xF3\xA0\x84\x81ob@ex\xD8\x9C"
+     "ample.com ok",
+     "mail [EMAIL] ok"},
+    {"data bWFpbCB0byBib2JAZXhhbXBsZS5jb20MIGFuZCBnbwA=, end", "data [EMAIL], end"},
     {"bob\\U00000040example.com ok", "[EMAIL] ok"},
     {"q=bob%40example.com&x=1", "q=[EMAIL]&x=1"},
     {"q=bob%2540example%252Ecom&x=1", "q=[EMAIL]&x=1"},

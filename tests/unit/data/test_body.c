@@ -472,6 +472,35 @@ static void decoding_is_bounded(void **state)
     dv_data_policy_free(policy);
 }
 
+/* A block over many lines is read once, not once for each line; and binary data, of which a line
+ * may begin like text, is no block. */
+static void lines_of_a_block_are_read_once(void **state)
+{
+    enum { LINE = 77, TEXT = 3 << 20, BINARY = 6 << 20 };
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    dv_auto(arena) dv_arena *arena = dv_arena_new(256 << 20);
+    dv_data_context *context = context_of("User::\"a\"", arena);
+    dv_verdict verdict = {0};
+    char *text = dv_arena_alloc(arena, BINARY + 1);
+    for (size_t i = 0; i < TEXT; i++) {
+        text[i] = i % LINE == LINE - 1 ? '\n' : "QUFB"[i % LINE % 4];
+    }
+    memcpy(text + TEXT / LINE * LINE,
+           "IGJvYkBleGFtcGxlLmNvbQ==", sizeof("IGJvYkBleGFtcGxlLmNvbQ=="));
+    dv_data_outcome got = inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
+    assert_int_equal(verdict.decision, DV_ALLOW);
+    assert_int_equal(got.sighting_count, 1);
+    assert_text(got.body, "\"[EMAIL]\"");
+    uint32_t random = 1;
+    for (size_t i = 0; i < BINARY; i++) {
+        random = random * 1664525 + 1013904223;
+        text[i] = i % LINE == LINE - 1 ? '\n' : digits[random >> 26];
+    }
+    dv_verdict_reset(&verdict);
+    got = inspect_quoted(true, MASKS_DECODED, context, text, arena, &verdict);
+    assert_int_equal(verdict.decision, DV_ALLOW);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,6 +530,7 @@ int main(void)
         cmocka_unit_test(encoded_values_come_back_encoded),
         cmocka_unit_test(encoded_values_are_blocked),
         cmocka_unit_test(decoding_is_bounded),
+        cmocka_unit_test(lines_of_a_block_are_read_once),
     };
     return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);
 }
