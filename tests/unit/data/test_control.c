@@ -192,6 +192,8 @@ static void bad_masking_names_its_line(void **state)
         {"masking:\n  rules:\n    - {roles: [], action: allow}\n", 3},
         {"masking:\n  rules:\n    - {roles: ['a\"b'], action: mask}\n", 3},
         {"masking:\n  rules:\n    - {detectors: [emial], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {detectors: [email, email], action: mask}\n", 3},
+        {"masking:\n  rules:\n    - {roles: [a, b, a], action: mask}\n", 3},
         {"masking:\n  rules:\n    - {categories: [privat], action: mask}\n", 3},
         {"masking:\n  rules:\n    - {labels: [KARD], action: mask}\n", 3},
         {"masking:\n  rules:\n    - {direction: both, action: mask}\n", 3},
@@ -220,6 +222,25 @@ static void bad_masking_names_its_line(void **state)
         assert_int_equal(dv_data_config_masking.check(dv_yaml_get(root, "masking"), &error),
                          DV_ERR_INVALID);
     }
+}
+
+/* What the gate would not read is told before it gets it. */
+static void too_many_names_are_told(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf yaml = dv_buf_init(1 << 20);
+    dv_error error = {0};
+    const dv_yaml *root = NULL;
+    assert_int_equal(
+        dv_buf_append_str(&yaml, "masking:\n  rules:\n    - {action: alert, users: [u"), DV_OK);
+    for (int i = 0; i < 5000; i++) {
+        assert_int_equal(dv_buf_append_printf(&yaml, ", user%d", i), DV_OK);
+    }
+    assert_int_equal(dv_buf_append_str(&yaml, "]}\n"), DV_OK);
+    assert_int_equal(dv_yaml_parse(dv_buf_slice(&yaml), arena, &root, &error), DV_OK);
+    assert_int_equal(dv_data_config_masking.check(dv_yaml_get(root, "masking"), &error),
+                     DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "name groups"));
 }
 
 /* ---- operations ---- */
@@ -302,6 +323,7 @@ int main(void)
         cmocka_unit_test(rules_choose_by_role_and_route),
         cmocka_unit_test(the_strictest_rule_counts),
         cmocka_unit_test(bad_masking_names_its_line),
+        cmocka_unit_test(too_many_names_are_told),
         cmocka_unit_test(detectors_are_listed_page_by_page),
         cmocka_unit_test(a_detector_is_shown),
         cmocka_unit_test(a_text_is_tried),

@@ -3,7 +3,10 @@
 #include "room/data/control/data_control.h"
 #include "room/data/gate/names.h"
 
-enum { RULES_MAX = 64 }; /* as the gate reads them */
+enum {
+    RULES_MAX = 64,      /* as the gate reads them */
+    TEXT_MAX = 64 << 10, /* of what is made of the section: what the gate reads */
+};
 
 static const char *const section_keys[] = {"request", "answer", "decode", "names", "rules", NULL};
 static const char *const directions[] = {"request", "answer", NULL};
@@ -42,7 +45,8 @@ static dv_result check_direction(const dv_yaml *node, const char *action, bool a
 {
     if (answer && strcmp(action, "placeholder") == 0) {
         return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                               "masking: 'placeholder' is for requests; answers take mask");
+                               "masking: 'placeholder' is for requests; answers take mask (a rule "
+                               "for requests alone says 'direction: request')");
     }
     return DV_OK;
 }
@@ -175,6 +179,31 @@ static bool is_name(const char *name)
     return len > 0 && len <= DV_PRINCIPAL_ID_MAX && strspn(name, bytes) == len;
 }
 
+static bool stands_before(const dv_yaml *first, const dv_yaml *node, const char *name)
+{
+    while (first != node && (first->text == NULL || strcmp(first->text, name) != 0)) {
+        first = first->next;
+    }
+    return first != node;
+}
+
+static dv_result check_name(const dv_yaml *list, const dv_yaml *node, const char *key,
+                            const char *name, bool (*known)(const char *name), dv_error *error)
+{
+    if (!known(name)) {
+        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                               known == is_name
+                                   ? "masking: '%.64s' in '%s' is no name: letters, digits, _ . @ -"
+                                   : "masking: '%.64s' is none of the '%s' there are",
+                               name, key);
+    }
+    if (stands_before(list->first, node, name)) {
+        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                               "masking: '%.64s' stands in '%s' twice", name, key);
+    }
+    return DV_OK;
+}
+
 /* Appends the list's names, each as `type` of Cedar where there is one. *count: how many are there
  * already. */
 static dv_result append_names(const dv_yaml *rule, const char *key, const char *type,
@@ -192,10 +221,7 @@ static dv_result append_names(const dv_yaml *rule, const char *key, const char *
     for (const dv_yaml *node = list->first; node != NULL; node = node->next) {
         const char *name = NULL;
         DV_TRY(dv_yaml_string(node, &name, error));
-        if (!known(name)) {
-            return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                                   "masking: '%.64s' is none of the '%s' there are", name, key);
-        }
+        DV_TRY(check_name(list, node, key, name, known, error));
         DV_TRY(dv_buf_append_str(out, (*count)++ > 0 ? "," : ""));
         DV_TRY(type == NULL ? dv_buf_append_printf(out, "\"%s\"", name)
                             : dv_buf_append_printf(out, "\"%s::\\\"%s\\\"\"", type, name));
@@ -324,6 +350,16 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     return dv_buf_append_str(out, "}");
 }
 
+static dv_result append_policies(const dv_yaml *section, const common *both, dv_buf *out,
+                                 dv_error *error)
+{
+    DV_TRY(dv_buf_append_str(out, "{"));
+    for (size_t i = 0; directions[i] != NULL; i++) {
+        DV_TRY(append_policy(part(section, directions[i]), both, i, out, error));
+    }
+    return dv_buf_append_str(out, "}");
+}
+
 static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
 {
     common both;
@@ -335,16 +371,21 @@ static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
     DV_TRY(read_common(section, &both, error));
-    DV_TRY(dv_buf_append_str(out, "{"));
-    for (size_t i = 0; directions[i] != NULL; i++) {
-        DV_TRY(append_policy(part(section, directions[i]), &both, i, out, error));
+    size_t before = out->len;
+    dv_result result = append_policies(section, &both, out, error);
+    if (section != NULL &&
+        (result == DV_ERR_TOO_LARGE || (result == DV_OK && out->len - before > TEXT_MAX))) {
+        return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
+                               "masking: the rules name too much (more than %d KiB in all): name "
+                               "groups in place of users",
+                               TEXT_MAX >> 10);
     }
-    return dv_buf_append_str(out, "}");
+    return result;
 }
 
 static dv_result check(const dv_yaml *section, dv_error *error)
 {
-    dv_auto(buf) dv_buf unused = dv_buf_init(64 << 10);
+    dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
     return policies(section, &unused, error);
 }
 

@@ -5,7 +5,8 @@
 #include "crypto/random.h"
 
 enum {
-    POLICY_ARENA = 1 << 20,
+    POLICY_ARENA = 4 << 20,
+    POLICY_TOKENS = 32 << 10,          /* more than fit in what dvarad makes of `masking:` */
     KNOWN_DECODED = DV_DETECT_MAX - 1, /* no detector has this bit */
 };
 
@@ -214,7 +215,7 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
                                dv_error *error)
 {
     static const dv_json_limits limits = {
-        .depth = 4, .tokens = 16 * DV_DETECT_MAX, .refuse_duplicate_keys = true};
+        .depth = 4, .tokens = POLICY_TOKENS, .refuse_duplicate_keys = true};
     dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
     dv_json json;
     if (arena == NULL) {
