@@ -10,7 +10,7 @@
 #include "engine/log/sequencer_private.h"
 
 /* A segment's turn, and how long turns go on before others of this process have theirs. */
-enum { TURN_RECORDS = 64, ENTRY_ARENA = 8 << 20 };
+enum { TURN_RECORDS = 64, ENTRY_ARENA = 8 << 20, NOTES_MAX = 64 << 20 };
 static const dv_time COLLECT_TIME = 50 * DV_MILLISECOND;
 
 /* -- entries ----------------------------------------------------------------------------------- */
@@ -130,12 +130,39 @@ static dv_result add_entry(dv_sequencer *sequencer, size_t log, const dv_entry_s
     return result;
 }
 
-dv_result dv_sequencer_note(dv_sequencer *sequencer, dv_slice event)
+static dv_result add_own(dv_sequencer *sequencer, dv_slice event)
 {
     dv_entry_stamp stamp = {DV_SEQUENCER_SOURCE, sequencer->own_id, sequencer->own_sequence,
                             dv_time_now()};
     DV_TRY(add_entry(sequencer, MAIN, &stamp, event, NULL, NULL));
     sequencer->own_sequence++;
+    return DV_OK;
+}
+
+/* They are in no spool: what was taken is kept until a commit holds it. */
+dv_result dv_sequencer_note(dv_sequencer *sequencer, dv_slice event)
+{
+    size_t before = sequencer->notes.len;
+    DV_TRY(dv_buf_reserve(&sequencer->notes, sizeof(event.len) + event.len));
+    DV_TRY(dv_buf_append(&sequencer->notes, dv_slice_of(&event.len, sizeof(event.len))));
+    DV_TRY(dv_buf_append(&sequencer->notes, event));
+    dv_result result = add_own(sequencer, event);
+    if (result != DV_OK) {
+        sequencer->notes.len = before;
+    }
+    return result;
+}
+
+/* The first `bytes` of them. */
+static dv_result note_again(dv_sequencer *sequencer, size_t bytes)
+{
+    dv_slice rest = dv_slice_sub(dv_buf_slice(&sequencer->notes), 0, bytes);
+    while (rest.len > 0) {
+        size_t len;
+        memcpy(&len, rest.ptr, sizeof(len));
+        DV_TRY(add_own(sequencer, dv_slice_sub(rest, sizeof(len), len)));
+        rest = dv_slice_sub(rest, sizeof(len) + len, rest.len - sizeof(len) - len);
+    }
     return DV_OK;
 }
 
@@ -387,6 +414,7 @@ static dv_result commit_trees(dv_sequencer *sequencer, dv_error *error)
         dv_tree_written(sequencer->logs[i].tree);
         sequencer->logs[i].blobs.committed = true;
     }
+    dv_buf_clear(&sequencer->notes);
     sequencer->pending = 0;
     return DV_OK;
 }
@@ -651,32 +679,34 @@ static void begin(dv_sequencer *sequencer)
 }
 
 /* Logs that no commit has named yet have routes to them. */
-static dv_result load_again(dv_sequencer *sequencer, dv_error *error)
+static dv_result load_again(dv_sequencer *sequencer, size_t noted, dv_error *error)
 {
     DV_TRY(load(sequencer, error));
     for (size_t i = sequencer->state.tree_count; i < sequencer->committed.tree_count; i++) {
         DV_TRY(add_log(sequencer, sequencer->committed.trees[i].name, error));
     }
-    return DV_OK;
+    return note_again(sequencer, noted);
 }
 
 /* An entry is half in a tree, since there was no memory for the rest of it, and only the files say
- * what the tree was. What was not committed is still in the spool. */
+ * what the tree was. What was not committed is still in the spool, or among the notes. */
 static dv_result read_again(dv_sequencer *sequencer, dv_error *error)
 {
     if (!sequencer->torn) {
         return DV_OK;
     }
+    size_t noted = sequencer->notes.len; /* opening may tell of more */
     sequencer->committed = sequencer->state;
     let_go(sequencer);
     begin(sequencer);
     sequencer->torn = false;
-    dv_result result = load_again(sequencer, error);
+    dv_result result = load_again(sequencer, noted, error);
     if (result != DV_OK) {
         let_go(sequencer);
         begin(sequencer);
         sequencer->torn = true;
         sequencer->loading = false;
+        sequencer->notes.len = noted;
         sequencer->state = sequencer->committed;
     }
     return result;
@@ -692,6 +722,7 @@ dv_result dv_sequencer_open(const dv_sequencer_options *options, dv_sequencer **
     sequencer->copy = *options;
     sequencer->options = &sequencer->copy;
     begin(sequencer);
+    sequencer->notes = dv_buf_init(NOTES_MAX);
     sequencer->entry = dv_buf_init(UINT16_MAX);
     sequencer->arena = dv_arena_new(ENTRY_ARENA);
     sequencer->sealed = dv_buf_init((size_t)2 * UINT16_MAX);
@@ -738,6 +769,7 @@ void dv_sequencer_close(dv_sequencer *sequencer)
     }
     let_go(sequencer);
     dv_arena_free(sequencer->arena);
+    dv_buf_release(&sequencer->notes);
     dv_buf_release(&sequencer->entry);
     dv_buf_release(&sequencer->sealed);
     dv_buf_release(&sequencer->event);

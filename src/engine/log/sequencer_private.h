@@ -84,7 +84,8 @@ struct dv_sequencer {
     dv_uuid own_id;
     uint64_t own_sequence;
     size_t pending;
-    bool level; /* the last collect read all */
+    dv_buf notes; /* own events since the last commit, each behind its length */
+    bool level;   /* the last collect read all */
     uint64_t refused;
     bool blocked;
     bool torn;              /* an entry is half in a tree: all is read again from the files */
