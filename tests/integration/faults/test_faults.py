@@ -102,6 +102,8 @@ def test_supervision_held_back_and_both_daemons_dead(make, model_server):
             os.kill(pids[name], signal.SIGKILL)
         answers = [dvara.ask(key, SECRET) for _ in range(50)]
     assert answers == [200] * 50
+    for name in ("dvarad", "dvara-logd"):  # what the status says was true before the supervisor was held
+        wait_until(lambda name=name: dvara.came_back(name, pids[name]), 20, f"{name} comes back")
     wait_until(dvara.ready, 20, "all are back")
     wait_until(lambda: len(request_records(dvara)) >= 50, 20, "the log has them")
     check_model_server(dvara, model_server)

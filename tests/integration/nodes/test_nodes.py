@@ -146,12 +146,14 @@ def test_a_tampered_tile_and_a_log_that_was_taken_back_are_found(nodes):
     subprocess.run(["cp", "-a", b.state, kept], check=True)
     b.up()
     b.write("gone", 300)
+    wait_until(lambda: found(b, "request:gone-* | count")[0]["rows"] == [{"count": 300}], 20, "all is in b's log")
     size = b.size()
     wait_until(lambda: has(a, size), 20, "a has what will be gone")
-    # A hash of b's tree is another one: what it proves does not lead to what it signs.
+    # A hash of b's tree is another one: what it proves of more does not lead to what it signs.
     tile = max((b.state / "log/class/requests/tile/1/000.p").iterdir(), key=lambda path: int(path.name))
     right = tile.read_bytes()
     tile.write_bytes(bytes([right[0] ^ 1]) + right[1:])
+    b.write("more", 10)
     wait_until(lambda: a.standing()["state"] == "damaged", 20, "a sees it")
     assert a.standing()["problem"].startswith("log requests: ")
     tile.write_bytes(right)

@@ -84,9 +84,10 @@ def test_a_killed_worker_comes_back(dvara):
 
 
 def test_no_worker_outlives_its_master(dvara):
-    workers = children(dvara.pid("nginx"))
-    os.kill(dvara.pid("nginx"), signal.SIGKILL)
-    wait_until(dvara.ready, 15, "nginx is back")
+    master = dvara.pid("nginx")
+    workers = children(master)
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: dvara.came_back("nginx", master), 15, "nginx is back")
     assert [pid for pid in workers if alive(pid)] == []
 
 
@@ -296,8 +297,9 @@ def test_as_an_ordinary_user(make):
     assert dvara.ask(dvara.key()) == 200
     assert {entry.stat().st_uid for entry in dvara.state.rglob("*")} == {23456}
     assert dvara.state.stat().st_mode & 0o777 == 0o700
-    os.kill(dvara.pid("nginx"), signal.SIGKILL)
-    wait_until(dvara.ready, 15, "nginx is back")
+    master = dvara.pid("nginx")
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: dvara.came_back("nginx", master), 15, "nginx is back")
 
 
 @ROOT_ONLY
