@@ -1,21 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every kind of test that starts processes needs."""
 import contextlib
+import fcntl
 import os
 import pathlib
 import random
 import shutil
 import socket
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
 
+PORTS = range(12000, 32000)
+
+
+def next_port():
+    """Each is given once in a while, whichever run of tests asks: a probe of another one would stand in the way of
+    a server that is just starting."""
+    place = pathlib.Path(tempfile.gettempdir()) / f"dvara-test-ports-{os.geteuid()}"
+    with place.open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        last = int(file.read() or random.SystemRandom().choice(PORTS))
+        port = last + 1 if last + 1 in PORTS else PORTS[0]
+        file.truncate(0)
+        file.write(str(port))
+    return port
+
 
 def free_port():
     """Below those that the system gives to connections: one of these may take it before it is used."""
     while True:
-        port = random.SystemRandom().randrange(12000, 32000)
+        port = next_port()
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

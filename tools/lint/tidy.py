@@ -103,7 +103,8 @@ def check(tree):
     todo = waiting(tree, build, stamps)
     with (
         tempfile.TemporaryDirectory() as database,
-        concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
+        # One for each processor that waits there when another program leaves it.
+        concurrent.futures.ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool,
     ):
         write_database(pathlib.Path(database), [entry for _, entry in commands(tree, build)])
         found_in = pool.map(lambda item: tidy(tree, build, database, item[0]), todo)

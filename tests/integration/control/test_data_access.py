@@ -6,12 +6,12 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 
 import pytest
+from support import free_port
 
 CARDS = "name,card_number\n" + "a,4111 1111 1111 1111\n" * 30
 UNKNOWN = "0198c0de-0000-7000-8000-0123456789ab"
@@ -518,12 +518,6 @@ def as_postgres(*command):
     user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
     other = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     return {"args": command, **other}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Database:

@@ -141,7 +141,7 @@ def test_a_tampered_tile_and_a_log_that_was_taken_back_are_found(nodes):
     a, b = nodes
     a.knows(*json.loads(a.config.read_text())["audit"]["nodes"], node_alarm_after="1s")
     b.good("down")
-    wait_until(lambda: any("unavailable" in title for title in alarms(a)), 20, "a misses b")
+    wait_until(lambda: any("unavailable" in title for title in alarms(a)), 40, "a misses b")
     kept = b.folder / "kept"
     subprocess.run(["cp", "-a", b.state, kept], check=True)
     b.up()

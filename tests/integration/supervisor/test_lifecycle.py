@@ -267,6 +267,7 @@ def test_a_worker_writes_as_a_worker_alone(dvara, tmp_path):
     subprocess.run(["sh", "-c", f"cp {forged} {spool}/gateway/copy; mv {spool}/gateway/copy {spool}/gateway/{forged.name}"],
                    user=worker.st_uid, group="www-data", check=True)
     wait_until((spool / "gateway" / f"{forged.name}.refused").exists, 10, "it is refused")
+    wait_until(lambda: dvara.json("audit", "search", "event:alarm")["items"], 10, "it is told")
     alarm = dvara.json("audit", "search", "event:alarm")["items"][0]
     assert "in the spool folder gateway claims to be of test" in json.dumps(alarm)
     assert dvara.json("audit", "search", "request:forged-0")["items"] == []
