@@ -60,9 +60,17 @@ def covered(start, end, others):
 
 
 def merge(patterns, names):
-    """A pattern's value outranks a name over the same bytes."""
-    kept = [n for n in names if not any(n[1] < p[2] and p[1] < n[2] for p in patterns if p[0] != "phone" or p[2] - p[1] >= n[2] - n[1])]
-    return patterns + kept
+    """A pattern's value outranks a name over the same bytes, of which the rest stays one."""
+    kept = list(patterns)
+    for kind, start, end in names:
+        for _, s, e in sorted(patterns, key=lambda p: p[1]):
+            if s < end and start < e:
+                if start < s:
+                    kept.append((kind, start, s))
+                start = max(start, e)
+        if start < end:
+            kept.append((kind, start, end))
+    return kept
 
 
 def score(gold, found, told, right):

@@ -55,31 +55,55 @@ const char *dv_data_names_type(const dv_finding *finding)
     return NULL;
 }
 
-static bool outranks(const dv_tagger_span *span, const dv_finding *finding)
+static bool is_word(uint8_t byte)
 {
-    return span->type == DV_TAGGER_ADDRESS && strcmp(finding->detector, "phone") == 0 &&
-           span->start <= finding->start && finding->end <= span->end;
+    return byte >= 0x80 || (byte >= '0' && byte <= '9') ||
+           ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
 }
 
-/* Both lists are sorted; out has room for all of both. Returns how many there are. */
-static size_t merge(const dv_finding *found, size_t count, const dv_tagger_span *spans,
-                    size_t span_count, dv_finding *out)
+/* What is left of a name between values is one still, or part of it would stand there bare. */
+static void add_rest(dv_slice text, const dv_tagger_span *span, size_t start, size_t end,
+                     dv_finding *out, size_t *total)
 {
-    size_t i = 0, j = 0, total = 0;
-    while (i < count || j < span_count) {
-        if (j == span_count || (i < count && found[i].end <= spans[j].start)) {
-            out[total++] = found[i++];
-        } else if (i == count || spans[j].end <= found[i].start) {
-            out[total++] = (dv_finding){.detector = type_name(spans[j].type),
-                                        .start = spans[j].start,
-                                        .end = spans[j].end,
-                                        .score = spans[j].score};
-            j++;
-        } else if (outranks(&spans[j], &found[i])) {
-            i++;
-        } else {
-            j++;
+    bool whole = start == span->start && end == span->end;
+    while (!whole && start < end && !is_word(text.ptr[start])) {
+        start++;
+    }
+    while (!whole && start < end && !is_word(text.ptr[end - 1])) {
+        end--;
+    }
+    if (start < end) {
+        out[(*total)++] = (dv_finding){.detector = type_name(span->type),
+                                       .start = (uint32_t)start,
+                                       .end = (uint32_t)end,
+                                       .score = span->score};
+    }
+}
+
+/* Both lists are sorted and without overlaps; out has room for twice the findings and the spans.
+ * Every byte of either list is in the result. Returns how many there are. */
+static size_t merge(dv_slice text, const dv_finding *found, size_t count,
+                    const dv_tagger_span *spans, size_t span_count, dv_finding *out)
+{
+    size_t i = 0, total = 0, done = 0; /* done: where the last value ended */
+    for (size_t j = 0; j < span_count; j++) {
+        for (; i < count && found[i].end <= spans[j].start; i++) {
+            out[total++] = found[i];
         }
+        size_t at = DV_MAX(done, spans[j].start);
+        for (; i < count && found[i].start < spans[j].end; i++) {
+            if (at < found[i].start) {
+                add_rest(text, &spans[j], at, found[i].start, out, &total);
+            }
+            out[total++] = found[i];
+            at = done = found[i].end;
+        }
+        if (at < spans[j].end) {
+            add_rest(text, &spans[j], at, spans[j].end, out, &total);
+        }
+    }
+    for (; i < count; i++) {
+        out[total++] = found[i];
     }
     return total;
 }
@@ -91,11 +115,11 @@ dv_result dv_data_names_add(dv_data_names *names, dv_slice text, size_t from, bo
     const dv_tagger_span *spans = NULL;
     DV_TRY(dv_tagger_find(names->tagger, text, from, more, DV_TAGGER_ALL, arena, &spans,
                           &span_count, &hold));
-    dv_finding *all = dv_arena_alloc_raw(arena, (*count + span_count + 1) * sizeof(*all));
+    dv_finding *all = dv_arena_alloc_raw(arena, (2 * *count + span_count + 1) * sizeof(*all));
     if (all == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    size_t total = merge(*found, *count, spans, span_count, all);
+    size_t total = merge(text, *found, *count, spans, span_count, all);
     *until = DV_MAX(DV_MIN(*until, hold), from + 1);
     for (size_t i = total; i > 0; i--) {
         if (all[i - 1].start < *until && *until < all[i - 1].end && all[i - 1].start > from) {

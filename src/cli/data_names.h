@@ -14,9 +14,9 @@ dv_must dv_result dv_data_names_new(dv_data_names **ret_names, dv_error *error);
 void dv_data_names_free(dv_data_names *names);
 
 /* Adds the names from byte `from` of the text on to the findings, sorted and without overlaps. A
- * detector's value outranks a name, but for a phone number inside an address. more: text follows;
- * until: before which byte everything is final, which may come to be less. Errors:
- * DV_ERR_TOO_LARGE (too many for one search), DV_ERR_NO_MEMORY. */
+ * detector's value outranks a name, of which the rest stays one. Every byte that either found is in
+ * one of them. more: text follows; until: before which byte everything is final, which may come to
+ * be less. Errors: DV_ERR_TOO_LARGE (too many for one search), DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_data_names_add(dv_data_names *names, dv_slice text, size_t from, bool more,
                                     dv_arena *arena, const dv_finding **found, size_t *count,
                                     size_t *until);

@@ -90,6 +90,20 @@ def test_names_beside_what_detectors_find():
     assert {tuple(parts[i]) for i in range(1, 7999)} == {tuple(parts[1])}
 
 
+def test_names_and_values_over_the_same_bytes():
+    """A value keeps its type, and no byte of either is left bare by the other."""
+    text = ("Phone: 60-56-85-91, Anna Kovacs\nUnit 5022 Box 1225\nDPO AE 44085\nMobile: 0688 843 79 56\n"
+            "Please call Maria Lopez at 0494 92 82 32, 21 King Forges Street, Springfield, IL 62704, Fax: +447700 921 916\n")
+    values, both = rows(text), rows(text, "--names")
+    phones = [(r["start"], r["end"]) for r in values if r["type"] == "PHONE_NUMBER"]
+    assert len(phones) == 4 and {r["type"] for r in both} >= {"PERSON", "STREET_ADDRESS"}
+    assert phones == [(r["start"], r["end"]) for r in both if r["type"] == "PHONE_NUMBER"]
+    assert all(one["end"] <= two["start"] for one, two in zip(both, both[1:]))
+    masked = subprocess.run([DVARA, "data", "redact", "--names"], input=text.encode(), capture_output=True,
+                            check=True).stdout.decode()
+    assert not [word for word in ("60-56", "0688", "0494", "+4477", "King", "5022") if word in masked], masked
+
+
 def test_the_choice_of_detectors():
     text = "bob@example.com, https://example.org/x, born on 12/05/1980"
     assert [r["detector"] for r in rows(text)] == ["email", "url", "date_of_birth"]
