@@ -481,6 +481,16 @@ dv_result dv_yaml_bool(const dv_yaml *node, bool *ret_value, dv_error *error)
     return DV_OK;
 }
 
+dv_result dv_yaml_tls_version(const dv_yaml *node, bool *ret_is_12, dv_error *error)
+{
+    static const char *const known[] = {"1.2", "1.3", NULL};
+    if (node != NULL && (node->type != DV_YAML_SCALAR || !is_one_of(node->text, known))) {
+        return refuse_value(node, DV_ERR_INVALID, "\"1.3\" or \"1.2\"", error);
+    }
+    *ret_is_12 = node != NULL && strcmp(node->text, "1.2") == 0;
+    return DV_OK;
+}
+
 static bool unit_factor(const char *unit, uint64_t *ret_factor)
 {
     static const struct {

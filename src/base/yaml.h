@@ -41,6 +41,9 @@ dv_must dv_result dv_yaml_int(const dv_yaml *node, int64_t min, int64_t max, int
                               dv_error *error);
 /* true, false, yes, no, on, off without quotes; also Capitalized or UPPER-CASE. */
 dv_must dv_result dv_yaml_bool(const dv_yaml *node, bool *ret_value, dv_error *error);
+/* The oldest TLS that a peer of another's may speak: "1.3", or "1.2" (RFC 5246) where it can't do
+ * better. Absent: "1.3". */
+dv_must dv_result dv_yaml_tls_version(const dv_yaml *node, bool *ret_is_12, dv_error *error);
 /* "64KiB", "10MB", "512": bytes. Units: B, kB, KB, MB, GB, TB (1000), KiB, MiB, GiB, TiB (1024). */
 dv_must dv_result dv_yaml_size(const dv_yaml *node, uint64_t max, uint64_t *ret_bytes,
                                dv_error *error);

@@ -104,6 +104,7 @@ static dv_result prepare(dv_client *client, const char *url, const char *api_key
         return DV_ERR_NO_MEMORY;
     }
     curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(client->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(client->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT, (long)CALL_SECONDS);

@@ -44,7 +44,7 @@ static dv_result load(SSL_CTX *context, const char *certificate, const char *key
 }
 
 dv_result dv_tls_server_new(const char *certificate, const char *key, const char *client_ca,
-                            dv_tls_server **ret_server, dv_error *error)
+                            bool tls_12, dv_tls_server **ret_server, dv_error *error)
 {
     dv_tls_server *server = calloc(1, sizeof *server);
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -54,8 +54,8 @@ dv_result dv_tls_server_new(const char *certificate, const char *key, const char
         return DV_ERR_NO_MEMORY;
     }
     server->context = context;
-    /* RFC 5425 section 4.2 asks for 1.2 (RFC 9662); no tickets: nothing to keep for a next time. */
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    /* No tickets: nothing to keep for a next time. */
+    SSL_CTX_set_min_proto_version(context, tls_12 ? TLS1_2_VERSION : TLS1_3_VERSION);
     SSL_CTX_set_options(context,
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_num_tickets(context, 0);

@@ -10,9 +10,11 @@ typedef struct dv_tls_server dv_tls_server;
 typedef struct dv_tls dv_tls;
 
 /* certificate: PEM chain; key: PEM; client_ca: PEM of who must have signed the peer's certificate,
- * or NULL: peers need none. Errors: DV_ERR_INVALID (error says which file), DV_ERR_NO_MEMORY. */
+ * or NULL: peers need none. tls_12: peers may speak TLS 1.2, which RFC 5425 section 4.2 (RFC 9662)
+ * asks of them; otherwise 1.3 (RFC 8446) alone. Errors: DV_ERR_INVALID (error says which file),
+ * DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_tls_server_new(const char *certificate, const char *key, const char *client_ca,
-                                    dv_tls_server **ret_server, dv_error *error);
+                                    bool tls_12, dv_tls_server **ret_server, dv_error *error);
 void dv_tls_server_free(dv_tls_server *server);
 
 /* A connection over the socket, which stays the caller's. */

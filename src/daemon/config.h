@@ -20,6 +20,7 @@ typedef struct dv_config_settings {
     int64_t workers;                  /* processes of nginx; 0: one for each processor, 8 at most */
     const char *upstream;             /* URL of the model server */
     const char *upstream_ca;          /* PEM bundle that https upstreams are checked with */
+    bool upstream_tls_12;             /* upstreams may speak TLS 1.2 */
     int64_t upstream_timeout;         /* nanoseconds between two reads of an answer */
     const char *const *cipher_suites; /* TLS 1.3 names, NULL-ended */
     const char *certificate;          /* PEM, absolute paths: both or neither */

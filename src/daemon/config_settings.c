@@ -4,7 +4,7 @@
 #include "gateway/nginx_conf.h"
 #include "room/data/control/keys.h"
 
-static const char *const upstream_keys[] = {"url", "ca", "timeout", NULL};
+static const char *const upstream_keys[] = {"url", "ca", "timeout", "tls_version", NULL};
 static const char *const overload_keys[] = {
     "connections_per_address", "new_connections_per_address",
     "header_timeout",          "body_timeout",
@@ -79,6 +79,8 @@ dv_result dv_config_read_upstream(const dv_yaml *node, dv_config_settings *setti
     if (ca != NULL) {
         DV_TRY(dv_config_path(ca, &settings->upstream_ca, error));
     }
+    DV_TRY(
+        dv_yaml_tls_version(dv_yaml_get(node, "tls_version"), &settings->upstream_tls_12, error));
     if (timeout == NULL) {
         return DV_OK;
     }

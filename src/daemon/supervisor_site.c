@@ -351,6 +351,7 @@ static dv_result render(const dv_layout *layout, const dv_up_options *options, d
         .upstreams = &upstream,
         .upstream_count = 1,
         .upstream_ca = settings->upstream_ca,
+        .upstream_tls_12 = settings->upstream_tls_12,
         .certificate = own ? paths.certificate : settings->certificate,
         .certificate_key = own ? paths.key : settings->certificate_key,
         .cipher_suites = settings->cipher_suites,

@@ -328,8 +328,9 @@ static dv_result put_upstream_tls(const dv_nginx_conf *conf, dv_buf *out)
                                 "            proxy_ssl_verify_depth 4;\n"
                                 "            proxy_ssl_server_name on;\n"
                                 "            proxy_ssl_name $dvara_upstream_name;\n"
-                                "            proxy_ssl_protocols TLSv1.2 TLSv1.3;\n"
+                                "            proxy_ssl_protocols %sTLSv1.3;\n"
                                 "            proxy_ssl_trusted_certificate %s;\n",
+                                conf->upstream_tls_12 ? "TLSv1.2 " : "",
                                 conf->upstream_ca != NULL ? conf->upstream_ca
                                                           : "/etc/ssl/certs/ca-certificates.crt");
 }

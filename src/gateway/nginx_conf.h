@@ -73,6 +73,7 @@ typedef struct dv_nginx_conf {
     const dv_nginx_upstream *upstreams; /* at least one */
     size_t upstream_count;
     const char *upstream_ca;          /* PEM bundle for https upstreams; NULL: Debian's */
+    bool upstream_tls_12;             /* they may speak TLS 1.2; otherwise 1.3 alone */
     const char *certificate;          /* PEM chain; needed when a listener is https */
     const char *certificate_key;      /* PEM key */
     const char *const *cipher_suites; /* TLS 1.3 names, NULL-ended; NULL: OpenSSL's choice */

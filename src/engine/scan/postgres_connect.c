@@ -23,9 +23,10 @@ static dv_result refuse_password(const PQconninfoOption *options, dv_error *erro
 static dv_result connect_with(const PQconninfoOption *options, const char *application,
                               PGconn **ret_connection)
 {
-    const char *keys[OPTIONS_MAX + 4] = {"connect_timeout", "fallback_application_name"};
-    const char *values[OPTIONS_MAX + 4] = {"10", application};
-    size_t count = 2;
+    const char *keys[OPTIONS_MAX + 4] = {"connect_timeout", "fallback_application_name",
+                                         "ssl_min_protocol_version"};
+    const char *values[OPTIONS_MAX + 4] = {"10", application, "TLSv1.3"};
+    size_t count = 3;
     for (const PQconninfoOption *o = options; o->keyword != NULL && count < OPTIONS_MAX; o++) {
         if (o->val != NULL) { /* a later one wins */
             keys[count] = o->keyword;

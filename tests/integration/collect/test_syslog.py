@@ -65,11 +65,25 @@ def test_tls_with_client_certificates(stand, certificates):
     wait_until(lambda: stand.input()["refused"] == 2, 10, "the strangers are counted")
 
 
+def test_senders_speak_tls_13_unless_it_is_said(stand, certificates):
+    new, old = free_port(), free_port()
+    listens = [{"type": "syslog", "name": name, "listen": f"tls://127.0.0.1:{port}",
+                "certificate": str(certificates / "server.pem"), "key": str(certificates / "server.key"), **more}
+               for name, port, more in (("new", new, {}), ("old", old, {"tls_version": "1.2"}))]
+    stand.collect(*listens)
+    message = b"<13>1 2026-11-22T16:01:02Z web1 app - - - over tls"
+    counted = b"%d %s" % (len(message), message)
+    assert send_tls(new, certificates, counted, "-tls1_2").returncode != 0
+    assert send_tls(old, certificates, counted, "-tls1_2").returncode == 0
+    assert send_tls(new, certificates, counted, "-tls1_3").returncode == 0
+    assert [one["message"] for one in stand.wait_for(2)] == ["over tls"] * 2
+
+
 def test_rsyslog_forwards_over_tcp_and_tls(stand, certificates, tmp_path):
     tcp, tls = free_port(), free_port()
     stand.collect({"type": "syslog", "listen": f"tcp://127.0.0.1:{tcp}"},
                   {"type": "syslog", "listen": f"tls://127.0.0.1:{tls}", "certificate": str(certificates / "server.pem"),
-                   "key": str(certificates / "server.key")})
+                   "key": str(certificates / "server.key"), "tls_version": "1.2"})
     source = tmp_path / "app.log"
     source.write_text("".join(f"line {i}\n" for i in range(200)))
     (tmp_path / "work").mkdir()

@@ -47,8 +47,9 @@ class Authority:
 class Web:
     """An HTTP server; `answer(request)` gives (status, body[, headers]). Can be ended and started again."""
 
-    def __init__(self, answer, tls=None):
+    def __init__(self, answer, tls=None, newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
         self.port = free_port()
+        self.newest = newest
         self.requests = []
         self.answer = answer
         self.tls = tls
@@ -101,6 +102,7 @@ class Web:
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.tls)
+            context.maximum_version = self.newest
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self

@@ -5,6 +5,7 @@ import hmac
 import json
 import random
 import signal
+import ssl
 import time
 
 import pytest
@@ -20,8 +21,8 @@ from support import wait_until
 def web():
     made = []
 
-    def make(answer, tls=None):
-        made.append(Web(answer, tls).start())
+    def make(answer, tls=None, **more):
+        made.append(Web(answer, tls, **more).start())
         return made[-1]
     yield make
     for one in made:
@@ -176,6 +177,15 @@ def test_tls_with_a_wrong_certificate_is_refused(house, web, authority, tmp_path
         wait_until(lambda: house.status(name)["state"] == "failing", 10, "refused")
         assert not urls[name].requests and "SSL" in house.status(name)["problem"]
         assert house.status(name)["next"] == 0
+
+
+def test_a_receiver_speaks_tls_13_unless_it_is_said(house, web, authority):
+    old = web(lambda request: (200, {}), authority.issue("old"), newest=ssl.TLSVersion.TLSv1_2)
+    base = {"type": "otlp", "url": old.url("/v1/logs"), "ca": authority.certificate}
+    house.export({**base, "name": "strict"}, {**base, "name": "said", "tls_version": "1.2"})
+    house.wait_level("said")
+    wait_until(lambda: house.status("strict")["state"] == "failing", 10, "refused")
+    assert old.requests and house.status("strict")["next"] == 0 and "SSL" in house.status("strict")["problem"]
 
 
 def test_a_secret_that_others_may_read_is_not_used(house, web, secret):

@@ -267,6 +267,7 @@ static void conf(int argc, char **argv)
         .upstreams = &upstream,
         .upstream_count = 1,
         .upstream_ca = getenv("UPSTREAM_CA"),
+        .upstream_tls_12 = getenv("UPSTREAM_TLS_12") != NULL,
         .workers = 1,
         .daemonless = true,
         .user = geteuid() == 0 ? "root" : NULL, /* the test's folders are only its own */

@@ -95,12 +95,13 @@ class Upstream(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+            context.maximum_version = newest
             context.sni_callback = lambda sock, name, _: self.names.append(name)
             self.socket = context.wrap_socket(self.socket, server_side=True)
             self.url = f"https://localhost:{self.server_address[1]}"

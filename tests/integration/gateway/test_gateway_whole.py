@@ -348,6 +348,28 @@ def test_a_tls_upstream_is_verified(tmp_path, monkeypatch):
         upstream.server_close()
 
 
+def test_an_upstream_speaks_tls_13_unless_it_is_said(tmp_path, monkeypatch):
+    cert, key = make_certificate(tmp_path)
+    monkeypatch.setenv("UPSTREAM_CA", str(cert))
+    upstream = Upstream((cert, key), newest=ssl.TLSVersion.TLSv1_2)
+    gate = None
+    try:
+        gate = Gate(tmp_path / "gate", upstream)
+        alice = gate.key()
+        assert gate.chat(alice).code == "upstream_failed"
+        gate.expect_log("protocol version")
+        assert upstream.requests == []
+        gate.stop()
+        monkeypatch.setenv("UPSTREAM_TLS_12", "1")
+        gate.start()
+        assert gate.chat(alice).status == 200
+    finally:
+        if gate:
+            gate.stop()
+        upstream.shutdown()
+        upstream.server_close()
+
+
 def test_reload_drops_no_request(make_gate, upstream):
     gate = make_gate()
     key = gate.key()

@@ -354,6 +354,21 @@ static void test_size(void **state)
                      DV_ERR_TOO_LARGE);
 }
 
+static void test_tls_version(void **state)
+{
+    static const char *const bad[] = {"1.1", "TLSv1.2", "[1.2]", "''"};
+    bool is_12 = true;
+    assert_int_equal(dv_yaml_tls_version(NULL, &is_12, &error), DV_OK);
+    assert_false(is_12);
+    assert_int_equal(dv_yaml_tls_version(value("1.2"), &is_12, &error), DV_OK);
+    assert_true(is_12);
+    assert_int_equal(dv_yaml_tls_version(value("'1.3'"), &is_12, &error), DV_OK);
+    assert_false(is_12);
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        assert_int_equal(dv_yaml_tls_version(value(bad[i]), &is_12, &error), DV_ERR_INVALID);
+    }
+}
+
 static void test_duration(void **state)
 {
     int64_t read = 0;
@@ -417,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_bool),
         cmocka_unit_test(test_int),
         cmocka_unit_test(test_size),
+        cmocka_unit_test(test_tls_version),
         cmocka_unit_test(test_duration),
         cmocka_unit_test(test_list_values_in_messages),
         cmocka_unit_test(test_check_keys),

@@ -93,6 +93,7 @@ static void test_own_settings(void **state)
                                              "  url: https://models.example/base\n"
                                              "  ca: /etc/ssl/my.pem\n"
                                              "  timeout: 90s\n"
+                                             "  tls_version: 1.2\n"
                                              "workers: 3\n"
                                              "tls:\n"
                                              "  version: 1.3\n"
@@ -106,6 +107,7 @@ static void test_own_settings(void **state)
     assert_string_equal(settings->admin_listen, "http://127.0.0.1:9000");
     assert_string_equal(settings->upstream, "https://models.example/base");
     assert_string_equal(settings->upstream_ca, "/etc/ssl/my.pem");
+    assert_true(settings->upstream_tls_12);
     assert_true(settings->upstream_timeout == 90 * DV_SECOND);
     assert_int_equal(settings->workers, 3);
     assert_string_equal(settings->certificate_key, "/etc/dvara/gate.key");

@@ -173,6 +173,9 @@ static void test_renders(void **state)
     expect(&conf, "proxy_ssl_verify", false);
     conf.upstreams = &tls;
     expect(&conf, "proxy_ssl_verify on;", true);
+    expect(&conf, "proxy_ssl_protocols TLSv1.3;", true);
+    conf.upstream_tls_12 = true;
+    expect(&conf, "proxy_ssl_protocols TLSv1.2 TLSv1.3;", true);
     expect(&conf, "dvara_upstream t https a.example a.example \"\";", true);
 }
 

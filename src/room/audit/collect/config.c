@@ -97,12 +97,17 @@ static dv_result read_certificates(const dv_yaml *map, dv_collect_input *input, 
     DV_TRY(read_path(map, "certificate", &input->certificate, error));
     DV_TRY(read_path(map, "key", &input->key, error));
     DV_TRY(read_path(map, "client_ca", &input->client_ca, error));
+    const dv_yaml *version = dv_yaml_get(map, "tls_version");
+    DV_TRY(dv_yaml_tls_version(version, &input->tls_12, error));
     bool tls = input->transport == DV_COLLECT_TLS;
     if (tls && (input->certificate == NULL || input->key == NULL)) {
         return dv_yaml_refuse(map, error, "tls:// wants 'certificate' and 'key' (PEM files)");
     }
     if (!tls && (input->certificate != NULL || input->key != NULL || input->client_ca != NULL)) {
         return dv_yaml_refuse(map, error, "a certificate is for tls:// alone");
+    }
+    if (!tls && version != NULL) {
+        return dv_yaml_refuse(map, error, "'tls_version' is for tls:// alone");
     }
     return DV_OK;
 }
@@ -216,7 +221,7 @@ static const kind_row kinds[] = {
     {"syslog",
      DV_COLLECT_SYSLOG,
      read_syslog,
-     {COMMON_KEYS, "listen", "certificate", "key", "client_ca", NULL}},
+     {COMMON_KEYS, "listen", "certificate", "key", "client_ca", "tls_version", NULL}},
     {"file", DV_COLLECT_FILE, read_file, {COMMON_KEYS, "path", NULL}},
     {"journald", DV_COLLECT_JOURNALD, read_journald, {COMMON_KEYS, "units", "directory", NULL}},
     {"http",

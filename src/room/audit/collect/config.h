@@ -50,6 +50,7 @@ typedef struct dv_collect_input {
     const char *certificate; /* absolute paths, PEM */
     const char *key;
     const char *client_ca; /* who connects must show a certificate of this authority */
+    bool tls_12;           /* who connects may speak TLS 1.2 */
     const char *path;      /* of file */
     const char *directory; /* of journald: another journal than this machine's */
     const char *units[DV_COLLECT_UNITS_MAX + 1]; /* of journald; NULL-ended; none: all of them */

@@ -369,8 +369,8 @@ static dv_result syslog_open(dv_input *input, dv_error *error)
         return DV_ERR_NO_MEMORY;
     }
     if (config->transport == DV_COLLECT_TLS) {
-        DV_TRY(
-            dv_tls_server_new(config->certificate, config->key, config->client_ca, &s->tls, error));
+        DV_TRY(dv_tls_server_new(config->certificate, config->key, config->client_ca,
+                                 config->tls_12, &s->tls, error));
     }
     DV_TRY(open_socket(input, udp ? SOCK_DGRAM : SOCK_STREAM, &s->watch.fd, error));
     return dv_watch_start(&s->watch, EPOLLIN);

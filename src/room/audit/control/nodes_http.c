@@ -31,7 +31,7 @@ static int look_up(void *data, curl_off_t a, curl_off_t b, curl_off_t c, curl_of
 
 static bool set_tls(CURL *curl, const dv_node *node)
 {
-    return curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+    return curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
            (node->ca[0] == '\0' || (curl_easy_setopt(curl, CURLOPT_CAINFO, node->ca) == CURLE_OK &&

@@ -64,6 +64,7 @@ static const struct {
     {"ca", TAKES_URL},
     {"certificate", TAKES_URL},
     {"certificate_key", TAKES_URL},
+    {"tls_version", TAKES_URL},
     {"plaintext", TAKES_URL},
     {"format", TAKES_FORMAT},
     {"user", TAKES_LOGIN},
@@ -348,6 +349,7 @@ static dv_result read_url(const dv_yaml *entry, dv_export_destination *destinati
     DV_TRY(read_path(entry, "ca", &destination->ca, error));
     DV_TRY(read_path(entry, "certificate", &destination->certificate, error));
     DV_TRY(read_path(entry, "certificate_key", &destination->certificate_key, error));
+    DV_TRY(dv_yaml_tls_version(dv_yaml_get(entry, "tls_version"), &destination->tls_12, error));
     if (plaintext != NULL) {
         DV_TRY(dv_yaml_bool(plaintext, &destination->plaintext, error));
     }

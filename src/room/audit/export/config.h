@@ -33,6 +33,7 @@ typedef struct dv_export_destination {
     const char *ca; /* PEM files */
     const char *certificate;
     const char *certificate_key;
+    bool tls_12; /* the receiver may speak TLS 1.2 */
     const char *user;
     const char *password_file;
     const char *token_file;    /* a bearer token */

@@ -70,7 +70,8 @@ static int watch(void *data, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_
 
 static bool set_tls(CURL *curl, const dv_export_destination *destination)
 {
-    return curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+    long version = destination->tls_12 ? CURL_SSLVERSION_TLSv1_2 : CURL_SSLVERSION_TLSv1_3;
+    return curl_easy_setopt(curl, CURLOPT_SSLVERSION, version) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
            (destination->ca == NULL ||
