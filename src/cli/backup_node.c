@@ -237,6 +237,26 @@ static dv_result check_names(const char *folder, dv_error *error)
     return result;
 }
 
+/* A backup of a version that did not seal its store has a plain one, and says nothing of seals. */
+static dv_result check_database(const char *folder, dv_error *error)
+{
+    char path[PATH_MAX];
+    dv_error detail = {0};
+    dv_auto(secret_buf) dv_buf key = dv_buf_init(DV_STORE_KEY_LEN);
+    DV_TRY(join(folder, "keys/master.key", path, error));
+    DV_TRY(dv_buf_reserve(&key, DV_STORE_KEY_LEN));
+    if (dv_file_read(path, &key, &detail) != DV_OK || key.len != DV_STORE_KEY_LEN) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "its keys/master.key is no key");
+    }
+    DV_TRY(join(folder, "keys/store.sealed", path, error));
+    bool adopt = access(path, F_OK) != 0;
+    DV_TRY(join(folder, DATABASE, path, error));
+    dv_result result = dv_store_check(path, key.ptr, adopt, &detail);
+    return result == DV_OK
+               ? DV_OK
+               : dv_error_set(error, result, "its database can not be used: %s", detail.message);
+}
+
 static dv_result check_files(const char *folder, dv_error *error)
 {
     static const char *const needed[] = {DATABASE, "keys/pepper", "keys/master.key"};
@@ -247,12 +267,7 @@ static dv_result check_files(const char *folder, dv_error *error)
             return dv_error_set(error, DV_ERR_CORRUPT, "it holds no %s", needed[i]);
         }
     }
-    DV_TRY(join(folder, DATABASE, path, error));
-    dv_error detail = {0};
-    dv_result result = dv_store_check(path, &detail);
-    return result == DV_OK
-               ? DV_OK
-               : dv_error_set(error, result, "its database can not be used: %s", detail.message);
+    return check_database(folder, error);
 }
 
 static uid_t new_uid;

@@ -64,3 +64,26 @@ dv_result dv_master_key_load(const char *state_dir, uint8_t ret_key[DV_MASTER_KE
     memcpy(ret_key, key.ptr, DV_MASTER_KEY_LEN);
     return DV_OK;
 }
+
+/* Too long a path is refused where the store itself is opened. */
+static void sealed_path(const char *state_dir, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/" DV_STORE_SEALED_NAME, state_dir);
+}
+
+/* What can't be told is taken for sealed: then nothing else is adopted. */
+bool dv_store_is_sealed(const char *state_dir)
+{
+    char path[PATH_MAX];
+    sealed_path(state_dir, path);
+    return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+dv_result dv_store_note_sealed(const char *state_dir, dv_error *error)
+{
+    char path[PATH_MAX];
+    sealed_path(state_dir, path);
+    return dv_store_is_sealed(state_dir)
+               ? DV_OK
+               : dv_file_write_atomic(path, DV_LIT("dvara.db is sealed\n"), 0600, error);
+}

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +115,13 @@ static dv_result find_runtime(const char *state, char ret_runtime[PATH_MAX], dv_
     dv_sha256(dv_slice_str(state), dv_slice_str(NULL), dv_slice_str(NULL), digest);
     DV_TRY(dv_hex_encode(dv_slice_of(digest, DV_HASH_TEXT / 2), &text));
     return dv_path_join(base, dv_buf_cstr(&text), ret_runtime);
+}
+
+bool dv_layout_in_memory(const dv_layout *layout)
+{
+    struct statfs about;
+    return statfs(layout->runtime, &about) == 0 &&
+           (about.f_type == TMPFS_MAGIC || about.f_type == RAMFS_MAGIC);
 }
 
 static dv_account account_of(const char *name, uid_t fallback)

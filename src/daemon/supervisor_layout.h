@@ -58,6 +58,9 @@ dv_must dv_result dv_layout_find(const char *state_dir, bool make, dv_layout *re
 /* Makes and hands over all folders, and the link STATE/runtime. Call under the instance's lock. */
 dv_must dv_result dv_layout_make(dv_layout *layout, dv_error *error);
 
+/* Whether RUNTIME lies in memory, so that nothing in it gets to a disk. */
+bool dv_layout_in_memory(const dv_layout *layout);
+
 /* Removes RUNTIME with all that is in it, as far as that goes: what links lead to, and what is
  * mounted there, stays. Call under the instance's lock, when its processes are gone. */
 void dv_layout_remove_runtime(const dv_layout *layout);

@@ -361,6 +361,7 @@ static dv_result render(const dv_layout *layout, const dv_up_options *options, d
         .module = paths.module,
         .runtime_dir = layout->runtime,
         .temp_dir = paths.temp_dir,
+        .temp_on_disk = !dv_layout_in_memory(layout),
         .spool_dir = paths.spool,
         .counters = paths.counters,
         .overload = settings->overload,

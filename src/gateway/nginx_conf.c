@@ -90,12 +90,15 @@ static dv_result put_overload(const dv_nginx_overload *overload, dv_buf *out)
                                 overload->recorded_refusals);
 }
 
+static const unsigned long long body_buffer = 64 << 10;
+
 static uint64_t body_max(const dv_nginx_conf *conf)
 {
     return conf->body_max != 0 ? conf->body_max : DV_LIMIT_BODY_DEFAULT;
 }
 
-/* Every limit that stands before the module. The body's is the largest of any route; the module
+/* What is larger is spilled, which no disk is to see: prompts are not sealed there.
+ * Every limit that stands before the module. The body's is the largest of any route; the module
  * holds each route to its own. */
 static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
 {
@@ -111,15 +114,17 @@ static dv_result put_limits(const dv_nginx_conf *conf, dv_buf *out)
                                   "    request_pool_size 8k;\n"
                                   "    client_header_buffer_size 4k;\n"
                                   "    large_client_header_buffers 4 16k;\n"
-                                  "    client_body_buffer_size 64k;\n"
                                   "    send_timeout 60s;\n"
                                   "    keepalive_timeout 75s;\n"
                                   "    keepalive_requests 100000;\n"
                                   "    lingering_timeout 5s;\n"
                                   "    http2_max_concurrent_streams 128;\n"));
     DV_TRY(put_overload(&conf->overload, out));
-    DV_TRY(dv_buf_append_printf(out, "    client_max_body_size %llu;\n",
-                                (unsigned long long)body_max(conf)));
+    unsigned long long most = body_max(conf);
+    DV_TRY(dv_buf_append_printf(out,
+                                "    client_max_body_size %llu;\n"
+                                "    client_body_buffer_size %llu;\n",
+                                most, conf->temp_on_disk ? most : DV_MIN(most, body_buffer)));
     static const char *const temps[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
     for (size_t i = 0; i < DV_ARRAY_LEN(temps); i++) {
         DV_TRY(dv_buf_append_printf(out, "    %s_temp_path %s/%s;\n", temps[i], conf->temp_dir,

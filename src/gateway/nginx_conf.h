@@ -86,6 +86,7 @@ typedef struct dv_nginx_conf {
     const char *module;      /* ngx_http_dvara_module.so */
     const char *runtime_dir; /* RUNTIME: snapshot/, log.pub, metrics, usage, api.sock, nginx/ */
     const char *temp_dir;    /* spilled bodies; on tmpfs where there is one */
+    bool temp_on_disk;       /* it is not: then bodies stay in the workers' memory */
     const char *spool_dir;   /* survives a reboot */
     const char *counters;    /* the limit table's file; survives a reboot */
     const char *error_log;   /* path; NULL: stderr */

@@ -13,9 +13,15 @@
 typedef struct dv_store dv_store;
 typedef struct dv_statement dv_statement;
 
-/* Opens (makes) the database and brings it to the newest migration. A database that is newer than
- * this program is refused. */
-dv_must dv_result dv_store_open(const char *path, dv_store **ret_store, dv_error *error);
+enum { DV_STORE_KEY_LEN = 32 };
+
+/* Opens (makes) the database and brings it to the newest migration. Every page of it is sealed
+ * under the key (sealed_file.h). adopt: one of an earlier version, which is not sealed, is sealed
+ * now, and overwritten; otherwise it is refused. Errors: DV_ERR_UNSUPPORTED (newer than this
+ * program; another program's; not sealed), DV_ERR_CORRUPT (damaged, or another key's), DV_ERR_IO.
+ */
+dv_must dv_result dv_store_open(const char *path, const uint8_t key[DV_STORE_KEY_LEN], bool adopt,
+                                dv_store **ret_store, dv_error *error);
 void dv_store_close(dv_store *store);
 
 /* Prepares (and caches by text). Ends with dv_statement_done, which resets it for its next use. */
@@ -61,12 +67,13 @@ dv_must dv_result dv_store_copy_path(const char *state_dir, char ret_path[PATH_M
 /* A copy that nobody took goes: what is deleted from the store later would stay in it. */
 void dv_store_copy_remove(const char *state_dir);
 
-/* Writes the store as it is at this moment into a database of its own, 0600, which replaces what is
- * there; whole only when it returns DV_OK, and synced then. By SQLite's online backup, over the one
- * connection that writes, so nobody waits for another. Errors: DV_ERR_UNAVAILABLE (the disk is
- * full, or the store is busy), DV_ERR_IO, DV_ERR_INTERNAL (inside a transaction). */
+/* Writes the store as it is at this moment into a database of its own, 0600 and sealed under the
+ * same key, which replaces what is there; whole only when it returns DV_OK, and synced then. By
+ * SQLite's online backup, over the one connection that writes, so nobody waits for another. Errors:
+ * DV_ERR_UNAVAILABLE (the disk is full, or the store is busy), DV_ERR_IO, DV_ERR_INTERNAL (inside a
+ * transaction). */
 dv_must dv_result dv_store_copy(dv_store *store, const char *path, dv_error *error);
 /* Whether a file that comes from elsewhere is a database that this program can work with; brings it
- * to the newest migration. Errors: DV_ERR_CORRUPT, DV_ERR_UNSUPPORTED (another program's, or of a
- * newer version), DV_ERR_IO. */
-dv_must dv_result dv_store_check(const char *path, dv_error *error);
+ * to the newest migration. Key, adopt and errors as in dv_store_open. */
+dv_must dv_result dv_store_check(const char *path, const uint8_t key[DV_STORE_KEY_LEN], bool adopt,
+                                 dv_error *error);

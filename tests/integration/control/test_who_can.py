@@ -7,9 +7,10 @@ import pathlib
 import re
 import shlex
 import shutil
-import sqlite3
+import subprocess
 
 import pytest
+from support import BUILD
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 POLICIES = """
@@ -233,11 +234,10 @@ def test_an_audit_of_more_than_a_page_comes_whole(fresh):
 def test_more_principals_than_one_page_decides_come_with_the_next(fresh):
     fresh.start_all()
     fresh.stop("dvarad")
-    with sqlite3.connect(fresh.state / "dvara.db") as store:
-        store.executemany(
-            "INSERT INTO auth_entity (kind, name, id, status, created, updated) VALUES ('user', ?, ?, 'active', 1, 1)",
-            [(f"u{n:05d}", f"id-{n}") for n in range(2500)])
-    store.close()
+    rows = [f"('user', 'u{n:05d}', 'id-{n}', 'active', 1, 1)" for n in range(2500)]
+    insert = "INSERT INTO auth_entity (kind, name, id, status, created, updated) VALUES "
+    sql = "".join(insert + ",".join(rows[at:at + 50]) + "\n" for at in range(0, len(rows), 50))
+    subprocess.run([BUILD / "tests/integration/control/store_sql", fresh.state], input=sql, text=True, check=True)
     shutil.rmtree(fresh.runtime / "snapshot")
     fresh.start_dvarad()
     policy = fresh.folder / "last.cedar"

@@ -102,7 +102,7 @@ static int start_log(void **state)
     if (mkdir(spool_folder, 0700) != 0 || dv_sequencer_open(&options, &sequencer, NULL) != DV_OK ||
         dv_logd_server_open(log_folder, root, &signing, NULL, NULL, NULL, NULL, &server, NULL) !=
             DV_OK ||
-        dv_store_open(store_path, &services.store, NULL) != DV_OK) {
+        dv_store_open(store_path, master_key, false, &services.store, NULL) != DV_OK) {
         return -1;
     }
     publish();

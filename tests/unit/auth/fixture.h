@@ -50,9 +50,10 @@ static inline bool fixture_said(const fixture *f, const char *text)
 static inline void fixture_open(fixture *f)
 {
     char path[PATH_MAX];
-    assert_int_equal(
-        dv_store_open(temp_path(&f->dir, "state/dvara.db", path), &f->services.store, &f->error),
-        DV_OK);
+    static const uint8_t key[DV_STORE_KEY_LEN] = "auth";
+    assert_int_equal(dv_store_open(temp_path(&f->dir, "state/dvara.db", path), key, false,
+                                   &f->services.store, &f->error),
+                     DV_OK);
     assert_int_equal(dv_snapshot_open_writer(temp_path(&f->dir, "run/snapshot", path),
                                              &f->services.snapshot, &f->error),
                      DV_OK);

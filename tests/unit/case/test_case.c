@@ -35,8 +35,10 @@ static bool said(const char *text)
 static void store_open(void)
 {
     char path[PATH_MAX];
-    assert_int_equal(
-        dv_store_open(temp_path(&f->dir, "test.db", path), &f->services.store, &f->error), DV_OK);
+    static const uint8_t key[DV_STORE_KEY_LEN] = "case";
+    assert_int_equal(dv_store_open(temp_path(&f->dir, "test.db", path), key, false,
+                                   &f->services.store, &f->error),
+                     DV_OK);
 }
 
 static int set_up(void **state)

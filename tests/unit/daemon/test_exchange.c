@@ -107,8 +107,9 @@ static int setup(void **state)
         dv_auth_gate_new(&f->control.gate) != DV_OK) {
         return 1;
     }
+    static const uint8_t key[DV_STORE_KEY_LEN] = "exchange";
     snprintf(path, sizeof(path), "%s/dvara.db", f->folder);
-    if (dv_store_open(path, &services->store, NULL) != DV_OK) {
+    if (dv_store_open(path, key, false, &services->store, NULL) != DV_OK) {
         return 1;
     }
     snprintf(path, sizeof(path), "%s/metrics-dvarad", f->folder);

@@ -125,6 +125,20 @@ static void expect(const dv_nginx_conf *conf, const char *wanted, bool there)
     }
 }
 
+/* What does not fit is spilled; where that would be a disk all of it fits. */
+static void test_spilled_bodies(void **state)
+{
+    dv_nginx_conf conf = plain();
+    (void)state;
+    conf.body_max = 5 << 20;
+    expect(&conf, "client_body_buffer_size 65536;", true);
+    conf.temp_on_disk = true;
+    expect(&conf, "client_body_buffer_size 5242880;", true);
+    conf.temp_on_disk = false;
+    conf.body_max = 1000;
+    expect(&conf, "client_body_buffer_size 1000;", true);
+}
+
 /* Neighbours that say the same share a block; nothing but addresses gets through. */
 static void test_access(void **state)
 {
@@ -226,11 +240,9 @@ static void test_refuses_what_could_inject(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_upstreams),
-        cmocka_unit_test(test_listens),
-        cmocka_unit_test(test_access),
-        cmocka_unit_test(test_renders),
-        cmocka_unit_test(test_refuses_what_could_inject),
+        cmocka_unit_test(test_upstreams),      cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_spilled_bodies), cmocka_unit_test(test_access),
+        cmocka_unit_test(test_renders),        cmocka_unit_test(test_refuses_what_could_inject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

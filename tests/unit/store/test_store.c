@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "store/change.h"
 #include "store/store.h"
+#include "unit/store/sealed_reader.h"
 #include "unit/temp.h"
 
 #include <setjmp.h>
@@ -12,6 +13,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+static const uint8_t KEY[DV_STORE_KEY_LEN] = "a key of the tests of the store";
 
 typedef struct fixture {
     temp_dir dir;
@@ -41,7 +44,7 @@ static int set_up(void **state)
     temp_dir_make(&f->dir);
     temp_path(&f->dir, "dvara.db", f->path);
     f->arena = dv_arena_new(16 << 20);
-    assert_int_equal(dv_store_open(f->path, &f->store, NULL), DV_OK);
+    assert_int_equal(dv_store_open(f->path, KEY, false, &f->store, NULL), DV_OK);
     run_sql(f->store, "CREATE TABLE parent (name TEXT PRIMARY KEY, data BLOB, age BIGINT)");
     run_sql(f->store, "CREATE TABLE child (name TEXT REFERENCES parent (name) ON DELETE CASCADE,"
                       " age BIGINT CHECK (age > 0))");
@@ -161,9 +164,10 @@ static void survives_kill_after_commit(void **state)
     pid_t child = fork();
     if (child == 0) {
         dv_store *store = NULL;
-        if (dv_store_open(f->path, &store, NULL) != DV_OK || dv_store_begin(store, NULL) != DV_OK ||
-            insert(store, "kept", NULL) != DV_OK || dv_store_commit(store, NULL) != DV_OK ||
-            dv_store_begin(store, NULL) != DV_OK || insert(store, "lost", NULL) != DV_OK) {
+        if (dv_store_open(f->path, KEY, false, &store, NULL) != DV_OK ||
+            dv_store_begin(store, NULL) != DV_OK || insert(store, "kept", NULL) != DV_OK ||
+            dv_store_commit(store, NULL) != DV_OK || dv_store_begin(store, NULL) != DV_OK ||
+            insert(store, "lost", NULL) != DV_OK) {
             _exit(1);
         }
         raise(SIGKILL);
@@ -171,7 +175,7 @@ static void survives_kill_after_commit(void **state)
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
-    assert_int_equal(dv_store_open(f->path, &f->store, NULL), DV_OK);
+    assert_int_equal(dv_store_open(f->path, KEY, false, &f->store, NULL), DV_OK);
     assert_int_equal(count(f->store, "SELECT count(*) FROM parent WHERE name = 'kept'"), 1);
     assert_int_equal(count(f->store, "SELECT count(*) FROM parent"), 1);
 }
@@ -197,7 +201,7 @@ static void refuses_a_newer_database(void **state)
     run_sql(f->store, "INSERT INTO migration VALUES (9999, 'from-tomorrow', 1)");
     dv_store_close(f->store);
     f->store = NULL;
-    assert_int_equal(dv_store_open(f->path, &f->store, &error), DV_ERR_UNSUPPORTED);
+    assert_int_equal(dv_store_open(f->path, KEY, false, &f->store, &error), DV_ERR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "newer"));
     assert_null(f->store);
 }
@@ -211,15 +215,16 @@ static void refuses_foreign_files(void **state)
                                           DV_LIT("this is certainly not a database, is it?"), 0600,
                                           NULL),
                      DV_OK);
-    assert_int_equal(dv_store_open(path, &store, NULL), DV_ERR_CORRUPT);
+    assert_int_equal(dv_store_open(path, KEY, false, &store, NULL), DV_ERR_CORRUPT);
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(temp_path(&f->dir, "other.db", path), &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "CREATE TABLE x (y)", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
-    assert_int_equal(dv_store_open(path, &store, NULL), DV_ERR_UNSUPPORTED);
+    assert_int_equal(dv_store_open(path, KEY, false, &store, NULL), DV_ERR_UNSUPPORTED);
     assert_int_equal(symlink(f->path, temp_path(&f->dir, "link.db", path)), 0);
-    assert_int_equal(dv_store_open(path, &store, NULL), DV_ERR_IO);
-    assert_int_equal(dv_store_open("/tmp/dvara-no-such-folder/x.db", &store, NULL), DV_ERR_IO);
+    assert_int_equal(dv_store_open(path, KEY, false, &store, NULL), DV_ERR_IO);
+    assert_int_equal(dv_store_open("/tmp/dvara-no-such-folder/x.db", KEY, false, &store, NULL),
+                     DV_ERR_IO);
     assert_null(store);
 }
 
@@ -277,23 +282,35 @@ static void keeps_its_identity(void **state)
     assert_int_equal(dv_store_id(f->store, f->arena, &first, NULL), DV_OK);
     assert_int_equal(first.len, 36);
     dv_store_close(f->store);
-    assert_int_equal(dv_store_open(f->path, &f->store, NULL), DV_OK);
+    assert_int_equal(dv_store_open(f->path, KEY, false, &f->store, NULL), DV_OK);
     assert_int_equal(dv_store_id(f->store, f->arena, &second, NULL), DV_OK);
     assert_true(dv_slice_eq(first, second));
 }
 
+/* Behind the seals, page for page, whether SQLite still needs it or not. */
+static bool file_holds(const char *path, int kind, const char *text)
+{
+    enum { LOG_HEAD = 32, FRAME_HEAD = 24 };
+    sealed_reader r;
+    int64_t size, step = kind == SQLITE_OPEN_WAL ? DV_SEALED_PAGE + FRAME_HEAD : DV_SEALED_PAGE;
+    bool found = false;
+    uint8_t page[DV_SEALED_PAGE];
+    sealed_reader_must_open(&r, KEY, path, kind);
+    assert_int_equal(r.file->pMethods->xFileSize(r.file, (sqlite3_int64 *)&size), SQLITE_OK);
+    int64_t at = kind == SQLITE_OPEN_WAL ? LOG_HEAD + FRAME_HEAD : 0;
+    for (; at + DV_SEALED_PAGE <= size; at += step) {
+        assert_int_equal(r.file->pMethods->xRead(r.file, page, sizeof(page), at), SQLITE_OK);
+        found = found || dv_slice_find(dv_slice_of(page, sizeof(page)), dv_slice_str(text)) >= 0;
+    }
+    sealed_reader_close(&r);
+    return found;
+}
+
 static bool files_hold(const fixture *f, const char *text)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    bool found = false;
-    for (size_t i = 0; i < DV_ARRAY_LEN(ends); i++) {
-        char path[PATH_MAX + 8];
-        dv_auto(buf) dv_buf file = dv_buf_init(64 << 20);
-        snprintf(path, sizeof(path), "%s%s", f->path, ends[i]);
-        assert_int_equal(dv_file_read(path, &file, NULL), DV_OK);
-        found = found || dv_slice_find(dv_buf_slice(&file), dv_slice_str(text)) >= 0;
-    }
-    return found;
+    char log[PATH_MAX + 8];
+    snprintf(log, sizeof(log), "%s-wal", f->path);
+    return file_holds(f->path, SQLITE_OPEN_MAIN_DB, text) || file_holds(log, SQLITE_OPEN_WAL, text);
 }
 
 static void scrubbed_it_holds_nothing_that_was_deleted(void **state)
@@ -327,8 +344,8 @@ static void a_copy_is_the_store_as_it_was(void **state)
     assert_int_equal(insert(f->store, "after", NULL), DV_OK);
     assert_int_equal(stat(path, &about), 0);
     assert_int_equal(about.st_mode & 0777, 0600);
-    assert_int_equal(dv_store_check(path, NULL), DV_OK);
-    assert_int_equal(dv_store_open(path, &copy, NULL), DV_OK);
+    assert_int_equal(dv_store_check(path, KEY, false, NULL), DV_OK);
+    assert_int_equal(dv_store_open(path, KEY, false, &copy, NULL), DV_OK);
     assert_int_equal(count(copy, "SELECT count(*) FROM parent WHERE name='before'"), 1);
     assert_int_equal(count(copy, "SELECT count(*) FROM parent WHERE name='after'"), 0);
     dv_store_close(copy);
@@ -357,7 +374,7 @@ static void a_damaged_copy_is_told(void **state)
     assert_int_equal(dv_file_read(path, &bytes, NULL), DV_OK);
     memset(bytes.ptr + bytes.len - 2 * PAGE, 0xa5, 2 * PAGE);
     assert_int_equal(dv_file_write_atomic(path, dv_buf_slice(&bytes), 0600, NULL), DV_OK);
-    assert_int_equal(dv_store_check(path, &error), DV_ERR_CORRUPT);
+    assert_int_equal(dv_store_check(path, KEY, false, &error), DV_ERR_CORRUPT);
     assert_true(error.message[0] != '\0');
 }
 
