@@ -103,6 +103,16 @@ static dv_result migrate(dv_store *store, const char *path, dv_error *error)
     return DV_OK;
 }
 
+/* Whether SQLite, when it closes the database, takes its log over and removes it. */
+static dv_result keep_log(dv_store *store, bool keep, dv_error *error)
+{
+    int rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)keep, NULL);
+    return rc == SQLITE_OK ? DV_OK
+                           : dv_sqlite_failed(store->db, rc, "setting what closing does", error);
+}
+
+/* Under another key the log is one that ends at once, and an end of it is what SQLite removes: not
+ * before the key has opened something. */
 static dv_result open_database(dv_store *store, const char *path, dv_error *error)
 {
     int rc = sqlite3_open_v2(path, &store->db,
@@ -114,7 +124,9 @@ static dv_result open_database(dv_store *store, const char *path, dv_error *erro
     }
     DV_TRY(dv_sqlite_defend(store->db, error));
     limit(store->db);
+    DV_TRY(keep_log(store, true, error));
     DV_TRY(look(store, path, error));
+    DV_TRY(keep_log(store, false, error));
     DV_TRY(configure(store, error));
     return migrate(store, path, error);
 }

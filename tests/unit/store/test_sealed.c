@@ -154,6 +154,25 @@ static void another_key_opens_nothing(void **state)
     dv_store_close(store);
 }
 
+/* Nor does it lose what stands in the log alone: with its own key the store opens again. */
+static void another_key_leaves_the_log(void **state)
+{
+    fixture *f = *state;
+    dv_store *store = make_store(f);
+    put_names(store, "somebody", NAMES);
+    dv_auto(buf) dv_buf database = contents(f->path);
+    dv_auto(buf) dv_buf log = contents(f->log);
+    dv_store_close(store);
+    put_both(f, dv_buf_slice(&database), dv_buf_slice(&log));
+    store = NULL;
+    assert_int_equal(dv_store_open(f->path, OTHER_KEY, false, &store, NULL), DV_ERR_CORRUPT);
+    dv_auto(buf) dv_buf after = contents(f->log);
+    assert_true(dv_slice_eq(dv_buf_slice(&log), dv_buf_slice(&after)));
+    store = open_store(f);
+    assert_int_equal(names(store), NAMES);
+    dv_store_close(store);
+}
+
 static int read_page(sealed_reader *r, int64_t at, uint8_t page[PAGE])
 {
     return r->file->pMethods->xRead(r->file, page, PAGE, at);
@@ -437,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_stands_in_clear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_key_opens_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_key_leaves_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_changed_byte_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_can_not_change_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_torn_log_ends_where_it_is_whole, set_up, tear_down),
