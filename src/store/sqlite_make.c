@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define NEW_SUFFIX ".new"
+#define OLD_SUFFIX ".to-erase" /* a plain one whose place a sealed one has taken */
 
 static const char plain_head[16] = "SQLite format 3"; /* with its 0 */
 
@@ -170,35 +171,85 @@ static dv_result check_owner(sqlite3 *db, const char *path, dv_error *error)
                               path);
 }
 
-/* Written anew with room for seals, by SQLite's own means, then page by page. */
+/* Written anew with room for seals, by SQLite's own means and in memory: what SQLite would write
+ * aside, or cut off, stays on the disk in clear. */
+static dv_result make_room(sqlite3 *db, sqlite3 *memory, const char *memory_name, dv_error *error)
+{
+    char sql[128];
+    sqlite3_int64 limit = INT64_MAX; /* 1 GiB otherwise */
+    int rc = sqlite3_file_control(memory, "main", SQLITE_FCNTL_SIZE_LIMIT, &limit);
+    if (rc != SQLITE_OK) {
+        return dv_sqlite_failed(memory, rc, "making room for seals", error);
+    }
+    DV_TRY(reserve(db, error));
+    snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", memory_name);
+    DV_TRY(dv_sqlite_run(db, sql, error));
+    return set_application(memory, error);
+}
+
+/* Alone with it, and with all of its log in it: the log is not needed any more. */
+static dv_result take_hold(sqlite3 *db, const char *path, dv_error *error)
+{
+    DV_TRY(dv_sqlite_defend(db, error));
+    int rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc != SQLITE_OK) {
+        return dv_sqlite_failed(db, rc, "looking at it", error);
+    }
+    DV_TRY(dv_sqlite_run(db, "PRAGMA locking_mode=EXCLUSIVE", error));
+    DV_TRY(dv_sqlite_run(db, "PRAGMA temp_store=MEMORY", error));
+    DV_TRY(check_owner(db, path, error));
+    rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    return rc == SQLITE_OK ? DV_OK : dv_sqlite_failed(db, rc, "emptying its log", error);
+}
+
 static dv_result seal_plain(const dv_sealed_files *files, sqlite3 *db, const char *path,
                             const char *new_path, dv_error *error)
 {
-    DV_TRY(dv_sqlite_defend(db, error));
-    DV_TRY(check_owner(db, path, error));
-    DV_TRY(dv_sqlite_run(db, "PRAGMA temp_store=MEMORY", error));
-    DV_TRY(dv_sqlite_run(db, "PRAGMA secure_delete=ON", error));
-    DV_TRY(dv_sqlite_run(db, "PRAGMA journal_mode=DELETE", error));
-    DV_TRY(set_application(db, error));
-    DV_TRY(reserve(db, error));
-    DV_TRY(dv_sqlite_run(db, "VACUUM", error));
-    return dv_sqlite_make(files, db, new_path, error);
+    char name[80];
+    sqlite3 *memory = NULL;
+    DV_TRY(take_hold(db, path, error));
+    snprintf(name, sizeof(name), "file:/%s?vfs=memdb", dv_sealed_files_name(files));
+    int rc = sqlite3_open_v2(name, &memory,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL);
+    dv_result result = rc == SQLITE_OK
+                           ? make_room(db, memory, name, error)
+                           : dv_error_set(error, DV_ERR_IO, "store: %s", sqlite3_errstr(rc));
+    if (result == DV_OK) {
+        result = dv_sqlite_make(files, memory, new_path, error);
+    }
+    sqlite3_close(memory);
+    return result;
 }
 
-/* As well as it can be done: the disk may keep old blocks elsewhere. */
+/* As well as it can be done: the disk may keep old blocks elsewhere. What has another name is
+ * somebody's copy. The first block goes first: without it a log is none. */
 static void overwrite(int fd)
 {
     static const uint8_t zeros[64 << 10];
     struct stat st;
-    if (fstat(fd, &st) != 0) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1) {
         return;
     }
     for (off_t at = 0; at < st.st_size; at += (off_t)sizeof(zeros)) {
-        if (pwrite(fd, zeros, sizeof(zeros), at) < 0) {
+        size_t len = (size_t)DV_MIN(st.st_size - at, (off_t)sizeof(zeros));
+        if (pwrite(fd, zeros, len, at) < 0 || (at == 0 && fdatasync(fd) != 0)) {
             return;
         }
     }
     (void)fdatasync(fd);
+}
+
+static dv_result erase(const char *path, const char *end, dv_error *error)
+{
+    char name[PATH_MAX + 16];
+    snprintf(name, sizeof(name), "%s%s", path, end);
+    dv_auto(fd) int fd = open(name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0) {
+        overwrite(fd);
+    }
+    return unlink(name) == 0 || errno == ENOENT
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_IO, "store: %s: %s", name, strerror(errno));
 }
 
 static dv_result replace(const char *new_path, const char *path, dv_error *error)
@@ -209,24 +260,41 @@ static dv_result replace(const char *new_path, const char *path, dv_error *error
     return DV_OK;
 }
 
+/* From here on the sealed one has all, and the plain one nothing that is in its log alone. It keeps
+ * a name until it is overwritten: who dies in between finds it there (dv_sqlite_prepare). */
+static dv_result exchange(const char *path, const char *new_path, dv_error *error)
+{
+    char old_path[PATH_MAX + 16];
+    dv_auto(fd) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, strerror(errno));
+    }
+    DV_TRY(erase(path, "-wal", error));
+    DV_TRY(erase(path, "-shm", error));
+    DV_TRY(erase(path, OLD_SUFFIX, error));
+    snprintf(old_path, sizeof(old_path), "%s" OLD_SUFFIX, path);
+    if (link(path, old_path) != 0 && errno != EPERM && errno != EOPNOTSUPP) { /* not all can */
+        return dv_error_set(error, DV_ERR_IO, "store: %s: %s", old_path, strerror(errno));
+    }
+    DV_TRY(replace(new_path, path, error));
+    overwrite(fd);
+    return erase(path, OLD_SUFFIX, error);
+}
+
 static dv_result adopt_plain(const dv_sealed_files *files, const char *path, const char *new_path,
                              dv_error *error)
 {
     sqlite3 *db = NULL;
-    dv_auto(fd) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
-        return dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, strerror(errno));
-    }
-    int rc = sqlite3_open_v2(
-        path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
+    int rc = sqlite3_open_v2(path, &db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_URI |
+                                 SQLITE_OPEN_EXRESCODE,
+                             NULL);
     dv_result result =
         rc == SQLITE_OK ? seal_plain(files, db, path, new_path, error)
                         : dv_error_set(error, DV_ERR_IO, "store: %s: %s", path, sqlite3_errstr(rc));
     sqlite3_close(db);
     DV_TRY(result);
-    DV_TRY(replace(new_path, path, error));
-    overwrite(fd);
-    return DV_OK;
+    return exchange(path, new_path, error);
 }
 
 /* --- what is there --------------------------------------------------------------------------- */
@@ -280,6 +348,7 @@ dv_result dv_sqlite_prepare(const dv_sealed_files *files, const char *path, bool
                                     "somebody put it there; restore a backup",
                                     path);
     case IS_SEALED:
+        DV_TRY(erase(path, OLD_SUFFIX, error));
         return dv_sqlite_file_make(path, error);
     }
     return DV_ERR_INTERNAL;

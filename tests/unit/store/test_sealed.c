@@ -405,6 +405,84 @@ static void leave_plain(const char *path)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+static bool all_zero(int fd)
+{
+    uint8_t byte, any = 0;
+    while (read(fd, &byte, 1) == 1) {
+        any |= byte;
+    }
+    return any == 0;
+}
+
+/* What stood in its log alone, and what SQLite writes aside when it writes a database anew. */
+static void a_plain_log_is_overwritten(void **state)
+{
+    fixture *f = *state;
+    dv_store *store = NULL;
+    leave_plain(f->path);
+    int log = open(f->log, O_RDONLY);
+    assert_int_equal(dv_store_open(f->path, KEY, true, &store, NULL), DV_OK);
+    assert_int_equal(names(store), 2);
+    assert_true(log >= 0 && all_zero(log));
+    close(log);
+    dv_store_close(store);
+}
+
+/* It died when the sealed one had the place, or before; and somebody's copy is theirs. */
+static void who_dies_sealing_a_plain_store_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    char left[PATH_MAX], copy[PATH_MAX];
+    dv_store *store = NULL;
+    temp_path(&f->dir, "dvara.db.to-erase", left);
+    leave_plain(f->path);
+    assert_int_equal(link(f->path, left), 0);
+    assert_int_equal(dv_store_open(f->path, KEY, true, &store, NULL), DV_OK);
+    assert_int_equal(names(store), 2);
+    dv_store_close(store);
+    assert_int_not_equal(access(left, F_OK), 0);
+    leave_plain(left);
+    int old = open(left, O_RDONLY);
+    dv_store_close(open_store(f));
+    assert_true(old >= 0 && all_zero(old) && access(left, F_OK) != 0);
+    close(old);
+    assert_int_equal(unlink(f->path), 0);
+    leave_plain(f->path);
+    assert_int_equal(link(f->path, temp_path(&f->dir, "copy", copy)), 0);
+    assert_int_equal(dv_store_open(f->path, KEY, true, &store, NULL), DV_OK);
+    dv_store_close(store);
+    assert_true(holds(copy, "SQLite format"));
+}
+
+/* The largest part of it is cut off when it is written anew: SQLite leaves such blocks as they
+ * were. */
+static void a_plain_store_is_not_rewritten_in_its_place(void **state)
+{
+    fixture *f = *state;
+    dv_store *store = NULL;
+    sqlite3 *db = NULL;
+    struct stat before, after;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "PRAGMA journal_mode=WAL; PRAGMA application_id=1146503506;"
+                     "CREATE TABLE filler (x TEXT); CREATE TABLE person (name TEXT);"
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+                     "INSERT INTO filler SELECT hex(zeroblob(999)) FROM n;"
+                     "INSERT INTO person VALUES ('xanthippe'); DELETE FROM filler",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    int old = open(f->path, O_RDONLY);
+    assert_int_equal(fstat(old, &before), 0);
+    assert_int_equal(dv_store_open(f->path, KEY, true, &store, NULL), DV_OK);
+    assert_int_equal(names(store), 1);
+    dv_store_close(store);
+    assert_int_equal(fstat(old, &after), 0);
+    assert_true(before.st_size > 100 * PAGE && before.st_size == after.st_size && all_zero(old));
+    close(old);
+}
+
 static void a_plain_store_is_sealed_once(void **state)
 {
     fixture *f = *state;
@@ -424,11 +502,7 @@ static void a_plain_store_is_sealed_once(void **state)
     assert_int_equal(names(store), 3);
     dv_store_close(store);
     /* What it was is overwritten. */
-    uint8_t byte, any = 0;
-    while (read(old, &byte, 1) == 1) {
-        any |= byte;
-    }
-    assert_int_equal(any, 0);
+    assert_true(all_zero(old));
     close(old);
     char left[PATH_MAX];
     assert_int_not_equal(access(temp_path(&f->dir, "dvara.db.new", left), F_OK), 0);
@@ -465,6 +539,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(pages_of_many_sessions_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_page_gets_out_in_clear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plain_store_is_sealed_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_plain_log_is_overwritten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_plain_store_is_not_rewritten_in_its_place, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_dies_sealing_a_plain_store_leaves_nothing, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(who_dies_making_a_store_leaves_nothing_in_the_way, set_up,
                                         tear_down),
     };
