@@ -21,6 +21,7 @@ enum {
     /* https://www.sqlite.org/fileformat2.html, section 4 */
     LOG_HEAD = 32,
     FRAME_HEAD = 24,
+    SALTS_AT = 8, /* by which SQLite knows that a frame is of this log */
     FRAME = FRAME_HEAD + PAGE,
     DATABASE_HEAD = 100,
     NAME_MAX_LEN = 32,
@@ -162,11 +163,19 @@ static dv_result open_page(dv_sealed_files *files, const binding *bound, uint8_t
     return result;
 }
 
+/* Only what was tried and does not open is damaged; a log would end there. */
 static int code_of(dv_result result)
 {
-    return result == DV_OK              ? SQLITE_OK
-           : result == DV_ERR_NO_MEMORY ? SQLITE_IOERR_NOMEM
-                                        : SQLITE_IOERR_DATA;
+    switch (result) {
+    case DV_OK:
+        return SQLITE_OK;
+    case DV_ERR_CORRUPT:
+        return SQLITE_IOERR_DATA;
+    case DV_ERR_NO_MEMORY:
+        return SQLITE_IOERR_NOMEM;
+    default:
+        return SQLITE_IOERR;
+    }
 }
 
 /* --- the database ---------------------------------------------------------------------------- */
@@ -181,6 +190,8 @@ static void usual_head(uint8_t page[PAGE])
     memcpy(page, head, sizeof(head) - 1);
 }
 
+/* SQLite takes a page behind the end for one of zeros, but in WAL mode it never reads one that was
+ * not written: the file was cut off. */
 static int read_database(sealed_file *file, uint8_t *out, int len, int64_t offset)
 {
     uint8_t page[PAGE];
@@ -189,9 +200,9 @@ static int read_database(sealed_file *file, uint8_t *out, int len, int64_t offse
         return SQLITE_IOERR_READ;
     }
     int rc = file->real->pMethods->xRead(file->real, page, PAGE, index * PAGE);
-    if (rc != SQLITE_OK) { /* behind the end: zeros, as SQLite wants them */
+    if (rc != SQLITE_OK) { /* behind the end: zeros, as SQLite wants them of heads */
         memset(out, 0, (size_t)len);
-        return rc;
+        return rc == SQLITE_IOERR_SHORT_READ && len == PAGE ? SQLITE_IOERR_DATA : rc;
     }
     binding bound = bind(false, (uint32_t)(index + 1), 0);
     rc = code_of(open_page(file->files, &bound, page));
@@ -232,6 +243,16 @@ static place find_place(int64_t offset)
     return (place){offset - at, (int)at};
 }
 
+static int read_frame_head(sealed_file *file, int64_t frame, uint8_t head[FRAME_HEAD])
+{
+    int rc = file->real->pMethods->xRead(file->real, head, FRAME_HEAD, frame);
+    if (rc != SQLITE_OK) {
+        memset(head, 0, FRAME_HEAD);
+        return rc;
+    }
+    return SQLITE_OK;
+}
+
 static int frame_page(sealed_file *file, int64_t frame, uint32_t *ret_page)
 {
     uint8_t head[FRAME_HEAD];
@@ -239,15 +260,12 @@ static int frame_page(sealed_file *file, int64_t frame, uint32_t *ret_page)
         *ret_page = file->frame_page;
         return SQLITE_OK;
     }
-    int rc = file->real->pMethods->xRead(file->real, head, FRAME_HEAD, frame);
+    int rc = read_frame_head(file, frame, head);
     *ret_page = big_endian(head);
     return rc;
 }
 
-/* The page of a frame, or a part of it. torn: what does not open is zeros, to which the frame's
- * check sum does not fit: so SQLite finds where its log ends. Whoever makes it fit gets the error
- * when the page is read for itself. */
-static int read_frame_page(sealed_file *file, int64_t frame, bool torn, uint8_t page[PAGE])
+static int read_frame_page(sealed_file *file, int64_t frame, uint8_t page[PAGE])
 {
     uint32_t number;
     int rc = frame_page(file, frame, &number);
@@ -263,28 +281,58 @@ static int read_frame_page(sealed_file *file, int64_t frame, bool torn, uint8_t 
     if (rc == SQLITE_IOERR_DATA) {
         memset(page, 0, PAGE);
     }
-    return rc == SQLITE_IOERR_DATA && torn ? SQLITE_OK : rc;
+    return rc;
+}
+
+/* How SQLite looks for the end of its log. What does not open is zeros in a frame of another log:
+ * its check sum would fit where a page of zeros was torn, one that was deleted. */
+static int read_frame(sealed_file *file, int64_t frame, uint8_t out[FRAME])
+{
+    memset(out, 0, FRAME);
+    int rc = read_frame_head(file, frame, out);
+    if (rc == SQLITE_OK) {
+        rc = read_frame_page(file, frame, out + FRAME_HEAD);
+    }
+    if (rc == SQLITE_IOERR_DATA) {
+        out[SALTS_AT] ^= 0xff;
+        rc = SQLITE_OK;
+    }
+    return rc;
+}
+
+/* A piece of a log, as large as it is at the place. */
+static int read_piece(sealed_file *file, place where, uint8_t *out, int len)
+{
+    uint8_t page[PAGE], head[FRAME_HEAD];
+    int rc;
+    if (where.frame < 0) {
+        return file->real->pMethods->xRead(file->real, out, len, where.at);
+    }
+    if (where.at < FRAME_HEAD) {
+        rc = read_frame_head(file, where.frame, head);
+        memcpy(out, head + where.at, (size_t)len);
+        return rc;
+    }
+    rc = read_frame_page(file, where.frame, page);
+    memcpy(out, page + where.at - FRAME_HEAD, (size_t)len);
+    dv_wipe(page, sizeof(page));
+    return rc;
 }
 
 static int read_log(sealed_file *file, uint8_t *out, int len, int64_t offset)
 {
-    uint8_t page[PAGE];
-    bool whole = len == FRAME;
     int rc = SQLITE_OK, piece;
+    place first = find_place(offset);
+    if (first.frame >= 0 && first.at == 0 && len == FRAME) {
+        return read_frame(file, first.frame, out);
+    }
     for (; len > 0 && rc == SQLITE_OK; len -= piece, out += piece, offset += piece) {
         place where = find_place(offset);
-        bool clear = where.frame < 0 || where.at < FRAME_HEAD;
-        int end = where.frame < 0 ? LOG_HEAD : clear ? FRAME_HEAD : FRAME;
+        int end = where.frame < 0 ? LOG_HEAD : where.at < FRAME_HEAD ? FRAME_HEAD : FRAME;
         piece = DV_MIN(len, end - where.at);
-        if (clear) {
-            rc = file->real->pMethods->xRead(file->real, out, piece, offset);
-        } else {
-            rc = read_frame_page(file, where.frame, whole, page);
-            memcpy(out, page + where.at - FRAME_HEAD, (size_t)piece);
-        }
+        rc = read_piece(file, where, out, piece);
     }
     memset(out, 0, (size_t)len); /* what is not there */
-    dv_wipe(page, sizeof(page));
     return rc;
 }
 
@@ -294,10 +342,11 @@ static int write_log_head(sealed_file *file, const uint8_t *head, int len, int64
     if (where.at != 0 || len != (where.frame < 0 ? LOG_HEAD : FRAME_HEAD)) {
         return SQLITE_IOERR_WRITE;
     }
-    if (where.frame >= 0) {
-        file->frame = where.frame;
-        file->frame_page = big_endian(head);
+    if (where.frame < 0) {
+        return file->real->pMethods->xWrite(file->real, head, len, offset);
     }
+    file->frame = where.frame;
+    file->frame_page = big_endian(head);
     return file->real->pMethods->xWrite(file->real, head, len, offset);
 }
 
@@ -473,8 +522,15 @@ static int fs_delete(sqlite3_vfs *vfs, const char *name, int sync)
     return real_of(vfs)->xDelete(real_of(vfs), name, sync);
 }
 
+/* Who puts a rollback journal beside a database, which never has one, is not to keep it closed. */
 static int fs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_there)
 {
+    static const char end[] = "-journal";
+    size_t len = strlen(name);
+    if (len >= sizeof(end) - 1 && strcmp(name + len - (sizeof(end) - 1), end) == 0) {
+        *ret_there = 0;
+        return SQLITE_OK;
+    }
     return real_of(vfs)->xAccess(real_of(vfs), name, flags, ret_there);
 }
 

@@ -7,6 +7,7 @@
 #include "unit/temp.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -265,6 +266,36 @@ static void a_torn_log_ends_where_it_is_whole(void **state)
     dv_buf_release(&log);
 }
 
+/* A page that was deleted is zeros, as is what SQLite gets for one that does not open. */
+static void a_torn_page_of_zeros_ends_the_log(void **state)
+{
+    fixture *f = *state;
+    sealed_reader r;
+    uint8_t page[PAGE];
+    static const uint8_t zeros[PAGE];
+    dv_store *store = make_store(f);
+    put_names(store, "somebody", NAMES);
+    assert_int_equal(dv_store_scrub(store, NULL), DV_OK);
+    run(store, "DELETE FROM person");
+    dv_auto(buf) dv_buf database = contents(f->path);
+    dv_auto(buf) dv_buf log = contents(f->log);
+    dv_store_close(store);
+    put_both(f, dv_buf_slice(&database), dv_buf_slice(&log));
+    size_t torn = 0;
+    sealed_reader_must_open(&r, KEY, f->log, SQLITE_OPEN_WAL);
+    for (size_t at = LOG_HEAD; at < log.len; at += FRAME) {
+        assert_int_equal(read_page(&r, (int64_t)at + FRAME_HEAD, page), SQLITE_OK);
+        if (memcmp(page, zeros, PAGE) == 0) {
+            memset(log.ptr + at + FRAME_HEAD + PAGE / 2, 0, PAGE / 2);
+            torn++;
+        }
+    }
+    sealed_reader_close(&r);
+    assert_true(torn > 0);
+    assert_int_equal(names_with(f, dv_buf_slice(&database), dv_buf_slice(&log)), NAMES);
+    assert_int_equal(dv_store_check(f->path, KEY, false, NULL), DV_OK);
+}
+
 /* Who makes SQLite's own check sum fit (it has no key) gets an error, not another page. */
 static void a_page_of_the_log_is_what_was_written(void **state)
 {
@@ -319,6 +350,57 @@ static void a_torn_checkpoint_loses_nothing(void **state)
     assert_int_equal(dv_store_check(f->path, KEY, false, NULL), DV_OK);
 }
 
+/* Not the log's end, which SQLite would cut off. */
+static void a_failing_provider_does_not_end_the_log(void **state)
+{
+    fixture *f = *state;
+    sealed_reader r;
+    uint8_t frame[FRAME];
+    dv_buf database, log;
+    leave_in_log(f, &database, &log);
+    put_both(f, dv_buf_slice(&database), dv_buf_slice(&log));
+    sealed_reader_must_open(&r, KEY, f->log, SQLITE_OPEN_WAL);
+    assert_int_equal(EVP_set_default_properties(NULL, "provider=none"), 1);
+    int rc = r.file->pMethods->xRead(r.file, frame, FRAME, LOG_HEAD);
+    assert_int_equal(EVP_set_default_properties(NULL, ""), 1);
+    assert_int_equal(rc, SQLITE_IOERR);
+    assert_int_equal(r.file->pMethods->xRead(r.file, frame, FRAME, LOG_HEAD), SQLITE_OK);
+    sealed_reader_close(&r);
+    dv_buf_release(&database);
+    dv_buf_release(&log);
+}
+
+/* SQLite knows from page 1 how many there are, but not when its log says it. */
+static void a_page_that_was_cut_off_is_found(void **state)
+{
+    fixture *f = *state;
+    dv_store *store = make_store(f);
+    dv_statement *statement = NULL;
+    run(store, "CREATE TABLE large (x BLOB)");
+    run(store, "INSERT INTO large VALUES (CAST(printf('%.6000c', 'x') AS BLOB))");
+    assert_int_equal(dv_store_scrub(store, NULL), DV_OK);
+    put_names(store, "somebody", 1);
+    dv_auto(buf) dv_buf database = contents(f->path);
+    dv_auto(buf) dv_buf log = contents(f->log);
+    dv_store_close(store);
+    put_both(f, dv_slice_sub(dv_buf_slice(&database), 0, database.len - PAGE), dv_buf_slice(&log));
+    store = open_store(f);
+    assert_int_equal(dv_store_prepare(store, "SELECT instr(x, x'00') FROM large", &statement, NULL),
+                     DV_OK);
+    assert_int_equal(dv_statement_step(statement, NULL), DV_ERR_CORRUPT);
+    dv_statement_done(statement);
+    dv_store_close(store);
+}
+
+static void a_journal_beside_it_is_nothing(void **state)
+{
+    fixture *f = *state;
+    char path[PATH_MAX];
+    dv_store_close(make_store(f));
+    put(temp_path(&f->dir, "dvara.db-journal", path), DV_LIT("x"));
+    dv_store_close(open_store(f));
+}
+
 static void pages_of_many_sessions_are_read(void **state)
 {
     enum { SESSIONS = 40 };
@@ -363,7 +445,7 @@ static void no_page_gets_out_in_clear(void **state)
     assert_int_equal(m->xWrite(r.file, page, PAGE, 100), SQLITE_IOERR_WRITE);
     assert_int_equal(m->xRead(r.file, page, PAGE, 100), SQLITE_IOERR_READ);
     page[PAGE - 1] = 1; /* where the seal stands */
-    assert_int_equal(m->xWrite(r.file, page, PAGE, 0), SQLITE_IOERR_DATA);
+    assert_int_equal(m->xWrite(r.file, page, PAGE, 0), SQLITE_IOERR);
     int64_t mapped = 1 << 20;
     assert_int_equal(m->xFileControl(r.file, SQLITE_FCNTL_MMAP_SIZE, &mapped), SQLITE_NOTFOUND);
     sealed_reader_close(&r);
@@ -534,8 +616,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_changed_byte_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_can_not_change_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_torn_log_ends_where_it_is_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_torn_page_of_zeros_ends_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_of_the_log_is_what_was_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_torn_checkpoint_loses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failing_provider_does_not_end_the_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_that_was_cut_off_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_journal_beside_it_is_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_of_many_sessions_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_page_gets_out_in_clear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plain_store_is_sealed_once, set_up, tear_down),
