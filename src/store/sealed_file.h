@@ -13,10 +13,11 @@
  *
  * So no nonce comes twice under one key, however often a store is opened and written. Bound to the
  * page are its number and, in the log, its place there. Clear are SQLite's heads in the log (page
- * numbers, salts, check sums) and how many pages there are.
+ * numbers and salts; the check sums of frames, which tell of what is in them, are sealed), and how
+ * many pages there are. In the log's index (-shm) is the check sum of the last commit.
  *
- * It hides, and finds changed bytes and moved pages. It does not tell an old page from a new one:
- * who can write to the disk can put the whole database of last week there.
+ * It hides, and finds changed bytes, moved and missing pages. It does not tell an old page from a
+ * new one: who can write to the disk can put the database of last week there, or a page of it.
  *
  * Only databases in WAL mode with pages of 4096 bytes and 40 reserved ones. No other file is opened
  * here: a rollback journal or a temporary file would hold pages in clear. */

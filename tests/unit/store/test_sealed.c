@@ -6,6 +6,7 @@
 #include "unit/store/sealed_reader.h"
 #include "unit/temp.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <signal.h>
@@ -350,6 +351,51 @@ static void a_torn_checkpoint_loses_nothing(void **state)
     assert_int_equal(dv_store_check(f->path, KEY, false, NULL), DV_OK);
 }
 
+/* SQLite's, over bytes that are whole words. */
+static void add_sum(uint32_t sum[2], const uint8_t *bytes, size_t len, bool big)
+{
+    for (size_t i = 0; i < len; i += 8) {
+        uint32_t words[2];
+        memcpy(words, bytes + i, sizeof(words));
+        sum[0] += (big ? be32toh(words[0]) : le32toh(words[0])) + sum[1];
+        sum[1] += (big ? be32toh(words[1]) : le32toh(words[1])) + sum[0];
+    }
+}
+
+static void sum_in(const uint8_t *head, uint32_t sum[2])
+{
+    memcpy(sum, head + FRAME_HEAD - 8, 8);
+    sum[0] = be32toh(sum[0]);
+    sum[1] = be32toh(sum[1]);
+}
+
+/* They are linear in the pages: two of them tell how a page was changed. */
+static void check_sums_tell_nothing(void **state)
+{
+    fixture *f = *state;
+    sealed_reader r;
+    uint8_t frame[FRAME];
+    dv_buf database, log;
+    leave_in_log(f, &database, &log);
+    put_both(f, dv_buf_slice(&database), dv_buf_slice(&log));
+    bool big = (log.ptr[3] & 1) != 0;
+    uint32_t sum[2] = {0}, said[2];
+    add_sum(sum, log.ptr, 24, big);
+    sealed_reader_must_open(&r, KEY, f->log, SQLITE_OPEN_WAL);
+    for (size_t at = LOG_HEAD; at < log.len; at += FRAME) {
+        assert_int_equal(r.file->pMethods->xRead(r.file, frame, FRAME, (int64_t)at), SQLITE_OK);
+        add_sum(sum, frame, 8, big);
+        add_sum(sum, frame + FRAME_HEAD, PAGE, big);
+        sum_in(frame, said);
+        assert_memory_equal(sum, said, sizeof(sum));
+        sum_in(log.ptr + at, said);
+        assert_true(sum[0] != said[0] && sum[1] != said[1]);
+    }
+    sealed_reader_close(&r);
+    dv_buf_release(&database);
+    dv_buf_release(&log);
+}
+
 /* Not the log's end, which SQLite would cut off. */
 static void a_failing_provider_does_not_end_the_log(void **state)
 {
@@ -619,6 +665,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_torn_page_of_zeros_ends_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_of_the_log_is_what_was_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_torn_checkpoint_loses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(check_sums_tell_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failing_provider_does_not_end_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_that_was_cut_off_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_journal_beside_it_is_nothing, set_up, tear_down),
