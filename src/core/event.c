@@ -201,6 +201,8 @@ dv_result dv_event_put_open(dv_buf *out, const dv_event_request *request, dv_eve
     const seen_in seen = {request->sightings, request->sighting_count, request->unlisted,
                           request->unlisted_rewrote};
     view_decision(&view, request->verdict, &seen);
+    view.volumes = request->volumes;
+    view.volume_count = request->volume_count;
     view.spots = spots;
     return dv_event_put_view(out, DV_EVENT_OPEN, &view);
 }
@@ -252,6 +254,8 @@ dv_result dv_event_put_close(dv_buf *out, const dv_event_request *request,
     view.total_tokens = total_tokens(&view);
     view.service = request->upstream.len > 0 ? request->upstream : DV_LIT("unknown");
     view.aborted = outcome->aborted;
+    view.volumes = outcome->volumes;
+    view.volume_count = outcome->volume_count;
     view.spots = spots;
     return dv_event_put_view(out, DV_EVENT_CLOSE, &view);
 }

@@ -22,7 +22,9 @@
 #define DV_OCSF_VERSION "1.8.0"
 
 /* How many of a list stand in a record; of sightings, those beyond are counted. */
-enum { DV_EVENT_GROUPS_MAX = 16, DV_EVENT_SIGHTINGS_MAX = 100 };
+enum { DV_EVENT_GROUPS_MAX = 16, DV_EVENT_SIGHTINGS_MAX = 100, DV_EVENT_VOLUMES_MAX = 16 };
+/* Bytes of the texts of a rule on volume. */
+enum { DV_EVENT_VOLUME_RULE = 64, DV_EVENT_VOLUME_ACTION = 16 };
 
 /* How much a field tells of a person; dvara-logd keeps the personal ones under keys of theirs. */
 typedef enum dv_sensitivity {
@@ -58,6 +60,16 @@ typedef struct dv_event_limit {
     uint64_t settled_cost;
 } dv_event_limit;
 
+/* A rule on how many values may leave over time, and that it was passed. */
+typedef struct dv_event_volume {
+    dv_slice rule;
+    const char *action; /* "block", "alert", "monitor" */
+    uint64_t values;    /* in this body, as far as it was counted */
+    uint64_t limit;
+    dv_time per;
+    bool uncounted; /* it could not be charged, which is taken for passed */
+} dv_event_volume;
+
 /* A request at the gate, as far as it is known when it is decided. Absent texts are empty. */
 typedef struct dv_event_request {
     dv_slice request_id;             /* UUIDv7 text */
@@ -79,8 +91,10 @@ typedef struct dv_event_request {
     size_t sighting_count;
     const dv_event_limit *limit; /* NULL: no limit applied */
     uint64_t body_bytes;
-    uint64_t unlisted;     /* sightings beyond these, known by their number alone */
-    bool unlisted_rewrote; /* one of them was masked or replaced */
+    uint64_t unlisted;              /* sightings beyond these, known by their number alone */
+    bool unlisted_rewrote;          /* one of them was masked or replaced */
+    const dv_event_volume *volumes; /* passed by the request; DV_EVENT_VOLUMES_MAX at most */
+    size_t volume_count;
 } dv_event_request;
 
 /* How it ended. -1 stands for "not known" in the numbers that can be. */
@@ -99,6 +113,8 @@ typedef struct dv_event_outcome {
     size_t sighting_count;
     uint64_t unlisted; /* as in the request */
     bool unlisted_rewrote;
+    const dv_event_volume *volumes; /* passed by the answer */
+    size_t volume_count;
 } dv_event_outcome;
 
 /* API Activity (6003). The open record carries the decision on the request; the close record, with

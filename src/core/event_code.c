@@ -11,6 +11,7 @@ enum {
     SHORT = DV_EVENT_SHORT,
     MEDIUM = DV_EVENT_MEDIUM,
     LONG = DV_EVENT_LONG,
+    ACTION = 16,     /* the names of content actions are shorter */
     NUMBER_MAX = 10, /* bytes of 64 bits, seven in each */
     TIME_LEN = 8,
 };
@@ -33,15 +34,18 @@ enum {
     SHORT_ROOM = SHORT + 4, /* its length, the byte beyond the limit, a NUL */
     MEDIUM_ROOM = MEDIUM + 4,
     LONG_ROOM = LONG + 4,
+    ACTION_ROOM = ACTION + 4,
     REQUEST_MAX = 6 * SHORT_ROOM + 3 * MEDIUM_ROOM + LONG_ROOM + 2 * NUMBER_MAX,
     CALLER_MAX = 2 * MEDIUM_ROOM + 1 + DV_EVENT_GROUPS_MAX * SHORT_ROOM,
     VERDICT_MAX = 2 * SHORT_ROOM + LONG_ROOM + DV_VERDICT_OTHERS_MAX + 2 * NUMBER_MAX,
-    SIGHTING_MAX = 2 * SHORT_ROOM + MEDIUM_ROOM + 1 + NUMBER_MAX,
+    SIGHTING_MAX = SHORT_ROOM + MEDIUM_ROOM + ACTION_ROOM + 1 + NUMBER_MAX,
     SEEN_MAX = 2 * NUMBER_MAX + 1 + DV_EVENT_SIGHTINGS_MAX * SIGHTING_MAX,
     LIMIT_MAX = MEDIUM_ROOM + SHORT_ROOM + 1 + 4 * TIME_LEN + 6 * NUMBER_MAX,
     OUTCOME_MAX = 7 * NUMBER_MAX,
+    VOLUMES_MAX = 1 + DV_EVENT_VOLUMES_MAX *
+                          (DV_EVENT_VOLUME_RULE + DV_EVENT_VOLUME_ACTION + 8 + 3 * NUMBER_MAX + 1),
     CODE_MAX = 2 + TIME_LEN + REQUEST_MAX + CALLER_MAX + 2 * SHORT_ROOM + VERDICT_MAX + SEEN_MAX +
-               LIMIT_MAX + OUTCOME_MAX,
+               VOLUMES_MAX + LIMIT_MAX + OUTCOME_MAX,
 };
 _Static_assert(CODE_MAX <= (size_t)DV_LIMIT_RECORD, "every code is a record");
 
@@ -140,7 +144,7 @@ static uint8_t *put_sighting(uint8_t *at, const dv_sighting *sighting)
 {
     at = put_string(at, sighting->detector, SHORT);
     at = put_string(at, sighting->place, MEDIUM);
-    at = put_text(at, dv_slice_str(dv_content_action_name(sighting->action)), SHORT);
+    at = put_text(at, dv_slice_str(dv_content_action_name(sighting->action)), ACTION);
     *at++ = sighting->score;
     return put_number(at, sighting->times);
 }
@@ -158,6 +162,21 @@ static uint8_t *put_seen(uint8_t *at, const dv_sighting *sightings, size_t count
     }
     for (size_t i = 0; i < listed; i++) {
         at = put_sighting(at, &sightings[i]);
+    }
+    return at;
+}
+
+static uint8_t *put_volumes(uint8_t *at, const dv_event_volume *volumes, size_t count)
+{
+    count = DV_MIN(count, (size_t)DV_EVENT_VOLUMES_MAX);
+    *at++ = (uint8_t)count;
+    for (size_t i = 0; i < count; i++) {
+        at = put_text(at, volumes[i].rule, DV_EVENT_VOLUME_RULE);
+        at = put_string(at, volumes[i].action, DV_EVENT_VOLUME_ACTION);
+        at = put_number(at, volumes[i].values);
+        at = put_number(at, volumes[i].limit);
+        at = put_number(at, (uint64_t)volumes[i].per);
+        *at++ = volumes[i].uncounted;
     }
     return at;
 }
@@ -236,6 +255,7 @@ dv_result dv_event_code_open(dv_buf *out, const dv_event_request *request)
     at = put_front(at, flags_of(request, verdict), request->time, request, verdict);
     at = put_seen(at, request->sightings, request->sighting_count, request->unlisted,
                   request->unlisted_rewrote);
+    at = put_volumes(at, request->volumes, request->volume_count);
     if (request->limit != NULL) {
         at = put_limit(at, request->limit);
     }
@@ -254,6 +274,7 @@ dv_result dv_event_code_close(dv_buf *out, const dv_event_request *request,
     at = put_front(at, flags, outcome->time, request, verdict);
     at = put_seen(at, outcome->sightings, outcome->sighting_count, outcome->unlisted,
                   outcome->unlisted_rewrote);
+    at = put_volumes(at, outcome->volumes, outcome->volume_count);
     if (request->limit != NULL) {
         at = put_limit(at, request->limit);
     }
@@ -515,6 +536,42 @@ static bool take_sightings(dv_slice *rest, dv_event_decoded *decoded)
     return true;
 }
 
+static bool take_volume(dv_slice *rest, dv_event_volume *volume)
+{
+    uint64_t per = 0;
+    uint8_t uncounted = 0;
+    bool good = take_text(rest, DV_EVENT_VOLUME_RULE, &volume->rule) &&
+                take_string(rest, DV_EVENT_VOLUME_ACTION, &volume->action) &&
+                take_number(rest, UINT64_MAX, &volume->values) &&
+                take_number(rest, UINT64_MAX, &volume->limit) &&
+                take_number(rest, INT64_MAX, &per) && take_byte(rest, 1, &uncounted);
+    volume->per = (dv_time)per;
+    volume->uncounted = uncounted != 0;
+    return good;
+}
+
+/* The open record's are the request's, the other's the answer's. */
+static bool take_volumes(dv_slice *rest, dv_event_decoded *decoded)
+{
+    uint8_t count = 0;
+    if (!take_byte(rest, DV_EVENT_VOLUMES_MAX, &count)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!take_volume(rest, &decoded->volumes[i])) {
+            return false;
+        }
+    }
+    if (decoded->is_close) {
+        decoded->outcome.volumes = decoded->volumes;
+        decoded->outcome.volume_count = count;
+    } else {
+        decoded->request.volumes = decoded->volumes;
+        decoded->request.volume_count = count;
+    }
+    return true;
+}
+
 static bool take_reservation(dv_slice *rest, uint8_t flags, dv_event_limit *limit)
 {
     if ((flags & IS_RESERVED) == 0) {
@@ -561,7 +618,8 @@ static bool flags_agree(uint8_t flags)
 }
 
 /* The parts in their order; returns the one that does not check out, or NULL. */
-static const char *take_parts(dv_slice *rest, uint8_t flags, dv_event_decoded *decoded)
+static const char *take_parts(dv_slice *rest, uint8_t version, uint8_t flags,
+                              dv_event_decoded *decoded)
 {
     decoded->is_close = (flags & IS_CLOSE) != 0;
     decoded->outcome.aborted = (flags & IS_ABORTED) != 0;
@@ -584,6 +642,9 @@ static const char *take_parts(dv_slice *rest, uint8_t flags, dv_event_decoded *d
     if (!take_sightings(rest, decoded)) {
         return "sightings";
     }
+    if (version > DV_EVENT_CODE_BEFORE && !take_volumes(rest, decoded)) {
+        return "volumes";
+    }
     if ((flags & HAS_LIMIT) != 0 && !take_limit(rest, decoded)) {
         return "limit";
     }
@@ -600,12 +661,12 @@ dv_result dv_event_code_decode(dv_slice code, dv_event_decoded *decoded, dv_erro
     if (!take_byte(&code, UINT8_MAX, &version) || !take_byte(&code, UINT8_MAX, &flags)) {
         return dv_error_set(error, DV_ERR_INVALID, "an event's code is cut short");
     }
-    if (version != DV_EVENT_CODE_VERSION) {
+    if (version != DV_EVENT_CODE_VERSION && version != DV_EVENT_CODE_BEFORE) {
         return dv_error_set(error, DV_ERR_INVALID, "an event's code is of the unknown version %u",
                             version);
     }
     *decoded = (dv_event_decoded){.is_close = false};
-    const char *wrong = take_parts(&code, flags, decoded);
+    const char *wrong = take_parts(&code, version, flags, decoded);
     if (wrong != NULL) {
         *decoded = (dv_event_decoded){.is_close = false};
         return dv_error_set(error, DV_ERR_INVALID, "an event's code is malformed: its %s", wrong);

@@ -6,7 +6,7 @@
  * text that dv_event_request_open and dv_event_request_close write. A code takes a quarter of the
  * room and a tenth of the instructions.
  *
- *   code    = version kind flags time request [caller] [credential] [verdict] seen [limit]
+ *   code    = version kind flags time request [caller] [credential] [verdict] seen volumes [limit]
  * [outcome] number  = LEB128 in its shortest form; a signed one is folded (0, -1, 1, -2, ...) time
  * = 8 bytes, little-endian text    = number of bytes, bytes string  = text without a NUL in it, and
  * a NUL
@@ -22,7 +22,8 @@
 #include "core/event_spots.h"
 
 enum {
-    DV_EVENT_CODE_VERSION = 2,
+    DV_EVENT_CODE_VERSION = 3,
+    DV_EVENT_CODE_BEFORE = 2, /* without volumes: may lie in the spool of a node that is updated */
     DV_EVENT_CODE_FIRST_JSON = ' ', /* first bytes below this one are versions of the code */
 };
 
@@ -50,6 +51,7 @@ typedef struct dv_event_decoded {
     dv_event_limit limit;
     dv_slice groups[DV_EVENT_GROUPS_MAX];
     dv_sighting sightings[DV_EVENT_SIGHTINGS_MAX];
+    dv_event_volume volumes[DV_EVENT_VOLUMES_MAX];
 } dv_event_decoded;
 
 /* Errors: DV_ERR_INVALID (error says what is wrong; decoded holds nothing then). */

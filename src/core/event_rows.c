@@ -7,12 +7,13 @@
 enum { TAIL_ROOM = 16 << 10 };
 
 static void put_limit(dv_event_writer *writer, const void *data);
+static void put_volumes(dv_event_writer *writer, const void *data);
 
 #define ROWS_DETAIL                                                                                \
     TEXT("phase", phase, SHORT, PUBLIC), ROWS_WHEN, TEXT("method", odd_method, SHORT, PUBLIC),     \
         CALL("policies", dv_event_put_policies, INTERNAL),                                         \
         TEXT("upstream", upstream, MEDIUM, INTERNAL),                                              \
-        INT("sighting_count", sighting_count, INTERNAL),                                           \
+        INT("sighting_count", sighting_count, INTERNAL), CALL("volumes", put_volumes, INTERNAL),   \
         CALL("sightings", dv_event_put_sightings, INTERNAL), CALL("limit", put_limit, PERSONAL)
 
 static const dv_event_row open_rows[] = {
@@ -164,6 +165,43 @@ void dv_event_put_sightings(dv_event_writer *writer, const void *data)
             PUT(writer, ",");
         }
         put_sighting(writer, &view->sightings[i]);
+    }
+    PUT(writer, "]");
+}
+
+static void put_volume(dv_event_writer *writer, const dv_event_volume *volume)
+{
+    PUT(writer, "{\"rule\":");
+    dv_event_put_text(writer, volume->rule, DV_EVENT_VOLUME_RULE);
+    PUT(writer, ",\"action\":");
+    dv_event_put_text(writer, dv_slice_str(volume->action), DV_EVENT_VOLUME_ACTION);
+    PUT(writer, ",\"values\":");
+    dv_event_put_int(writer, (int64_t)volume->values);
+    PUT(writer, ",\"limit\":");
+    dv_event_put_int(writer, (int64_t)volume->limit);
+    PUT(writer, ",\"per_ns\":");
+    dv_event_put_int(writer, volume->per);
+    if (volume->uncounted) {
+        PUT(writer, ",\"uncounted\":true");
+    }
+    PUT(writer, "}");
+}
+
+/* The rules on volume that were passed: nearly always none. */
+static void put_volumes(dv_event_writer *writer, const void *data)
+{
+    const dv_event_view *view = data;
+    size_t count = DV_MIN(view->volume_count, (size_t)DV_EVENT_VOLUMES_MAX);
+    if (count == 0) {
+        return;
+    }
+    PUT_NAME(writer, "volumes");
+    PUT(writer, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            PUT(writer, ",");
+        }
+        put_volume(writer, &view->volumes[i]);
     }
     PUT(writer, "]");
 }

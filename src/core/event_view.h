@@ -32,6 +32,8 @@ typedef struct dv_event_view {
     int64_t upstream_status, latency_ns, upstream_latency_ns, sighting_count;
     const dv_sighting *sightings;
     size_t listed; /* of the sightings */
+    const dv_event_volume *volumes;
+    size_t volume_count;
     const dv_event_limit *limit;
     dv_slice target_name, target_uid, object, entity_type, entity_id, entity_owner, entity_change;
     int64_t target_type;

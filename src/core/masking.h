@@ -2,14 +2,16 @@
 #pragma once
 
 /* How the api room gets the data room's policies: it writes the gateway's configuration, the data
- * room alone knows what `masking:` of dvara.yaml means. Wired up in daemon/. */
+ * room alone knows what `masking:` and `loss_prevention:` of dvara.yaml mean. Wired up in
+ * daemon/. */
 
 #include "base/buf.h"
 #include "base/yaml.h"
 
 typedef struct dv_masking_source {
     /* Appends the object for "data_policies" of the gateway's configuration:
-     * {"request":{...},"answer":{...}}. section is the `masking:` node; NULL: not in the file, so
-     * the defaults. Errors name the line. */
-    dv_result (*policies)(const dv_yaml *section, dv_buf *out, dv_error *error);
+     * {"request":{...},"answer":{...}}. masking and loss are the nodes of `masking:` and
+     * `loss_prevention:`; NULL: not in the file, so the defaults. Errors name the line. */
+    dv_result (*policies)(const dv_yaml *masking, const dv_yaml *loss, dv_buf *out,
+                          dv_error *error);
 } dv_masking_source;

@@ -32,6 +32,7 @@ typedef enum dv_decision { DV_DENY = 0, DV_ALLOW = 1 } dv_decision;
     X(SENSITIVE_DATA, "sensitive_data", 400, "The content holds data that policy blocks.")         \
     X(ANSWER_BLOCKED, "answer_blocked", 502, "The answer holds data that policy blocks.")          \
     X(ANSWER_UNREADABLE, "answer_unreadable", 502, "The answer can not be inspected.")             \
+    X(DATA_VOLUME, "data_volume", 429, "Too many values of protected data in a while.")            \
     X(UPSTREAM, "upstream_failed", 502, "The model server did not answer.")                        \
     X(AUDIT_UNAVAILABLE, "audit_unavailable", 503, "The request can not be logged.")               \
     X(OVERLOADED, "overloaded", 503, "Too many large bodies wait to be inspected.")                \

@@ -2,6 +2,8 @@
 /* What the gate answers by itself, and the headers that every answer gets. */
 #include "gateway/request.h"
 
+#include "base/codec.h"
+
 enum { DENIAL_MAX = 8 << 10 };
 
 ngx_int_t dv_answer_header(ngx_http_request_t *r, const char *name, dv_slice value)
@@ -43,6 +45,16 @@ static const dv_verdict *denial_of(const dv_request *request)
                                                              : &request->verdict;
 }
 
+/* Of a refusal by a rule on volume; limits tell their own. */
+static ngx_int_t add_retry_after(dv_request *request)
+{
+    char room[DV_DECIMAL_MAX];
+    uint64_t seconds = dv_volume_retry_after(request);
+    return seconds == 0
+               ? NGX_OK
+               : dv_answer_header(request->r, "Retry-After", dv_decimal_write(seconds, room));
+}
+
 static ngx_int_t send_head(dv_request *request, int status, size_t length)
 {
     ngx_http_request_t *r = request->r;
@@ -56,7 +68,7 @@ static ngx_int_t send_head(dv_request *request, int status, size_t length)
         dv_answer_header(r, "WWW-Authenticate", DV_LIT("Bearer realm=\"dvara\"")) != NGX_OK) {
         return NGX_ERROR;
     }
-    if (dv_answer_headers(request) != NGX_OK) {
+    if (add_retry_after(request) != NGX_OK || dv_answer_headers(request) != NGX_OK) {
         return NGX_ERROR;
     }
     return dv_filter_next_header(r);

@@ -307,6 +307,7 @@ static const step steps[] = {
     {NULL, dv_head_inspect},
     {dv_work_inspect, take_inspected},
     {NULL, permit_again},
+    {NULL, dv_volume_request},
     {NULL, replace},
     {NULL, record},
 };

@@ -369,6 +369,9 @@ static ngx_int_t answer_held(dv_request *request)
     if (work->result != DV_OK) {
         return unreadable(request, work->text ? "it is no UTF-8 text" : "it is no valid JSON");
     }
+    if (!dv_volume_answer(request, work->outcome.values, &request->answer_verdict)) {
+        return dv_answer_denial(request, 0);
+    }
     return send_held(request);
 }
 

@@ -60,6 +60,9 @@ static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_s
         request->seen = outcome;
         return deny_place(request, DV_REASON_SENSITIVE_DATA, where);
     }
+    for (size_t i = 0; outcome.sighting_count > 0 && i < DV_DATA_VOLUMES_MAX; i++) {
+        request->head_values[i] += DV_MIN(outcome.values[i], UINT32_MAX - request->head_values[i]);
+    }
     return dv_request_judged(request, result, &verdict);
 }
 

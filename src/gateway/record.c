@@ -82,11 +82,19 @@ static dv_verdict show_verdict(dv_request *request, const dv_verdict *verdict)
     return shown;
 }
 
-static dv_event_request event_of(dv_request *request, dv_event_limit *limit, dv_verdict *verdict)
+/* What the event borrows. */
+typedef struct event_room {
+    dv_event_limit limit;
+    dv_verdict verdict;
+    dv_event_volume sent[DV_EVENT_VOLUMES_MAX];
+    dv_event_volume got[DV_EVENT_VOLUMES_MAX];
+} event_room;
+
+static dv_event_request event_of(dv_request *request, event_room *room)
 {
     const ngx_http_request_t *r = request->r;
     make_shown(request);
-    *verdict = show_verdict(request, &request->verdict);
+    room->verdict = show_verdict(request, &request->verdict);
     return (dv_event_request){
         .request_id = dv_slice_of(request->id, DV_UUID_TEXT_LEN),
         .time = request->time,
@@ -102,20 +110,21 @@ static dv_event_request event_of(dv_request *request, dv_event_limit *limit, dv_
         .action = request->route != NULL ? request->route->action : DV_LIT(""),
         .model = request->shown_model,
         .upstream = request->target != NULL ? dv_ngx_slice(request->target->name) : DV_LIT(""),
-        .verdict = verdict,
+        .verdict = &room->verdict,
         .sightings = request->seen.sightings,
         .sighting_count = request->seen.sighting_count,
-        .limit = dv_limits_event(request, limit) ? limit : NULL,
+        .limit = dv_limits_event(request, &room->limit) ? &room->limit : NULL,
         .body_bytes = request->body_bytes,
+        .volumes = room->sent,
+        .volume_count = dv_volume_sent(request, room->sent),
     };
 }
 
 static dv_result append_open(dv_request *request, bool reserved)
 {
     dv_worker *worker = &request->main->worker;
-    dv_event_limit limit;
-    dv_verdict decided;
-    dv_event_request event = event_of(request, &limit, &decided);
+    event_room room;
+    dv_event_request event = event_of(request, &room);
     dv_buf_clear(&worker->record);
     DV_TRY(dv_event_code_open(&worker->record, &event));
     return dv_spool_append(worker->spool, dv_buf_slice(&worker->record), reserved);
@@ -237,10 +246,9 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     dv_worker *worker = &request->main->worker;
     bool answered = request->answer_verdict.reason != DV_REASON_UNSET;
     const dv_verdict *verdict = answered ? &request->answer_verdict : &request->verdict;
-    dv_event_limit limit;
-    dv_verdict decided;
+    event_room room;
     dv_limits_settle(request, aborted);
-    dv_event_request event = event_of(request, &limit, &decided);
+    dv_event_request event = event_of(request, &room);
     dv_verdict shown = show_verdict(request, verdict);
     dv_event_outcome outcome = {
         .time = dv_time_now(),
@@ -255,6 +263,8 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
         .verdict = &shown,
         .sightings = request->answer.sightings,
         .sighting_count = request->answer.sighting_count,
+        .volumes = room.got,
+        .volume_count = dv_volume_got(request, room.got),
     };
     count(request, status, verdict);
     count_sightings(request, "request", event.sightings, event.sighting_count);

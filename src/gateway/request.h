@@ -23,6 +23,7 @@
 #include "gateway/ngx.h"
 #include "gateway/pool.h"
 #include "room/api/gate/api_answer.h"
+#include "room/data/gate/volume.h"
 
 /* What comes too often, in this worker; either may be NULL. */
 typedef struct dv_overload {
@@ -128,8 +129,11 @@ typedef struct dv_request {
     dv_data_context *context;
     const dv_data_policy *request_policy; /* of the route, for this caller; NULL: not inspected */
     const dv_data_policy *answer_policy;
-    dv_data_outcome seen; /* in the request */
-    dv_slice fields;      /* Host's value and what is sent on of the head, see head.c */
+    dv_data_outcome seen;                      /* in the request */
+    uint32_t head_values[DV_DATA_VOLUMES_MAX]; /* found in its head, by the policy's volumes */
+    dv_volume_tally sent_volume;               /* of the request's values */
+    dv_volume_tally got_volume;                /* of the answer's */
+    dv_slice fields; /* Host's value and what is sent on of the head, see head.c */
 
     bool shown_made; /* the three below: the caller's words as the records tell them */
     dv_slice shown_path;
@@ -215,6 +219,18 @@ void dv_limits_release(dv_request *request);
 ngx_int_t dv_limits_headers(dv_request *request);
 /* What the records tell; false: no limit applied. */
 bool dv_limits_event(const dv_request *request, dv_event_limit *limit);
+
+/* volume.c: how much leaves over time. */
+/* Charges what was found in the request; false: denied. */
+bool dv_volume_request(dv_request *request);
+/* The same for an answer, whole or as far as it came; values: dv_data_outcome's. False: denied in
+ * the verdict, which is left alone otherwise. */
+bool dv_volume_answer(dv_request *request, const uint32_t *values, dv_verdict *verdict);
+/* The rules that were passed, for the records; returns how many. */
+size_t dv_volume_sent(const dv_request *request, dv_event_volume out[DV_EVENT_VOLUMES_MAX]);
+size_t dv_volume_got(const dv_request *request, dv_event_volume out[DV_EVENT_VOLUMES_MAX]);
+/* Seconds after which a request that a rule refused may come again; 0: not known. */
+uint64_t dv_volume_retry_after(const dv_request *request);
 
 /* body.c: reads, inspects and replaces the body, then lets the phases go on. */
 ngx_int_t dv_body_read(dv_request *request);

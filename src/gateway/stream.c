@@ -257,6 +257,10 @@ static ngx_int_t feed(dv_request *request, dv_slice bytes, bool last)
         dv_verdict_deny(&verdict, DV_REASON_ANSWER_UNREADABLE, "the stream could not be inspected");
         return deny(request, &verdict);
     }
+    dv_verdict_reset(&verdict);
+    if (!dv_volume_answer(request, dv_data_stream_values(request->stream), &verdict)) {
+        return deny(request, &verdict);
+    }
     if (!last && dv_data_stream_is_over(request->stream)) {
         /* Clients stop reading here, so here it is recorded; what may follow is swallowed. */
         request->stage = DV_STAGE_DONE;

@@ -94,6 +94,7 @@ static const field_row rows[] = {
     {"place", DV_QUERY_TEXT, "unmapped.dvara.sightings.place"},
     {"treatment", DV_QUERY_TEXT, "unmapped.dvara.sightings.action"},
     {"sightings", DV_QUERY_NUMBER, "unmapped.dvara.sighting_count"},
+    {"volume", DV_QUERY_TEXT, "unmapped.dvara.volumes.rule"},
     {"rule", DV_QUERY_TEXT, "finding_info.uid"},
     {"title", DV_QUERY_TEXT, "finding_info.title"},
     {"aborted", DV_QUERY_TEXT, "unmapped.dvara.aborted"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Codes of requests, as a worker that was taken over could write them: what decodes encodes to the
- * same bytes, and expands to one event of acceptable JSON. */
+ * same bytes (those of this version), and expands to one event of acceptable JSON. */
 #include "base/caps.h"
 #include "base/json.h"
 #include "core/event_code.h"
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     require((decoded.is_close ? dv_event_code_close(&again, &decoded.request, &decoded.outcome)
                               : dv_event_code_open(&again, &decoded.request)) == DV_OK);
-    require(dv_slice_eq(dv_buf_slice(&again), code));
+    require(code.ptr[0] == DV_EVENT_CODE_BEFORE || dv_slice_eq(dv_buf_slice(&again), code));
     require(dv_event_code_text(code, &room, NULL, &text, &error) == DV_OK);
     check_json(text);
     return 0;

@@ -17,6 +17,11 @@ static const dv_sighting sightings[] = {
     {"phone", "/user", DV_ACTION_ALERT, 60, 3},
 };
 
+static const dv_event_volume volumes[] = {
+    {DV_LIT("many-cards"), "alert", 12, 500, INT64_C(3600000000000), false},
+    {DV_LIT("all"), "block", 12, 20, INT64_C(60000000000), true},
+};
+
 typedef struct sink {
     dv_buf out;
     sample_take take;
@@ -92,6 +97,8 @@ static dv_event_request full_request(const sample_words *words, const caller *wh
         .sighting_count = 3,
         .limit = &who->limit,
         .body_bytes = 2048,
+        .volumes = volumes,
+        .volume_count = 2,
     };
 }
 
@@ -108,6 +115,8 @@ static dv_event_outcome full_outcome(const sample_words *words)
         .answer_bytes = (uint64_t)words->number,
         .sightings = sightings + 1,
         .sighting_count = 1,
+        .volumes = volumes,
+        .volume_count = 1,
     };
 }
 

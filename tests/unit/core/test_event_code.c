@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ROUNDS = 5000, TEXT_ROOM = 1400, SIGHTINGS = 140, GROUPS = 40, TEXTS = 120 };
+enum { ROUNDS = 5000, TEXT_ROOM = 1400, SIGHTINGS = 140, GROUPS = 40, TEXTS = 240, VOLUMES = 20 };
 
 static uint64_t seed;
 
@@ -39,6 +39,7 @@ static struct {
     dv_event_limit limit;
     dv_slice groups[GROUPS];
     dv_sighting sightings[2][SIGHTINGS];
+    dv_event_volume volumes[2][VOLUMES];
     char places[2][SIGHTINGS][300];
     dv_event_request request;
     dv_event_outcome outcome;
@@ -96,6 +97,24 @@ static void random_sightings(int side, const dv_sighting **ret_sightings, size_t
         }
     }
     *ret_sightings = f.sightings[side];
+    *ret_count = count;
+}
+
+static void random_volumes(int side, const dv_event_volume **ret_volumes, size_t *ret_count)
+{
+    static const char *const actions[] = {"block", "alert", "monitor"};
+    size_t count = chance(4) ? next() % VOLUMES : 0;
+    for (size_t i = 0; i < count; i++) {
+        f.volumes[side][i] = (dv_event_volume){
+            .rule = random_text(),
+            .action = actions[next() % DV_ARRAY_LEN(actions)],
+            .values = random_number(),
+            .limit = random_number(),
+            .per = (dv_time)(random_number() >> 1),
+            .uncounted = chance(2),
+        };
+    }
+    *ret_volumes = f.volumes[side];
     *ret_count = count;
 }
 
@@ -170,6 +189,7 @@ static void random_request(void)
         .body_bytes = random_number(),
     };
     random_sightings(0, &f.request.sightings, &f.request.sighting_count);
+    random_volumes(0, &f.request.volumes, &f.request.volume_count);
 }
 
 static void random_outcome(void)
@@ -188,6 +208,7 @@ static void random_outcome(void)
         .verdict = chance(3) ? NULL : &f.answer,
     };
     random_sightings(1, &f.outcome.sightings, &f.outcome.sighting_count);
+    random_volumes(1, &f.outcome.volumes, &f.outcome.volume_count);
 }
 
 /* What the code expands to must be the wanted text, and encode to the same code again. */
@@ -274,6 +295,12 @@ static void test_worst_case_fits_a_record(void **state)
                                 &verdict, sightings, 4096,       &limit,      UINT64_MAX};
     dv_event_outcome outcome = {INT64_MIN, INT32_MIN,  INT32_MIN, INT64_MIN, INT64_MIN, INT64_MAX,
                                 1,         UINT64_MAX, true,      NULL,      sightings, 4096};
+    dv_event_volume volumes[DV_EVENT_VOLUMES_MAX];
+    for (size_t i = 0; i < DV_ARRAY_LEN(volumes); i++) {
+        volumes[i] = (dv_event_volume){text, big, UINT64_MAX, UINT64_MAX, INT64_MAX, true};
+    }
+    outcome.volumes = volumes;
+    outcome.volume_count = DV_ARRAY_LEN(volumes);
     dv_auto(buf) dv_buf code = dv_buf_init(DV_LIMIT_RECORD);
     dv_auto(buf) dv_buf wanted = dv_buf_init(DV_LIMIT_RECORD);
     dv_auto(buf) dv_buf room = dv_buf_init(DV_LIMIT_RECORD);
@@ -364,17 +391,18 @@ static void test_unknown_versions_say_so(void **state)
     assert_int_equal(dv_event_code_open(&code, &request), DV_OK);
     for (uint8_t version = 0; version < DV_EVENT_CODE_FIRST_JSON; version++) {
         code.ptr[0] = version;
-        if (version != DV_EVENT_CODE_VERSION) {
+        if (version != DV_EVENT_CODE_VERSION && version != DV_EVENT_CODE_BEFORE) {
             refuse(dv_buf_slice(&code), "unknown version");
         }
     }
 }
 
-/* A code in pieces: version, flags, time, request, and what the test puts behind it. */
+/* A code in pieces, of the version without volumes: version, flags, time, request, and what the
+ * test puts behind it. */
 static void begin(dv_buf *code, uint8_t flags)
 {
     dv_buf_clear(code);
-    assert_int_equal(dv_buf_append_byte(code, DV_EVENT_CODE_VERSION), DV_OK);
+    assert_int_equal(dv_buf_append_byte(code, DV_EVENT_CODE_BEFORE), DV_OK);
     assert_int_equal(dv_buf_append_byte(code, flags), DV_OK);
     assert_int_equal(dv_buf_append(code, DV_LIT("\0\0\0\0\0\0\0\0")), DV_OK);
 }
@@ -633,6 +661,62 @@ static void test_unlisted_sightings_are_counted(void **state)
                   "sightings");
 }
 
+/* A code of this version: nothing but volumes. */
+static void check_volumes(const char *hex, bool good)
+{
+    static dv_event_decoded decoded;
+    dv_auto(buf) dv_buf code = dv_buf_init(DV_LIMIT_RECORD);
+    begin(&code, 0);
+    code.ptr[0] = DV_EVENT_CODE_VERSION;
+    add(&code, NO_REQUEST "0000");
+    add(&code, hex);
+    assert_int_equal(dv_event_code_decode(dv_buf_slice(&code), &decoded, NULL),
+                     good ? DV_OK : DV_ERR_INVALID);
+}
+
+static void test_volumes_are_checked(void **state)
+{
+    check_volumes("00", true);
+    check_volumes("01"
+                  "0161"           /* a */
+                  "05616c65727400" /* alert */
+                  "0c0a0f"
+                  "01",
+                  true);
+    check_volumes("01"
+                  "0161"
+                  "05616c65727400"
+                  "0c0a0f"
+                  "02",
+                  false);
+    check_volumes("01"
+                  "0161"
+                  "05616c657274" /* no NUL */
+                  "0c0a0f"
+                  "01",
+                  false);
+    check_volumes("01"
+                  "0161"
+                  "05616c65727400"
+                  "0c0a"
+                  "ffffffffffffffffff01" /* longer than time is */
+                  "01",
+                  false);
+    check_volumes("", false);
+    check_volumes("11", false);
+    for (int more = 0; more < 2; more++) {
+        static dv_event_decoded decoded;
+        dv_auto(buf) dv_buf code = dv_buf_init(DV_LIMIT_RECORD);
+        begin(&code, 0);
+        code.ptr[0] = DV_EVENT_CODE_VERSION;
+        add(&code, NO_REQUEST "0000");
+        assert_int_equal(dv_buf_append_byte(&code, (uint8_t)(DV_EVENT_VOLUMES_MAX + more)), DV_OK);
+        add_many(&code, "00000000000000", DV_EVENT_VOLUMES_MAX + (size_t)more);
+        assert_int_equal(dv_event_code_decode(dv_buf_slice(&code), &decoded, NULL),
+                         more == 0 ? DV_OK : DV_ERR_INVALID);
+    }
+}
+
 static int make_arena(void **state)
 {
     f.arena = dv_arena_new(1 << 20);
@@ -663,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_policies_are_ids),
         cmocka_unit_test(test_strings_end_where_they_say),
         cmocka_unit_test(test_reservations_are_whole),
+        cmocka_unit_test(test_volumes_are_checked),
         cmocka_unit_test(test_unlisted_sightings_are_counted),
     };
     return cmocka_run_group_tests(tests, make_arena, free_arena);

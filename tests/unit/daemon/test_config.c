@@ -339,9 +339,11 @@ static void test_too_many(void **state)
     refused(dv_buf_cstr(&text), 1026, "more than 1024 firewall rules");
 }
 
-static dv_result some_policies(const dv_yaml *section, dv_buf *out, dv_error *error)
+static dv_result some_policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *out,
+                               dv_error *error)
 {
     (void)section;
+    (void)loss;
     (void)error;
     return dv_buf_append_str(out, "{\"request\":{\"default\":\"mask\"},\"answer\":{}}");
 }

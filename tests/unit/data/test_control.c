@@ -14,7 +14,8 @@ static dv_result policies_of(const char *yaml, dv_arena *arena, dv_buf *out, dv_
 {
     const dv_yaml *root = NULL;
     assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, error), DV_OK);
-    return dv_data_masking.policies(dv_yaml_get(root, "masking"), out, error);
+    return dv_data_masking.policies(dv_yaml_get(root, "masking"),
+                                    dv_yaml_get(root, "loss_prevention"), out, error);
 }
 
 /* The policy of one direction, as the gate reads it. */
@@ -224,6 +225,116 @@ static void bad_masking_names_its_line(void **state)
     }
 }
 
+/* ---- loss_prevention: ---- */
+
+/* How many values of a text the first volume of a side counts; -1: there is none. */
+static int counted(const char *yaml, const char *side, const char *text)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+    dv_error error = {0};
+    dv_data_outcome outcome = {0};
+    dv_verdict verdict = {0};
+    if (policies_of(yaml, arena, &json, &error) != DV_OK) {
+        fail_msg("%s", error.message);
+    }
+    bool there = dv_slice_find(dv_buf_slice(&json), DV_LIT("\"volumes\":[{")) >= 0;
+    dv_data_policy *policy = side_of(&json, side, arena);
+    assert_int_equal(dv_data_gate_text(gate, policy, context_of("u", arena),
+                                       strcmp(side, "answer") == 0, dv_slice_str(text), arena,
+                                       &outcome, &verdict),
+                     DV_OK);
+    dv_data_policy_free(policy);
+    return there ? (int)outcome.values[0] : -1;
+}
+
+static void volumes_reach_the_gate(void **state)
+{
+    static const char text[] = "4111111111111111 bob@example.com";
+#define RULE "loss_prevention:\n  volume:\n    - {name: a, values: 5, per: 1h, action: alert"
+    assert_int_equal(counted("other: 1\n", "request", text), -1);
+    assert_int_equal(counted("loss_prevention: {volume: []}\n", "request", text), -1);
+    assert_int_equal(counted(RULE "}\n", "request", text), 2);
+    assert_int_equal(counted(RULE ", direction: both}\n", "answer", text), 2);
+    assert_int_equal(counted(RULE ", direction: request}\n", "answer", text), 0);
+    assert_int_equal(counted(RULE ", direction: response}\n", "answer", text), 2);
+    assert_int_equal(counted(RULE ", direction: response}\n", "request", text), 0);
+    assert_int_equal(counted(RULE ", categories: [payment]}\n", "request", text), 1);
+    assert_int_equal(counted(RULE ", roles: [a], groups: [b], users: [c], services: [d], routes: "
+                                  "[chat], labels: [CARD], detectors: [iban]}\n",
+                             "request", text),
+                     1);
+}
+
+static void bad_volumes_name_their_line(void **state)
+{
+    static const struct {
+        const char *rest; /* behind "    - " on line 3 */
+        const char *why;
+    } bad[] = {
+        {"block\n", "at most"},
+        {"{values: 5, per: 1h, action: alert}\n", "'name' is missing"},
+        {"{name: a, per: 1h, action: alert}\n", "'values' is missing"},
+        {"{name: a, values: 5, action: alert}\n", "'per' is missing"},
+        {"{name: a, values: 5, per: 1h}\n", "'action' is missing"},
+        {"{name: a b, values: 5, per: 1h, action: alert}\n", "no name"},
+        {"{name: a, values: 0, per: 1h, action: alert}\n", "values"},
+        {"{name: a, values: 1000000001, per: 1h, action: alert}\n", "values"},
+        {"{name: a, values: 5, per: 999ms, action: alert}\n", "'per'"},
+        {"{name: a, values: 5, per: 367d, action: alert}\n", "'per'"},
+        {"{name: a, values: 5, per: 1h, action: mask}\n", "no action of a volume"},
+        {"{name: a, values: 5, per: 1h, action: alert, direction: out}\n", "'direction'"},
+        {"{name: a, values: 5, per: 1h, action: alert, role: [x]}\n", "role"},
+        {"{name: a, values: 5, per: 1h, action: alert, roles: []}\n", "'roles'"},
+        {"{name: a, values: 5, per: 1h, action: alert, direction: response, labels: [KARD]}\n",
+         "KARD"},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_error error = {0};
+        const dv_yaml *root = NULL;
+        const char *yaml =
+            dv_arena_printf(arena, "loss_prevention:\n  volume:\n    - %s", bad[i].rest);
+        assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, &error), DV_OK);
+        assert_int_equal(dv_data_config_loss.check(dv_yaml_get(root, "loss_prevention"), &error),
+                         DV_ERR_INVALID);
+        if (error.line != 3 || strstr(error.message, bad[i].why) == NULL) {
+            fail_msg("line %d: %s", error.line, error.message);
+        }
+    }
+}
+
+static dv_result check_loss(const char *yaml, dv_error *error)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    const dv_yaml *root = NULL;
+    assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, error), DV_OK);
+    return dv_data_config_loss.check(dv_yaml_get(root, "loss_prevention"), error);
+}
+
+static void volumes_have_names_of_their_own_and_a_limit(void **state)
+{
+    dv_auto(buf) dv_buf yaml = dv_buf_init(1 << 20);
+    dv_error error = {0};
+    assert_int_equal(check_loss("loss_prevention: []\n", &error), DV_ERR_INVALID);
+    assert_int_equal(check_loss("loss_prevention: {volumes: []}\n", &error), DV_ERR_INVALID);
+    assert_int_equal(check_loss("loss_prevention: {volume: {}}\n", &error), DV_ERR_INVALID);
+    assert_int_equal(check_loss(RULE "}\n    - {name: a, values: 5, per: 1h, action: block, "
+                                     "direction: request}\n",
+                                &error),
+                     DV_ERR_INVALID);
+    assert_int_equal(error.line, 4);
+    assert_int_equal(dv_buf_append_str(&yaml, "loss_prevention:\n  volume:\n"), DV_OK);
+    for (int i = 0; i <= DV_DATA_VOLUMES_MAX; i++) {
+        assert_int_equal(dv_buf_append_printf(
+                             &yaml, "    - {name: r%d, values: 5, per: 1h, action: alert}\n", i),
+                         DV_OK);
+        assert_int_equal(check_loss(dv_buf_cstr(&yaml), &error),
+                         i < DV_DATA_VOLUMES_MAX ? DV_OK : DV_ERR_INVALID);
+    }
+    assert_int_equal(error.line, 3 + DV_DATA_VOLUMES_MAX);
+}
+
 /* What the gate would not read is told before it gets it. */
 static void too_many_names_are_told(void **state)
 {
@@ -324,6 +435,9 @@ int main(void)
         cmocka_unit_test(the_strictest_rule_counts),
         cmocka_unit_test(bad_masking_names_its_line),
         cmocka_unit_test(too_many_names_are_told),
+        cmocka_unit_test(volumes_reach_the_gate),
+        cmocka_unit_test(bad_volumes_name_their_line),
+        cmocka_unit_test(volumes_have_names_of_their_own_and_a_limit),
         cmocka_unit_test(detectors_are_listed_page_by_page),
         cmocka_unit_test(a_detector_is_shown),
         cmocka_unit_test(a_text_is_tried),

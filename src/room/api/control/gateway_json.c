@@ -93,7 +93,8 @@ static dv_result add_policies(const dv_yaml *root, const dv_masking_source *mask
 {
     dv_auto(buf) dv_buf text = dv_buf_init(DV_API_GATEWAY_JSON_MAX);
     const dv_yaml *node = root == NULL ? NULL : dv_yaml_get(root, "masking");
-    DV_TRY(masking->policies(node, &text, error));
+    const dv_yaml *loss = root == NULL ? NULL : dv_yaml_get(root, "loss_prevention");
+    DV_TRY(masking->policies(node, loss, &text, error));
     json_t *policies = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(policies)) {
         json_decref(policies);

@@ -16,6 +16,11 @@
  * Actions: block, redact, mask, placeholder, alert, allow. What is not named keeps its default. */
 extern const dv_config_section dv_data_config_masking;
 
+/* loss_prevention:
+ *   volume:
+ *     - {name: many-cards, categories: [payment], values: 500, per: 1h, action: block} */
+extern const dv_config_section dv_data_config_loss;
+
 /* data_access: which data wants which approvals (access/rules.h). */
 extern const dv_config_section dv_data_config_access;
 struct dv_data_rules;
@@ -30,5 +35,5 @@ extern const struct dv_data_access_source dv_data_access;
  * whose time has come. Grants end without it. */
 dv_must dv_result dv_data_access_tick(dv_services *services, dv_error *error);
 
-/* Turns the section into the gateway's policies. */
+/* Turns both sections into the gateway's policies. */
 extern const dv_masking_source dv_data_masking;

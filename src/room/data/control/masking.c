@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/principal.h"
 #include "room/data/control/data_control.h"
+#include "room/data/control/scope.h"
+#include "room/data/control/volume.h"
 #include "room/data/gate/names.h"
 
 enum {
@@ -124,132 +125,23 @@ typedef struct common {
     bool decode; /* values that stand encoded are looked for, too */
     bool names;  /* people and addresses are */
     const dv_yaml *rules;
+    const dv_yaml *loss; /* the section loss_prevention */
 } common;
 
-static dv_result read_common(const dv_yaml *section, common *ret, dv_error *error)
+static dv_result read_common(const dv_yaml *section, const dv_yaml *loss, common *ret,
+                             dv_error *error)
 {
     const dv_yaml *decode = part(section, "decode");
     const dv_yaml *names = part(section, "names");
-    *ret = (common){.decode = true, .rules = part(section, "rules")};
+    *ret = (common){.decode = true, .rules = part(section, "rules"), .loss = loss};
     DV_TRY(names == NULL ? DV_OK : dv_yaml_bool(names, &ret->names, error));
     return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
 }
 
 /* ---- rules ---- */
 
-static const char *const rule_keys[] = {"roles",     "groups",    "users",      "services",
-                                        "routes",    "detectors", "categories", "labels",
-                                        "direction", "action",    "override",   NULL};
-
-/* Lists of a rule that say who is meant, and Cedar's types of them. */
-static const char *const who_lists[][2] = {
-    {"roles", "Role"}, {"groups", "Group"}, {"users", "User"}, {"services", "Service"}};
-
-static bool has_category(const char *name)
-{
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        if (strcmp(dv_masking_kind(i)->category, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_label(const char *name)
-{
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        if (strcmp(dv_masking_kind(i)->label, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_detector(const char *name)
-{
-    return dv_masking_kind_index(name) >= 0;
-}
-
-/* Names of principals and routes; what they are is not looked up: they may come later. */
-static bool is_name(const char *name)
-{
-    static const char bytes[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
-    size_t len = strlen(name);
-    return len > 0 && len <= DV_PRINCIPAL_ID_MAX && strspn(name, bytes) == len;
-}
-
-static bool stands_before(const dv_yaml *first, const dv_yaml *node, const char *name)
-{
-    while (first != node && (first->text == NULL || strcmp(first->text, name) != 0)) {
-        first = first->next;
-    }
-    return first != node;
-}
-
-static dv_result check_name(const dv_yaml *list, const dv_yaml *node, const char *key,
-                            const char *name, bool (*known)(const char *name), dv_error *error)
-{
-    if (!known(name)) {
-        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                               known == is_name
-                                   ? "masking: '%.64s' in '%s' is no name: letters, digits, _ . @ -"
-                                   : "masking: '%.64s' is none of the '%s' there are",
-                               name, key);
-    }
-    if (stands_before(list->first, node, name)) {
-        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                               "masking: '%.64s' stands in '%s' twice", name, key);
-    }
-    return DV_OK;
-}
-
-/* Appends the list's names, each as `type` of Cedar where there is one. *count: how many are there
- * already. */
-static dv_result append_names(const dv_yaml *rule, const char *key, const char *type,
-                              bool (*known)(const char *name), size_t *count, dv_buf *out,
-                              dv_error *error)
-{
-    const dv_yaml *list = dv_yaml_get(rule, key);
-    if (list == NULL) {
-        return DV_OK;
-    }
-    if (list->type != DV_YAML_LIST || list->first == NULL) {
-        return dv_error_set_at(error, DV_ERR_INVALID, list->line, list->column,
-                               "masking: '%s' of a rule wants a list of names", key);
-    }
-    for (const dv_yaml *node = list->first; node != NULL; node = node->next) {
-        const char *name = NULL;
-        DV_TRY(dv_yaml_string(node, &name, error));
-        DV_TRY(check_name(list, node, key, name, known, error));
-        DV_TRY(dv_buf_append_str(out, (*count)++ > 0 ? "," : ""));
-        DV_TRY(type == NULL ? dv_buf_append_printf(out, "\"%s\"", name)
-                            : dv_buf_append_printf(out, "\"%s::\\\"%s\\\"\"", type, name));
-    }
-    return DV_OK;
-}
-
-static dv_result append_list(const dv_yaml *rule, const char *key, bool (*known)(const char *name),
-                             dv_buf *out, dv_error *error)
-{
-    size_t count = 0;
-    if (dv_yaml_get(rule, key) == NULL) {
-        return DV_OK;
-    }
-    DV_TRY(dv_buf_append_printf(out, "\"%s\":[", key));
-    DV_TRY(append_names(rule, key, NULL, known, &count, out, error));
-    return dv_buf_append_str(out, "],");
-}
-
-static dv_result append_who(const dv_yaml *rule, dv_buf *out, dv_error *error)
-{
-    size_t count = 0;
-    DV_TRY(dv_buf_append_str(out, "\"who\":["));
-    for (size_t i = 0; i < DV_ARRAY_LEN(who_lists); i++) {
-        DV_TRY(append_names(rule, who_lists[i][0], who_lists[i][1], is_name, &count, out, error));
-    }
-    return dv_buf_append_str(out, "],");
-}
+static const char *const rule_keys[] = {DV_DATA_SCOPE_KEYS, "direction", "action", "override",
+                                        NULL};
 
 /* Whether the rule is about that direction; both, when it does not say. */
 static dv_result speaks_of(const dv_yaml *rule, size_t direction, bool *ret_speaks, dv_error *error)
@@ -283,11 +175,7 @@ static dv_result append_rule(const dv_yaml *rule, bool answer, dv_buf *out, dv_e
     DV_TRY(check_direction(said, action, answer, error));
     DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
     DV_TRY(dv_buf_append_str(out, "{"));
-    DV_TRY(append_who(rule, out, error));
-    DV_TRY(append_list(rule, "routes", is_name, out, error));
-    DV_TRY(append_list(rule, "detectors", is_detector, out, error));
-    DV_TRY(append_list(rule, "categories", has_category, out, error));
-    DV_TRY(append_list(rule, "labels", has_label, out, error));
+    DV_TRY(dv_data_scope_append(rule, "masking", out, error));
     return dv_buf_append_printf(out, "\"action\":\"%s\",\"override\":%s}", action,
                                 flag ? "true" : "false");
 }
@@ -345,6 +233,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     DV_TRY(append_detectors(policy, standard, answer, out, error));
     DV_TRY(append_off(policy, out, error));
     DV_TRY(append_rules(both->rules, direction, out, error));
+    DV_TRY(dv_data_volume_append(part(both->loss, "volume"), answer, out, error));
     DV_TRY(both->names ? dv_buf_append_str(out, ",\"names\":true") : DV_OK);
     DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");
@@ -360,7 +249,7 @@ static dv_result append_policies(const dv_yaml *section, const common *both, dv_
     return dv_buf_append_str(out, "}");
 }
 
-static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
+static dv_result policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *out, dv_error *error)
 {
     common both;
     if (section != NULL) {
@@ -370,12 +259,13 @@ static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
         }
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
-    DV_TRY(read_common(section, &both, error));
+    DV_TRY(read_common(section, loss, &both, error));
     size_t before = out->len;
     dv_result result = append_policies(section, &both, out, error);
-    if (section != NULL &&
+    const dv_yaml *blamed = section != NULL ? section : loss;
+    if (blamed != NULL &&
         (result == DV_ERR_TOO_LARGE || (result == DV_OK && out->len - before > TEXT_MAX))) {
-        return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
+        return dv_error_set_at(error, DV_ERR_INVALID, blamed->line, blamed->column,
                                "masking: the rules name too much (more than %d KiB in all): name "
                                "groups in place of users",
                                TEXT_MAX >> 10);
@@ -386,7 +276,7 @@ static dv_result policies(const dv_yaml *section, dv_buf *out, dv_error *error)
 static dv_result check(const dv_yaml *section, dv_error *error)
 {
     dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
-    return policies(section, &unused, error);
+    return policies(section, NULL, &unused, error);
 }
 
 /* No apply: it goes into force with the gateway's configuration. */

@@ -598,6 +598,7 @@ static dv_result finish(dv_data_pass *pass, dv_result result, dv_data_edits *edi
     }
     outcome.sightings = pass->sightings;
     outcome.sighting_count = pass->sighting_count;
+    memcpy(outcome.values, pass->values, sizeof(outcome.values));
     *ret_outcome = outcome;
     return DV_OK;
 }

@@ -27,10 +27,24 @@ dv_must dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **re
 void dv_data_gate_hurry(dv_data_gate *gate, uint64_t effort);
 void dv_data_gate_free(dv_data_gate *gate);
 
+enum {
+    DV_DATA_VOLUMES_MAX = 16, /* rules on volume in one policy */
+    DV_DATA_VOLUME_NAME = 64, /* bytes of a name */
+};
+
+/* What a rule on volume does when it is passed. */
+typedef enum dv_volume_action {
+    DV_VOLUME_BLOCK = 0, /* the zero refuses */
+    DV_VOLUME_ALERT,     /* passes, and somebody is told */
+    DV_VOLUME_MONITOR,   /* passes, and the request's records say so */
+} dv_volume_action;
+
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
  * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert"},"off":["ip_address"],
  * "decode":true,"rules":[{"who":["Role::\"support\""],"routes":["chat"],"detectors":["email"],
- * "categories":["payment"],"labels":["PHONE"],"action":"allow","override":true}]} */
+ * "categories":["payment"],"labels":["PHONE"],"action":"allow","override":true}],
+ * "volumes":[{"name":"many-cards","who":[...],"routes":[...],"detectors":[...],"categories":[...],
+ * "labels":[...],"values":500,"per_ns":3600000000000,"action":"block"}]} */
 dv_must dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice json,
                                        dv_data_policy **ret_policy, dv_error *error);
 void dv_data_policy_free(dv_data_policy *policy);
@@ -49,6 +63,7 @@ typedef struct dv_data_outcome {
     uint64_t text_bytes; /* of a stream: of its texts, those that went out */
     bool changed;        /* body differs from what came in */
     dv_slice body;       /* to send on: the input itself or a rewrite in the arena */
+    uint32_t values[DV_DATA_VOLUMES_MAX]; /* found, by the policy's volumes (volume.h) */
 } dv_data_outcome;
 
 /* What placeholders of this request stand for. In the request's arena; needed for the answer. */
@@ -113,6 +128,8 @@ void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_o
 /* The caller did not ask for usage, the gate did: of OpenAI chunks, the one that tells only it is
  * kept back. */
 void dv_data_stream_hide_usage(dv_data_stream *stream);
+/* Values that were found so far, by the policy's volumes: DV_DATA_VOLUMES_MAX of them. */
+const uint32_t *dv_data_stream_values(const dv_data_stream *stream);
 /* The event that clients take for the stream's end went out. */
 bool dv_data_stream_is_over(const dv_data_stream *stream);
 /* Bytes that the stream keeps from one event to the next. */

@@ -8,6 +8,7 @@
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
 #include "room/data/gate/names.h"
+#include "room/data/gate/volume.h"
 
 struct dv_data_gate {
     dv_detect_rules *rules;
@@ -29,16 +30,30 @@ enum {
     DV_DATA_RULES_ARENA = 8 << 20,
 };
 
-/* An action for some principals, on some routes. */
-typedef struct dv_data_rule {
+/* Whom a rule is about, on which routes, and of which values. */
+typedef struct dv_data_scope {
     dv_detector_set detectors;
     const dv_slice *who; /* Cedar's text: Role::"support"; none: everyone */
     size_t who_count;
     const dv_slice *routes; /* names; none: every one */
     size_t route_count;
-    uint8_t action; /* dv_content_action */
-    bool overrides; /* those that do not */
+} dv_data_scope;
+
+/* An action for some principals, on some routes. */
+typedef struct dv_data_rule {
+    dv_data_scope scope;
+    uint8_t action;  /* dv_content_action */
+    bool overrides;  /* those that do not */
 } dv_data_rule;
+
+/* How many values may pass over time. */
+typedef struct dv_data_volume {
+    dv_data_scope scope;
+    dv_slice name;
+    uint64_t values;
+    dv_time per;
+    dv_volume_action action;
+} dv_data_volume;
 
 /* What the policy is where these of its rules match. */
 typedef struct dv_data_made {
@@ -57,7 +72,10 @@ struct dv_data_policy {
     size_t rule_count;
     dv_data_made made[DV_DATA_MADE_MAX];
     size_t made_count;
-    dv_detector_set known; /* of known.h: the detectors, and whether texts are decoded */
+    const dv_data_volume *volumes;
+    size_t volume_count;
+    dv_detector_set counted; /* by some volume: found where they are allowed, too */
+    dv_detector_set known;   /* of known.h: the detectors, and whether texts are decoded */
 };
 
 /* Fills in what follows from enabled, actions and the switches. */
@@ -67,6 +85,18 @@ dv_must dv_result dv_data_action_read(const dv_json *json, uint32_t token, const
                                       dv_arena *arena, uint8_t *ret_action, dv_error *error);
 /* Reads "rules" of a policy whose detectors are known. */
 dv_must dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_error *error);
+/* Reads "volumes" of a policy whose rules are read, and has it find what they count. */
+dv_must dv_result dv_data_volumes_read(const dv_json *json, dv_data_policy *policy,
+                                       dv_error *error);
+/* The arena of what a policy's lists hold, made with the first. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_policy_arena(dv_data_policy *policy, dv_arena **ret_arena);
+
+/* Reads whom and what a rule is about; detectors: `enabled` ones, where it does not name them. */
+dv_must dv_result dv_data_scope_read(const dv_json *json, uint32_t rule, dv_arena *arena,
+                                     const dv_detector_set *enabled, dv_data_scope *scope,
+                                     dv_error *error);
+/* principal: NULL is nobody whom a rule could name. */
+bool dv_data_scope_meets(const dv_data_scope *scope, const dv_principal *principal, dv_slice route);
 
 /* ---- placeholders ---- */
 
@@ -110,6 +140,7 @@ typedef struct dv_data_pass {
     bool more;    /* and goes on */
     size_t hold;  /* the first byte that waits for what goes on encoded; set by the search */
     size_t noted; /* bytes that they took up in the arena */
+    uint32_t values[DV_DATA_VOLUMES_MAX]; /* found, by the policy's volumes */
 } dv_data_pass;
 
 /* A stretch of a text and what stands there instead. */

@@ -395,6 +395,16 @@ static dv_result note(dv_data_pass *pass, dv_data_sighting seen)
     return DV_OK;
 }
 
+/* A value is counted for each volume that speaks of one of the detectors that saw it. */
+static void count_value(dv_data_pass *pass, const dv_finding *finding)
+{
+    for (size_t i = 0; i < pass->policy->volume_count; i++) {
+        bool meant =
+            dv_detector_set_meets(&finding->detectors, &pass->policy->volumes[i].scope.detectors);
+        pass->values[i] += meant && pass->values[i] < UINT32_MAX;
+    }
+}
+
 dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
                               const char *place, dv_slice *ret_text)
 {
@@ -414,6 +424,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
                                          .action = action,
                                          .score = hit->finding->score,
                                          .times = 1}));
+    count_value(pass, hit->finding);
     *ret_text = (dv_slice){NULL, 0};
     switch (action) {
     case DV_ACTION_ALLOW:

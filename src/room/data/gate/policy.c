@@ -166,11 +166,12 @@ void dv_data_policy_complete(dv_data_policy *policy)
 {
     policy->rewrites = false;
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        if (policy->actions[i] == DV_ACTION_ALLOW) {
+        bool passes =
+            policy->actions[i] == DV_ACTION_ALERT || policy->actions[i] == DV_ACTION_ALLOW;
+        if (policy->actions[i] == DV_ACTION_ALLOW && !dv_detector_set_has(&policy->counted, i)) {
             dv_detector_set_remove(&policy->enabled, i);
         }
-        policy->rewrites |=
-            dv_detector_set_has(&policy->enabled, i) && policy->actions[i] != DV_ACTION_ALERT;
+        policy->rewrites |= dv_detector_set_has(&policy->enabled, i) && !passes;
     }
     policy->names = dv_data_names_meant(&policy->enabled);
     policy->known = policy->enabled;
@@ -207,8 +208,18 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     }
     DV_TRY(read_flag(json, "decode", &policy->decode, error));
     DV_TRY(dv_data_rules_read(json, policy, error));
+    DV_TRY(dv_data_volumes_read(json, policy, error));
     dv_data_policy_complete(policy);
     return DV_OK;
+}
+
+dv_result dv_data_policy_arena(dv_data_policy *policy, dv_arena **ret_arena)
+{
+    if (policy->arena == NULL) {
+        policy->arena = dv_arena_new(DV_DATA_RULES_ARENA);
+    }
+    *ret_arena = policy->arena;
+    return policy->arena != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
 dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_policy **ret_policy,

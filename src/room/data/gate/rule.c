@@ -85,6 +85,14 @@ static dv_result read_detectors(const dv_json *json, uint32_t rule, dv_arena *ar
     return matched == counts[0] ? DV_OK : wrong(error, "detector is not known, or named twice");
 }
 
+dv_result dv_data_scope_read(const dv_json *json, uint32_t rule, dv_arena *arena,
+                             const dv_detector_set *enabled, dv_data_scope *scope, dv_error *error)
+{
+    DV_TRY(read_detectors(json, rule, arena, enabled, &scope->detectors, error));
+    DV_TRY(read_list(json, rule, "who", arena, &scope->who, &scope->who_count, error));
+    return read_list(json, rule, "routes", arena, &scope->routes, &scope->route_count, error);
+}
+
 static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
                            const dv_detector_set *enabled, dv_data_rule *rule, dv_error *error)
 {
@@ -93,9 +101,7 @@ static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
     }
     uint32_t action = dv_json_member(json, token, "action");
     uint32_t overrides = dv_json_member(json, token, "override");
-    DV_TRY(read_detectors(json, token, arena, enabled, &rule->detectors, error));
-    DV_TRY(read_list(json, token, "who", arena, &rule->who, &rule->who_count, error));
-    DV_TRY(read_list(json, token, "routes", arena, &rule->routes, &rule->route_count, error));
+    DV_TRY(dv_data_scope_read(json, token, arena, enabled, &rule->scope, error));
     rule->overrides = overrides != 0 && json->tokens[overrides].type == DV_JSON_TRUE;
     return action == 0 ? wrong(error, "action is missing")
                        : dv_data_action_read(json, action, "a rule", arena, &rule->action, error);
@@ -110,11 +116,9 @@ dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_err
     if (json->tokens[list].type != DV_JSON_ARRAY) {
         return dv_error_set(error, DV_ERR_INVALID, "data policy: 'rules' is no list");
     }
-    policy->arena = dv_arena_new(DV_DATA_RULES_ARENA);
-    if (policy->arena == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    policy->rules = dv_arena_alloc(policy->arena, DV_DATA_RULES_MAX * sizeof(*policy->rules));
+    dv_arena *arena = NULL;
+    DV_TRY(dv_data_policy_arena(policy, &arena));
+    policy->rules = dv_arena_alloc(arena, DV_DATA_RULES_MAX * sizeof(*policy->rules));
     if (policy->rules == NULL) {
         return DV_ERR_NO_MEMORY;
     }
@@ -123,8 +127,8 @@ dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_err
             return dv_error_set(error, DV_ERR_INVALID, "data policy: more than %d rules",
                                 DV_DATA_RULES_MAX);
         }
-        DV_TRY(read_rule(json, item, policy->arena, &policy->enabled,
-                         &policy->rules[policy->rule_count], error));
+        DV_TRY(read_rule(json, item, arena, &policy->enabled, &policy->rules[policy->rule_count],
+                         error));
         policy->rule_count++;
     }
     return DV_OK;
@@ -142,13 +146,22 @@ static bool has(const dv_slice *list, size_t count, dv_slice text)
     return false;
 }
 
-static bool is_meant(const dv_data_rule *rule, const dv_principal *principal)
+static bool is_meant(const dv_data_scope *scope, const dv_principal *principal)
 {
-    bool meant = rule->who_count == 0 || has(rule->who, rule->who_count, principal->entity);
+    if (scope->who_count == 0 || principal == NULL) {
+        return scope->who_count == 0;
+    }
+    bool meant = has(scope->who, scope->who_count, principal->entity);
     for (size_t i = 0; i < principal->ancestor_count && !meant; i++) {
-        meant = has(rule->who, rule->who_count, principal->ancestors[i]);
+        meant = has(scope->who, scope->who_count, principal->ancestors[i]);
     }
     return meant;
+}
+
+bool dv_data_scope_meets(const dv_data_scope *scope, const dv_principal *principal, dv_slice route)
+{
+    bool here = scope->route_count == 0 || has(scope->routes, scope->route_count, route);
+    return here && is_meant(scope, principal);
 }
 
 static uint64_t matching(const dv_data_policy *policy, const dv_principal *principal,
@@ -157,9 +170,7 @@ static uint64_t matching(const dv_data_policy *policy, const dv_principal *princ
     uint64_t met = 0;
     _Static_assert(DV_DATA_RULES_MAX == 64, "a bit each");
     for (size_t i = 0; i < policy->rule_count; i++) {
-        const dv_data_rule *rule = &policy->rules[i];
-        bool here = rule->route_count == 0 || has(rule->routes, rule->route_count, route);
-        met |= (uint64_t)(here && is_meant(rule, principal)) << i;
+        met |= (uint64_t)dv_data_scope_meets(&policy->rules[i].scope, principal, route) << i;
     }
     return met;
 }
@@ -180,7 +191,7 @@ static const dv_data_rule *decider(const dv_data_policy *policy, uint64_t met, s
     const dv_data_rule *best = NULL;
     for (; met != 0; met &= met - 1) {
         const dv_data_rule *rule = &policy->rules[__builtin_ctzll(met)];
-        if (!dv_detector_set_has(&rule->detectors, detector)) {
+        if (!dv_detector_set_has(&rule->scope.detectors, detector)) {
             continue;
         }
         bool stricter = best == NULL || strictness(rule->action) > strictness(best->action);

@@ -726,8 +726,14 @@ void dv_data_stream_outcome(const dv_data_stream *stream, dv_data_outcome *ret_o
                                      .sighting_count = stream->pass.sighting_count,
                                      .text_bytes = stream->text_bytes,
                                      .changed = stream->changed};
+    memcpy(ret_outcome->values, stream->pass.values, sizeof(ret_outcome->values));
     *ret_input_tokens = stream->input_tokens;
     *ret_output_tokens = stream->output_tokens;
+}
+
+const uint32_t *dv_data_stream_values(const dv_data_stream *stream)
+{
+    return stream->pass.values;
 }
 
 bool dv_data_stream_is_over(const dv_data_stream *stream)
