@@ -24,6 +24,7 @@ struct dv_data_keys; /* of the data room */
 struct dv_data_rules;
 struct dv_data_access_source; /* core/data_access.h */
 struct dv_people_source;
+struct dv_log_source; /* core/log_source.h */
 
 typedef struct dv_services {
     dv_store *store;
@@ -37,6 +38,7 @@ typedef struct dv_services {
     struct dv_data_rules *data_rules; /* which data wants which approvals */
     const struct dv_data_access_source *data_access;
     const struct dv_people_source *people;
+    const struct dv_log_source *log;
     dv_event_sink events;
     const char *state_dir;     /* 0700: store, keys, tiles */
     const char *runtime_dir;   /* sockets, snapshot, spool, counters */

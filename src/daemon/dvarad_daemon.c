@@ -10,6 +10,7 @@
 #include "daemon/dvarad_keys.h"
 #include "daemon/dvarad_log.h"
 #include "daemon/dvarad_settings.h"
+#include "room/audit/control/audit_control.h"
 #include "room/audit/control/nodes_search.h"
 #include "room/audit/control/retention_client.h"
 #include "room/audit/control/witness_client.h"
@@ -227,6 +228,7 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(dv_data_rules_new(&daemon->control.services.data_rules));
     daemon->control.services.data_access = &dv_data_access;
     daemon->control.services.people = &dv_auth_people;
+    daemon->control.services.log = &dv_audit_log_events;
     DV_TRY(dv_auth_gate_new(&daemon->control.gate));
     daemon->control.services.gate = daemon->control.gate;
     DV_TRY(dv_auth_control_start(&daemon->control.services, error));

@@ -23,6 +23,10 @@ typedef struct dv_audit_log {
 dv_must dv_result dv_audit_log_status(const char *runtime_dir, dv_audit_log *ret_log,
                                       dv_error *error);
 
+/* For other rooms (core/log_source.h). */
+struct dv_log_source;
+extern const struct dv_log_source dv_audit_log_events;
+
 /* Row for daemon/config.c's table: the section `audit:`. dvarad reads it, so apply is NULL. */
 extern const dv_config_section dv_audit_config_section;
 

@@ -3,6 +3,8 @@
 #include "room/audit/control/search.h"
 
 #include "api/operations.h"
+#include "core/log_source.h"
+#include "room/audit/control/audit_control.h"
 #include "room/audit/control/nodes_search.h"
 
 enum { BUDGET_MS = 500, REQUEST_MAX = 32 << 10 };
@@ -175,3 +177,49 @@ dv_result dv_op_audit_search(dv_call *call, dv_error *error)
     };
     return answer_search(call, &search, error);
 }
+
+/* -- for other rooms --------------------------------------------------------------------------- */
+
+/* The lines but the last one, each an event beside its place. */
+static dv_result take_events(const json_t *lines, json_t *events)
+{
+    size_t count = json_array_size(lines);
+    for (size_t i = 0; i + 1 < count; i++) {
+        json_t *event = json_object_get(json_array_get(lines, i), "event");
+        if (!json_is_object(event) || json_array_append(events, event) != 0) {
+            return event == NULL ? DV_ERR_CORRUPT : DV_ERR_NO_MEMORY;
+        }
+    }
+    return count > 0 ? DV_OK : DV_ERR_CORRUPT;
+}
+
+static dv_result read_events(dv_call *call, const dv_log_page *page, json_t **ret_events,
+                             json_t **ret_next, dv_error *error)
+{
+    const dv_query *query = NULL;
+    json_t *lines = NULL, *events = json_array();
+    const dv_audit_search search = {.query = page->query,
+                                    .since = page->since,
+                                    .until = page->until,
+                                    .cursor = page->cursor,
+                                    .limit = page->limit};
+    dv_result result = dv_audit_query_check(call, "query", search.query, true, &query, error);
+    if (result == DV_OK) {
+        result = dv_audit_search_run(call, &search, &lines, error);
+    }
+    if (result == DV_OK) {
+        result = take_events(lines, events);
+    }
+    if (result != DV_OK) {
+        json_decref(lines);
+        json_decref(events);
+        return result;
+    }
+    const json_t *last = json_array_get(lines, json_array_size(lines) - 1);
+    *ret_next = json_incref(json_object_get(last, "next"));
+    *ret_events = events;
+    json_decref(lines);
+    return DV_OK;
+}
+
+const dv_log_source dv_audit_log_events = {read_events};
