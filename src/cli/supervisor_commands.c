@@ -2,9 +2,11 @@
 /* The commands of api/daemon.yaml. */
 #include "api/commands.h"
 #include "cli/cli.h"
+#include "cli/visible.h"
 #include "daemon/config.h"
 #include "daemon/supervisor.h"
 #include "daemon/supervisor_link.h"
+#include "room/data/control/data_control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -366,6 +368,28 @@ int dv_command_status(dv_cli *cli, const json_t *params)
     return code;
 }
 
+/* Tells names that nobody has: such rules are good, since a role may come later. rules: of a file;
+ * NULL: what is in force. False: nobody could be asked. */
+static bool tell_names(dv_cli *cli, const char *file, json_t *rules)
+{
+    size_t i;
+    const json_t *item;
+    json_t *answer = NULL;
+    dv_error error = {0};
+    json_t *body = rules != NULL ? json_pack("{s:O}", "rules", rules) : json_object();
+    bool asked = body != NULL && cli->url == NULL &&
+                 dv_cli_call(cli, "masking_check", NULL, body, &answer, &error) == DV_OK;
+    json_array_foreach(json_object_get(answer, "items"), i, item)
+    {
+        fprintf(cli->err, "dvara: %s%s", file, *file != '\0' ? ": " : "");
+        dv_visible_write(cli->err, json_string_value(json_object_get(item, "warning")));
+        fputc('\n', cli->err);
+    }
+    json_decref(answer);
+    json_decref(body);
+    return asked;
+}
+
 int dv_command_reload(dv_cli *cli, const json_t *params)
 {
     json_t *answer = NULL;
@@ -379,6 +403,9 @@ int dv_command_reload(dv_cli *cli, const json_t *params)
     json_decref(answer);
     if (good && cli->output == DV_OUTPUT_TABLE) {
         fprintf(cli->out, "reloaded\n");
+    }
+    if (good) {
+        (void)tell_names(cli, "", NULL);
     }
     return code;
 }
@@ -399,6 +426,14 @@ int dv_command_config_check(dv_cli *cli, const json_t *params)
     for (size_t i = 0; warnings[i] != NULL; i++) {
         fprintf(cli->err, "dvara: %s: %s\n", file, warnings[i]);
     }
+    json_t *names = dv_data_masking_names(dv_config_root(config));
+    if (json_array_size(names) > 0 && !tell_names(cli, file, names)) {
+        fprintf(cli->err,
+                "dvara: %s: no Dvara of this state runs, so the roles, groups and users that rules "
+                "name were not looked up\n",
+                file);
+    }
+    json_decref(names);
     if (cli->output == DV_OUTPUT_TABLE) {
         fprintf(cli->out, "%s is good\n", file);
     }

@@ -42,6 +42,10 @@ typedef struct dv_people_source {
      * owner (Local::"root") is in nothing. Errors: DV_ERR_NOT_FOUND with a sentence. */
     dv_result (*entities)(dv_call *call, const char *entity, const char *const **ret_entities,
                           size_t *ret_count, dv_error *error);
+    /* Whether there is such a "User", "Service", "Group" or "Role". *ret_near: of those there are
+     * the one whose name is nearest, in the arena, or NULL; asked for where it is not there. */
+    dv_result (*known)(dv_call *call, const char *type, const char *name, bool *ret_known,
+                       const char **ret_near, dv_error *error);
     /* Whether it is there and not suspended; groups never are. */
     dv_result (*active)(dv_call *call, const char *entity, bool *ret_active, dv_error *error);
 } dv_people_source;

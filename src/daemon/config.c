@@ -157,6 +157,11 @@ const dv_yaml *dv_config_section_get(const dv_config *config, const char *key)
     return dv_yaml_get(config->root, key);
 }
 
+const dv_yaml *dv_config_root(const dv_config *config)
+{
+    return config->root;
+}
+
 const char *const *dv_config_warnings(const dv_config *config)
 {
     return config->warnings;

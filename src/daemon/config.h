@@ -49,6 +49,9 @@ const dv_config_settings *dv_config_get_settings(const dv_config *config);
 /* A top-level section, or NULL when it is not in the file. */
 const dv_yaml *dv_config_section_get(const dv_config *config, const char *key);
 
+/* All of it. */
+const dv_yaml *dv_config_root(const dv_config *config);
+
 /* The entries for a port, in order. The array lives as long as the config. Of a rule that denies
  * everyone, loopback stays allowed. */
 dv_must dv_result dv_config_port_access(dv_config *config, uint16_t port,

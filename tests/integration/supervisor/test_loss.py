@@ -93,6 +93,32 @@ def check_outputs(dvara):
         == ["loss.volume"]
 
 
+def explain(dvara, *words):
+    return dvara.json("data", "masking", "explain", *words)
+
+
+def check_explanations(dvara):
+    told = explain(dvara, "--user", "sue", "--route", "openai-chat", "--detector", "email")
+    assert (told["action"], told["decided_by"]) == ("allow", "rules[0]")
+    assert [row["why"].split(":")[0] for row in told["rules"]] == [
+        "decides", "does not speak of the detector", "is for other routes", "counts where no rule decides"]
+    told = explain(dvara, "--user", "ann", "--route", "openai-chat", "--detector", "email")
+    assert (told["action"], told["decided_by"]) == ("mask", "request")
+    assert [row["why"] for row in told["rules"]] == [
+        "is for others", "does not speak of the detector", "is for other routes", "no rule decides"]
+    told = explain(dvara, "--user", "ann", "--route", "openai-completions", "--detector", "payment_card")
+    assert (told["action"], told["decided_by"]) == ("redact", "rules[2]")
+    told = explain(dvara, "--user", "fay", "--route", "openai-chat", "--detector", "iban", "--direction", "answer")
+    assert (told["action"], told["decided_by"]) == ("alert", "rules[1]")
+    told = explain(dvara, "--user", "fay", "--route", "openai-chat", "--detector", "url")
+    assert (told["action"], told["rules"][-1]["why"]) == ("none", "it is not looked for")
+    for words, why in ((("--user", "nobody", "--route", "openai-chat", "--detector", "email"), "nobody"),
+                       (("--user", "ann", "--route", "chat", "--detector", "email"), "no route"),
+                       (("--user", "ann", "--route", "openai-chat", "--detector", "emial"), "no detector"),
+                       (("--route", "openai-chat", "--detector", "email"), "user and service")):
+        assert why in dvara.refused("data", "masking", "explain", *words)
+
+
 def test_what_left_is_told_by_user_route_detector_and_category(make):
     dvara = make()
     dvara.configure(CONFIG)
@@ -101,6 +127,7 @@ def test_what_left_is_told_by_user_route_detector_and_category(make):
     check_users(dvara)
     check_kinds(dvara)
     check_outputs(dvara)
+    check_explanations(dvara)
 
 
 def test_parts_of_the_log_are_added_up(make):
@@ -119,3 +146,51 @@ def test_parts_of_the_log_are_added_up(make):
         "email": (1100, 1100), "payment_card": (100, 1)}
     assert report["unlisted"] == 20
     assert "20 more places" in dvara.run("data", "leaks").stderr
+
+
+def names(dvara):
+    return dvara.json("data", "masking", "check")["items"]
+
+
+def test_names_that_nobody_has_are_told(make):
+    dvara = make()
+    dvara.configure(CONFIG)
+    dvara.up()
+    file = dvara.folder / "other.yaml"
+    dvara.good("role", "create", "--name", "support")
+    dvara.good("group", "create", "--name", "finance")
+    dvara.good("user", "create", "--name", "ann")
+    assert dvara.run("reload").stderr == ""
+    assert names(dvara) == []
+    text = CONFIG.replace("[support]", "[suport, auditor]").replace("[finance]", "[finanz]").replace("[ann]", "[anne]")
+    file.write_text(text.replace("name: mails,", "name: mails, services: [ci],"))
+    done = dvara.run("config", "check", file)
+    assert done.returncode == 0 and "is good" in done.stdout
+    told = [line.split(": ", 2)[2] for line in done.stderr.splitlines()]
+    assert told == ["masking: rules[0]: no role suport; did you mean support?",
+                    "masking: rules[1]: no group finanz; did you mean finance?",
+                    "masking: rules[2]: no user anne; did you mean ann?",
+                    "loss_prevention: volume[1]: no service ci"]
+    file.write_text("rbac: {roles: {suport: {permissions: [use_model]}}}\n"
+                    "masking: {rules: [{roles: [suport], action: mask}]}\n")
+    assert dvara.run("config", "check", file).stderr == ""  # this very file makes the role
+    dvara.configure(text.replace("name: mails,", "name: mails, services: [ci],"))
+    done = dvara.run("reload")
+    assert done.returncode == 0 and "masking: rules[0]: no role suport; did you mean support?" in done.stderr
+    assert done.stderr.count("loss_prevention: volume[1]: no service ci") == 1
+    assert done.stderr.count("suport") == 1  # once for both directions
+    assert [row["near"] for row in names(dvara)][:2] == ["support", "finance"]
+    dvara.good("role", "create", "--name", "suport")  # it may come later
+    assert "suport" not in dvara.run("reload").stderr
+
+
+def test_a_route_that_is_not_there_is_a_mistake(make):
+    dvara = make()
+    dvara.configure(CONFIG)
+    dvara.up()
+    dvara.configure(CONFIG.replace("[openai-completions]", "[openai-completion]"))
+    why = dvara.refused("reload")
+    assert "line 8" in why or ":8:" in why
+    assert "no route is called 'openai-completion'; did you mean 'openai-completions'?" in why
+    dvara.configure(CONFIG.replace("name: mails,", "name: mails, routes: [models],"))
+    assert "loss_prevention: no route is called 'models'" in dvara.refused("config", "check", dvara.config)

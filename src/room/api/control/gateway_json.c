@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/caps.h"
+#include "base/nearest.h"
 #include "room/api/control/internal.h"
 
 enum { DV_DEFAULTS_ARENA = 256 << 10 };
@@ -103,6 +104,48 @@ static dv_result add_policies(const dv_yaml *root, const dv_masking_source *mask
     return json_object_set_new(config, "data_policies", policies) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
+/* Rules of other sections that name routes. */
+static const char *const rule_lists[][2] = {{"masking", "rules"}, {"loss_prevention", "volume"}};
+
+static const char *route_name(const void *data, size_t index)
+{
+    return json_string_value(json_object_get(json_array_get(data, index), "name"));
+}
+
+static dv_result check_route(const json_t *routes, const dv_yaml *node, const char *section,
+                             dv_error *error)
+{
+    const char *text = NULL;
+    DV_TRY(dv_yaml_string(node, &text, error));
+    size_t count = json_array_size(routes);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(route_name(routes, i), text) == 0) {
+            return DV_OK;
+        }
+    }
+    const char *near = dv_nearest(text, count, route_name, routes);
+    return dv_api_error_at(node, error, "%s: no route is called '%.64s'%s%s%s", section, text,
+                           near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                           near != NULL ? "'?" : "");
+}
+
+/* A route that is not there never will be without this file: a rule for it is a mistake. */
+static dv_result check_rules(const dv_yaml *root, const json_t *routes, dv_error *error)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(rule_lists); i++) {
+        const dv_yaml *list = dv_yaml_get(dv_yaml_get(root, rule_lists[i][0]), rule_lists[i][1]);
+        for (const dv_yaml *rule = list == NULL ? NULL : list->first; rule != NULL;
+             rule = rule->next) {
+            const dv_yaml *names = dv_yaml_get(rule, "routes");
+            for (const dv_yaml *node = names == NULL ? NULL : names->first; node != NULL;
+                 node = node->next) {
+                DV_TRY(check_route(routes, node, rule_lists[i][0], error));
+            }
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result dump(const json_t *config, dv_buf *out)
 {
     char *text = json_dumps(config, JSON_COMPACT);
@@ -124,6 +167,7 @@ static dv_result build(const dv_yaml *root, const dv_masking_source *masking, js
     }
     DV_TRY(parse_defaults(arena, &defaults, error));
     DV_TRY(own_json(root, defaults, config, error));
+    DV_TRY(root == NULL ? DV_OK : check_rules(root, json_object_get(config, "routes"), error));
     return masking == NULL ? DV_OK : add_policies(root, masking, config, error);
 }
 

@@ -21,6 +21,12 @@ extern const dv_config_section dv_data_config_masking;
  *     - {name: many-cards, categories: [payment], values: 500, per: 1h, action: block} */
 extern const dv_config_section dv_data_config_loss;
 
+/* Whom the rules of both sections name, for the operation masking_check: [{"at": "masking:
+ * rules[2]", "who": ["Role::\"support\""]}]; a new reference, NULL when memory is out. root: all of
+ * dvara.yaml; roles of its `rbac:` are left out, they are there when it is in force. */
+struct json_t;
+struct json_t *dv_data_masking_names(const dv_yaml *root);
+
 /* data_access: which data wants which approvals (access/rules.h). */
 extern const dv_config_section dv_data_config_access;
 struct dv_data_rules;

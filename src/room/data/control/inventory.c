@@ -2,6 +2,7 @@
 #include "room/data/control/inventory.h"
 
 #include "base/uuid.h"
+#include "core/resources.h"
 
 static const char *const levels[] = {"public", "internal", "confidential", "restricted"};
 
@@ -89,4 +90,23 @@ void dv_data_new_id(dv_time now, char out[DV_DATA_ID_MAX])
 {
     dv_uuid id = dv_uuid_new(now);
     dv_uuid_format(&id, out);
+}
+
+dv_result dv_data_gateway_config(dv_call *call, json_t **ret_config, dv_error *error)
+{
+    dv_slice text = {NULL, 0};
+    json_t *config = NULL;
+    DV_TRY(dv_snapshot_begin(call->services->snapshot));
+    dv_result result =
+        dv_snapshot_get(call->services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_GATEWAY_KEY), &text);
+    if (result == DV_OK) {
+        config = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+        result = config != NULL ? DV_OK
+                                : dv_error_set(error, DV_ERR_CORRUPT,
+                                               "the gateway's configuration can not be read");
+    }
+    dv_snapshot_end(call->services->snapshot);
+    DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
+    *ret_config = config;
+    return DV_OK;
 }

@@ -22,5 +22,9 @@ json_t *dv_data_column_time(dv_statement *row, int column); /* 0: null */
 dv_must dv_result dv_data_answer_rows(dv_call *call, dv_statement *rows,
                                       json_t *(*json)(dv_statement *row), dv_error *error);
 
+/* The gateway's configuration as it is in force (core/resources.h); a new reference, NULL: there is
+ * none yet. */
+dv_must dv_result dv_data_gateway_config(dv_call *call, json_t **ret_config, dv_error *error);
+
 enum { DV_DATA_ID_MAX = 37 };
 void dv_data_new_id(dv_time now, char out[DV_DATA_ID_MAX]);

@@ -2,7 +2,6 @@
 /* Where data comes from and goes: what scans saw, what people said of it, and the gateway's routes.
  */
 #include "base/buf.h"
-#include "core/resources.h"
 #include "room/data/control/inventory.h"
 
 #include "api/operations.h"
@@ -141,23 +140,15 @@ static void add_route(map *m, const json_t *route, dv_arena *arena)
     add_edge(m, id, "callers", out);
 }
 
-static dv_result add_routes(dv_call *call, map *m)
+static dv_result add_routes(dv_call *call, map *m, dv_error *error)
 {
     size_t i;
     const json_t *route;
-    dv_slice text = {NULL, 0};
     json_t *config = NULL;
-    DV_TRY(dv_snapshot_begin(call->services->snapshot));
-    dv_result result =
-        dv_snapshot_get(call->services->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_GATEWAY_KEY), &text);
-    if (result == DV_OK) {
-        config = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+    DV_TRY(dv_data_gateway_config(call, &config, error));
+    if (config == NULL) {
+        return DV_OK;
     }
-    dv_snapshot_end(call->services->snapshot);
-    if (result == DV_ERR_NOT_FOUND) {
-        return DV_OK; /* no gateway yet */
-    }
-    DV_TRY(result);
     add_named(m, "callers", "callers");
     add_named(m, "audit-log", "log");
     json_array_foreach(json_object_get(config, "routes"), i, route)
@@ -226,7 +217,7 @@ dv_result dv_op_data_map(dv_call *call, dv_error *error)
     map m = {json_array(), json_array(), json_object()};
     dv_result result = add_sources(call, &m, error);
     result = result == DV_OK ? add_assets(call, &m, error) : result;
-    result = result == DV_OK ? add_routes(call, &m) : result;
+    result = result == DV_OK ? add_routes(call, &m, error) : result;
     result = result == DV_OK ? answer(call, &m) : result;
     json_decref(m.nodes);
     json_decref(m.edges);

@@ -161,7 +161,8 @@ static dv_result speaks_of(const dv_yaml *rule, size_t direction, bool *ret_spea
     return DV_OK;
 }
 
-static dv_result append_rule(const dv_yaml *rule, bool answer, dv_buf *out, dv_error *error)
+static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, dv_buf *out,
+                             dv_error *error)
 {
     const dv_yaml *said = dv_yaml_get(rule, "action");
     const dv_yaml *overrides = dv_yaml_get(rule, "override");
@@ -174,7 +175,7 @@ static dv_result append_rule(const dv_yaml *rule, bool answer, dv_buf *out, dv_e
     DV_TRY(read_action(said, &action, error));
     DV_TRY(check_direction(said, action, answer, error));
     DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
-    DV_TRY(dv_buf_append_str(out, "{"));
+    DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
     DV_TRY(dv_data_scope_append(rule, "masking", out, error));
     return dv_buf_append_printf(out, "\"action\":\"%s\",\"override\":%s}", action,
                                 flag ? "true" : "false");
@@ -202,7 +203,7 @@ static dv_result append_rules(const dv_yaml *list, size_t direction, dv_buf *out
         DV_TRY(speaks_of(rule, direction, &speaks, error));
         if (speaks) {
             DV_TRY(dv_buf_append_str(out, written++ > 0 ? "," : ""));
-            DV_TRY(append_rule(rule, direction == 1, out, error));
+            DV_TRY(append_rule(rule, count - 1, direction == 1, out, error));
         }
     }
     return dv_buf_append_str(out, "]");

@@ -88,7 +88,7 @@ static dv_result speaks_of(const dv_yaml *rule, bool answer, bool *ret_speaks, d
 }
 
 /* Checks the whole rule, whatever its direction, and appends it. */
-static dv_result append_rule(const dv_yaml *rule, dv_buf *out, dv_error *error)
+static dv_result append_rule(const dv_yaml *rule, size_t number, dv_buf *out, dv_error *error)
 {
     const dv_yaml *values = NULL;
     const char *name = NULL;
@@ -101,7 +101,7 @@ static dv_result append_rule(const dv_yaml *rule, dv_buf *out, dv_error *error)
     DV_TRY(dv_yaml_int(values, 1, VALUES_MAX, &count, error));
     DV_TRY(read_per(rule, &per, error));
     DV_TRY(read_action(rule, &action, error));
-    DV_TRY(dv_buf_append_str(out, "{"));
+    DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
     DV_TRY(dv_data_scope_append(rule, "volume", out, error));
     return dv_buf_append_printf(
         out, "\"name\":\"%s\",\"values\":%lld,\"per_ns\":%lld,\"action\":\"%s\"}", name,
@@ -143,7 +143,7 @@ dv_result dv_data_volume_append(const dv_yaml *list, bool answer, dv_buf *out, d
         DV_TRY(check_twice(list, rule, error));
         if (speaks) {
             DV_TRY(dv_buf_append_str(out, written++ > 0 ? "," : ""));
-            DV_TRY(append_rule(rule, out, error));
+            DV_TRY(append_rule(rule, count - 1, out, error));
         }
     }
     return dv_buf_append_str(out, "]");

@@ -28,6 +28,7 @@ void dv_data_gate_hurry(dv_data_gate *gate, uint64_t effort);
 void dv_data_gate_free(dv_data_gate *gate);
 
 enum {
+    DV_DATA_RULES_MAX = 64,   /* rules in one policy */
     DV_DATA_VOLUMES_MAX = 16, /* rules on volume in one policy */
     DV_DATA_VOLUME_NAME = 64, /* bytes of a name */
 };
@@ -54,6 +55,24 @@ void dv_data_policy_free(dv_data_policy *policy);
 dv_must dv_result dv_data_policy_for(dv_data_policy *policy, const dv_principal *principal,
                                      dv_slice route, dv_arena *arena,
                                      const dv_data_policy **ret_policy);
+
+/* What a rule has to say of a detector's values, for somebody on a route. */
+typedef struct dv_data_reason {
+    uint32_t rule; /* its number in dvara.yaml's list */
+    dv_content_action action;
+    bool overrides;
+    bool speaks;  /* of the detector */
+    bool here;    /* on the route */
+    bool meant;   /* for the caller */
+    bool decides; /* it is the one whose action is taken */
+} dv_data_reason;
+
+/* Why values of a detector (dv_masking_kind_index) are treated as they are. *ret_action: what is
+ * done; *ret_searched: false: they are not looked for. Returns how many rules there are. */
+size_t dv_data_policy_explain(const dv_data_policy *policy, const dv_principal *principal,
+                              dv_slice route, size_t detector,
+                              dv_data_reason reasons[DV_DATA_RULES_MAX],
+                              dv_content_action *ret_action, bool *ret_searched);
 
 typedef dv_sighting dv_data_sighting; /* core/finding.h */
 

@@ -25,7 +25,6 @@ struct dv_data_gate {
 };
 
 enum {
-    DV_DATA_RULES_MAX = 64,
     DV_DATA_MADE_MAX = 32, /* policies that are kept for those whom rules speak of */
     DV_DATA_RULES_ARENA = 8 << 20,
 };
@@ -44,6 +43,7 @@ typedef struct dv_data_rule {
     dv_data_scope scope;
     uint8_t action;  /* dv_content_action */
     bool overrides;  /* those that do not */
+    uint32_t number; /* in the list of dvara.yaml, from 0 */
 } dv_data_rule;
 
 /* How many values may pass over time. */

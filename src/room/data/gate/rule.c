@@ -93,6 +93,22 @@ dv_result dv_data_scope_read(const dv_json *json, uint32_t rule, dv_arena *arena
     return read_list(json, rule, "routes", arena, &scope->routes, &scope->route_count, error);
 }
 
+/* Where the rule stands in dvara.yaml, if that is told: for people. */
+static dv_result read_place(const dv_json *json, uint32_t rule, uint32_t *number, dv_error *error)
+{
+    uint32_t token = dv_json_member(json, rule, "n");
+    int64_t value = 0;
+    if (token == 0) {
+        return DV_OK;
+    }
+    if (json->tokens[token].type != DV_JSON_NUMBER || dv_json_int(json, token, &value) != DV_OK ||
+        value < 0 || value > UINT16_MAX) {
+        return wrong(error, "place is no number");
+    }
+    *number = (uint32_t)value;
+    return DV_OK;
+}
+
 static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
                            const dv_detector_set *enabled, dv_data_rule *rule, dv_error *error)
 {
@@ -102,6 +118,7 @@ static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
     uint32_t action = dv_json_member(json, token, "action");
     uint32_t overrides = dv_json_member(json, token, "override");
     DV_TRY(dv_data_scope_read(json, token, arena, enabled, &rule->scope, error));
+    DV_TRY(read_place(json, token, &rule->number, error));
     rule->overrides = overrides != 0 && json->tokens[overrides].type == DV_JSON_TRUE;
     return action == 0 ? wrong(error, "action is missing")
                        : dv_data_action_read(json, action, "a rule", arena, &rule->action, error);
@@ -127,6 +144,7 @@ dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_err
             return dv_error_set(error, DV_ERR_INVALID, "data policy: more than %d rules",
                                 DV_DATA_RULES_MAX);
         }
+        policy->rules[policy->rule_count].number = (uint32_t)policy->rule_count;
         DV_TRY(read_rule(json, item, arena, &policy->enabled, &policy->rules[policy->rule_count],
                          error));
         policy->rule_count++;
@@ -242,4 +260,33 @@ dv_result dv_data_policy_for(dv_data_policy *policy, const dv_principal *princip
     }
     *ret_policy = made;
     return DV_OK;
+}
+
+/* ---- explaining ---- */
+
+size_t dv_data_policy_explain(const dv_data_policy *policy, const dv_principal *principal,
+                              dv_slice route, size_t detector,
+                              dv_data_reason reasons[DV_DATA_RULES_MAX],
+                              dv_content_action *ret_action, bool *ret_searched)
+{
+    uint64_t met = matching(policy, principal, route);
+    const dv_data_rule *decides = decider(policy, met, detector);
+    dv_data_policy made;
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const dv_data_rule *rule = &policy->rules[i];
+        const dv_data_scope *scope = &rule->scope;
+        reasons[i] = (dv_data_reason){
+            .rule = rule->number,
+            .action = (dv_content_action)rule->action,
+            .overrides = rule->overrides,
+            .speaks = dv_detector_set_has(&scope->detectors, detector),
+            .here = scope->route_count == 0 || has(scope->routes, scope->route_count, route),
+            .meant = is_meant(scope, principal),
+            .decides = rule == decides,
+        };
+    }
+    apply(policy, met, &made);
+    *ret_action = (dv_content_action)made.actions[detector];
+    *ret_searched = dv_detector_set_has(&made.enabled, detector);
+    return policy->rule_count;
 }
