@@ -43,6 +43,7 @@ LIBRARIES = [
     (re.compile(r"^lmdb\.h$"), ["store/"]),
     (re.compile(r"^yaml\.h$"), ["base/", "cli/"]),
     (re.compile(r"^zstd\.h$"), ["engine/log/"]),
+    (re.compile(r"^zlib\.h$"), ["engine/detect/"]),
     (re.compile(r"^hs(/.*)?(\.h)?$"), ["engine/detect/"]),
     (re.compile(r"^pcre2\.h$"), ["engine/detect/", "room/audit/collect/", "daemon/"]),
     (re.compile(r"^microhttpd\.h$"), ["room/audit/collect/", "daemon/"]),

@@ -4,12 +4,15 @@
 #include "engine/detect/decode.h"
 #include "engine/detect/decode_view.h"
 #include "engine/detect/marks.h"
+#include "engine/detect/packed.h"
 
 enum {
-    SNAP = 64 << 10,  /* bytes that a stretch may grow by to begin and end between words */
-    LINE_LEAST = 60,  /* digits of a block's line that is not its last */
-    PIECE = 1 << 20,  /* bytes of places near each other that are decoded at once */
-    BYTE_EFFORT = 48, /* nanoseconds that decoding a byte takes, about */
+    SNAP = 64 << 10,   /* bytes that a stretch may grow by to begin and end between words */
+    LINE_LEAST = 60,   /* digits of a block's line that is not its last */
+    PIECE = 1 << 20,   /* bytes of places near each other that are decoded at once */
+    BYTE_EFFORT = 48,  /* nanoseconds that decoding a byte takes, about */
+    PACKED_EFFORT = 8, /* and unpacking one */
+    AFTER_BLOCK = 3,   /* bytes behind a block that may belong to it: padding, or a line's end */
 };
 
 /* A part of the text that is decoded. */
@@ -164,6 +167,15 @@ static size_t next_line(dv_slice text, size_t begin, size_t end)
     return goes_on ? at + 1 : 0;
 }
 
+/* Where the block ends whose first line is [at, end). */
+static size_t last_line(dv_slice text, size_t at, size_t end)
+{
+    for (size_t line = at, next; (next = next_line(text, line, end)) > 0; line = next) {
+        end = dv_digits_run(text, next);
+    }
+    return end;
+}
+
 /* The block that begins at `at`, all its lines and its padding; false: it holds no text. */
 static bool find_block(search *s, size_t at, stretch *ret)
 {
@@ -173,9 +185,7 @@ static bool find_block(search *s, size_t at, stretch *ret)
     if (end - at < (size_t)DV_DECODE_BLOCK_MIN || !dv_digits_begin_text(&digits)) {
         return false;
     }
-    for (size_t line = at, next; (next = next_line(text, line, end)) > 0; line = next) {
-        end = dv_digits_run(text, next);
-    }
+    end = last_line(text, at, end);
     s->lines = end;
     *ret = (stretch){at, DV_MIN(text.len, end + 2)};
     return true;
@@ -203,15 +213,16 @@ static size_t before_block(dv_slice text, size_t at, size_t len)
 }
 
 /* What is to be decoded for the place at `at`; an empty one: nothing. seen: what is decoded with it
- * anyway. */
-static stretch stretch_at(search *s, size_t at, stretch seen)
+ * anyway. *ret_block: where a block may begin; the text's length: nowhere. */
+static stretch stretch_at(search *s, size_t at, stretch seen, size_t *ret_block)
 {
     dv_slice text = s->text;
     stretch found = {0, 0}, block = {0, 0};
     size_t len = dv_view_element(text, at, s->job->more);
     size_t before = before_block(text, at, len);
-    bool opens = before > 0 ? find_block(s, at + before, &block)
-                            : len == 0 && may_begin(s, at) && find_block(s, at, &block);
+    bool begins = before > 0 || (len == 0 && may_begin(s, at));
+    bool opens = begins && find_block(s, at + before, &block);
+    *ret_block = begins ? at + before : text.len;
     if (len > 0 && DV_MIN(at + len + DV_ENCODED_REACH, text.len) > seen.end) {
         found = around(text, (stretch){at, at + len}, seen.end);
     }
@@ -219,6 +230,114 @@ static stretch stretch_at(search *s, size_t at, stretch seen)
         return found;
     }
     return (stretch){found.end > 0 ? found.begin : at, DV_MAX(found.end, block.end)};
+}
+
+/* ---- packed blocks ---- */
+
+/* Whether digits of base64 are, or could become, the beginning of what is unpacked. */
+static bool begins_packed(dv_slice digits)
+{
+    static const dv_slice heads[] = {DV_LIT("H4sI"), DV_LIT("UEsD")};
+    for (size_t i = 0; i < DV_ARRAY_LEN(heads); i++) {
+        size_t len = DV_MIN(digits.len, heads[i].len);
+        if (len > 0 && memcmp(digits.ptr, heads[i].ptr, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned digit_of(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z'   ? byte - (unsigned)'A'
+           : byte >= 'a' && byte <= 'z' ? byte - (unsigned)'a' + 26
+           : byte >= '0' && byte <= '9' ? byte - (unsigned)'0' + 52
+           : byte == '+' || byte == '-' ? 62
+                                        : 63;
+}
+
+/* The bytes of a block of base64, whatever alphabet and line ends. */
+static dv_result bytes_of(dv_slice block, dv_arena *arena, dv_slice *ret_bytes)
+{
+    uint8_t *out = dv_arena_alloc_raw(arena, block.len + 1);
+    size_t len = 0;
+    uint32_t bits = 0;
+    unsigned have = 0;
+    if (out == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < block.len; i++) {
+        if (!dv_digits_has(block.ptr[i])) {
+            continue;
+        }
+        bits = bits << 6 | digit_of(block.ptr[i]);
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            out[len++] = (uint8_t)(bits >> have);
+        }
+    }
+    *ret_bytes = dv_slice_of(out, len);
+    return DV_OK;
+}
+
+/* A block, and what was found in it so far. */
+typedef struct packed {
+    search *s;
+    dv_finding finding;
+    bool any;
+} packed;
+
+static dv_result look_piece(void *data, dv_slice piece)
+{
+    packed *p = data;
+    const dv_encoded *job = p->s->job;
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    DV_TRY(dv_detect_scratch_spend(job->scratch, piece.len * PACKED_EFFORT));
+    DV_TRY(dv_detect_scan(job->rules, job->scratch, piece, 0, job->enabled, job->work, &found,
+                          &count));
+    for (size_t i = 0; i < count; i++) {
+        if (!p->any || found[i].score > p->finding.score) {
+            p->finding.detector = found[i].detector;
+            p->finding.score = found[i].score;
+        }
+        dv_detector_set_join(&p->finding.detectors, &found[i].detectors);
+        p->any = true;
+    }
+    return DV_OK;
+}
+
+/* A block that begins at `at` and holds what is packed: a value within is told as all of it. */
+static dv_result look_packed(search *s, size_t at)
+{
+    dv_slice text = s->text, bytes = {NULL, 0};
+    size_t end = dv_digits_run(text, at);
+    if (end - at < (size_t)DV_DECODE_BLOCK_MIN ||
+        !begins_packed(dv_slice_sub(text, at, end - at))) {
+        return DV_OK;
+    }
+    end = last_line(text, at, end);
+    s->lines = end;
+    if (s->job->more && text.len - end <= AFTER_BLOCK) {
+        s->hold = DV_MIN(s->hold, at);
+        return DV_OK;
+    }
+    if (at < s->from) {
+        return DV_OK;
+    }
+    if (end - at > DV_ENCODED_MAX + 2 * PIECE) {
+        return DV_ERR_TOO_LARGE;
+    }
+    dv_arena_reset(s->job->work);
+    DV_TRY(bytes_of(dv_slice_sub(text, at, end - at), s->job->work, &bytes));
+    packed p = {.s = s, .finding = {.encoded = true, .start = (uint32_t)at}};
+    DV_TRY(dv_packed_open(bytes, s->job->work, look_piece, &p));
+    for (size_t padding = 0; padding < 2 && end < text.len && text.ptr[end] == '='; padding++) {
+        end++;
+    }
+    p.finding.end = (uint32_t)end;
+    return p.any ? add(s, &p.finding) : DV_OK;
 }
 
 /* Adds what is to be decoded; what does not touch what was to be before lets that be done. */
@@ -244,7 +363,9 @@ static dv_result find(search *s)
     bool more = s->job->more;
     stretch part = {0, 0};
     for (size_t at = 0; (at = dv_marks_next(text, at)) < text.len; at++) {
-        DV_TRY(take(s, stretch_at(s, at, part), &part));
+        size_t block = text.len;
+        DV_TRY(take(s, stretch_at(s, at, part, &block), &part));
+        DV_TRY(block < text.len ? look_packed(s, block) : DV_OK);
     }
     if (more && (dv_view_whole(text) < text.len || dv_view_whole_number(text) < text.len)) {
         DV_TRY(take(s, around(text, (stretch){text.len, text.len}, part.end), &part));
@@ -274,7 +395,8 @@ static bool may_go_on(const search *s, size_t at, size_t end)
     /* Joined lines are text when each is, and if not, the last line is asked alone. */
     const dv_digits digits = {s->text.ptr + at, NULL, dv_digits_run(s->text, at) - at};
     return (at > 0 || !s->job->cut) && digits.count > 0 && at + digits.count <= end &&
-           dv_digits_begin_text(&digits);
+           (dv_digits_begin_text(&digits) ||
+            begins_packed(dv_slice_of(digits.bytes, digits.count)));
 }
 
 /* A block that reaches the text's end, and is text so far, waits from its begin on. */

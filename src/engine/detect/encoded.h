@@ -9,7 +9,9 @@
  *    replaced would leave the rest unreadable. Otherwise it is told as the characters it stands in.
  * 2. Between two encoded characters of a value, and on each side, DV_ENCODED_REACH plain bytes are
  *    seen. A block of more than about DV_ENCODED_MAX bytes is DV_ERR_TOO_LARGE.
- * 3. Before the offset that `hold` names nothing changes whatever text follows. */
+ * 3. A block of base64 that begins as gzip or zip does is unpacked (packed.h) and searched in
+ * clear. What can't be unpacked within bounds is DV_ERR_TOO_LARGE, too.
+ * 4. Before the offset that `hold` names nothing changes whatever text follows. */
 
 #include "engine/detect/detect.h"
 

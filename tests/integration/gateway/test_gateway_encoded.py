@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values that do not stand in clear, through a real nginx, both ways (DATA-3.3.1, DATA-3.3.2)."""
 import base64
+import copy
+import gzip
+import io
 import json
+import random
+import zipfile
 
 import pytest
 
+from gateway_tools import CONFIG
 from test_gateway_stream import CHAT, MESSAGES, SSE, body, data, end, events, piece
 
 CARD, MAIL = "4111 1111 1111 1111", "bob@example.com"
@@ -18,7 +24,22 @@ def b64(text):
     return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
 
 
+def gz(text):
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def zipped(**files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return out.getvalue()
+
+
 ENCODED = {
+    "gzip": (b64(gz(f"mail {MAIL}")), "[EMAIL]"),
+    "zip": (b64(zipped(a=f"mail {MAIL}")), "[EMAIL]"),
+    "gzip in a zip, over lines": (base64.encodebytes(zipped(a=gz(f"pay {CARD}"))).decode().strip(), "[CARD]"),
     "percent": (MAIL.replace("@", "%40"), "[EMAIL]"),
     "percent, all of it": ("".join(f"%{ord(c):02X}" for c in CARD), "[CARD]"),
     "percent, twice": (MAIL.replace("@", "%2540"), "[EMAIL]"),
@@ -42,6 +63,7 @@ PLAIN = [
     "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "018c3f2e-7a4b-7cde-8f01-23456789abcd in /usr/share/doc/libexample-dev/examples",
     "aGVsbG8gd29ybGQsIHRoaXMgaXMgcGxhaW4gdGV4dA== iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",
+    f"{b64(gz('nothing here'))} {b64(zipped(a='nothing', b='here'))} H4sI, UEsDBBQ and H4sIsNoGzipAtAllButAWord",
     "one \u2014 two\u2013three, 10\u00a0000 \u20ac, \U0001f469\u200d\U0001f4bb \u2764\ufe0f \u4f60\u597d\uff0c\u4e16",
 ]
 EACH = pytest.mark.parametrize("kind", ENCODED)
@@ -137,3 +159,47 @@ def test_a_block_that_is_too_long_to_wait_for_ends_the_stream(gate, upstream):
     pieces = [picture[i:i + 512] for i in range(0, len(picture), 512)]
     upstream.sends(SSE + b"\r\n", *(piece(CHAT, p) for p in pieces), end(CHAT))
     assert told(gate.send(CHAT, body(CHAT), gate.alice)) == picture
+
+
+def refused(gate, upstream, block):
+    """In a prompt, in an answer and in a stream."""
+    upstream.requests.clear()
+    assert gate.chat(gate.alice, f"see {block}, please").code == "sensitive_data"
+    assert not upstream.requests
+    upstream.json(completion(f"see {block}, please"))
+    assert gate.chat(gate.alice).code == "answer_blocked"
+    upstream.sends(SSE + b"\r\n", piece(CHAT, f"see {block}, ok"), end(CHAT))
+    answer = gate.send(CHAT, body(CHAT), gate.alice)
+    assert events(answer)[-1]["error"]["code"] == "answer_unreadable" and block not in answer.body.decode()
+    upstream.echo()
+
+
+def test_what_can_not_be_unpacked_within_bounds_is_refused(gate, upstream):
+    deep = f"mail {MAIL}".encode()
+    for _ in range(4):
+        deep = gzip.compress(deep, mtime=0)
+    encrypted = bytearray(zipped(a="secret"))
+    encrypted[6] |= 1
+    bomb = gzip.compress(bytes(3 << 20), mtime=0)
+    for packed in (deep, encrypted, bomb, gz("cut short" * 9)[:-9]):
+        refused(gate, upstream, b64(bytes(packed)))
+
+
+def test_more_than_four_mebibytes_are_refused(gate):
+    words = random.Random(7)
+    text = "".join(words.choice("abcdefgh") for _ in range(4 << 20))
+    ask = {"text": ""}
+    key = gate.alice
+    ask["text"] = b64(gz(text))
+    assert gate.send("/large", ask, key).status == 200
+    ask["text"] = b64(gz(text + "x"))
+    assert gate.send("/large", ask, key).code == "sensitive_data"
+
+
+def test_packed_blocks_pass_where_nothing_is_decoded(make_gate, upstream):
+    config = copy.deepcopy(CONFIG)
+    config["data_policies"]["request"]["decode"] = False
+    gate = make_gate(config=config)
+    text = b64(gz(f"mail {MAIL}"))
+    assert gate.chat(gate.key(), text).status == 200
+    assert json.loads(upstream.requests[-1]["body"])["messages"][0]["content"] == text

@@ -75,6 +75,16 @@ static const encoded_text encoded_texts[] = {
     {"data YldGcGJDQmliMkpBWlhoaGJYQnNaUzVqYjIwPQ== end", "data [EMAIL] end"},
     {"data YgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0A end", "data [EMAIL] end"},
     {"data //5iAG8AYgBAAGUAeABhAG0AcABsAGUALgBjAG8AbQA= end", "data [EMAIL] end"},
+    {("data H4sIAAAAAAACA8utVMhNzMxRyCxWSMpPckitSMwtyEnVS87P1VEozgcAan+1RB4AAAA= end"),
+     "data [EMAIL] end"},
+    {("lines H4sIAAAAAAACAw2LwRWDIBTAVskEHaCnrgL2K1hA5COI05dDLslLdULwWt84LUio5EtZqiH7gts6\n"
+      "uRRyvBA3OSO3aYxlZahlHwafK3fsPGm2Rzkk8LVC3jwtDa49cUYlFCWp49fmUxt97fyms4f9yG1i\n"
+      "DvJajvgHAQrIepEAAAA= end"),
+     "lines [EMAIL] end"},
+    {("zip UEsDBBQAAAAIAAAAIVBqf7VEIAAAAB4AAAAFAAAAYS50eHTLrVTITczMUcgsVkjKT3JIrUjMLchJ1UvO"
+      "z9VRKM4HAFBLAQIUAxQAAAAIAAAAIVBqf7VEIAAAAB4AAAAFAAAAAAAAAAAAAACAAQAAAABhLnR4dFBL"
+      "BQYAAAAAAQABADMAAABDAAAAAAA=, end"),
+     "zip [EMAIL], end"},
     {"VG86IEJvYgpTdWJqZWN0OiB0aGUgY2FyZCBvZiBsYXN0IHdlZWssIGFzIHlvdSBhc2tlZCBtZQp3\ncml0ZSB0byBib2J"
      "AZXhhbXBsZS5jb20gcGxlYXNlLCBhbmQgc29vbg==\nend",
      "[EMAIL]\nend"},
@@ -83,6 +93,8 @@ static const encoded_text encoded_texts[] = {
 /* What decodes to no value, and stays as it is. */
 static const char *const plain_texts[] = {
     "100% of 3 &amp; more, 50%25 off; a%20b &lt;b&gt; \\u00e9t\\u00e9 C:\\new\\x",
+    ("packed H4sIAAAAAAACA8vLL8nIzEtXKMlXKE5NVchILUrVUcjNL0tVyM9TKMhJTSxOBQCg7z3IIwAAAA== and H4s "
+     "or UEsDBBQ, no more"),
     "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, v1.2-rc_3",
     "id 018c3f2e-7a4b-7cde-8f01-23456789abcd in /usr/share/doc/libexample-dev/examples",
     "aGVsbG8gd29ybGQsIHRoaXMgaXMgcGxhaW4gdGV4dA== and iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",

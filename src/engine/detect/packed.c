@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/detect/packed.h"
+
+#include "base/buf.h"
+
+#include <zlib.h>
+
+enum {
+    GZIP_BITS = 15 + 16, /* zlib's words for gzip, and for no head at all */
+    RAW_BITS = -15,
+    STEP = 16 << 10,
+    LOCAL_HEAD = 30, /* bytes of a file's head in a zip, without its name */
+    DESCRIPTOR_MAX = 24,
+    ENCRYPTED = 1, /* flags of such a head */
+    SIZE_BEHIND = 8,
+    STORED = 0, /* methods */
+    DEFLATED = 8,
+};
+
+#define LOCAL_MAGIC "PK\x03\x04"
+#define CENTRAL_MAGIC "PK\x01\x02"
+#define END_MAGIC "PK\x05\x06"
+
+typedef struct opening {
+    dv_arena *arena;
+    size_t room; /* bytes that may still be unpacked */
+    int depth;
+    int members;
+    dv_result (*visit)(void *data, dv_slice piece);
+    void *data;
+} opening;
+
+static bool is_gzip(dv_slice bytes)
+{
+    return dv_slice_starts_with(bytes, DV_LIT("\x1f\x8b\x08")) && bytes.len > 3 &&
+           (bytes.ptr[3] & 0xe0) == 0; /* reserved flags */
+}
+
+static bool is_zip(dv_slice bytes)
+{
+    return dv_slice_starts_with(bytes, DV_LIT(LOCAL_MAGIC));
+}
+
+bool dv_packed_is(dv_slice bytes)
+{
+    return is_gzip(bytes) || is_zip(bytes);
+}
+
+/* ---- inflating ---- */
+
+static voidpf take(voidpf arena, uInt items, uInt size)
+{
+    return dv_arena_alloc(arena, (size_t)items * size);
+}
+
+static void give(voidpf arena, voidpf memory)
+{
+    (void)arena;
+    (void)memory;
+}
+
+/* Unpacks one stream. *ret_rest: what stands behind it. */
+static dv_result inflate_one(opening *o, dv_slice packed, int bits, dv_slice *ret_piece,
+                             dv_slice *ret_rest)
+{
+    z_stream z = {.zalloc = take, .zfree = give, .opaque = o->arena};
+    uint8_t *out = NULL;
+    size_t len = 0, have = 0;
+    int told = Z_OK;
+    z.next_in = (Bytef *)(uintptr_t)packed.ptr;
+    z.avail_in = (uInt)packed.len;
+    if (packed.len > UINT32_MAX || inflateInit2(&z, bits) != Z_OK) {
+        return DV_ERR_NO_MEMORY;
+    }
+    while (told == Z_OK) {
+        if (len == have) {
+            uint8_t *grown = dv_arena_grow(o->arena, out, len, &have, 1, STEP);
+            if (grown == NULL) {
+                return DV_ERR_NO_MEMORY;
+            }
+            out = grown;
+        }
+        size_t step = DV_MIN(have - len, o->room + 1);
+        z.next_out = out + len;
+        z.avail_out = (uInt)step;
+        told = inflate(&z, Z_NO_FLUSH);
+        size_t made = step - z.avail_out;
+        if (made > o->room) {
+            return DV_ERR_TOO_LARGE;
+        }
+        o->room -= made;
+        len += made;
+    }
+    if (told != Z_STREAM_END) {
+        return told == Z_MEM_ERROR ? DV_ERR_NO_MEMORY : DV_ERR_TOO_LARGE;
+    }
+    *ret_piece = dv_slice_of(out, len);
+    *ret_rest = dv_slice_sub(packed, packed.len - z.avail_in, packed.len);
+    return DV_OK;
+}
+
+/* ---- what lies within what ---- */
+
+static dv_result open_bytes(opening *o, dv_slice bytes);
+
+static dv_result hand_out(opening *o, dv_slice piece)
+{
+    if (piece.len == 0) {
+        return DV_OK;
+    }
+    DV_TRY(o->visit(o->data, piece));
+    return dv_packed_is(piece) ? open_bytes(o, piece) : DV_OK;
+}
+
+/* Members follow each other (RFC 1952 section 2.2); what stands behind them is handed out, too. */
+static dv_result open_gzip(opening *o, dv_slice rest)
+{
+    dv_auto(buf) dv_buf whole = dv_buf_init(DV_PACKED_MAX);
+    do {
+        dv_slice piece = {NULL, 0};
+        DV_TRY(inflate_one(o, rest, GZIP_BITS, &piece, &rest));
+        DV_TRY(dv_buf_append(&whole, piece));
+    } while (is_gzip(rest));
+    DV_TRY(hand_out(o, dv_buf_slice(&whole)));
+    return hand_out(o, rest);
+}
+
+static uint32_t number(const uint8_t *bytes, size_t len)
+{
+    uint32_t value = 0;
+    for (size_t i = len; i > 0; i--) {
+        value = value << 8 | bytes[i - 1];
+    }
+    return value;
+}
+
+static bool is_signature(dv_slice rest)
+{
+    return is_zip(rest) || dv_slice_starts_with(rest, DV_LIT(CENTRAL_MAGIC)) ||
+           dv_slice_starts_with(rest, DV_LIT(END_MAGIC));
+}
+
+/* Sizes that stand behind the data, with or without a signature of their own. */
+static dv_result skip_descriptor(dv_slice *rest)
+{
+    for (size_t i = 0; i <= DESCRIPTOR_MAX && i < rest->len; i++) {
+        dv_slice next = dv_slice_sub(*rest, i, rest->len);
+        if (is_signature(next)) {
+            *rest = next;
+            return DV_OK;
+        }
+    }
+    return DV_ERR_TOO_LARGE;
+}
+
+/* One file of a zip, from its head on. */
+static dv_result open_member(opening *o, dv_slice *rest)
+{
+    if (rest->len < LOCAL_HEAD || o->members == DV_PACKED_MEMBERS) {
+        return DV_ERR_TOO_LARGE;
+    }
+    const uint8_t *head = rest->ptr;
+    uint32_t flags = number(head + 6, 2), method = number(head + 8, 2);
+    size_t size = number(head + 18, 4), name = number(head + 26, 2), extra = number(head + 28, 2);
+    bool behind = (flags & SIZE_BEHIND) != 0;
+    bool readable = (flags & ENCRYPTED) == 0 &&
+                    (method == DEFLATED || (method == STORED && !behind)) && size != UINT32_MAX;
+    if (!readable || rest->len - LOCAL_HEAD < name + extra) {
+        return DV_ERR_TOO_LARGE;
+    }
+    o->members++;
+    DV_TRY(hand_out(o, dv_slice_sub(*rest, LOCAL_HEAD, name)));
+    dv_slice data = dv_slice_sub(*rest, LOCAL_HEAD + name + extra, rest->len);
+    if (!behind && data.len < size) {
+        return DV_ERR_TOO_LARGE;
+    }
+    dv_slice piece = dv_slice_sub(data, 0, size), tail = {NULL, 0};
+    *rest = dv_slice_sub(data, size, data.len);
+    if (method == DEFLATED) {
+        DV_TRY(inflate_one(o, behind ? data : piece, RAW_BITS, &piece, &tail));
+        *rest = behind ? tail : *rest;
+    }
+    DV_TRY(behind ? skip_descriptor(rest) : DV_OK);
+    DV_TRY(hand_out(o, piece));
+    return behind ? DV_OK : hand_out(o, tail);
+}
+
+/* Files one after the other, then their list. A file behind the list would be one that only some
+ * programs see. */
+static dv_result open_zip(opening *o, dv_slice rest)
+{
+    while (is_zip(rest)) {
+        DV_TRY(open_member(o, &rest));
+    }
+    return is_signature(rest) && dv_slice_find(rest, DV_LIT(LOCAL_MAGIC)) < 0
+               ? o->visit(o->data, rest) /* names and comments */
+               : DV_ERR_TOO_LARGE;
+}
+
+static dv_result open_bytes(opening *o, dv_slice bytes)
+{
+    if (o->depth == DV_PACKED_DEPTH) {
+        return DV_ERR_TOO_LARGE;
+    }
+    o->depth++;
+    dv_result result = is_gzip(bytes) ? open_gzip(o, bytes) : open_zip(o, bytes);
+    o->depth--;
+    return result;
+}
+
+dv_result dv_packed_open(dv_slice bytes, dv_arena *arena,
+                         dv_result (*visit)(void *data, dv_slice piece), void *data)
+{
+    size_t most = DV_MIN(bytes.len, (size_t)DV_PACKED_MAX) * DV_PACKED_RATIO + DV_PACKED_FREE;
+    opening o = {
+        .arena = arena, .room = DV_MIN(most, (size_t)DV_PACKED_MAX), .visit = visit, .data = data};
+    return dv_packed_is(bytes) ? open_bytes(&o, bytes) : DV_OK;
+}
