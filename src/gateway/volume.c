@@ -35,9 +35,22 @@ static void tell(dv_request *request, const dv_volume_caller *caller, dv_slice t
     }
 }
 
+/* Nearly always nothing. */
+static bool has_any(const uint32_t *values)
+{
+    uint32_t all = 0;
+    for (size_t i = 0; i < DV_DATA_VOLUMES_MAX; i++) {
+        all |= values[i];
+    }
+    return all != 0;
+}
+
 static bool charge(dv_request *request, const dv_data_policy *policy, const uint32_t *values,
                    dv_volume_tally *tally)
 {
+    if (!has_any(values)) {
+        return true;
+    }
     dv_worker *worker = &request->main->worker;
     const dv_volume_caller caller = caller_of(request);
     char title[DV_VOLUME_TITLE_MAX];

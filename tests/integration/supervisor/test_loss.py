@@ -93,6 +93,13 @@ def check_outputs(dvara):
         == ["loss.volume"]
 
 
+def check_why(dvara):
+    passed = dvara.good("audit", "search", "event:request.open volume:many-cards", "--output", "jsonl")
+    summary = dvara.json("why", json.loads(passed.splitlines()[0])["metadata"]["correlation_uid"])["summary"]
+    assert "The request passed many-cards, a rule on volume: block." in summary
+    assert "rule many-cards: 4 in 1h" in summary
+
+
 def explain(dvara, *words):
     return dvara.json("data", "masking", "explain", *words)
 
@@ -128,6 +135,7 @@ def test_what_left_is_told_by_user_route_detector_and_category(make):
     check_kinds(dvara)
     check_outputs(dvara)
     check_explanations(dvara)
+    check_why(dvara)
 
 
 def test_parts_of_the_log_are_added_up(make):

@@ -252,6 +252,14 @@ static void test_route_errors(void **state)
         {"routes: {}\n", 1, "list"},
         {"routes: [/v1]\n", 1, "looks like"},
         {"routes:\n  - {path: /a}\n", 2, "name"},
+        {"masking:\n  rules:\n    - {routes: [openai-chta], action: mask}\n", 3,
+         "did you mean 'openai-chat'"},
+        {"routes: [{name: a, path: /a}]\nmasking: {rules: [{routes: [openai-chat], action: "
+         "mask}]}\n",
+         2, "no route is called"},
+        {"loss_prevention:\n  volume:\n    - {name: x, values: 1, per: 1h, action: alert, routes: "
+         "[b]}\n",
+         3, "no route is called"},
         {"routes:\n  - {name: a}\n", 2, "path"},
         {"routes:\n  - {name: \"a b\", path: /a}\n", 2, "letters"},
         {"routes:\n  - {name: a, path: a}\n", 2, "path"},

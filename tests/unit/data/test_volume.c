@@ -338,6 +338,24 @@ static void a_rule_is_about_some(void **state)
     dv_data_policy_free(policy);
 }
 
+/* Where a rule refuses, what could hide values from it is refused, though nothing is masked. */
+static void what_hides_values_from_a_rule_is_refused(void **state)
+{
+    static const char answer[] = "{\"choices\":[{\"logprobs\":{\"content\":[\"4111\"]}}]}";
+    static const char *const actions[] = {"monitor", "alert", "block"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(actions); i++) {
+        dv_verdict verdict = {0};
+        const char *json = dv_arena_printf(f.arena,
+                                           "{\"default\":\"allow\",\"volumes\":[{\"name\":\"a\","
+                                           "\"values\":5,\"per_ns\":1000000000,"
+                                           "\"action\":\"%s\"}]}",
+                                           actions[i]);
+        (void)inspect(true, json, context_of("u", f.arena), dv_slice_str(answer), f.arena,
+                      &verdict);
+        assert_int_equal(verdict.decision, i == 2 ? DV_DENY : DV_ALLOW);
+    }
+}
+
 /* ---- failing ---- */
 
 /* With the table full, a rule acts as if it were passed. */
@@ -464,6 +482,7 @@ int main(void)
         CASE(what_passes_fills_the_rule),
         CASE(records_tell_what_was_passed),
         CASE(a_rule_is_about_some),
+        CASE(what_hides_values_from_a_rule_is_refused),
         CASE(a_full_table_acts_as_the_rule_says),
         CASE(what_has_no_counter_is_passed),
         CASE(bad_volumes_are_refused),

@@ -221,6 +221,20 @@ static void add_findings(dv_buf *out, const json_t *found)
     }
 }
 
+/* Rules on how much may leave that were passed. */
+static void add_volumes(dv_buf *out, const json_t *event, const char *direction)
+{
+    size_t i;
+    json_t *volume;
+    json_array_foreach(dv_event_at(event, "unmapped.dvara.volumes"), i, volume)
+    {
+        bool uncounted = json_is_true(json_object_get(volume, "uncounted"));
+        add_words(out, " The %s %s %.64s, a rule on volume: %.32s.", direction,
+                  uncounted ? "could not be counted for" : "passed", dv_event_text(volume, "rule"),
+                  dv_event_text(volume, "action"));
+    }
+}
+
 static void add_end(dv_buf *out, const json_t *close)
 {
     if (close == NULL) {
@@ -275,6 +289,8 @@ static dv_result set_summary(json_t *why, const story *told)
     } else {
         add_decision(&text, deciding(told), json_object_get(why, "policies"));
         add_findings(&text, json_object_get(why, "found"));
+        add_volumes(&text, told->open, "request");
+        add_volumes(&text, told->close, "answer");
         add_end(&text, told->close);
     }
     json_t *summary = json_stringn((const char *)text.ptr, text.len);

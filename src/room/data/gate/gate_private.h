@@ -64,7 +64,8 @@ typedef struct dv_data_made {
 struct dv_data_policy {
     dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
-    bool rewrites;                  /* some action masks, replaces or blocks */
+    bool rewrites;                  /* some action masks, replaces or blocks, or a volume does: what
+                                       could hide values is refused */
     bool names;                     /* some of the enabled kinds are names */
     bool decode;                    /* values that stand encoded are looked for, too */
     dv_arena *arena;                /* of its own rules; NULL: it has none */
@@ -88,6 +89,8 @@ dv_must dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy
 /* Reads "volumes" of a policy whose rules are read, and has it find what they count. */
 dv_must dv_result dv_data_volumes_read(const dv_json *json, dv_data_policy *policy,
                                        dv_error *error);
+/* Whether one of them refuses what passes it. */
+bool dv_data_volumes_block(const dv_data_policy *policy);
 /* The arena of what a policy's lists hold, made with the first. Errors: DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_data_policy_arena(dv_data_policy *policy, dv_arena **ret_arena);
 

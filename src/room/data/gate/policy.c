@@ -164,7 +164,7 @@ static dv_result read_flag(const dv_json *json, const char *name, bool *ret_flag
 
 void dv_data_policy_complete(dv_data_policy *policy)
 {
-    policy->rewrites = false;
+    policy->rewrites = dv_data_volumes_block(policy);
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         bool passes =
             policy->actions[i] == DV_ACTION_ALERT || policy->actions[i] == DV_ACTION_ALLOW;

@@ -121,6 +121,15 @@ dv_result dv_data_volumes_read(const dv_json *json, dv_data_policy *policy, dv_e
     return DV_OK;
 }
 
+bool dv_data_volumes_block(const dv_data_policy *policy)
+{
+    bool blocks = false;
+    for (size_t i = 0; i < policy->volume_count; i++) {
+        blocks |= policy->volumes[i].action == DV_VOLUME_BLOCK;
+    }
+    return blocks;
+}
+
 /* ---- counters ---- */
 
 enum {
