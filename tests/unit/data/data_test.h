@@ -77,14 +77,9 @@ static const encoded_text encoded_texts[] = {
     {"data //5iAG8AYgBAAGUAeABhAG0AcABsAGUALgBjAG8AbQA= end", "data [EMAIL] end"},
     {("data H4sIAAAAAAACA8utVMhNzMxRyCxWSMpPckitSMwtyEnVS87P1VEozgcAan+1RB4AAAA= end"),
      "data [EMAIL] end"},
-    {("lines H4sIAAAAAAACAw2LwRWDIBTAVskEHaCnrgL2K1hA5COI05dDLslLdULwWt84LUio5EtZqiH7gts6\n"
-      "uRRyvBA3OSO3aYxlZahlHwafK3fsPGm2Rzkk8LVC3jwtDa49cUYlFCWp49fmUxt97fyms4f9yG1i\n"
-      "DvJajvgHAQrIepEAAAA= end"),
+    {("lines H4sIAAAAAAACAwXB2w3AIAgAwFWYoAP0q6ugIcUEIvKIju+djMgXOJwkraIngg3nf5uDmxZx0dKD\n"
+      "0Gb76KCa0NOnXjmkdRk4AAAA end"),
      "lines [EMAIL] end"},
-    {("zip UEsDBBQAAAAIAAAAIVBqf7VEIAAAAB4AAAAFAAAAYS50eHTLrVTITczMUcgsVkjKT3JIrUjMLchJ1UvO"
-      "z9VRKM4HAFBLAQIUAxQAAAAIAAAAIVBqf7VEIAAAAB4AAAAFAAAAAAAAAAAAAACAAQAAAABhLnR4dFBL"
-      "BQYAAAAAAQABADMAAABDAAAAAAA=, end"),
-     "zip [EMAIL], end"},
     {"VG86IEJvYgpTdWJqZWN0OiB0aGUgY2FyZCBvZiBsYXN0IHdlZWssIGFzIHlvdSBhc2tlZCBtZQp3\ncml0ZSB0byBib2J"
      "AZXhhbXBsZS5jb20gcGxlYXNlLCBhbmQgc29vbg==\nend",
      "[EMAIL]\nend"},
