@@ -105,7 +105,8 @@ static dv_result add_policies(const dv_yaml *root, const dv_masking_source *mask
 }
 
 /* Rules of other sections that name routes. */
-static const char *const rule_lists[][2] = {{"masking", "rules"}, {"loss_prevention", "volume"}};
+static const char *const rule_lists[][2] = {
+    {"masking", "rules"}, {"loss_prevention", "volume"}, {"loss_prevention", "fingerprints"}};
 
 static const char *route_name(const void *data, size_t index)
 {

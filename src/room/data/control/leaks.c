@@ -97,7 +97,13 @@ static const char *fate_of(const char *action, bool refused)
     if (refused || strcmp(action, "block") == 0) {
         return "refused";
     }
-    return strcmp(action, "allow") == 0 || strcmp(action, "alert") == 0 ? "passed" : "hidden";
+    static const char *const passing[] = {"allow", "alert", "monitor"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(passing); i++) {
+        if (strcmp(action, passing[i]) == 0) {
+            return "passed";
+        }
+    }
+    return "hidden";
 }
 
 /* What of an event holds for all of its sightings. */
