@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `dvara data mask|redact|pseudonymize|tokenize|detokenize`, without a server. */
 #include "api/commands.h"
-#include "base/caps.h"
-#include "base/file.h"
-#include "cli/data_names.h"
 #include "cli/data_output.h"
 #include "cli/data_read.h"
+#include "cli/data_tools.h"
 #include "crypto/random.h"
-#include "engine/detect/action/transform.h"
-#include "engine/detect/action/vault.h"
 #include "engine/scan/unpack.h"
 
 enum { NAME_MAX_BYTES = 4096 };
@@ -18,14 +14,7 @@ typedef struct acting {
     const json_t *params;
     dv_action fallback;
     bool reverse;
-    dv_arena *arena; /* of the rules */
-    dv_action_rules *rules;
-    dv_vault *vault;
-    dv_action_tools *tools;
-    dv_detect_rules *detect;
-    dv_detect_scratch *scratch;
-    dv_data_names *names;
-    dv_data_extra extra;
+    dv_data_tools tools;
     FILE *in;
     dv_unpack_source bytes;    /* of it, or of what is packed in it */
     unsigned files;            /* that it holds */
@@ -35,92 +24,11 @@ typedef struct acting {
     dv_error *error;
     dv_transform_counts counts;
     dv_data_output output;
-    dv_transform_setup setup;
 } acting;
 
 static const char *text_param(const acting *a, const char *name)
 {
     return json_string_value(json_object_get(a->params, name));
-}
-
-static bool is_set(const acting *a, const char *name)
-{
-    return json_is_true(json_object_get(a->params, name));
-}
-
-/* ---- what is done, and with which key ---- */
-
-static dv_result read_rules(acting *a, dv_error *error)
-{
-    const char *path = text_param(a, "rules");
-    const dv_yaml *root = NULL;
-    dv_slice text;
-    dv_auto(buf) dv_buf file = dv_buf_init(DV_LIMIT_CONFIG);
-    a->arena = dv_arena_new(64 << 20);
-    if (a->arena == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    if (path != NULL) {
-        DV_TRY(dv_file_read(path, &file, error));
-        DV_TRY(dv_arena_copy(a->arena, dv_buf_slice(&file), &text));
-        DV_TRY(dv_yaml_parse(text, a->arena, &root, error));
-    }
-    return dv_action_rules_read(root, &a->fallback, a->arena, &a->rules, error);
-}
-
-static dv_result open_vault(acting *a, const uint8_t *key, dv_error *error)
-{
-    const char *path = text_param(a, "vault");
-    if (path == NULL) {
-        return dv_action_rules_need_vault(a->rules) && !a->reverse
-                   ? dv_error_set(error, DV_ERR_INVALID,
-                                  "tokens are kept in a vault: --vault FILE is missing")
-                   : DV_OK;
-    }
-    return dv_vault_open(path, key, !a->reverse, &a->vault, error);
-}
-
-static dv_result make_tools(acting *a, dv_error *error)
-{
-    uint8_t key[DV_ACTION_KEY_LEN];
-    const char *path = text_param(a, "key_file");
-    if (path == NULL) {
-        if (a->reverse || dv_action_rules_need_key(a->rules) || text_param(a, "vault") != NULL) {
-            return dv_error_set(error, DV_ERR_INVALID,
-                                "--key-file is missing: `openssl rand -base64 32 > key; chmod 600 "
-                                "key` makes one");
-        }
-        return dv_action_tools_new(NULL, NULL, &a->tools);
-    }
-    DV_TRY(dv_action_key_read(path, key, error));
-    dv_result result = open_vault(a, key, error);
-    if (result == DV_OK) {
-        result = dv_action_tools_new(key, a->vault, &a->tools);
-    }
-    dv_wipe(key, sizeof(key));
-    return result;
-}
-
-/* ---- what is searched ---- */
-
-static dv_result make_search(acting *a, dv_error *error)
-{
-    if (a->reverse) {
-        return DV_OK;
-    }
-    DV_TRY(dv_detect_rules_builtin(&a->detect, error));
-    DV_TRY(dv_detect_scratch_new(a->detect, &a->scratch));
-    a->setup.walk.rules = a->detect;
-    a->setup.walk.scratch = a->scratch;
-    dv_action_rules_enable(a->rules, is_set(a, "all"), &a->setup.walk.enabled);
-    if (is_set(a, "names")) {
-        DV_TRY(dv_data_names_new(&a->names, error));
-    }
-    a->extra =
-        (dv_data_extra){.names = a->names, .decode = is_set(a, "decode") ? &a->setup.walk : NULL};
-    a->setup.walk.also = dv_data_extra_add;
-    a->setup.walk.also_data = &a->extra;
-    return DV_OK;
 }
 
 /* ---- the input ---- */
@@ -223,15 +131,15 @@ static dv_result transform_member(void *data, const dv_unpack_member *member, dv
     }
     set_name(a, member);
     dv_transform_run run = run_for(a);
-    if (run == dv_transform_text && a->rules->column_count > 0) {
+    if (run == dv_transform_text && a->tools.rules->column_count > 0) {
         return dv_error_set(error, DV_ERR_INVALID,
                             "the rules name columns, and a plain text has "
                             "none: --format csv, jsonl or sql");
     }
     a->bytes = member->source;
-    a->wide = run == dv_transform_text && a->extra.decode != NULL;
-    a->setup.table = table_of(a);
-    return run(&a->setup, &source, &sink, &a->counts, error);
+    a->wide = run == dv_transform_text && a->tools.extra.decode != NULL;
+    a->tools.setup.table = table_of(a);
+    return run(&a->tools.setup, &source, &sink, &a->counts, error);
 }
 
 static dv_result transform(acting *a, dv_error *error)
@@ -239,16 +147,12 @@ static dv_result transform(acting *a, dv_error *error)
     const dv_unpack_source input = {dv_data_read_file, a->in};
     const dv_unpack_visitor visitor = {transform_member, a};
     a->error = error;
-    a->setup.rules = a->rules;
-    a->setup.tools = a->tools;
-    a->setup.reverse = a->reverse;
-    a->setup.subject = dv_slice_str(text_param(a, "subject"));
     DV_TRY(dv_unpack(&input, &dv_unpack_limits_usual, &visitor, error));
     if (a->files == 0) {
         return dv_error_set(error, DV_ERR_INVALID, "the input is an archive without any file");
     }
-    if (a->vault != NULL) { /* before the tokens are out under the file's name */
-        DV_TRY(dv_vault_commit(a->vault, error));
+    if (a->tools.vault != NULL) { /* before the tokens are out under the file's name */
+        DV_TRY(dv_vault_commit(a->tools.vault, error));
     }
     DV_TRY(dv_data_output_commit(&a->output, error));
     tell(a, &a->counts);
@@ -257,9 +161,7 @@ static dv_result transform(acting *a, dv_error *error)
 
 static dv_result act(acting *a, dv_error *error)
 {
-    DV_TRY(read_rules(a, error));
-    DV_TRY(make_tools(a, error));
-    DV_TRY(make_search(a, error));
+    DV_TRY(dv_data_tools_open(a->params, &a->fallback, a->reverse, &a->tools, error));
     DV_TRY(dv_data_open(text_param(a, "input"), &a->in, error));
     DV_TRY(dv_data_output_open(a->cli, text_param(a, "out"), &a->output, error));
     return transform(a, error);
@@ -276,12 +178,7 @@ static int run(dv_cli *cli, const json_t *params, dv_action_kind kind, bool reve
     }
     dv_data_output_close(&a.output);
     dv_data_close(a.in);
-    dv_action_tools_free(a.tools);
-    dv_vault_free(a.vault);
-    dv_data_names_free(a.names);
-    dv_detect_scratch_free(a.scratch);
-    dv_detect_rules_free(a.detect);
-    dv_arena_free(a.arena);
+    dv_data_tools_close(&a.tools);
     error.result = result;
     return result == DV_OK ? DV_EXIT_DONE : dv_cli_fail(cli, &error);
 }

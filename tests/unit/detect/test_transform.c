@@ -30,6 +30,22 @@ static dv_result put(void *data, dv_slice bytes)
     return dv_buf_append(data, bytes);
 }
 
+static dv_buf *watched; /* NULL: nobody watches */
+
+/* "table.column kind before>after" for what was acted on; a whole cell has no kind. */
+static dv_result note(void *data, const dv_transform_seen *seen)
+{
+    dv_slice table = seen->table;
+    ptrdiff_t end = dv_slice_find_byte(table, '\0');
+    table = dv_slice_sub(table, end < 0 ? 0 : (size_t)end + 1, SIZE_MAX);
+    return seen->acted
+               ? dv_buf_append_printf(data, "%.*s.%.*s %s %.*s>%.*s\n", DV_SLICE_ARGS(table),
+                                      DV_SLICE_ARGS(seen->column),
+                                      seen->kind == NULL ? "-" : seen->kind,
+                                      DV_SLICE_ARGS(seen->before), DV_SLICE_ARGS(seen->after))
+               : DV_OK;
+}
+
 /* Runs it over the input and appends what came out, or "RESULT LINE". */
 static void transform(dv_transform_run run, const char *yaml, dv_action_kind kind, dv_slice input,
                       size_t piece, dv_buf *out)
@@ -49,6 +65,8 @@ static void transform(dv_transform_run run, const char *yaml, dv_action_kind kin
     assert_int_equal(dv_action_rules_read(root, &fallback, arena, &rules, &error), DV_OK);
     assert_int_equal(dv_action_tools_new(key, NULL, &tools), DV_OK);
     dv_transform_setup setup = {.rules = rules, .tools = tools, .table = DV_LIT("people")};
+    const dv_transform_watch watch = {note, watched};
+    setup.watch = watched == NULL ? NULL : &watch;
     setup.walk.rules = detectors;
     setup.walk.scratch = scratch;
     dv_action_rules_enable(rules, false, &setup.walk.enabled);
@@ -80,6 +98,34 @@ static void text(void **state)
           "to bob@example.com and 4111 1111 1111 1111.", "to [EMAIL] and 4111 1111 1111 1111.");
     check(dv_transform_text, "detectors: {email: {action: generalise, to: domain}}", DV_ACT_REDACT,
           "to bob@example.com", "to @example.com");
+}
+
+static void check_watched(dv_transform_run run, const char *yaml, const char *input,
+                          const char *expected)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(1 << 20);
+    dv_auto(buf) dv_buf seen = dv_buf_init(1 << 20);
+    watched = &seen;
+    transform(run, yaml, DV_ACT_REDACT, dv_slice_str(input), 100, &out);
+    watched = NULL;
+    assert_string_equal(seen.len == 0 ? "" : dv_buf_cstr(&seen), expected);
+}
+
+static void tells_who_watches(void **state)
+{
+    (void)state;
+    check_watched(dv_transform_text, "", "to bob@example.com\n",
+                  "people. email bob@example.com>[EMAIL]\n");
+    check_watched(dv_transform_csv, "columns: {id: mask, zip: keep}",
+                  "id,zip,note\nA7,94110,to bob@example.com\n",
+                  "people.id - A7>**\npeople.note email bob@example.com>[EMAIL]\n");
+    check_watched(dv_transform_json, "columns: {user.id: mask}",
+                  "{\"user\":{\"id\":\"A7\"},\"n\":\"bob@example.com\"}\n",
+                  "people.id - A7>**\npeople.n email bob@example.com>[EMAIL]\n");
+    check_watched(dv_transform_sql, "columns: {id: mask}",
+                  "CREATE TABLE s.p (id text, n text);\nCOPY s.p (id, n) FROM stdin;\n"
+                  "A7\tbob@example.com\n\\.\nINSERT INTO s.p VALUES ('B8', 'x');\n",
+                  "p.id - A7>**\np.n email bob@example.com>[EMAIL]\np.id - B8>**\n");
 }
 
 /* Values at every place around the border of a window become what they become elsewhere. */
@@ -406,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text),
+        cmocka_unit_test(tells_who_watches),
         cmocka_unit_test(text_over_windows),
         cmocka_unit_test(csv),
         cmocka_unit_test(json),

@@ -5,7 +5,7 @@ enum { ARENA_MAX = 256 << 20, JOINED_MAX = 64 << 20, PIECE = 64 << 10 };
 
 dv_result dv_batch_init(dv_batch *batch, const dv_transform_setup *setup)
 {
-    *batch = (dv_batch){.setup = setup, .walk = setup->walk};
+    *batch = (dv_batch){.setup = setup, .table = setup->table, .walk = setup->walk};
     batch->joined = dv_buf_init(JOINED_MAX);
     batch->arena = dv_arena_new(ARENA_MAX);
     batch->walk.arena = batch->arena;
@@ -43,7 +43,8 @@ static dv_result grow(dv_batch *batch)
 dv_result dv_batch_add(dv_batch *batch, const dv_column_rule *rule, dv_slice name, dv_slice text,
                        dv_slice subject)
 {
-    dv_cell cell = {.rule = rule, .text = text, .subject = subject, .start = SIZE_MAX};
+    dv_cell cell = {
+        .rule = rule, .name = name, .text = text, .subject = subject, .start = SIZE_MAX};
     if (batch->count == batch->room) {
         DV_TRY(grow(batch));
     }
@@ -66,23 +67,43 @@ dv_result dv_batch_search(dv_batch *batch)
                                                  &batch->found, &batch->found_count);
 }
 
-dv_result dv_batch_apply(const dv_transform_setup *setup, dv_slice value, const dv_finding *finding,
-                         dv_slice subject, dv_buf *out)
+/* What was appended to `out` from `from` on is what the value became. */
+static dv_result tell(const dv_transform_setup *setup, dv_transform_seen seen, const dv_buf *out,
+                      size_t from)
+{
+    if (setup->watch == NULL) {
+        return DV_OK;
+    }
+    seen.after = dv_slice_sub(dv_buf_slice(out), from, SIZE_MAX);
+    return setup->watch->value(setup->watch->data, &seen);
+}
+
+dv_result dv_batch_apply(const dv_transform_setup *setup, const dv_transform_seen *where,
+                         dv_slice value, const dv_finding *finding, dv_slice subject, dv_buf *out)
 {
     ptrdiff_t index = dv_detect_index(finding->detector);
     const dv_detector_info *info = index < 0 ? NULL : dv_detect_info((size_t)index);
+    const dv_action *action = dv_action_rules_for(setup->rules, finding);
     const dv_action_value whole = {
         .text = value,
         .label = info == NULL ? finding->detector : info->label,
         .keep_last = info == NULL ? 0 : info->keep_last,
         .subject = subject,
     };
-    return dv_action_apply(setup->tools, dv_action_rules_for(setup->rules, finding), &whole, out);
+    size_t from = out->len;
+    DV_TRY(dv_action_apply(setup->tools, action, &whole, out));
+    const dv_transform_seen seen = {.table = where->table,
+                                    .column = where->column,
+                                    .kind = finding->detector,
+                                    .acted = action->kind != DV_ACT_KEEP,
+                                    .before = value};
+    return tell(setup, seen, out, from);
 }
 
 static dv_result write_searched(dv_batch *batch, const dv_cell *cell, dv_buf *out,
                                 bool *ret_changed)
 {
+    const dv_transform_seen where = {.table = batch->table, .column = cell->name};
     size_t done = 0;
     while (batch->found_at < batch->found_count) {
         const dv_finding *finding = &batch->found[batch->found_at];
@@ -96,8 +117,8 @@ static dv_result write_searched(dv_batch *batch, const dv_cell *cell, dv_buf *ou
         size_t start = DV_MAX(finding->start, cell->start) - cell->start;
         size_t end = DV_MIN(finding->end - cell->start, cell->text.len);
         DV_TRY(dv_buf_append(out, dv_slice_sub(cell->text, done, start - done)));
-        DV_TRY(dv_batch_apply(batch->setup, dv_slice_sub(cell->text, start, end - start), finding,
-                              cell->subject, out));
+        DV_TRY(dv_batch_apply(batch->setup, &where, dv_slice_sub(cell->text, start, end - start),
+                              finding, cell->subject, out));
         batch->counts.values++;
         *ret_changed = true;
         done = end;
@@ -131,9 +152,8 @@ static dv_result write_reversed(dv_batch *batch, const dv_cell *cell, dv_buf *ou
     return DV_OK;
 }
 
-dv_result dv_batch_write(dv_batch *batch, size_t number, dv_buf *out, bool *ret_changed)
+static dv_result write_cell(dv_batch *batch, const dv_cell *cell, dv_buf *out, bool *ret_changed)
 {
-    const dv_cell *cell = &batch->cells[number];
     *ret_changed = false;
     if (batch->setup->reverse) {
         return write_reversed(batch, cell, out, ret_changed);
@@ -152,6 +172,20 @@ dv_result dv_batch_write(dv_batch *batch, size_t number, dv_buf *out, bool *ret_
     *ret_changed = cell->rule->action.kind != DV_ACT_KEEP;
     batch->counts.values += *ret_changed && cell->text.len > 0;
     return dv_action_apply(batch->setup->tools, &cell->rule->action, &value, out);
+}
+
+dv_result dv_batch_write(dv_batch *batch, size_t number, dv_buf *out, bool *ret_changed)
+{
+    const dv_cell *cell = &batch->cells[number];
+    size_t from = out->len;
+    DV_TRY(write_cell(batch, cell, out, ret_changed));
+    const dv_column_rule *rule = cell->rule;
+    const dv_transform_seen seen = {.table = batch->table,
+                                    .column = cell->name,
+                                    .acted = rule != NULL && !rule->detect &&
+                                             rule->action.kind != DV_ACT_KEEP,
+                                    .before = cell->text};
+    return tell(batch->setup, seen, out, from);
 }
 
 dv_result dv_batch_check_seen(const dv_transform_setup *setup, dv_error *error)

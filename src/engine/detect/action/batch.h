@@ -8,6 +8,7 @@
 
 typedef struct dv_cell {
     const dv_column_rule *rule; /* NULL, or one that says detect: searched */
+    dv_slice name;              /* of its column */
     dv_slice text;
     dv_slice subject;
     size_t start; /* in the joined text; SIZE_MAX: not searched */
@@ -15,6 +16,7 @@ typedef struct dv_cell {
 
 typedef struct dv_batch {
     const dv_transform_setup *setup;
+    dv_slice table; /* of the cells, for who watches */
     dv_walk walk;
     dv_arena *arena;
     dv_buf joined;
@@ -30,7 +32,7 @@ void dv_batch_release(dv_batch *batch);
 DV_DEFINE_AUTO(batch, dv_batch, dv_batch_release)
 
 void dv_batch_clear(dv_batch *batch);
-/* The text is borrowed until the batch is cleared. */
+/* Name and text are borrowed until the batch is cleared. */
 dv_must dv_result dv_batch_add(dv_batch *batch, const dv_column_rule *rule, dv_slice name,
                                dv_slice text, dv_slice subject);
 /* Once all cells are there. */
@@ -44,9 +46,10 @@ dv_must dv_result dv_batch_check_seen(const dv_transform_setup *setup, dv_error 
 /* Says what an action's failure means. */
 dv_must dv_result dv_batch_explain(dv_result result, uint64_t line, dv_error *error);
 
-/* One finding of a text. */
-dv_must dv_result dv_batch_apply(const dv_transform_setup *setup, dv_slice value,
-                                 const dv_finding *finding, dv_slice subject, dv_buf *out);
+/* One finding of a text. where: its table and column, for who watches; else left alone. */
+dv_must dv_result dv_batch_apply(const dv_transform_setup *setup, const dv_transform_seen *where,
+                                 dv_slice value, const dv_finding *finding, dv_slice subject,
+                                 dv_buf *out);
 
 /* Appends the text with the tokens that the vault knows opened. */
 dv_must dv_result dv_batch_open_tokens(const dv_transform_setup *setup, dv_slice text, dv_buf *out,

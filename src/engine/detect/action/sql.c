@@ -62,6 +62,7 @@ static size_t column_named(const dv_sql_table *table, const char *name)
 static dv_result begin_rows(sql_run *r, dv_sql_cursor *c)
 {
     DV_TRY(dv_sql_table_name(c, r->arena, &r->row.name, &r->row.path));
+    r->batch.table = r->row.path;
     if (dv_sql_byte(c, '(')) {
         dv_result result = dv_sql_columns(c, r->arena, false, &r->row);
         DV_TRY(result == DV_ERR_TOO_LARGE ? refuse(r, result, too_many_columns) : result);

@@ -26,7 +26,8 @@ static dv_result replace(void *data, dv_slice text, const dv_finding *finding, u
     writing *w = data;
     dv_slice value = dv_slice_sub(text, finding->start, finding->end - finding->start);
     dv_buf_clear(&w->made);
-    DV_TRY(dv_batch_apply(w->setup, value, finding, w->setup->subject, &w->made));
+    const dv_transform_seen where = {.table = w->setup->table};
+    DV_TRY(dv_batch_apply(w->setup, &where, value, finding, w->setup->subject, &w->made));
     w->values++;
     return w->sink->put(w->sink->data, dv_buf_slice(&w->made));
 }

@@ -22,6 +22,22 @@ typedef struct dv_transform_sink {
     void *data;
 } dv_transform_sink;
 
+/* One value, as it was and as it goes out. Borrowed for the call. */
+typedef struct dv_transform_seen {
+    dv_slice table;   /* as the dump writes it, or as the setup says; empty: none */
+    dv_slice column;  /* or member; empty: running text */
+    const char *kind; /* the detector or type of name that found it; NULL: a whole cell */
+    bool acted;       /* an action other than keep was applied to all of it */
+    dv_slice before, after;
+} dv_transform_seen;
+
+/* Who is told of each cell, and of each value found in one or in a text. Any result but DV_OK ends
+ * the work with it. */
+typedef struct dv_transform_watch {
+    dv_result (*value)(void *data, const dv_transform_seen *seen);
+    void *data;
+} dv_transform_watch;
+
 typedef struct dv_transform_setup {
     const dv_action_rules *rules;
     dv_action_tools *tools;
@@ -30,6 +46,7 @@ typedef struct dv_transform_setup {
     dv_slice subject; /* of dates for which no column says whose they are */
     bool reverse;     /* undo: tokens in cells are opened, columns' fpe and date shifts undone */
     char separator;   /* of CSV; 0: seen from its first line */
+    const dv_transform_watch *watch; /* NULL: nobody */
 } dv_transform_setup;
 
 typedef struct dv_transform_counts {

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What commands that change values work with: rules, key, vault and detectors, as their flags
+ * (rules, key_file, vault, all, names, decode) say. */
+
+#include "cli/data_names.h"
+#include "engine/detect/action/transform.h"
+#include "engine/detect/action/vault.h"
+
+#include <jansson.h>
+
+typedef struct dv_data_tools {
+    dv_arena *arena; /* of the rules */
+    dv_action_rules *rules;
+    dv_vault *vault; /* NULL: none */
+    dv_action_tools *actions;
+    dv_detect_rules *detect; /* NULL: nothing is searched */
+    dv_detect_scratch *scratch;
+    dv_data_names *names;
+    dv_data_extra extra;
+    dv_transform_setup setup; /* with all of these; borrowed by whoever transforms */
+} dv_data_tools;
+
+/* fallback: the action unless the rules say one. reverse: values are turned back, nothing is
+ * searched. The tools stay where they are from here on. To be closed also after an error. Errors:
+ * those of the files, DV_ERR_INVALID (a flag that is missing, with what to do). */
+dv_must dv_result dv_data_tools_open(const json_t *params, const dv_action *fallback, bool reverse,
+                                     dv_data_tools *tools, dv_error *error);
+void dv_data_tools_close(dv_data_tools *tools);
