@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a table: what is accepted has groups of k at least. */
-#include "engine/detect/action/anonymize.h"
+#include "engine/detect/anonymize/anonymize.h"
 
 static void require(bool condition)
 {
