@@ -33,43 +33,18 @@ static const char *text_param(const acting *a, const char *name)
 
 /* ---- the input ---- */
 
-static const char *ending_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    return dot == NULL ? "" : dot + 1;
-}
-
 static dv_transform_run run_for(const acting *a)
 {
-    static const struct {
-        const char *format;
-        dv_transform_run run;
-    } formats[] = {
-        {"csv", dv_transform_csv},     {"tsv", dv_transform_csv},   {"jsonl", dv_transform_json},
-        {"ndjson", dv_transform_json}, {"json", dv_transform_json}, {"sql", dv_transform_sql},
-    };
     const char *format = text_param(a, "format");
-    if (strcmp(format, "auto") == 0) {
-        format = ending_of(a->name);
-    }
-    for (size_t i = 0; i < DV_ARRAY_LEN(formats); i++) {
-        if (strcmp(formats[i].format, format) == 0) {
-            return formats[i].run;
-        }
-    }
-    return a->reverse ? dv_transform_tokens : dv_transform_text;
+    dv_transform_run run =
+        dv_data_run_for(strcmp(format, "auto") == 0 ? dv_data_ending(a->name) : format);
+    return run != NULL ? run : a->reverse ? dv_transform_tokens : dv_transform_text;
 }
 
-/* "customers" of "data/customers.csv". */
 static dv_slice table_of(const acting *a)
 {
     const char *said = text_param(a, "table");
-    const char *slash = strrchr(a->name, '/');
-    dv_slice name = dv_slice_str(slash == NULL ? a->name : slash + 1);
-    ptrdiff_t dot = dv_slice_find_byte(name, '.');
-    return said != NULL ? dv_slice_str(said)
-                        : dv_slice_sub(name, 0, dot < 0 ? name.len : (size_t)dot);
+    return said != NULL ? dv_slice_str(said) : dv_data_table_name(a->name);
 }
 
 /* A source's `get`. UTF-16 would pass: nothing of it looks like what is searched for. */

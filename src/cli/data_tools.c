@@ -115,3 +115,37 @@ void dv_data_tools_close(dv_data_tools *tools)
     dv_arena_free(tools->arena);
     *tools = (dv_data_tools){.arena = NULL};
 }
+
+/* ---- files ---- */
+
+const char *dv_data_ending(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash == NULL ? path : slash, '.');
+    return dot == NULL ? "" : dot + 1;
+}
+
+dv_transform_run dv_data_run_for(const char *format)
+{
+    static const struct {
+        const char *format;
+        dv_transform_run run;
+    } formats[] = {
+        {"csv", dv_transform_csv},     {"tsv", dv_transform_csv},   {"jsonl", dv_transform_json},
+        {"ndjson", dv_transform_json}, {"json", dv_transform_json}, {"sql", dv_transform_sql},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(formats); i++) {
+        if (strcmp(formats[i].format, format) == 0) {
+            return formats[i].run;
+        }
+    }
+    return NULL;
+}
+
+dv_slice dv_data_table_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    dv_slice name = dv_slice_str(slash == NULL ? path : slash + 1);
+    ptrdiff_t dot = dv_slice_find_byte(name, '.');
+    return dv_slice_sub(name, 0, dot < 0 ? name.len : (size_t)dot);
+}

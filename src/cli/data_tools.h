@@ -2,7 +2,7 @@
 #pragma once
 
 /* What commands that change values work with: rules, key, vault and detectors, as their flags
- * (rules, key_file, vault, all, names, decode) say. */
+ * (rules, key_file, vault, subject, all, names, decode) say. */
 
 #include "cli/data_names.h"
 #include "engine/detect/action/transform.h"
@@ -28,3 +28,10 @@ typedef struct dv_data_tools {
 dv_must dv_result dv_data_tools_open(const json_t *params, const dv_action *fallback, bool reverse,
                                      dv_data_tools *tools, dv_error *error);
 void dv_data_tools_close(dv_data_tools *tools);
+
+/* "csv" of "people.csv"; "" where a name has none. */
+const char *dv_data_ending(const char *path);
+/* Who transforms a format: csv, tsv, jsonl, ndjson, json, sql; NULL: another. */
+dv_transform_run dv_data_run_for(const char *format);
+/* What rules call a file: "customers" of "data/customers.csv". */
+dv_slice dv_data_table_name(const char *path);
