@@ -99,6 +99,7 @@ static dv_result measure(const json_t *params, const dv_anonymize_rules *rules,
         .ordered = rules->ordered,
         .sensitive_count = rules->sensitive_count,
         .l = rules->spread.l,
+        .separator = report->separator,
         .threshold = (double)json_integer_value(json_object_get(params, "threshold")) / 100,
         .population = (uint64_t)json_integer_value(json_object_get(params, "population")),
     };

@@ -98,7 +98,8 @@ static dv_result plan_copy(dv_cli *cli, const json_t *params, dv_copy *copy, boo
 {
     json_int_t rows = json_integer_value(json_object_get(params, "rows"));
     DV_TRY(dv_copy_plan_new(copy->tools->rules, text_param(params, "accept"),
-                            is_set(params, "names"), &copy->plan, error));
+                            &copy->tools->setup.walk.enabled, is_set(params, "names"), &copy->plan,
+                            error));
     DV_TRY(dv_copy_plan_scan(copy->plan, copy->source, (uint64_t)rows, error));
     DV_TRY((dv_scan_is_postgres(copy->source) ? dv_copy_tables_check : dv_copy_files_check)(copy,
                                                                                             error));

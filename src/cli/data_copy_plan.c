@@ -41,6 +41,8 @@ struct dv_copy_plan {
     dv_action_rules *rules;
     dv_data_rules classes;
     dv_data_finder *finder;
+    dv_detector_set enabled;
+    bool names;
     bool database;
     accepted *accepted;
     size_t accepted_count;
@@ -154,13 +156,42 @@ static const char *suggest(const dv_data_part *part, const dv_data_class *class)
     return strcmp(category, "credential") == 0 ? "redact" : "pseudonym";
 }
 
-static dv_copy_state state_of(const dv_copy_plan *plan, const planned *row,
-                              const dv_column_rule *rule)
+/* Whether a search hides values of that kind. A kind that the rules keep is not searched for. */
+static bool is_hidden(const dv_copy_plan *plan, size_t kind)
 {
-    if (rule != NULL && rule->detect) {
+    return kind < dv_detect_count() ? dv_detector_set_has(&plan->enabled, kind) : plan->names;
+}
+
+/* Whether a search would leave what makes the place sensitive: the kinds that are not searched for
+ * do so by themselves, or there is nothing but its name. */
+static dv_result is_left(dv_copy_plan *plan, const dv_data_part *part, bool *ret_left)
+{
+    dv_data_part rest = *part;
+    dv_data_class class;
+    const dv_data_part *const parts = &rest;
+    rest.words = "";
+    rest.count = 0;
+    rest.tallies = dv_arena_alloc(plan->scratch, (part->count + 1) * sizeof(*rest.tallies));
+    if (rest.tallies == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < part->count; i++) {
+        if (!is_hidden(plan, part->tallies[i].kind)) {
+            rest.tallies[rest.count++] = part->tallies[i];
+        }
+    }
+    DV_TRY(dv_data_classify(&plan->classes, &parts, 1, LEAST_CONFIDENCE, plan->scratch, &class));
+    *ret_left = class.sensitivity >= DV_DATA_CONFIDENTIAL || rest.count == part->count;
+    return DV_OK;
+}
+
+static dv_copy_state state_of(const dv_copy_plan *plan, const planned *row,
+                              const dv_column_rule *rule, bool left)
+{
+    if (rule != NULL && rule->detect && !left) {
         return DV_COPY_SEARCHED;
     }
-    if (rule != NULL && rule->action.kind != DV_ACT_KEEP) {
+    if (rule != NULL && !rule->detect && rule->action.kind != DV_ACT_KEEP) {
         return DV_COPY_HIDDEN;
     }
     return dv_copy_plan_accepts(plan, dv_slice_str(row->place), dv_slice_str(row->column))
@@ -239,9 +270,30 @@ static dv_result plan_column(dv_copy_plan *plan, const char *place, const dv_dat
     if (row.place == NULL || row.column == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    row.state = state_of(plan, &row, rule);
+    bool left = false;
+    DV_TRY(is_left(plan, part, &left));
+    row.state = state_of(plan, &row, rule, left);
     row.suggested = row.state == DV_COPY_OPEN ? suggest(part, &class) : NULL;
     return add(plan, row);
+}
+
+/* A text has no columns: what the search leaves in it is refused with the whole file. */
+static dv_result plan_text(dv_copy_plan *plan, const char *place, const dv_data_part *part)
+{
+    static const char why[] = "holds values that are not searched for: name their kinds under "
+                              "detectors:, or --all";
+    bool left = false;
+    dv_data_class class;
+    DV_TRY(is_left(plan, part, &left));
+    DV_TRY(dv_data_classify(&plan->classes, &part, 1, LEAST_CONFIDENCE, plan->scratch, &class));
+    if (!left || class.sensitivity < DV_DATA_CONFIDENTIAL) {
+        return DV_OK;
+    }
+    return add(plan, (planned){.place = copy_text(plan, place),
+                               .column = "",
+                               .level = class.sensitivity,
+                               .why = why,
+                               .state = DV_COPY_OPEN});
 }
 
 /* ---- one file or table ---- */
@@ -283,7 +335,7 @@ static dv_result on_item(void *data, const dv_scan_item *item, const dv_data_par
     }
     DV_TRY(plan_whole(plan, item, &kept.accepted));
     for (size_t i = 0; i < count && !kept.accepted; i++) {
-        DV_TRY(parts[i]->column ? plan_column(plan, item->name, parts[i]) : DV_OK);
+        DV_TRY((parts[i]->column ? plan_column : plan_text)(plan, item->name, parts[i]));
     }
     plan->items = dv_arena_grow(plan->arena, plan->items, plan->item_count, &plan->item_room,
                                 sizeof(*plan->items), 64);
@@ -296,8 +348,9 @@ static dv_result on_item(void *data, const dv_scan_item *item, const dv_data_par
 
 /* ---- all of it ---- */
 
-dv_result dv_copy_plan_new(dv_action_rules *rules, const char *accept, bool names,
-                           dv_copy_plan **ret_plan, dv_error *error)
+dv_result dv_copy_plan_new(dv_action_rules *rules, const char *accept,
+                           const dv_detector_set *enabled, bool names, dv_copy_plan **ret_plan,
+                           dv_error *error)
 {
     dv_copy_plan *plan = calloc(1, sizeof(*plan));
     if (plan == NULL) {
@@ -306,6 +359,8 @@ dv_result dv_copy_plan_new(dv_action_rules *rules, const char *accept, bool name
     const dv_data_finder_options options = {
         .detectors = dv_detect_all, .names = names, .done = on_item, .data = plan};
     plan->rules = rules;
+    plan->enabled = *enabled;
+    plan->names = names;
     plan->last = &plan->first;
     plan->arena = dv_arena_new(ARENA_MAX);
     plan->scratch = dv_arena_new(ARENA_MAX);

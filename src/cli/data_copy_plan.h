@@ -12,7 +12,7 @@
 
 typedef enum dv_copy_state {
     DV_COPY_HIDDEN,   /* by a rule */
-    DV_COPY_SEARCHED, /* a rule says detect: what is found in it is hidden */
+    DV_COPY_SEARCHED, /* a rule says detect: what makes it sensitive is found and hidden */
     DV_COPY_ACCEPTED, /* somebody takes it upon himself */
     DV_COPY_OPEN,     /* no rule, or one that keeps it: refused */
     DV_COPY_UNREAD,   /* the table or file could not be read: refused */
@@ -30,8 +30,10 @@ typedef struct dv_copy_plan dv_copy_plan;
 /* What is accepted is neither refused nor a leak; what becomes of it the rules say, as ever. A file
  * that is accepted as a whole goes out as it is. accept: "column", "table.column",
  * "schema.table.column", "schema.table" or a file, with commas between. The rules are borrowed.
- * names: of people are looked for, too. Errors: those of the detectors, DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_copy_plan_new(dv_action_rules *rules, const char *accept, bool names,
+ * enabled: what the copy hides where no rule names the column; names: of people, too. Errors: those
+ * of the detectors, DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_copy_plan_new(dv_action_rules *rules, const char *accept,
+                                   const dv_detector_set *enabled, bool names,
                                    dv_copy_plan **ret_plan, dv_error *error);
 void dv_copy_plan_free(dv_copy_plan *plan);
 

@@ -99,6 +99,21 @@ def test_what_no_rule_hides_is_refused(tmp_path, key, share):
     assert kept["card"]["state"] == "open" and kept["card"]["rule"] == "keep", "to keep it takes somebody who accepts that"
 
 
+def test_detect_is_not_enough_for_what_is_not_searched_for(tmp_path, key, share):
+    """Dates of birth are found by a scan, and not by what hides values unless the rules name them."""
+    words = [share, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key, "--check"]
+    for rules, wanted in (("  born: detect", "open"), ("  born: detect\ndetectors: {date_of_birth: redact}", "searched"), ("  born: redact", "hidden"),
+                          ("  born: keep", "open"), ("  born: detect\ndefault: keep", "open")):
+        (tmp_path / "rules.yaml").write_text(FILE_RULES.replace("  born: date_shift\n", "") + rules + "\n")
+        told = copy(*words, code=1 if wanted == "open" else 0)
+        assert {item["column"]: item["state"] for item in told["items"]}["born"] == wanted, rules
+    (tmp_path / "rules.yaml").write_text(FILE_RULES)
+    (share / "note.txt").write_text("Ann has the date of birth 12.05.1980 and was born in Rome.\n" * 20)
+    told = {item["place"]: item for item in copy(*words, code=1)["items"]}
+    assert told["note.txt"]["state"] == "open" and "--all" in told["note.txt"]["why"]
+    copy(*words, "--all")
+
+
 def test_what_can_not_be_masked_is_refused(tmp_path, key, share):
     words = [share, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key]
     (share / "pack.zip").write_bytes(b"PK\x05\x06" + b"\0" * 18)

@@ -550,6 +550,7 @@ static void finish_report(work *w)
 {
     dv_anonymize_report *report = &w->report;
     report->records = w->table.count;
+    report->separator = w->table.separator;
     report->suppressed = w->table.count - w->count;
     for (size_t q = 0; q < quasi_count(w); q++) {
         report->losses[q] =

@@ -51,6 +51,7 @@ typedef struct dv_anonymize_report {
     dv_anonymize_risk before, after;
     double loss;                             /* of what the quasi-identifiers told: 0 none, 1 all */
     double losses[DV_ANONYMIZE_COLUMNS_MAX]; /* of each */
+    char separator;                          /* of the cells, as they were given and are written */
 } dv_anonymize_report;
 
 /* Hierarchies with a file are left for the caller to read (dv_hierarchy_read_csv). What is made

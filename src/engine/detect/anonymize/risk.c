@@ -281,7 +281,8 @@ dv_result dv_risk_csv(const dv_risk_question *question, const dv_walk_source *so
 {
     work w = {.question = question,
               .arena = arena,
-              .table = {.arena = dv_arena_new(DV_ANONYMIZE_MEMORY_MAX)}};
+              .table = {.arena = dv_arena_new(DV_ANONYMIZE_MEMORY_MAX),
+                        .separator = question->separator}};
     dv_result result = w.table.arena == NULL ? DV_ERR_NO_MEMORY : ask(&w, source, error);
     dv_arena_free(w.table.arena);
     if (result == DV_OK) {

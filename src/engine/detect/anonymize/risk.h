@@ -24,6 +24,7 @@ typedef struct dv_risk_question {
     uint32_t l;          /* of the ratio; 0: 1 */
     double threshold;    /* of a record's risk: 0 to 1 */
     uint64_t population; /* that the table is a sample of; 0: not known */
+    char separator;      /* of the cells; 0: seen from the first line */
     uint32_t together;   /* how many columns are looked at together, at most; 0: none */
 } dv_risk_question;
 

@@ -63,7 +63,7 @@ dv_result dv_table_read(dv_table *table, const dv_walk_source *source, dv_error 
     const dv_csv_source bytes = {source->get, source->data};
     dv_auto(csv) dv_csv *csv = NULL;
     dv_csv_record record;
-    DV_TRY(dv_csv_new(&bytes, '\0', &csv));
+    DV_TRY(dv_csv_new(&bytes, table->separator, &csv));
     dv_result result = dv_csv_next(csv, &record, error);
     if (result == DV_ERR_NOT_FOUND) {
         return dv_error_set(error, DV_ERR_INVALID, "the file is empty");

@@ -34,7 +34,7 @@ typedef struct dv_table {
     dv_table_column *columns;
     size_t column_count;
     bool mark;
-    char separator;
+    char separator; /* 0 before it is read: seen from its first line */
 } dv_table;
 
 /* Reads all of it. Errors: DV_ERR_INVALID and DV_ERR_TOO_LARGE with the line, the source's. */
