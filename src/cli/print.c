@@ -51,7 +51,7 @@ static dv_result append_cell(dv_buf *out, const json_t *value)
                                  dv_slice_of(json_string_value(value), json_string_length(value)));
     }
     if (json_is_real(value)) {
-        return dv_buf_append_printf(out, "%.6g", json_real_value(value));
+        return dv_buf_append_printf(out, "%.10g", json_real_value(value));
     }
     if (!json_is_array(value)) {
         return append_dump(out, value);
