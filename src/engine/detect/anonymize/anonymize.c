@@ -13,6 +13,8 @@
 
 #include <math.h>
 
+enum { JOINED_ALIKE = 16 };
+
 typedef struct span {
     size_t from, count;
     bool good;
@@ -395,11 +397,14 @@ static void leave_out(work *w, const uint32_t *records, size_t count)
 }
 
 /* How many of the good parts stay when the rest, from `from` on, is joined by the smallest of them
- * until it is good. */
+ * until it is good: one by one at first, then by more and more, since each try reads the rest. */
 static size_t join_rest(work *w, const uint32_t *records, size_t count, size_t good, size_t from)
 {
-    while (good > 0 && !is_good(w, records + from, count - from)) {
-        from = w->parts.items[--good].from;
+    size_t step = 1;
+    for (size_t tries = 1; good > 0 && !is_good(w, records + from, count - from); tries++) {
+        step = tries % JOINED_ALIKE == 0 ? 2 * step : step;
+        good -= DV_MIN(good, step);
+        from = w->parts.items[good].from;
     }
     return good;
 }
