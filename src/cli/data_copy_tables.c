@@ -6,6 +6,8 @@
 #include "cli/program.h"
 #include "engine/scan/postgres_copy.h"
 
+#include <stdlib.h>
+
 enum { SQL_MAX = 4 << 20 };
 
 typedef struct piping {
@@ -170,6 +172,11 @@ static dv_result look(dv_copy *copy, dv_error *error)
 dv_result dv_copy_tables(dv_copy *copy, dv_error *error)
 {
     copy->places = 1;
+    /* As our own connections: what the URL says outranks it. */
+    if (setenv("PGSSLMINPROTOCOLVERSION", "TLSv1.3", 1) != 0 ||
+        setenv("PGAPPNAME", "dvara copy", 1) != 0) {
+        return DV_ERR_NO_MEMORY;
+    }
     DV_TRY(copy_dump(copy, error));
     dv_result result = look(copy, error);
     if (result == DV_OK && dv_copy_leaks_count(copy->leaks) == 0) {
