@@ -478,7 +478,7 @@ static bool take_action(dv_slice *rest, dv_content_action *ret_action)
     if (!take_text(rest, SHORT, &name)) {
         return false;
     }
-    for (int i = DV_ACTION_BLOCK; i <= DV_ACTION_ALLOW; i++) {
+    for (int i = DV_ACTION_BLOCK; i <= DV_ACTION_MONITOR; i++) {
         if (dv_slice_eq_str(name, dv_content_action_name((dv_content_action)i))) {
             *ret_action = (dv_content_action)i;
             return true;

@@ -59,11 +59,17 @@ dv_result dv_event_incident_finding(dv_buf *out, const dv_event_actor *actor,
     return dv_event_put_wide_view(out, DV_EVENT_INCIDENT, &view);
 }
 
-/* The detector that decided: the first that blocks, otherwise the first there is. */
+/* The detector that decided: the first that blocks, otherwise the first that tells of what passed,
+ * otherwise the first there is. */
 static dv_slice deciding_detector(const dv_event_data_finding *finding)
 {
     for (size_t i = 0; i < finding->sighting_count; i++) {
         if (finding->sightings[i].action == DV_ACTION_BLOCK) {
+            return dv_slice_str(finding->sightings[i].detector);
+        }
+    }
+    for (size_t i = 0; i < finding->sighting_count; i++) {
+        if (finding->sightings[i].tells) {
             return dv_slice_str(finding->sightings[i].detector);
         }
     }
@@ -85,7 +91,9 @@ dv_result dv_event_data_security(dv_buf *out, const dv_event_data_finding *findi
     request.via = DV_LIT("gate");
     request.rule =
         finding->request->request_id.len > 0 ? finding->request->request_id : DV_LIT("unknown");
-    request.title = dv_slice_str(dv_reason_text(finding->verdict->reason));
+    request.title = finding->verdict->decision == DV_ALLOW
+                        ? DV_LIT("own data passed")
+                        : dv_slice_str(dv_reason_text(finding->verdict->reason));
     dv_event_wide_view view = dv_event_wide_view_of(request);
     view.detector = deciding_detector(finding);
     view.side = finding->in_answer ? DV_LIT("answer") : DV_LIT("request");

@@ -14,6 +14,8 @@ const char *dv_content_action_name(dv_content_action action)
         return "redact";
     case DV_ACTION_ALLOW:
         return "allow";
+    case DV_ACTION_MONITOR:
+        return "monitor";
     case DV_ACTION_BLOCK:
         break;
     }

@@ -74,6 +74,7 @@ typedef enum dv_content_action {
     DV_ACTION_PLACEHOLDER, /* <EMAIL_x7Kq2a>: restored in answers to the same principal */
     DV_ACTION_REDACT,      /* [PAYMENT_CARD]: shows nothing of it */
     DV_ACTION_ALLOW,       /* passes, and nothing is said of it */
+    DV_ACTION_MONITOR,     /* passes, and the event says so; nobody is told */
 } dv_content_action;
 
 /* One thing seen in a body, for the event: where it was and what was done; never the value. */
@@ -83,7 +84,8 @@ typedef struct dv_sighting {
     dv_content_action action;
     uint8_t score;  /* the highest */
     uint32_t times; /* it was seen there; 0 is 1 */
+    bool tells;     /* it passes, and is a finding of its own, too; not in the request's record */
 } dv_sighting;
 
-/* "block", "alert", "mask", "placeholder", "redact", "allow". */
+/* "block", "alert", "mask", "placeholder", "redact", "allow", "monitor". */
 const char *dv_content_action_name(dv_content_action action);

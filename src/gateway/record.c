@@ -218,13 +218,24 @@ static bool is_blocked_content(const dv_verdict *verdict)
                                             verdict->reason == DV_REASON_ANSWER_BLOCKED);
 }
 
-/* A finding of its own for whoever watches over data. Only of what was blocked: what is masked is
- * every day's work, and the request's records tell of it (docs/adr/0022). */
+/* Whether policy wants somebody to be told of what passed. */
+static bool is_told(const dv_sighting *sightings, size_t sighting_count)
+{
+    for (size_t i = 0; i < sighting_count; i++) {
+        if (sightings[i].tells) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A finding of its own for whoever watches over data. Only of what was blocked, and of own data
+ * where policy says so: what is masked is every day's work, and the request's records tell of it
+ * (docs/adr/0022). */
 static void append_finding(const dv_request *request, const dv_event_request *event,
-                           const dv_event_outcome *outcome)
+                           const dv_event_outcome *outcome, bool in_answer)
 {
     dv_worker *worker = &request->main->worker;
-    bool in_answer = outcome->verdict->reason == DV_REASON_ANSWER_BLOCKED;
     const dv_event_data_finding finding = {
         .request = event,
         .in_answer = in_answer,
@@ -273,7 +284,14 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     DV_TRY(dv_event_code_close(&worker->record, &event, &outcome));
     DV_TRY(dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved));
     if (is_blocked_content(&shown)) {
-        append_finding(request, &event, &outcome);
+        append_finding(request, &event, &outcome, shown.reason == DV_REASON_ANSWER_BLOCKED);
+        return DV_OK;
+    }
+    if (is_told(event.sightings, event.sighting_count)) {
+        append_finding(request, &event, &outcome, false);
+    }
+    if (is_told(outcome.sightings, outcome.sighting_count)) {
+        append_finding(request, &event, &outcome, true);
     }
     return DV_OK;
 }

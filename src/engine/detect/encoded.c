@@ -71,6 +71,9 @@ static dv_result look(search *s, const dv_view *view)
         finding.encoded = true;
         DV_TRY(add(s, &finding));
     }
+    if (job->seen != NULL) {
+        DV_TRY(job->seen(job->data, view, s->from, s->more));
+    }
     if (s->more) {
         DV_TRY(dv_detect_hold(job->rules, job->scratch, text, from, job->enabled, found, count,
                               &hold));

@@ -20,6 +20,8 @@ enum {
     DV_ENCODED_MAX = 2 << 20,
 };
 
+struct dv_view; /* engine/detect/decode_view.h */
+
 typedef struct dv_encoded {
     const dv_detect_rules *rules;
     dv_detect_scratch *scratch;
@@ -28,6 +30,11 @@ typedef struct dv_encoded {
     dv_arena *work;  /* of our own; emptied for each place */
     bool cut;        /* the text begins in the middle of what was searched before */
     bool more;       /* text follows */
+    /* Told of every text that was decoded, too, which may hold what stands in clear around it;
+     * from: bytes of the original that were told of before; on: text follows. NULL: not asked for.
+     */
+    dv_result (*seen)(void *data, const struct dv_view *view, size_t from, bool on);
+    void *data;
 } dv_encoded;
 
 /* What a text means that is UTF-16 of either byte order, a byte a character, in the arena; len 0:

@@ -18,7 +18,10 @@ extern const dv_config_section dv_data_config_masking;
 
 /* loss_prevention:
  *   volume:
- *     - {name: many-cards, categories: [payment], values: 500, per: 1h, action: block} */
+ *     - {name: many-cards, categories: [payment], values: 500, per: 1h, action: block}
+ *   fingerprints:
+ *     - {name: customers, file: /etc/dvara/customers.dvfp, action: monitor|alert|block,
+ *        direction: request|response|both, routes: [openai-chat]} */
 extern const dv_config_section dv_data_config_loss;
 
 /* Whom the rules of both sections name, for the operation masking_check: [{"at": "masking:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room/data/control/data_control.h"
+#include "room/data/control/loss.h"
 #include "room/data/control/scope.h"
 #include "room/data/control/volume.h"
 #include "room/data/gate/names.h"
@@ -235,6 +236,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     DV_TRY(append_off(policy, out, error));
     DV_TRY(append_rules(both->rules, direction, out, error));
     DV_TRY(dv_data_volume_append(part(both->loss, "volume"), answer, out, error));
+    DV_TRY(dv_data_loss_fingerprints(both->loss, answer, out, error));
     DV_TRY(both->names ? dv_buf_append_str(out, ",\"names\":true") : DV_OK);
     DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");

@@ -558,6 +558,30 @@ static dv_result apply_hits(inspection *in, const dv_data_hit *hits, size_t coun
     return DV_OK;
 }
 
+/* What was met of own data, each where it ends. What stands across several texts is told there. */
+static dv_result tell_met(inspection *in)
+{
+    const dv_data_mets *mets = &in->pass->mets;
+    for (size_t i = 0; i < mets->count; i++) {
+        const dv_data_met *met = &mets->list[i];
+        const char *place = NULL;
+        uint32_t low = 0;
+        uint32_t high = in->part_count;
+        while (low < high) { /* the first part that ends there or behind */
+            uint32_t middle = low + (high - low) / 2;
+            bool before = in->parts[middle].end < met->end;
+            low = before ? middle + 1 : low;
+            high = before ? high : middle;
+        }
+        if (low == in->part_count) {
+            return DV_ERR_INTERNAL;
+        }
+        DV_TRY(make_place(in, low, &place));
+        DV_TRY(dv_data_pass_meet(in->pass, met, place));
+    }
+    return DV_OK;
+}
+
 dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
                                dv_data_edits *edits)
 {
@@ -570,7 +594,8 @@ dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const ui
     DV_TRY(add_document(&in, body, NONE, 0));
     DV_TRY(collect(&in));
     DV_TRY(dv_data_pass_search(pass, dv_slice_of(in.text, in.text_len), 0, &hits, &count));
-    return apply_hits(&in, hits, count);
+    DV_TRY(apply_hits(&in, hits, count));
+    return tell_met(&in);
 }
 
 /* ---- entries ---- */
@@ -642,7 +667,8 @@ dv_result dv_data_gate_answer(dv_data_gate *gate, const dv_data_policy *policy,
 static bool is_known(const dv_data_pass *pass, dv_slice text)
 {
     dv_data_place place;
-    return dv_known_texts_have(&pass->gate->known, text, &pass->policy->known) &&
+    return pass->policy->loss_on == 0 &&
+           dv_known_texts_have(&pass->gate->known, text, &pass->policy->known) &&
            !(pass->answer && dv_data_placeholder_find(pass->context, text, 0, &place));
 }
 
@@ -654,7 +680,7 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
         return DV_OK;
     }
     DV_TRY(dv_data_pass_search(pass, text, 0, &hits, &count));
-    if (count == 0) {
+    if (count == 0 && pass->policy->loss_on == 0) {
         dv_known_texts_add(&pass->gate->known, text, &pass->policy->known);
     }
     for (size_t i = 0; i < count; i++) {
@@ -663,6 +689,9 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
         if (instead.ptr != NULL) {
             DV_TRY(dv_data_edits_add(edits, pass->temp, hits[i].start, hits[i].end, instead));
         }
+    }
+    for (size_t i = 0; i < pass->mets.count; i++) {
+        DV_TRY(dv_data_pass_meet(pass, &pass->mets.list[i], ""));
     }
     return DV_OK;
 }

@@ -7,6 +7,7 @@
 #include "engine/detect/detect.h"
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
+#include "room/data/gate/loss.h"
 #include "room/data/gate/names.h"
 #include "room/data/gate/volume.h"
 
@@ -21,7 +22,8 @@ struct dv_data_gate {
     dv_arena *events;              /* work on one event of any stream; made with the first */
     struct dv_tagger_model *names; /* and its tagger; opened when a policy asks for names */
     struct dv_tagger *tagger;
-    dv_arena *decoding; /* what stands encoded; made when it is asked for */
+    dv_arena *decoding;              /* what stands encoded; made when it is asked for */
+    dv_fingerprint_matcher *matcher; /* the same, of own data */
 };
 
 enum {
@@ -58,6 +60,7 @@ typedef struct dv_data_volume {
 /* What the policy is where these of its rules match. */
 typedef struct dv_data_made {
     uint64_t rules; /* a bit each */
+    uint32_t loss;  /* and of the sets that are looked for */
     const dv_data_policy *policy;
 } dv_data_made;
 
@@ -68,6 +71,8 @@ struct dv_data_policy {
                                        could hide values is refused */
     bool names;                     /* some of the enabled kinds are names */
     bool decode;                    /* values that stand encoded are looked for, too */
+    dv_data_loss *loss;             /* own data that is looked for; NULL: none */
+    uint32_t loss_on;               /* which sets of it: a bit each */
     dv_arena *arena;                /* of its own rules; NULL: it has none */
     dv_data_rule *rules;
     size_t rule_count;
@@ -138,11 +143,14 @@ typedef struct dv_data_pass {
     size_t sighting_room;
     const dv_finding *found; /* by the last search, in temp */
     size_t found_count;
-    bool folds;   /* sightings of one kind at one place are one: of a stream */
-    bool cut;     /* of a stream: what is searched begins in the middle of its text, */
-    bool more;    /* and goes on */
-    size_t hold;  /* the first byte that waits for what goes on encoded; set by the search */
-    size_t noted; /* bytes that they took up in the arena */
+    bool folds;        /* sightings of one kind at one place are one: of a stream */
+    bool cut;          /* of a stream: what is searched begins in the middle of its text, */
+    bool more;         /* and goes on */
+    size_t hold;       /* the first byte that waits for what goes on encoded; set by the search */
+    size_t noted;      /* bytes that they took up in the arena */
+    dv_data_mets mets; /* own data that the last search met, in temp */
+    const dv_fingerprint_state *loss_state; /* of the stream's text that is searched; NULL: a text
+                                               that is all there */
     uint32_t values[DV_DATA_VOLUMES_MAX]; /* found, by the policy's volumes */
 } dv_data_pass;
 
@@ -193,6 +201,22 @@ dv_must dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t 
  * ptr NULL: the hit stays as it is. On a block the verdict is denied. */
 dv_must dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
                                       const char *place, dv_slice *ret_text);
+
+/* ---- own data ---- */
+
+/* Looks for the policy's sets in the text from byte `from` on: sets pass->mets, and lowers
+ * pass->hold to what waits. Errors: DV_ERR_AGAIN, DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_loss_look(dv_data_pass *pass, dv_slice text, size_t from);
+/* The same in what was decoded of the text (a dv_encoded's `seen`); adds to pass->mets. */
+struct dv_view;
+dv_must dv_result dv_data_loss_seen(void *pass, const struct dv_view *view, size_t from, bool on);
+/* Notes that the text went out. */
+dv_must dv_result dv_data_loss_advance(dv_data_pass *pass, dv_fingerprint_state *state,
+                                       dv_slice text);
+/* Whether nothing of the sets stands in a short text; false as well when that can't be told. */
+bool dv_data_loss_is_clean(dv_data_pass *pass, dv_slice text);
+/* Notes what was met at that place. Where it blocks the verdict is denied. */
+dv_must dv_result dv_data_pass_meet(dv_data_pass *pass, const dv_data_met *met, const char *place);
 
 /* Appends text as the inside of a JSON string, in the arena. */
 dv_must dv_result dv_data_escape(dv_slice text, dv_arena *arena, dv_slice *ret_text);

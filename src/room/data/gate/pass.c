@@ -113,6 +113,7 @@ static unsigned strictness(dv_content_action action)
     switch (action) {
     case DV_ACTION_ALLOW:
     case DV_ACTION_ALERT:
+    case DV_ACTION_MONITOR:
         return 0;
     case DV_ACTION_MASK:
     case DV_ACTION_PLACEHOLDER:
@@ -218,6 +219,8 @@ static dv_result find_encoded(dv_data_pass *pass, dv_slice text, size_t from,
                             .enabled = &pass->policy->enabled,
                             .arena = pass->temp,
                             .work = gate->decoding,
+                            .seen = pass->policy->loss_on != 0 ? dv_data_loss_seen : NULL,
+                            .data = pass,
                             .cut = pass->cut,
                             .more = pass->more};
     dv_result result = dv_encoded_find(&job, text, from, found, count, &pass->hold);
@@ -245,6 +248,9 @@ bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
         (dv_encoded_find(&job, text, 0, &found, &count, &hold) != DV_OK || count > 0)) {
         return false;
     }
+    if (pass->policy->loss_on != 0 && !dv_data_loss_is_clean(pass, text)) {
+        return false;
+    }
     return !pass->policy->names ||
            (dv_data_names_find(pass, text, 0, &found, &count) == DV_OK && count == 0);
 }
@@ -258,6 +264,9 @@ static dv_result find_all(dv_data_pass *pass, dv_slice text, size_t from, const 
     pass->found = *found;
     pass->found_count = *count;
     pass->hold = text.len;
+    if (pass->policy->loss_on != 0) {
+        DV_TRY(dv_data_loss_look(pass, text, from));
+    }
     if (pass->policy->decode) {
         DV_TRY(find_encoded(pass, text, from, found, count));
     }
@@ -429,6 +438,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     switch (action) {
     case DV_ACTION_ALLOW:
     case DV_ACTION_ALERT:
+    case DV_ACTION_MONITOR:
         return DV_OK;
     case DV_ACTION_REDACT:
         return mask(pass, info, 0, value, ret_text);
@@ -441,4 +451,24 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     }
     deny_value(pass, info->name, place);
     return DV_OK;
+}
+
+dv_result dv_data_pass_meet(dv_data_pass *pass, const dv_data_met *met, const char *place)
+{
+    const dv_data_loss *loss = pass->policy->loss;
+    const char *name = dv_data_loss_name(loss, met->set);
+    dv_content_action action = dv_data_loss_action(loss, met->set);
+    bool folds = pass->folds;
+    pass->folds = true; /* a text may hold a whole table */
+    dv_result result = note(pass, (dv_data_sighting){.detector = name,
+                                                     .place = place,
+                                                     .action = action,
+                                                     .score = 100,
+                                                     .times = 1,
+                                                     .tells = action == DV_ACTION_ALERT});
+    pass->folds = folds;
+    if (result == DV_OK && action == DV_ACTION_BLOCK) {
+        deny_value(pass, name, place);
+    }
+    return result;
 }

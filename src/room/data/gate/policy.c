@@ -75,6 +75,7 @@ void dv_data_gate_free(dv_data_gate *gate)
     dv_arena_free(gate->events);
     dv_arena_free(gate->decoding);
     dv_data_names_release(gate);
+    dv_fingerprint_matcher_free(gate->matcher);
     dv_detect_scratch_free(gate->scratch);
     if (!gate->borrows) {
         dv_detect_rules_free(gate->rules);
@@ -173,6 +174,7 @@ void dv_data_policy_complete(dv_data_policy *policy)
         }
         policy->rewrites |= dv_detector_set_has(&policy->enabled, i) && !passes;
     }
+    policy->rewrites |= (dv_data_loss_blocks(policy->loss) & policy->loss_on) != 0;
     policy->names = dv_data_names_meant(&policy->enabled);
     policy->known = policy->enabled;
     if (policy->decode) {
@@ -207,6 +209,8 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
         DV_TRY(read_off(json, off, arena, policy, error));
     }
     DV_TRY(read_flag(json, "decode", &policy->decode, error));
+    DV_TRY(dv_data_loss_read(json, &policy->loss, error));
+    policy->loss_on = dv_data_loss_all(policy->loss);
     DV_TRY(dv_data_rules_read(json, policy, error));
     DV_TRY(dv_data_volumes_read(json, policy, error));
     dv_data_policy_complete(policy);
@@ -251,6 +255,7 @@ void dv_data_policy_free(dv_data_policy *policy)
 {
     if (policy != NULL) {
         dv_arena_free(policy->arena);
+        dv_data_loss_free(policy->loss);
     }
     free(policy);
 }

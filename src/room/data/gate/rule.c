@@ -221,10 +221,11 @@ static const dv_data_rule *decider(const dv_data_policy *policy, uint64_t met, s
     return best;
 }
 
-static void apply(const dv_data_policy *policy, uint64_t met, dv_data_policy *made)
+static void apply(const dv_data_policy *policy, uint64_t met, uint32_t loss, dv_data_policy *made)
 {
     *made = *policy;
     made->arena = NULL;
+    made->loss_on = loss;
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         const dv_data_rule *rule = decider(policy, met, i);
         if (rule != NULL) {
@@ -239,24 +240,25 @@ dv_result dv_data_policy_for(dv_data_policy *policy, const dv_principal *princip
                              dv_arena *arena, const dv_data_policy **ret_policy)
 {
     uint64_t met = policy->rule_count == 0 ? 0 : matching(policy, principal, route);
-    if (met == 0) {
+    uint32_t loss = dv_data_loss_on(policy->loss, route);
+    if (met == 0 && loss == policy->loss_on) {
         *ret_policy = policy;
         return DV_OK;
     }
     for (size_t i = 0; i < policy->made_count; i++) {
-        if (policy->made[i].rules == met) {
+        if (policy->made[i].rules == met && policy->made[i].loss == loss) {
             *ret_policy = policy->made[i].policy;
             return DV_OK;
         }
     }
-    bool keep = policy->made_count < DV_DATA_MADE_MAX;
+    bool keep = policy->made_count < DV_DATA_MADE_MAX && policy->arena != NULL;
     dv_data_policy *made = dv_arena_alloc_raw(keep ? policy->arena : arena, sizeof(*made));
     if (made == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    apply(policy, met, made);
+    apply(policy, met, loss, made);
     if (keep) {
-        policy->made[policy->made_count++] = (dv_data_made){met, made};
+        policy->made[policy->made_count++] = (dv_data_made){met, loss, made};
     }
     *ret_policy = made;
     return DV_OK;
@@ -285,7 +287,7 @@ size_t dv_data_policy_explain(const dv_data_policy *policy, const dv_principal *
             .decides = rule == decides,
         };
     }
-    apply(policy, met, &made);
+    apply(policy, met, dv_data_loss_on(policy->loss, route), &made);
     *ret_action = (dv_content_action)made.actions[detector];
     *ret_searched = dv_detector_set_has(&made.enabled, detector);
     return policy->rule_count;

@@ -29,8 +29,10 @@ typedef struct arguments {
 struct dv_window {
     dv_buf view;
     size_t from;
-    bool cut;        /* what stood before the view is forgotten */
-    arguments *json; /* NULL: the view is the text */
+    bool cut;                   /* what stood before the view is forgotten */
+    arguments *json;            /* NULL: the view is the text */
+    dv_fingerprint_state *loss; /* of what went out; made when it is asked for */
+    size_t loss_bytes;
 };
 
 dv_window *dv_window_new(bool json)
@@ -60,6 +62,7 @@ void dv_window_free(dv_window *window)
         return;
     }
     dv_buf_release(&window->view);
+    free(window->loss);
     if (window->json != NULL) {
         dv_buf_release(&window->json->raw);
         dv_buf_release(&window->json->map);
@@ -75,7 +78,7 @@ bool dv_window_holds(const dv_window *window)
 
 size_t dv_window_memory(const dv_window *window)
 {
-    size_t bytes = sizeof(*window) + window->view.cap;
+    size_t bytes = sizeof(*window) + window->view.cap + window->loss_bytes;
     if (window->json != NULL) {
         bytes += sizeof(*window->json) + window->json->raw.cap + window->json->map.cap;
     }
@@ -216,9 +219,11 @@ static dv_result search(const dv_window *window, dv_data_pass *pass, bool last, 
     }
     pass->cut = window->cut;
     pass->more = !last;
+    pass->loss_state = window->loss;
     dv_result result = dv_data_pass_search(pass, view, window->from, hits, count);
     pass->cut = false;
     pass->more = false;
+    pass->loss_state = NULL;
     return result;
 }
 
@@ -268,6 +273,38 @@ static dv_result append_instead(const dv_window *window, dv_data_pass *pass, siz
         DV_TRY(dv_data_escape(text, pass->temp, &text));
     }
     return dv_buf_append(out, text);
+}
+
+/* Tells of own data that was met in what goes out now; what still waits is met again. What blocks
+ * is told at once. */
+static dv_result tell_met(dv_data_pass *pass, size_t hold, const char *place, bool last)
+{
+    uint32_t blocks = dv_data_loss_blocks(pass->policy->loss);
+    for (size_t i = 0; i < pass->mets.count; i++) {
+        const dv_data_met *met = &pass->mets.list[i];
+        bool goes = met->encoded ? met->end <= hold : met->end < hold;
+        if (last || goes || ((blocks >> met->set) & 1) != 0) {
+            DV_TRY(dv_data_pass_meet(pass, met, place));
+        }
+    }
+    pass->mets.count = 0;
+    return DV_OK;
+}
+
+/* Keeps what went out in mind. */
+static dv_result advance_loss(dv_window *window, dv_data_pass *pass, size_t hold)
+{
+    dv_slice gone = dv_slice_sub(dv_buf_slice(&window->view), window->from, hold - window->from);
+    if (window->loss == NULL) {
+        size_t count = dv_data_loss_count(pass->policy->loss);
+        window->loss_bytes = dv_fingerprint_state_size(count);
+        window->loss = malloc(window->loss_bytes);
+        if (window->loss == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        dv_fingerprint_state_init(window->loss, count);
+    }
+    return dv_data_loss_advance(pass, window->loss, gone);
 }
 
 static dv_result write_out(const dv_window *window, dv_data_pass *pass,
@@ -365,6 +402,10 @@ dv_result dv_window_take(dv_window *window, dv_data_pass *pass, const dv_window_
                          const char *place, bool last, dv_buf *out)
 {
     if (held_bytes(window) > 0) {
+        if (pass->policy->loss_on != 0) {
+            DV_TRY(tell_met(pass, found->hold, place, last));
+            DV_TRY(last ? DV_OK : advance_loss(window, pass, found->hold));
+        }
         DV_TRY(write_out(window, pass, found, place, out));
         forget(window, pass, found->hold);
     }

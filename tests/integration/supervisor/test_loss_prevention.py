@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`loss_prevention:` of dvara.yaml with `dvara up`: from a table to a refusal (DATA-3.3.2, 3.3.4)."""
+import json
+import os
+import pwd
+import shutil
+
+from support import wait_until
+
+TABLE = "first,last,account\nAnna,Kowalska,KD-QX47-ZP81\nPeter,Okonkwo,KD-QX47-ZP82\n"
+SECTION = """loss_prevention:
+  fingerprints:
+    - {{name: people, file: {file}, action: {action}{more}}}
+"""
+
+
+def make_set(dvara):
+    """A file that the daemon and the workers may read, whichever users they are."""
+    (dvara.folder / "table.csv").write_text(TABLE)
+    made = dvara.folder / "people.dvfp"
+    dvara.good("data", "fingerprint", "create", "--input", dvara.folder / "table.csv", "--columns",
+               "first,last,account", "--alone", "account", "--out", made)
+    share(made)
+    return made
+
+
+def share(path):
+    """As root the daemon and the workers are users of their own, who must be able to read it."""
+    if os.geteuid() == 0:
+        users = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
+        shutil.chown(path, users.get("dvara", 65521), "www-data")
+
+
+def body(text):
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def test_own_data_does_not_leave(make):
+    dvara = make()
+    made = make_set(dvara)
+    dvara.configure(SECTION.format(file=made, action="block", more=", direction: request"))
+    dvara.up()
+    key = dvara.key()
+    assert dvara.ask(key, body("Dear Anna Okonkwo")) == 200
+    assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    assert dvara.ask(key, body("it is kd qx47 zp81.")) == 400
+    wait_until(lambda: "fingerprint:people" in dvara.good("audit", "search", "event:data.finding",
+                                                          "--output", "jsonl"), 20, "a finding")
+    found = dvara.good("audit", "search", "detector:fingerprint:people", "--output", "jsonl")
+    assert "Okonkwo" not in found and "qx47" not in found.lower()
+    # Told, no longer refused.
+    dvara.configure(SECTION.format(file=made, action="alert", more=""))
+    dvara.good("reload")
+    wait_until(lambda: dvara.ask(key, body("Dear Peter Okonkwo")) == 200, 20, "the reload")
+
+
+def test_a_broken_set_stops_the_reload(make):
+    dvara = make()
+    made = make_set(dvara)
+    dvara.configure("\n" + SECTION.format(file=made, action="block", more=""))
+    dvara.up()
+    key = dvara.key()
+    whole = made.read_bytes()
+    for broken, said in ((whole[:-1], "length"), (whole[:300] + b"x" + whole[301:], "changed"),
+                         (b"x" * 400, "begin")):
+        made.with_suffix(".new").write_bytes(broken)
+        made.with_suffix(".new").chmod(0o640)
+        share(made.with_suffix(".new"))
+        made.with_suffix(".new").rename(made)
+        text = dvara.refused("reload")
+        assert "dvara.yaml:4:" in text and str(made) in text
+        assert said in text or "header" in text
+        assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400  # as before
+    made.unlink()
+    assert "dvara.yaml:4:" in dvara.refused("reload")
+    assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    assert "monitor, alert or block" in dvara.refused("config", "check", write(dvara, "mask"))
+    make_set(dvara)
+    made.chmod(0o644)
+    assert "others may read it" in dvara.refused("reload")
+
+
+def write(dvara, action):
+    other = dvara.folder / "other.yaml"
+    other.write_text(SECTION.format(file="/x", action=action, more=""))
+    return other
