@@ -291,6 +291,30 @@ typedef struct packed {
     bool any;
 } packed;
 
+/* What was unpacked, as texts that were decoded from all of the block. */
+static dv_result tell_piece(const packed *p, dv_slice piece)
+{
+    enum { LOOK = 64 << 10, AGAIN = 4 << 10 };
+    const dv_encoded *job = p->s->job;
+    size_t most = DV_MIN(piece.len, (size_t)LOOK);
+    uint32_t *start = dv_arena_alloc_raw(job->work, most * sizeof(*start));
+    uint32_t *end = dv_arena_alloc_raw(job->work, most * sizeof(*end));
+    if (start == NULL || end == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < most; i++) {
+        start[i] = p->finding.start;
+        end[i] = p->finding.end;
+    }
+    for (size_t at = 0, next; at < piece.len; at = next) {
+        dv_slice part = dv_slice_sub(piece, at, most);
+        const dv_view view = {(uint8_t *)(uintptr_t)part.ptr, start, end, part.len};
+        DV_TRY(job->seen(job->data, &view, p->s->from, false));
+        next = at + part.len == piece.len ? piece.len : at + part.len - AGAIN;
+    }
+    return DV_OK;
+}
+
 static dv_result look_piece(void *data, dv_slice piece)
 {
     packed *p = data;
@@ -308,7 +332,7 @@ static dv_result look_piece(void *data, dv_slice piece)
         dv_detector_set_join(&p->finding.detectors, &found[i].detectors);
         p->any = true;
     }
-    return DV_OK;
+    return job->seen == NULL || piece.len == 0 ? DV_OK : tell_piece(p, piece);
 }
 
 /* A block that begins at `at` and holds what is packed: a value within is told as all of it. */
@@ -334,12 +358,14 @@ static dv_result look_packed(search *s, size_t at)
     }
     dv_arena_reset(s->job->work);
     DV_TRY(bytes_of(dv_slice_sub(text, at, end - at), s->job->work, &bytes));
-    packed p = {.s = s, .finding = {.encoded = true, .start = (uint32_t)at}};
-    DV_TRY(dv_packed_open(bytes, s->job->work, look_piece, &p));
     for (size_t padding = 0; padding < 2 && end < text.len && text.ptr[end] == '='; padding++) {
         end++;
     }
-    p.finding.end = (uint32_t)end;
+    packed p = {
+        .s = s,
+        .finding = {.encoded = true, .start = (uint32_t)at, .end = (uint32_t)end},
+    };
+    DV_TRY(dv_packed_open(bytes, s->job->work, look_piece, &p));
     return p.any ? add(s, &p.finding) : DV_OK;
 }
 

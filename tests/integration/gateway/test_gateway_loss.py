@@ -2,6 +2,7 @@
 """Own data through a real nginx: monitored, told, refused, both ways (DATA-3.3.2 to 3.3.4)."""
 import base64
 import copy
+import gzip
 import json
 import subprocess
 
@@ -64,7 +65,9 @@ def seen(record):
 
 
 TEXTS = [RECORD, ACCOUNT, f"({CANARY.upper()})", CANARY.replace(" ", "%20").replace("f", "%66"),
-         base64.b64encode(f"so {CANARY}.".encode()).decode(), PLAN[200:800]]
+         base64.b64encode(f"so {CANARY}.".encode()).decode(), PLAN[200:800],
+         base64.b64encode(gzip.compress(f"{RECORD}, so {CANARY}.".encode())).decode(),
+         base64.b64encode(gzip.compress(b"x y " * 50000 + PLAN[200:800].encode() + b" z w" * 30000)).decode()]
 
 
 @pytest.mark.parametrize("text", TEXTS)
