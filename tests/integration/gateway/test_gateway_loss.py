@@ -3,6 +3,7 @@
 import base64
 import copy
 import gzip
+import hashlib
 import json
 import subprocess
 
@@ -15,6 +16,7 @@ from test_gateway_stream import CHAT, SSE, body, end, events, piece
 TABLE = "first,last,account\nAnna,Kowalska,KD-QX47-ZP81\nPeter,Okonkwo,KD-QX47-ZP82\n"
 CANARY = "luzu faro mina telo"
 PLAN = " ".join(f"In week {n} team {n * 7 % 13} moves rack {n * n} to hall {n % 5}." for n in range(60))
+FILLER = "".join(f"{hashlib.sha1(bytes([n % 256, n // 256])).hexdigest()} " for n in range(800)).encode()
 NAME = "fingerprint:people"
 RECORD, ACCOUNT = "Dear Anna Kowalska", "of kd qx47 zp81 it is"
 
@@ -67,10 +69,10 @@ def seen(record):
 TEXTS = [RECORD, ACCOUNT, f"({CANARY.upper()})", CANARY.replace(" ", "%20").replace("f", "%66"),
          base64.b64encode(f"so {CANARY}.".encode()).decode(), PLAN[200:800],
          base64.b64encode(gzip.compress(f"{RECORD}, so {CANARY}.".encode())).decode(),
-         base64.b64encode(gzip.compress(b"x y " * 50000 + PLAN[200:800].encode() + b" z w" * 30000)).decode()]
+         base64.b64encode(gzip.compress(FILLER + PLAN[200:800].encode() + FILLER)).decode()]
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])
 def test_a_prompt_is_refused(loss_gate, upstream, text):
     gate = loss_gate("block")
     answer = gate.chat(gate.alice, text)
@@ -100,7 +102,7 @@ def test_what_passes_is_recorded_and_alerts_are_findings(loss_gate, upstream, ac
         assert all(f["data_security"]["detection_pattern"] == NAME for f in findings)
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])
 def test_an_answer_is_refused(loss_gate, upstream, text):
     gate = loss_gate("block")
     upstream.json(completion(text))
