@@ -151,7 +151,7 @@ typedef struct dv_data_pass {
     dv_data_mets mets; /* own data that the last search met, in temp */
     const dv_fingerprint_state *loss_state; /* of the stream's text that is searched; NULL: a text
                                                that is all there */
-    uint32_t values[DV_DATA_VOLUMES_MAX]; /* found, by the policy's volumes */
+    uint32_t values[DV_DATA_VOLUMES_MAX];   /* found, by the policy's volumes */
 } dv_data_pass;
 
 /* A stretch of a text and what stands there instead. */
