@@ -87,6 +87,7 @@ static dv_result open_store(dv_daemon *daemon, dv_error *error)
     services->master_key = daemon->master_key;
     snprintf(path, sizeof(path), "%s/dvara.db", daemon->state_dir);
     dv_store_copy_remove(services->state_dir);
+    DV_TRY(dv_store_check_there(daemon->state_dir, path, error));
     DV_TRY(dv_store_open(path, daemon->master_key, !dv_store_is_sealed(daemon->state_dir),
                          &services->store, error));
     DV_TRY(dv_store_note_sealed(daemon->state_dir, error));

@@ -79,6 +79,18 @@ bool dv_store_is_sealed(const char *state_dir)
     return access(path, F_OK) == 0 || errno != ENOENT;
 }
 
+dv_result dv_store_check_there(const char *state_dir, const char *path, dv_error *error)
+{
+    struct stat stat;
+    bool there = lstat(path, &stat) == 0 && stat.st_size > 0;
+    return there || !dv_store_is_sealed(state_dir)
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_NOT_FOUND,
+                              "%s is missing or empty, but there was a store: restore a backup, or "
+                              "remove %s/" DV_STORE_SEALED_NAME " to begin with an empty one",
+                              path, state_dir);
+}
+
 dv_result dv_store_note_sealed(const char *state_dir, dv_error *error)
 {
     char path[PATH_MAX];

@@ -17,5 +17,8 @@ dv_must dv_result dv_master_key_load(const char *state_dir, uint8_t ret_key[DV_M
  * puts in its place is not taken for one of an earlier version. */
 #define DV_STORE_SEALED_NAME "keys/store.sealed"
 bool dv_store_is_sealed(const char *state_dir);
+/* Whether the store that was sealed is still there: an empty one in its place would forget every
+ * user, policy and revocation. path: dvara.db. Errors: DV_ERR_NOT_FOUND. */
+dv_must dv_result dv_store_check_there(const char *state_dir, const char *path, dv_error *error);
 /* Remembers it. Errors: DV_ERR_IO. */
 dv_must dv_result dv_store_note_sealed(const char *state_dir, dv_error *error);

@@ -110,6 +110,20 @@ def test_a_database_of_an_earlier_version_is_sealed(make):
     assert dvara.json("user", "show", "sokrates")["name"] == "sokrates"
 
 
+def test_a_database_that_is_gone_is_not_begun_anew(make):
+    dvara, key = filled(make)
+    dvara.good("down")
+    file = dvara.state / "dvara.db"
+    kept = file.with_name("kept.db")
+    for gone in (lambda: file.rename(kept), file.touch):
+        gone()
+        told = dvara.run(*dvara.up_words())
+        assert told.returncode != 0 and "restore a backup" in told.stderr + dvara.log()
+    kept.rename(file)
+    dvara.up()
+    assert dvara.ask(key) == 200
+
+
 def test_a_changed_database_does_not_open(make):
     dvara, key = filled(make)
     dvara.good("down")
