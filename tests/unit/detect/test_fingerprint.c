@@ -194,6 +194,27 @@ static void test_long_gaps_end_a_value(void **state)
     close_set(&w);
 }
 
+/* A text that comes to lie where another of the same length was read, as in an arena that is used
+ * again: its words are its own. */
+static void test_another_text_in_the_same_memory(void **state)
+{
+    (void)state;
+    world w;
+    dv_auto(fingerprint_builder) dv_fingerprint_builder *builder = new_builder(&people);
+    add(builder, "", "", "Blue Harbour Trading");
+    open_set(&w, builder);
+    dv_auto(free) dv_fingerprint_state *here = new_state();
+    dv_auto(free) dv_fingerprint_state *kept = new_state();
+    (void)feed(&w, kept, DV_LIT("to Blue Harbour"), true);
+    (void)feed(&w, here, DV_LIT("a b c d e f g h"), false);
+    memcpy(here, kept, dv_fingerprint_state_size(1));
+    w.count = 0;
+    (void)feed(&w, here, DV_LIT(" Trading."), false);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.hits[0].end, strlen("to Blue Harbour Trading"));
+    close_set(&w);
+}
+
 static void test_records(void **state)
 {
     (void)state;
@@ -766,6 +787,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_long_gaps_end_a_value),
+        cmocka_unit_test(test_another_text_in_the_same_memory),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_usual_records_are_counted),
         cmocka_unit_test(test_canaries),

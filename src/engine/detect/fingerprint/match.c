@@ -6,7 +6,10 @@
  * 1. However a text is cut, the same is told, once: of each piece the last DV_MATCH_TAIL normalised
  *    bytes are looked at again with the next one, and only what ends behind them is new.
  * 2. A word counts once it is known where it ends.
- * 3. All that is kept has a constant size. Where more documents, or parts of one, are met than are
+ * 3. Where the words of the tail stood is known only to the matcher that read them, until it reads
+ *    another text. A state may be copied, and another one come to lie in its memory: which turn it
+ *    was tells, an address does not.
+ * 4. All that is kept has a constant size. Where more documents, or parts of one, are met than are
  *    remembered, more is taken for met, not less. */
 
 size_t dv_fingerprint_state_size(size_t set_count)
@@ -109,8 +112,8 @@ static void keep_tail(dv_match *match)
     memcpy(state->tail, m->text + drop, keep);
     state->tail_len = (uint8_t)keep;
     keep_words(match, drop);
-    m->read = state;
-    m->read_bytes = state->bytes;
+    state->reader = m;
+    state->turn = ++m->turn;
 }
 
 /* The letters alone, for passages. */
@@ -182,7 +185,7 @@ dv_result dv_fingerprint_find(dv_fingerprint_matcher *matcher, const dv_fingerpr
     if (job->set_count != state->set_count || job->set_count > DV_FINGERPRINT_SETS) {
         return DV_ERR_INTERNAL;
     }
-    match.goes_on = matcher->read == state && matcher->read_bytes == begin;
+    match.goes_on = state->reader == matcher && state->turn == matcher->turn;
     do {
         DV_TRY(round_of(&match, &piece));
         match.goes_on = true;

@@ -50,9 +50,11 @@ typedef struct dv_match_memory {
 } dv_match_memory;
 
 struct dv_fingerprint_state {
-    uint64_t bytes;   /* of the text so far */
-    uint32_t read;    /* the same, normalised */
-    uint32_t letters; /* of these */
+    const dv_fingerprint_matcher *reader; /* that read last, */
+    uint64_t turn;                        /* and which of its turns that was */
+    uint64_t bytes;                       /* of the text so far */
+    uint32_t read;                        /* the same, normalised */
+    uint32_t letters;                     /* of these */
     dv_normal normal;
     uint8_t tail_len;
     bool cut; /* the tail begins within a word */
@@ -68,8 +70,7 @@ struct dv_fingerprint_matcher {
     uint8_t letters[DV_MATCH_ROOM];
     size_t word_count; /* of the tail that was kept */
     dv_winnow winnow;
-    const void *read;    /* the state that was worked on last, */
-    uint64_t read_bytes; /* and how far: what goes on there knows where its tail comes from */
+    uint64_t turn; /* of the last piece: the state that has it knows where its tail comes from */
 };
 
 /* One piece while it is worked on. */
