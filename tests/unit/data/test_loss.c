@@ -370,6 +370,52 @@ static void test_documents_in_streams(void **state)
     }
 }
 
+/* A policy that looks for the passage alone, and for nothing that would let text wait. */
+static void write_documents(char path[], char json[], size_t room)
+{
+    static const dv_fingerprint_rules rules = {.least = 1, .within = 200, .row = 4, .share = 50};
+    dv_auto(fingerprint_builder) dv_fingerprint_builder *builder = NULL;
+    dv_auto(buf) dv_buf file = dv_buf_init(1 << 20);
+    dv_auto(buf) dv_buf id = dv_buf_init(sizeof(set_id));
+    int fd = mkstemp(path);
+    assert_int_equal(dv_fingerprint_builder_new(&rules, &builder, NULL), DV_OK);
+    assert_int_equal(dv_fingerprint_add_text(builder, dv_slice_str(passage)), DV_OK);
+    assert_int_equal(dv_fingerprint_end_document(builder, DV_LIT("plan")), DV_OK);
+    assert_int_equal(dv_fingerprint_build(builder, &file, NULL), DV_OK);
+    assert_int_equal(write(fd, file.ptr, file.len), file.len);
+    close(fd);
+    assert_int_equal(dv_hex_encode(dv_slice_of(file.ptr + file.len - 32, 32), &id), DV_OK);
+    (void)snprintf(json, room,
+                   "{\"default\":\"allow\",\"fingerprints\":[{\"name\":\"people\",\"file\":\"%s\","
+                   "\"id\":\"%s\",\"action\":\"alert\"}]}",
+                   path, dv_buf_cstr(&id));
+}
+
+/* Somebody is told of a document that passes, also where it is known to be one with the last byte
+ * of what goes out. */
+static void test_documents_that_pass_are_told(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/dvara-loss-XXXXXX";
+    char json[1024];
+    write_documents(path, json, sizeof(json));
+    for (size_t first = 0; first + 200 < strlen(passage); first++) {
+        stream_run run = begin(json);
+        dv_data_outcome outcome;
+        int64_t in = 0, out = 0;
+        for (size_t at = first; at < strlen(passage); at++) {
+            send(&run, dv_slice_sub(dv_slice_str(passage), at, 1), false);
+        }
+        finish(&run);
+        dv_data_stream_outcome(run.stream, &outcome, &in, &out);
+        if (outcome.sighting_count != 1 || !outcome.sightings[0].tells) {
+            fail_msg("from %zu on: %zu sightings", first, outcome.sighting_count);
+        }
+        end(&run);
+    }
+    unlink(path);
+}
+
 /* Hours of a stream take no more than its first minute. */
 static void test_memory_of_streams(void **state)
 {
@@ -476,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_streams_split_at_every_byte),
         cmocka_unit_test(test_arguments_split_at_every_byte),
         cmocka_unit_test(test_documents_in_streams),
+        cmocka_unit_test(test_documents_that_pass_are_told),
         cmocka_unit_test(test_memory_of_streams),
         cmocka_unit_test(test_policies_that_are_refused),
         cmocka_unit_test(test_the_section),

@@ -275,14 +275,16 @@ static dv_result append_instead(const dv_window *window, dv_data_pass *pass, siz
     return dv_buf_append(out, text);
 }
 
-/* Tells of own data that was met in what goes out now; what still waits is met again. What blocks
- * is told at once. */
+/* Tells of own data that was met in what goes out now; what still waits is met again, as is a value
+ * that ends there, since its word may go on. A document is not: it is told once, as far as was
+ * read. What blocks is told at once. */
 static dv_result tell_met(dv_data_pass *pass, size_t hold, const char *place, bool last)
 {
     uint32_t blocks = dv_data_loss_blocks(pass->policy->loss);
     for (size_t i = 0; i < pass->mets.count; i++) {
         const dv_data_met *met = &pass->mets.list[i];
-        bool goes = met->encoded ? met->end <= hold : met->end < hold;
+        bool whole = met->encoded || met->kind == DV_FINGERPRINT_DOCUMENT;
+        bool goes = whole ? met->end <= hold : met->end < hold;
         if (last || goes || ((blocks >> met->set) & 1) != 0) {
             DV_TRY(dv_data_pass_meet(pass, met, place));
         }
