@@ -215,13 +215,36 @@ static bool permit_again(dv_request *request)
     return permitted;
 }
 
+/* What was seen in the head stands before what was in the body: a record lists the first. */
+static dv_result add_head_seen(dv_request *request)
+{
+    dv_data_outcome *seen = &request->seen;
+    size_t head = request->head_seen_count;
+    if (head == 0) {
+        return DV_OK;
+    }
+    dv_data_sighting *all =
+        dv_arena_alloc_raw(request->arena, (head + seen->sighting_count) * sizeof(*all));
+    if (all == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    memcpy(all, request->head_seen, head * sizeof(*all));
+    if (seen->sighting_count > 0) {
+        memcpy(all + head, seen->sightings, seen->sighting_count * sizeof(*all));
+    }
+    seen->sightings = all;
+    seen->sighting_count += head;
+    return DV_OK;
+}
+
 static bool take_inspected(dv_request *request)
 {
     const dv_work *work = &request->work;
     if (work->outcome.body.len > 0) {
         request->seen = work->outcome;
     }
-    return dv_request_judged(request, work->result, &work->verdict);
+    dv_result added = add_head_seen(request);
+    return dv_request_judged(request, work->result != DV_OK ? work->result : added, &work->verdict);
 }
 
 /* Appends a part of the body for the upstream, if it has bytes. */

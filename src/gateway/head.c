@@ -42,6 +42,29 @@ static bool deny_place(dv_request *request, dv_reason reason, const place *where
     return false;
 }
 
+/* Keeps what passes, for the records. */
+static dv_result note_seen(dv_request *request, const dv_data_outcome *outcome, const place *where)
+{
+    size_t count = request->head_seen_count;
+    dv_data_sighting *list =
+        dv_arena_alloc_raw(request->arena, (count + outcome->sighting_count) * sizeof(*list));
+    const char *name = dv_arena_printf(request->arena, "%s%.*s", where->what,
+                                       DV_SLICE_ARGS(dv_slice_sub(where->name, 0, PLACE_NAME_MAX)));
+    if (list == NULL || name == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    if (count > 0) {
+        memcpy(list, request->head_seen, count * sizeof(*list));
+    }
+    for (size_t i = 0; i < outcome->sighting_count; i++) {
+        list[count] = outcome->sightings[i];
+        list[count++].place = name;
+    }
+    request->head_seen = list;
+    request->head_seen_count = count;
+    return DV_OK;
+}
+
 /* Inspects a text that can't be rewritten: what would be masked in a body is refused here. */
 static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_slice text,
                          const place *where)
@@ -59,6 +82,9 @@ static bool inspect_line(dv_request *request, const dv_data_policy *policy, dv_s
     if (result == DV_OK && (outcome.changed || blocked)) {
         request->seen = outcome;
         return deny_place(request, DV_REASON_SENSITIVE_DATA, where);
+    }
+    if (result == DV_OK && outcome.sighting_count > 0) {
+        result = note_seen(request, &outcome, where);
     }
     for (size_t i = 0; outcome.sighting_count > 0 && i < DV_DATA_VOLUMES_MAX; i++) {
         request->head_values[i] += DV_MIN(outcome.values[i], UINT32_MAX - request->head_values[i]);

@@ -236,11 +236,12 @@ static void append_finding(const dv_request *request, const dv_event_request *ev
                            const dv_event_outcome *outcome, bool in_answer)
 {
     dv_worker *worker = &request->main->worker;
+    bool passed = !in_answer && event->verdict->decision == DV_ALLOW;
     const dv_event_data_finding finding = {
         .request = event,
         .in_answer = in_answer,
         .time = outcome->time,
-        .verdict = outcome->verdict,
+        .verdict = passed ? event->verdict : outcome->verdict, /* whatever became of the answer */
         .sightings = in_answer ? outcome->sightings : event->sightings,
         .sighting_count = in_answer ? outcome->sighting_count : event->sighting_count,
     };
@@ -283,14 +284,12 @@ static dv_result append_close(dv_request *request, int status, bool aborted)
     dv_buf_clear(&worker->record);
     DV_TRY(dv_event_code_close(&worker->record, &event, &outcome));
     DV_TRY(dv_spool_append(worker->spool, dv_buf_slice(&worker->record), request->reserved));
-    if (is_blocked_content(&shown)) {
-        append_finding(request, &event, &outcome, shown.reason == DV_REASON_ANSWER_BLOCKED);
-        return DV_OK;
-    }
-    if (is_told(event.sightings, event.sighting_count)) {
+    bool blocked = is_blocked_content(&shown);
+    bool in_answer = shown.reason == DV_REASON_ANSWER_BLOCKED;
+    if ((blocked && !in_answer) || is_told(event.sightings, event.sighting_count)) {
         append_finding(request, &event, &outcome, false);
     }
-    if (is_told(outcome.sightings, outcome.sighting_count)) {
+    if ((blocked && in_answer) || is_told(outcome.sightings, outcome.sighting_count)) {
         append_finding(request, &event, &outcome, true);
     }
     return DV_OK;

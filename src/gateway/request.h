@@ -129,7 +129,9 @@ typedef struct dv_request {
     dv_data_context *context;
     const dv_data_policy *request_policy; /* of the route, for this caller; NULL: not inspected */
     const dv_data_policy *answer_policy;
-    dv_data_outcome seen;                      /* in the request */
+    dv_data_outcome seen;              /* in the request */
+    const dv_data_sighting *head_seen; /* in its head, in the arena */
+    size_t head_seen_count;
     uint32_t head_values[DV_DATA_VOLUMES_MAX]; /* found in its head, by the policy's volumes */
     dv_volume_tally sent_volume;               /* of the request's values */
     dv_volume_tally got_volume;                /* of the answer's */

@@ -102,6 +102,47 @@ def test_what_passes_is_recorded_and_alerts_are_findings(loss_gate, upstream, ac
         assert all(f["data_security"]["detection_pattern"] == NAME for f in findings)
 
 
+@pytest.mark.parametrize("answer", ["blocked", "unreadable"])
+def test_an_alert_is_a_finding_whatever_becomes_of_the_answer(loss_gate, made, upstream, answer):
+    """The request went out: somebody who has its answer refused is not quiet about it."""
+    gate = loss_gate("alert")
+    config = config_of(made, "alert")
+    config["data_policies"]["answer"]["detectors"] = {"payment_card": "block"}
+    gate.configure(config)
+    if answer == "blocked":
+        upstream.json(completion("4111 1111 1111 1111"))
+    else:
+        upstream.json(b"{")
+    assert gate.chat(gate.alice, RECORD).status >= 400 and upstream.requests
+    findings = [r for r in gate.all_records() if r["class_uid"] == 2006]
+    assert [f["unmapped"]["dvara"]["side"] for f in findings][:1] == ["request"]
+    assert findings[0]["data_security"]["detection_pattern"] == NAME
+    assert findings[0]["finding_info"]["title"] == "own data passed"
+
+
+@pytest.mark.parametrize("action", ["monitor", "alert"])
+def test_what_passes_in_a_head_is_recorded(loss_gate, action):
+    gate = loss_gate(action)
+    answer = gate.send("/v1/models?x=luzu-faro-mina-telo", None, gate.alice)
+    assert answer.status == 200
+    opened, _ = gate.record_of(answer.id)
+    assert seen(opened) == [(NAME, action, "in the query string")]
+    findings = [r for r in gate.all_records() if r["class_uid"] == 2006]
+    assert len(findings) == (action == "alert")
+
+
+def test_many_sightings_of_others_do_not_hide_it(loss_gate):
+    """A record lists a hundred places."""
+    gate = loss_gate("monitor")
+    ask = {"model": "m", "messages": [{"role": "user", "content": f"a{n}@example.com"}
+                                      for n in range(120)]}
+    ask["messages"].append({"role": "user", "content": RECORD})
+    answer = gate.send(CHAT, ask, gate.alice)
+    assert answer.status == 200
+    opened, _ = gate.record_of(answer.id)
+    assert (NAME, "monitor", "/messages/120/content") in seen(opened)
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])
 def test_an_answer_is_refused(loss_gate, upstream, text):
     gate = loss_gate("block")

@@ -118,7 +118,7 @@ static void test_bodies(void **state)
             assert_int_equal(verdict.decision, DV_ALLOW);
             assert_int_equal(outcome.changed, iban);
             assert_int_equal(outcome.sighting_count, iban ? 2 : 1);
-            const dv_data_sighting *seen = &outcome.sightings[outcome.sighting_count - 1];
+            const dv_data_sighting *seen = &outcome.sightings[0]; /* before those of detectors */
             assert_int_equal(seen->action, DV_ACTION_MONITOR);
             assert_int_equal(seen->times, 1);
             assert_string_equal(seen->place, "/messages/0/content");

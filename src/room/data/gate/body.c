@@ -594,8 +594,9 @@ dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const ui
     DV_TRY(add_document(&in, body, NONE, 0));
     DV_TRY(collect(&in));
     DV_TRY(dv_data_pass_search(pass, dv_slice_of(in.text, in.text_len), 0, &hits, &count));
-    DV_TRY(apply_hits(&in, hits, count));
-    return tell_met(&in);
+    /* First, since records list the first sightings: many of others do not hide these. */
+    DV_TRY(tell_met(&in));
+    return apply_hits(&in, hits, count);
 }
 
 /* ---- entries ---- */
@@ -683,15 +684,15 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
     if (count == 0 && pass->policy->loss_on == 0) {
         dv_known_texts_add(&pass->gate->known, text, &pass->policy->known);
     }
+    for (size_t i = 0; i < pass->mets.count; i++) {
+        DV_TRY(dv_data_pass_meet(pass, &pass->mets.list[i], ""));
+    }
     for (size_t i = 0; i < count; i++) {
         dv_slice instead = {NULL, 0};
         DV_TRY(dv_data_pass_decide(pass, text, &hits[i], "", &instead));
         if (instead.ptr != NULL) {
             DV_TRY(dv_data_edits_add(edits, pass->temp, hits[i].start, hits[i].end, instead));
         }
-    }
-    for (size_t i = 0; i < pass->mets.count; i++) {
-        DV_TRY(dv_data_pass_meet(pass, &pass->mets.list[i], ""));
     }
     return DV_OK;
 }
