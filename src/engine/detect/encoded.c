@@ -30,6 +30,7 @@ typedef struct search {
     dv_finding *found;
     size_t count, room;
     size_t hold;
+    size_t unpacked; /* bytes, of all blocks together */
 } search;
 
 static dv_result add(search *s, const dv_finding *finding)
@@ -321,6 +322,10 @@ static dv_result look_piece(void *data, dv_slice piece)
     const dv_encoded *job = p->s->job;
     const dv_finding *found = NULL;
     size_t count = 0;
+    p->s->unpacked += piece.len;
+    if (p->s->unpacked > DV_ENCODED_UNPACKED) {
+        return DV_ERR_TOO_LARGE;
+    }
     DV_TRY(dv_detect_scratch_spend(job->scratch, piece.len * PACKED_EFFORT));
     DV_TRY(dv_detect_scan(job->rules, job->scratch, piece, 0, job->enabled, job->work, &found,
                           &count));

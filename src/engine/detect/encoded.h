@@ -10,7 +10,8 @@
  * 2. Between two encoded characters of a value, and on each side, DV_ENCODED_REACH plain bytes are
  *    seen. A block of more than about DV_ENCODED_MAX bytes is DV_ERR_TOO_LARGE.
  * 3. A block of base64 that begins as gzip or zip does is unpacked (packed.h) and searched in
- * clear. What can't be unpacked within bounds is DV_ERR_TOO_LARGE, too.
+ * clear. What can't be unpacked within bounds, or is more than DV_ENCODED_UNPACKED in all, is
+ * DV_ERR_TOO_LARGE, too.
  * 4. Before the offset that `hold` names nothing changes whatever text follows. */
 
 #include "engine/detect/detect.h"
@@ -18,6 +19,7 @@
 enum {
     DV_ENCODED_REACH = 512,
     DV_ENCODED_MAX = 2 << 20,
+    DV_ENCODED_UNPACKED = 16 << 20, /* bytes unpacked of one text, of all its blocks together */
 };
 
 struct dv_view; /* engine/detect/decode_view.h */

@@ -196,6 +196,13 @@ def test_more_than_four_mebibytes_are_refused(gate):
     assert gate.send("/large", ask, key).code == "sensitive_data"
 
 
+def test_many_small_blocks_are_refused_like_a_large_one(gate):
+    """Each within its bounds, 17 MiB in all: a body of 10 MiB would take minutes."""
+    block = b64(gz("a 1111 12.3. " * 5000))
+    assert gate.chat(gate.alice, f"see {block}, " * 200).status == 200
+    assert gate.chat(gate.alice, f"see {block}, " * 280).code == "sensitive_data"
+
+
 def test_packed_blocks_pass_where_nothing_is_decoded(make_gate, upstream):
     config = copy.deepcopy(CONFIG)
     config["data_policies"]["request"]["decode"] = False
