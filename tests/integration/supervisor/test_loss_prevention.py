@@ -74,6 +74,9 @@ def test_a_broken_set_stops_the_reload(make):
     made.unlink()
     assert "dvara.yaml:4:" in dvara.refused("reload")
     assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    told = dvara.json("data", "masking", "explain", "--user", "alice", "--route", "openai-chat",
+                      "--detector", "email")  # asks nothing of the set
+    assert told["action"] == "placeholder"
     assert "monitor, alert or block" in dvara.refused("config", "check", write(dvara, "mask"))
     make_set(dvara)
     made.chmod(0o644)
