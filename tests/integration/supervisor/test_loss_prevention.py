@@ -83,6 +83,21 @@ def test_a_broken_set_stops_the_reload(make):
     assert "others may read it" in dvara.refused("reload")
 
 
+def test_lists_that_are_too_long_are_told(make):
+    dvara = make()
+    made = make_set(dvara)
+    routes = ", ".join(f"{n:0>60}" for n in range(64))
+    entries = "".join(f"    - {{name: s{n}, file: {made}, action: alert, routes: [{routes}]}}\n"
+                      for n in range(8))
+    users = ["".join(f"u{n:0>120}, " for n in range(65 * rule, 65 * rule + 65)) for rule in range(8)]
+    rules = "".join(f"    - {{name: v{n}, users: [{names[:-2]}], values: 5, per: 1h, action: block}}\n"
+                    for n, names in enumerate(users))
+    other = dvara.folder / "other.yaml"
+    for lists in ("fingerprints:\n" + entries, "volume:\n" + rules):
+        other.write_text(f"loss_prevention:\n  {lists}")
+        assert "name groups in place of users" in dvara.refused("config", "check", other)
+
+
 def write(dvara, action):
     other = dvara.folder / "other.yaml"
     other.write_text(SECTION.format(file="/x", action=action, more=""))

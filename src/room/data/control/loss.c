@@ -201,19 +201,31 @@ dv_result dv_data_loss_fingerprints(const dv_yaml *section, bool answer, dv_buf 
 
 /* ---- the section ---- */
 
-static dv_result check(const dv_yaml *section, dv_error *error)
+static dv_result check_lists(const dv_yaml *section, dv_error *error)
 {
     dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
+    DV_TRY(dv_yaml_check_keys(section, section_keys, error));
+    DV_TRY(dv_data_loss_fingerprints(section, false, &unused, error));
+    DV_TRY(dv_data_loss_fingerprints(section, true, &unused, error));
+    return dv_data_volume_check(dv_yaml_get(section, "volume"), error);
+}
+
+static dv_result check(const dv_yaml *section, dv_error *error)
+{
     if (section == NULL) {
         return DV_OK;
     }
     if (section->type != DV_YAML_MAP) {
         return dv_yaml_refuse(section, error, "'loss_prevention' wants fingerprints or volume");
     }
-    DV_TRY(dv_yaml_check_keys(section, section_keys, error));
-    DV_TRY(dv_data_loss_fingerprints(section, false, &unused, error));
-    DV_TRY(dv_data_loss_fingerprints(section, true, &unused, error));
-    return dv_data_volume_check(dv_yaml_get(section, "volume"), error);
+    dv_result result = check_lists(section, error);
+    return result != DV_ERR_TOO_LARGE
+               ? result
+               : dv_yaml_refuse(section, error,
+                                "loss_prevention: the lists name too much (more than %d KiB in "
+                                "all): name groups in place of users, and leave 'routes' out where "
+                                "all are meant",
+                                TEXT_MAX >> 10);
 }
 
 /* No apply: it goes into force with the gateway's configuration. */
