@@ -80,6 +80,27 @@ static const char *policy_json(const char *action, const char *more)
     return json;
 }
 
+/* A policy that looks for the passage alone, and for nothing that would let text wait. */
+static void write_documents(char path[], char json[], size_t room)
+{
+    static const dv_fingerprint_rules rules = {.least = 1, .within = 200, .row = 4, .share = 50};
+    dv_auto(fingerprint_builder) dv_fingerprint_builder *builder = NULL;
+    dv_auto(buf) dv_buf file = dv_buf_init(1 << 20);
+    dv_auto(buf) dv_buf id = dv_buf_init(sizeof(set_id));
+    int fd = mkstemp(path);
+    assert_int_equal(dv_fingerprint_builder_new(&rules, &builder, NULL), DV_OK);
+    assert_int_equal(dv_fingerprint_add_text(builder, dv_slice_str(passage)), DV_OK);
+    assert_int_equal(dv_fingerprint_end_document(builder, DV_LIT("plan")), DV_OK);
+    assert_int_equal(dv_fingerprint_build(builder, &file, NULL), DV_OK);
+    assert_int_equal(write(fd, file.ptr, file.len), file.len);
+    close(fd);
+    assert_int_equal(dv_hex_encode(dv_slice_of(file.ptr + file.len - 32, 32), &id), DV_OK);
+    (void)snprintf(json, room,
+                   "{\"default\":\"allow\",\"fingerprints\":[{\"name\":\"people\",\"file\":\"%s\","
+                   "\"id\":\"%s\",\"action\":\"alert\"}]}",
+                   path, dv_buf_cstr(&id));
+}
+
 /* ---- bodies ---- */
 
 static dv_data_outcome ask(bool answer, const char *action, const char *body, dv_arena *arena,
@@ -161,6 +182,33 @@ static void test_documents_in_bodies(void **state)
     (void)snprintf(body, sizeof(body), "{\"a\":\"As it says: %.300s\"}", passage + 50);
     dv_data_outcome outcome = ask(false, "alert", body, arena, &verdict);
     expect_one(&outcome, "/a", DV_ACTION_ALERT, 1);
+}
+
+/* Whoever knows one value of a set that is only watched does not get past one that blocks. */
+static void test_many_hits_of_one_set_do_not_hide_another(void **state)
+{
+    (void)state;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf text = dv_buf_init(1 << 20);
+    dv_verdict verdict = {0};
+    char path[] = "/tmp/dvara-loss-XXXXXX";
+    char json[2048], other[1024];
+    write_documents(path, other, sizeof(other));
+    const char *id = strstr(other, "\"id\":\"") + 6;
+    (void)snprintf(json, sizeof(json),
+                   "{\"default\":\"allow\",\"fingerprints\":[{\"name\":\"people\",\"file\":\"%s\","
+                   "\"id\":\"%s\",\"action\":\"monitor\"},{\"name\":\"plans\",\"file\":\"%s\","
+                   "\"id\":\"%.64s\",\"action\":\"block\"}]}",
+                   set_path, set_id, path, id);
+    assert_int_equal(dv_buf_append_str(&text, "{\"messages\":[{\"content\":\""), DV_OK);
+    for (int i = 0; i < 5000; i++) {
+        assert_int_equal(dv_buf_append_str(&text, CANARY ". "), DV_OK);
+    }
+    assert_int_equal(dv_buf_append_str(&text, passage), DV_OK);
+    assert_int_equal(dv_buf_append_str(&text, "\"}]}"), DV_OK);
+    (void)inspect(false, json, context_of("u", arena), dv_buf_slice(&text), arena, &verdict);
+    assert_int_equal(verdict.decision, DV_DENY);
+    unlink(path);
 }
 
 static void test_texts(void **state)
@@ -370,27 +418,6 @@ static void test_documents_in_streams(void **state)
     }
 }
 
-/* A policy that looks for the passage alone, and for nothing that would let text wait. */
-static void write_documents(char path[], char json[], size_t room)
-{
-    static const dv_fingerprint_rules rules = {.least = 1, .within = 200, .row = 4, .share = 50};
-    dv_auto(fingerprint_builder) dv_fingerprint_builder *builder = NULL;
-    dv_auto(buf) dv_buf file = dv_buf_init(1 << 20);
-    dv_auto(buf) dv_buf id = dv_buf_init(sizeof(set_id));
-    int fd = mkstemp(path);
-    assert_int_equal(dv_fingerprint_builder_new(&rules, &builder, NULL), DV_OK);
-    assert_int_equal(dv_fingerprint_add_text(builder, dv_slice_str(passage)), DV_OK);
-    assert_int_equal(dv_fingerprint_end_document(builder, DV_LIT("plan")), DV_OK);
-    assert_int_equal(dv_fingerprint_build(builder, &file, NULL), DV_OK);
-    assert_int_equal(write(fd, file.ptr, file.len), file.len);
-    close(fd);
-    assert_int_equal(dv_hex_encode(dv_slice_of(file.ptr + file.len - 32, 32), &id), DV_OK);
-    (void)snprintf(json, room,
-                   "{\"default\":\"allow\",\"fingerprints\":[{\"name\":\"people\",\"file\":\"%s\","
-                   "\"id\":\"%s\",\"action\":\"alert\"}]}",
-                   path, dv_buf_cstr(&id));
-}
-
 /* Somebody is told of a document that passes, also where it is known to be one with the last byte
  * of what goes out. */
 static void test_documents_that_pass_are_told(void **state)
@@ -517,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_names_and_counts),
         cmocka_unit_test(test_documents_in_bodies),
+        cmocka_unit_test(test_many_hits_of_one_set_do_not_hide_another),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_streams_split_at_every_byte),

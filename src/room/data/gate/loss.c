@@ -22,8 +22,9 @@ enum {
     PATH_MAX_BYTES = 4000,
     LOSS_ARENA = 1 << 20,
     METS_FIRST = 8,
-    METS_MAX = 4096, /* told of one text; more of them are one more */
-    BYTE_EFFORT = 6, /* nanoseconds that a byte takes for each set, about */
+    METS_MAX = 4096,  /* told of one text; */
+    METS_LEAST = 512, /* and of each set, so that many of one do not hide another that blocks */
+    BYTE_EFFORT = 6,  /* nanoseconds that a byte takes for each set, about */
 };
 
 /* ---- sets that are open ---- */
@@ -330,7 +331,8 @@ static bool is_known(const dv_data_mets *mets, const dv_data_met *met)
 static dv_result add_met(dv_data_pass *pass, const dv_data_met *met)
 {
     dv_data_mets *mets = &pass->mets;
-    if (mets->count == METS_MAX || is_known(mets, met)) {
+    bool full = mets->count >= METS_MAX && mets->of_set[met->set] >= METS_LEAST;
+    if (full || is_known(mets, met)) {
         return DV_OK;
     }
     dv_data_met *list =
@@ -340,6 +342,7 @@ static dv_result add_met(dv_data_pass *pass, const dv_data_met *met)
     }
     mets->list = list;
     list[mets->count++] = *met;
+    mets->of_set[met->set]++;
     return DV_OK;
 }
 
@@ -413,7 +416,7 @@ dv_result dv_data_loss_look(dv_data_pass *pass, dv_slice text, size_t from)
 {
     size_t hold = 0;
     dv_slice piece = dv_slice_sub(text, from, SIZE_MAX);
-    pass->mets = (dv_data_mets){NULL, 0, 0};
+    pass->mets = (dv_data_mets){.list = NULL};
     DV_TRY(make_matcher(pass->gate));
     DV_TRY(dv_detect_scratch_spend(pass->gate->scratch, effort_of(pass, piece.len)));
     dv_fingerprint_state *state = state_for(pass, pass->loss_state);

@@ -49,4 +49,5 @@ typedef struct dv_data_mets {
     dv_data_met *list;
     size_t count;
     size_t room;
+    uint32_t of_set[DV_FINGERPRINT_SETS];
 } dv_data_mets;
