@@ -184,6 +184,24 @@ static void test_documents_in_bodies(void **state)
     expect_one(&outcome, "/a", DV_ACTION_ALERT, 1);
 }
 
+/* A name that holds own data, in clear or encoded, does not stand in a record's place. */
+static void test_names_do_not_stand_in_places(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"luzu faro mina telo", "luzu%20faro%20mina%20telo"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_verdict verdict = {0};
+        char body[256];
+        (void)snprintf(body, sizeof(body), "{\"%s\":{\"a\":\"Anna Kowalska\"}}", names[i]);
+        dv_data_outcome outcome = ask(false, "monitor", body, arena, &verdict);
+        assert_true(outcome.sighting_count > 0);
+        for (size_t k = 0; k < outcome.sighting_count; k++) {
+            assert_null(strstr(outcome.sightings[k].place, "faro"));
+        }
+    }
+}
+
 /* Whoever knows one value of a set that is only watched does not get past one that blocks. */
 static void test_many_hits_of_one_set_do_not_hide_another(void **state)
 {
@@ -544,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_names_and_counts),
         cmocka_unit_test(test_documents_in_bodies),
+        cmocka_unit_test(test_names_do_not_stand_in_places),
         cmocka_unit_test(test_many_hits_of_one_set_do_not_hide_another),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_routes),

@@ -228,24 +228,38 @@ static dv_result find_encoded(dv_data_pass *pass, dv_slice text, size_t from,
     return result;
 }
 
+/* Whether nothing stands in a short text encoded; false as well when that can't be told. */
+static bool is_clean_decoded(dv_data_pass *pass, dv_slice text)
+{
+    const dv_data_mets kept = pass->mets;
+    const dv_finding *found = NULL;
+    size_t count = 0, hold = text.len;
+    const dv_encoded job = {.rules = pass->gate->rules,
+                            .scratch = pass->gate->scratch,
+                            .enabled = dv_detect_standard(),
+                            .arena = pass->temp,
+                            .work = pass->gate->decoding,
+                            .seen = pass->policy->loss_on != 0 ? dv_data_loss_seen : NULL,
+                            .data = pass};
+    pass->mets = (dv_data_mets){.list = NULL};
+    bool clean = dv_encoded_find(&job, text, 0, &found, &count, &hold) == DV_OK && count == 0 &&
+                 pass->mets.count == 0;
+    pass->mets = kept;
+    return clean;
+}
+
 /* A name in which nothing stands, encoded or not. */
 bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
 {
     dv_data_gate *gate = pass->gate;
     const dv_finding *found = NULL;
-    size_t count = 0, hold = text.len;
+    size_t count = 0;
     if (dv_detect_scan(gate->rules, gate->scratch, text, 0, dv_detect_standard(), pass->temp,
                        &found, &count) != DV_OK ||
         count > 0) {
         return false;
     }
-    const dv_encoded job = {.rules = gate->rules,
-                            .scratch = gate->scratch,
-                            .enabled = dv_detect_standard(),
-                            .arena = pass->temp,
-                            .work = gate->decoding};
-    if (pass->policy->decode &&
-        (dv_encoded_find(&job, text, 0, &found, &count, &hold) != DV_OK || count > 0)) {
+    if (pass->policy->decode && !is_clean_decoded(pass, text)) {
         return false;
     }
     if (pass->policy->loss_on != 0 && !dv_data_loss_is_clean(pass, text)) {
