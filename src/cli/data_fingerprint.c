@@ -97,6 +97,12 @@ static dv_result read_rules(creating *c, dv_fingerprint_rules *rules)
     if ((columns == NULL) != (text_param(c->params, "input") == NULL)) {
         return dv_error_set(c->error, DV_ERR_INVALID, "--input and --columns go together");
     }
+    if (columns == NULL && text_param(c->params, "documents") == NULL &&
+        text_param(c->params, "canaries") == NULL) {
+        return dv_error_set(c->error, DV_ERR_INVALID,
+                            "there is nothing to make fingerprints of: say --input and --columns, "
+                            "--documents or --canaries");
+    }
     if (columns != NULL) {
         DV_TRY(cut_names(columns, &c->columns, rules->columns, DV_FINGERPRINT_COLUMNS,
                          &rules->column_count, c->error));

@@ -89,7 +89,10 @@ def test_json_lines_and_limits(tmp_path):
     assert "go together" in refused("fingerprint", "create", "--columns", "x", *out)
     assert "none of --columns" in refused("fingerprint", "create", "--input", path, "--columns", "x",
                                           "--alone", "y", *out)
-    assert "nothing to make" in refused("fingerprint", "create", *out)
+    assert "--documents or --canaries" in refused("fingerprint", "create", *out)
+    path.write_text('{"a":"x"}\n')
+    assert "too short or too long" in refused("fingerprint", "create", "--input", path, "--columns",
+                                              "a", *out)
     assert "at most 8 columns" in refused("fingerprint", "create", "--input", path, "--columns",
                                           "a,b,c,d,e,f,g,h,i", *out)
     assert not (tmp_path / "t").exists()

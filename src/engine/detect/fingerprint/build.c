@@ -623,7 +623,11 @@ static dv_result build(dv_fingerprint_builder *b, parts *p, dv_buf *out, dv_erro
     DV_TRY(count_usual(b, p));
     fill_header(b, p);
     if (p->header.values + p->header.passages == 0) {
-        return dv_error_set(error, DV_ERR_INVALID, "there is nothing to make fingerprints of");
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "there is nothing to make fingerprints of: all is too short or too "
+                            "long (a value that is a hit by itself has %d letters or digits at "
+                            "least, a document %d)",
+                            DV_FINGERPRINT_ALONE_LEAST, DV_FINGERPRINT_SURE);
     }
     if (p->header.file_bytes > FILE_MAX) {
         return dv_error_set(error, DV_ERR_TOO_LARGE, "the set would have more than 2 GiB");
