@@ -228,6 +228,32 @@ static void sql_commands(void **state)
           "COPY t (a) FROM stdin;\n[a]\n[a]\n\\.\n");
 }
 
+/* Where psql sees one statement, so do the rules: what a function or rule does to rows is no row.
+ */
+static void sql_bodies_stay_whole(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {
+        ("CREATE FUNCTION f(b text) RETURNS void LANGUAGE sql BEGIN ATOMIC\n"
+         " INSERT INTO t (a) VALUES (b);\n INSERT INTO t (a) VALUES (b);\n"
+         " UPDATE t SET a = CASE WHEN b = 'x' THEN b ELSE a END;\n DELETE FROM t;\nEND;\n"),
+        ("CREATE OR REPLACE PROCEDURE f(b text) BEGIN ATOMIC INSERT INTO t SELECT b; UPDATE t SET "
+         "a "
+         "= b; END;\n"),
+        ("CREATE RULE r AS ON INSERT TO v DO INSTEAD ( INSERT INTO t (a) VALUES (new.a);\n"
+         " UPDATE t SET a = new.a;\n);\n"),
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(kept); i++) {
+        dv_auto(buf) dv_buf in = dv_buf_init(1 << 16), out = dv_buf_init(1 << 16);
+        assert_int_equal(
+            dv_buf_append_printf(&in, "%sINSERT INTO t (a) VALUES ('Bob');\n", kept[i]), DV_OK);
+        assert_int_equal(
+            dv_buf_append_printf(&out, "%sINSERT INTO t (a) VALUES ('[a]');\n", kept[i]), DV_OK);
+        check(dv_transform_sql, "columns: {a: redact}", DV_ACT_REDACT, dv_buf_cstr(&in),
+              dv_buf_cstr(&out));
+    }
+}
+
 /* What is replaced takes none of the statement's quotes with it. */
 static void sql_keeps_its_quotes(void **state)
 {
@@ -289,6 +315,11 @@ static void sql_that_is_refused(void **state)
          "INSERT INTO t VALUES (1, 'Bob');\n"),
         ("CREATE TABLE t (a text, g int GENERATED ALWAYS AS (1) STORED, b text);\n"
          "COPY t FROM stdin;\nx\tBob\n\\.\n"),
+        /* A body that stays open would take all that follows with it; others have none. */
+        "CREATE FUNCTION f() BEGIN ATOMIC;\nINSERT INTO t (a) VALUES ('Bob');\n",
+        "CREATE RULE r AS ON INSERT TO v DO (SELECT 1;\nINSERT INTO t (a) VALUES ('Bob');\n",
+        "CREATE VIEW begin AS SELECT 1;\nUPDATE t SET a = 'Bob';\n",
+        "SELECT (1;\nUPDATE t SET a = 'Bob';\n",
         /* The last statement needs no semicolon. */
         "INSERT INTO t (a) VALUES (1, 'Bob')",
         "COPY t (a) FROM stdin",
@@ -457,6 +488,7 @@ int main(void)
         cmocka_unit_test(csv),
         cmocka_unit_test(json),
         cmocka_unit_test(sql),
+        cmocka_unit_test(sql_bodies_stay_whole),
         cmocka_unit_test(sql_that_is_refused),
         cmocka_unit_test(sql_that_nobody_can_search),
         cmocka_unit_test(sql_that_goes_on),

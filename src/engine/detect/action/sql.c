@@ -654,6 +654,9 @@ static dv_result finish(sql_run *r, const dv_sql_state *state)
     if (state->in != DV_SQL_PLAIN && state->in != DV_SQL_LINE) {
         return refuse(r, DV_ERR_INVALID, "the dump ends within a string or comment");
     }
+    if (dv_sql_is_open(state)) {
+        return refuse(r, DV_ERR_INVALID, "the dump ends within the body of a function or rule");
+    }
     DV_TRY(check_commands(r, state));
     dv_sql_space(&rest);
     if (rest.at < rest.text.len) {

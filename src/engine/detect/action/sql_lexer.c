@@ -100,14 +100,73 @@ static size_t skip_within(dv_sql_state *s, dv_slice text, size_t at)
     }
 }
 
+/* CREATE [OR REPLACE] and then one of two things. */
+static bool creates(const dv_sql_state *s, char one, char other)
+{
+    const char *first = s->body.first;
+    char what = first[1] == 'o' && first[2] == 'r' ? first[3] : first[1];
+    return first[0] == 'c' && (what == one || what == other);
+}
+
+/* psql's own heuristic (psqlscan.l): what it takes for one statement is one here, too. */
+static void take_word(dv_sql_state *s, dv_slice word)
+{
+    static const struct {
+        const char *word;
+        char letter;
+    } kept[] = {{"create", 'c'},   {"or", 'o'},        {"replace", 'r'},
+                {"function", 'f'}, {"procedure", 'p'}, {"rule", 'R'}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(kept) && s->body.words < DV_ARRAY_LEN(s->body.first); i++) {
+        if (dv_slice_eq_nocase(word, dv_slice_str(kept[i].word))) {
+            s->body.first[s->body.words] = kept[i].letter;
+        }
+    }
+    s->body.words += s->body.words < DV_ARRAY_LEN(s->body.first);
+    if (!creates(s, 'f', 'p') || s->body.parentheses > 0) {
+        return;
+    }
+    if (dv_slice_eq_nocase(word, DV_LIT("begin")) ||
+        (s->body.begins > 0 && dv_slice_eq_nocase(word, DV_LIT("case")))) {
+        s->body.begins++;
+    } else if (dv_slice_eq_nocase(word, DV_LIT("end"))) {
+        s->body.begins -= s->body.begins > 0;
+    }
+}
+
+/* One byte of the text outside of everything, or the first one of something else. */
+static void follow_body(dv_sql_state *s, dv_slice text, size_t at)
+{
+    uint8_t byte = text.ptr[at];
+    if (s->body.from == 0 && is_name_byte(byte) && !is_name_byte(s->before)) {
+        s->body.from = dv_is_digit(byte) || byte == '$' ? 0 : at + 1;
+    } else if (s->body.from > 0 && !is_name_byte(byte)) {
+        take_word(s, dv_slice_sub(text, s->body.from - 1, at - (s->body.from - 1)));
+        s->body.from = 0;
+    }
+    if (byte == '(') {
+        s->body.parentheses++;
+    } else if (byte == ')') {
+        s->body.parentheses -= s->body.parentheses > 0;
+    }
+}
+
+bool dv_sql_is_open(const dv_sql_state *s)
+{
+    return s->body.begins > 0 || (s->body.parentheses > 0 && creates(s, 'R', 'R'));
+}
+
 bool dv_sql_skip(dv_sql_state *s, dv_slice text, size_t *at)
 {
     while (*at < text.len) {
         uint8_t byte = text.ptr[*at];
         bool plain = s->in == DV_SQL_PLAIN;
-        if (plain && byte == ';') {
+        if (plain) {
+            follow_body(s, text, *at);
+        }
+        if (plain && byte == ';' && !dv_sql_is_open(s)) {
             ++*at;
             s->before = ';';
+            memset(&s->body, 0, sizeof(s->body));
             return true;
         }
         s->command = s->command || (plain && byte == '\\');

@@ -17,15 +17,24 @@ typedef struct dv_sql_state {
         DV_SQL_LINE,
         DV_SQL_BLOCK
     } in;
-    unsigned depth; /* of comments in one another */
-    char tag[64];   /* $tag$ */
-    uint8_t before; /* the byte before, for E'...' */
-    bool command;   /* a backslash stood outside of everything: psql's */
+    unsigned depth;    /* of comments in one another */
+    char tag[64];      /* $tag$ */
+    uint8_t before;    /* the byte before, for E'...' */
+    bool command;      /* a backslash stood outside of everything: psql's */
+    struct {           /* of the statement under way */
+        size_t from;   /* where the word under way begins, plus one; 0: none is */
+        char first[4]; /* the first letters of the words that matter, as psql keeps them */
+        unsigned words, parentheses, begins;
+    } body;
 } dv_sql_state;
 
-/* Goes on over the text from *at. True: a statement ended, *at is behind its semicolon. False: the
- * text ended first. */
+/* Goes on over the text, which begins with the statement, from *at. True: a statement ended, *at is
+ * behind its semicolon. False: the text ended first. Semicolons within CREATE FUNCTION ... BEGIN
+ * ATOMIC ... END and within the parentheses of CREATE RULE end none, as psql has it. */
 bool dv_sql_skip(dv_sql_state *state, dv_slice text, size_t *at);
+
+/* Whether a body or a list of commands is open that only more text can close. */
+bool dv_sql_is_open(const dv_sql_state *state);
 
 typedef struct dv_sql_cursor {
     dv_slice text;
