@@ -79,6 +79,12 @@ typedef struct telling {
     void *data;
 } telling;
 
+/* Schema a, table "b.c" and schema "a.b", table c are one name: such a one stands for neither. */
+#define NO_NAMESAKE                                                                                \
+    "NOT EXISTS (SELECT FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace p"                 \
+    " ON p.oid = o.relnamespace WHERE o.oid <> c.oid AND o.relkind IN ('r', 'p', 'f', 'm', 'v')"   \
+    " AND p.nspname || '.' || o.relname = n.nspname || '.' || c.relname)"
+
 static dv_result list_computed(PGconn *connection, void *data, dv_error *error)
 {
     const telling *t = data;
@@ -86,11 +92,11 @@ static dv_result list_computed(PGconn *connection, void *data, dv_error *error)
         PQexec(connection,
                "SELECT n.nspname || '.' || c.relname, '' FROM pg_catalog.pg_class c"
                " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-               " WHERE c.relkind = 'm' UNION ALL"
+               " WHERE c.relkind = 'm' AND " NO_NAMESAKE " UNION ALL"
                " SELECT n.nspname || '.' || c.relname, a.attname FROM pg_catalog.pg_attribute a"
                " JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
                " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-               " WHERE a.attgenerated <> '' AND NOT a.attisdropped");
+               " WHERE a.attgenerated <> '' AND NOT a.attisdropped AND " NO_NAMESAKE);
     if (PQresultStatus(rows) != PGRES_TUPLES_OK) {
         return dv_pg_refused(connection, error);
     }

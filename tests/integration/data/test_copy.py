@@ -260,6 +260,25 @@ class TestPostgres:
         copy(*databases, *words, "--accept", wanted, "--replace")
         assert server.psql("test", "SELECT DISTINCT card FROM crm.person;").strip() == "4111 1111 1111 1111", "a person took it upon himself"
 
+    def test_functions_and_rules_of_several_statements_stay(self, tmp_path, key, server, databases):
+        server.psql("prod", "CREATE VIEW crm.people AS SELECT id, email FROM crm.person;"
+                            "CREATE RULE r AS ON INSERT TO crm.people DO INSTEAD (INSERT INTO crm.person (email) VALUES (NEW.email); UPDATE crm.person SET name = NEW.email WHERE false);"
+                            "CREATE FUNCTION crm.twice(a text) RETURNS void LANGUAGE sql BEGIN ATOMIC INSERT INTO crm.person (email) VALUES (a);"
+                            " INSERT INTO crm.person (email) VALUES (CASE WHEN a = '' THEN 'x' ELSE a END || '2'); UPDATE crm.person SET mood = 'sad' WHERE email = a; END;")
+        copy(*databases, *self.rules(tmp_path, key))
+        bodies = [server.psql(name, "SELECT pg_get_functiondef('crm.twice'::regproc), definition FROM pg_rules WHERE rulename = 'r';") for name in ("prod", "test")]
+        assert bodies[0] == bodies[1] and "DO INSTEAD" in bodies[0]
+        server.psql("test", "SELECT crm.twice('a@b');")
+        assert server.psql("test", "SELECT count(*) FROM crm.person WHERE email IN ('a@b', 'a@b2');").strip() == "2"
+
+    def test_what_is_computed_lends_its_name_to_no_table(self, tmp_path, key, server, databases):
+        server.psql("prod", """CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE "a.b".c (born date); CREATE TABLE "a.b".g (religion text);
+            INSERT INTO "a.b".c SELECT date '1980-01-01' + i FROM generate_series(1, 50) i; INSERT INTO "a.b".g VALUES ('catholic');
+            CREATE MATERIALIZED VIEW a."b.c" AS SELECT 1; CREATE TABLE a."b.g" (x int, religion int GENERATED ALWAYS AS (x) STORED);""")
+        told = copy(*databases, *self.rules(tmp_path, key, TABLE_RULES.replace("  born: {", "  person.born: {")), code=1)
+        assert {(item["place"], item["column"]) for item in told["items"] if item["state"] == "open"} >= {("a.b.c", "born"), ("a.b.g", "religion")}
+        assert tables(server, "test") == "0"
+
     def test_a_leak_leaves_an_empty_target(self, tmp_path, key, server, databases):
         server.psql("prod", "CREATE TABLE crm.log (who text); INSERT INTO crm.log VALUES ('Person9 Miller9'), ('nobody');")
         told = copy(*databases, *self.rules(tmp_path, key), code=1)
