@@ -131,7 +131,8 @@ def test_random_tables_are_what_the_rules_ask_for(tmp_path, seed):
     (tmp_path / "rules.yaml").write_text(json.dumps(rules))
     words = ["anonymize", "--input", tmp_path / "in.csv", "--rules", tmp_path / "rules.yaml", "--out", tmp_path / "out.csv", "--output", "json"]
     if not holds([{**row, **{name: "*" for name in rules["quasi"]}} for row in given], rules["quasi"], wanted):
-        assert "as a whole" in run(*words, code=1)
+        told = run(*words, code=1)
+        assert ("fewer than k" if len(given) < wanted["k"] else "as a whole") in told
         assert not (tmp_path / "out.csv").exists()
         return
     report = json.loads(run(*words))
@@ -234,3 +235,13 @@ def test_risk_says_which_columns_make_people_unique(tmp_path):
     assert shown.splitlines()[1].startswith("age,zip")
     assert "'ages'" in run("risk", "--input", tmp_path / "in.csv", "--quasi", "ages", code=1)
     assert "smaller" in run("risk", "--input", tmp_path / "in.csv", "--quasi", "age", "--population", 10, code=1)
+
+
+@pytest.mark.parametrize("rules, told", [
+    ("k: 5\nquasi: [age]\n", "2 records, fewer than k = 5"),
+    ("k: 2\nl: {entropy: 3}\nquasi: [age]\nsensitive: [ill]\n", "as a whole is not as diverse"),
+])
+def test_what_no_table_can_be_made_of_is_told(tmp_path, rules, told):
+    (tmp_path / "in.csv").write_text("age,ill\n1,x\n2,y\n")
+    (tmp_path / "rules.yaml").write_text(rules)
+    assert told in run("anonymize", "--input", tmp_path / "in.csv", "--rules", tmp_path / "rules.yaml", "--out", tmp_path / "out.csv", code=1)

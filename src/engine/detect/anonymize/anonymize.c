@@ -618,11 +618,14 @@ static dv_result anonymize(work *w, const dv_walk_source *source, const dv_trans
     DV_TRY(make_room(w));
     DV_TRY(begin_order(w));
     measure_before(w);
+    if (w->count < w->rules->k) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "the table has %zu records, fewer than k = %u",
+                            w->count, w->rules->k);
+    }
     if (!is_good(w, w->order, w->count)) {
         return dv_error_set(error, DV_ERR_CONFLICT,
-                            "the table as a whole has not %u records with the diversity of "
-                            "sensitive values that l = %u asks for",
-                            w->rules->k, w->rules->spread.l);
+                            "the table as a whole is not as diverse in a sensitive column as l "
+                            "asks for: no group of it can be");
     }
     DV_TRY(suppress(w));
     DV_TRY(cut_table(w, true));
