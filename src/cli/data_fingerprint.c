@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/data_table.h"
 #include "cli/progress.h"
+#include "cli/visible.h"
 #include "crypto/random.h"
 #include "engine/detect/fingerprint/build.h"
 #include "engine/scan/scan.h"
@@ -238,7 +239,9 @@ static dv_result end_document(void *data, const dv_scan_item *item)
     c->problems += item->problem[0] != '\0';
     if (item->problem[0] != '\0') {
         dv_progress_end(&c->bar);
-        fprintf(c->cli->err, "dvara: %s: not read in full: %s\n", item->name, item->problem);
+        (void)fputs("dvara: ", c->cli->err);
+        dv_visible_write_line(c->cli->err, item->name);
+        (void)fprintf(c->cli->err, ": not read in full: %s\n", item->problem);
     }
     if (result == DV_ERR_INVALID) {
         c->short_documents++;
@@ -286,7 +289,8 @@ static dv_result put_file(const char *path, const dv_buf *file, dv_error *error)
     struct stat before;
     bool replaces = stat(path, &before) == 0;
     DV_TRY(dv_file_write_atomic(path, dv_buf_slice(file), SET_MODE, error));
-    if (replaces && geteuid() == 0 && chown(path, before.st_uid, before.st_gid) != 0) {
+    /* Who owns the folder may have put a link there since. */
+    if (replaces && geteuid() == 0 && lchown(path, before.st_uid, before.st_gid) != 0) {
         return dv_error_set(error, DV_ERR_IO, "%s: its owner is root now: %s", path,
                             strerror(errno));
     }

@@ -13,15 +13,19 @@ static dv_result find_columns(const dv_data_table *table, const dv_csv_record *h
                               dv_error *error)
 {
     for (size_t c = 0; c < table->column_count; c++) {
-        size_t i = 0;
-        while (i < head->count && !dv_slice_eq_str(head->fields[i].text, table->columns[c])) {
-            i++;
+        size_t count = 0;
+        for (size_t i = 0; i < head->count; i++) {
+            if (dv_slice_eq_str(head->fields[i].text, table->columns[c])) {
+                at[c] = i;
+                count++;
+            }
         }
-        if (i == head->count) {
-            return dv_error_set(error, DV_ERR_INVALID, "there is no column '%.64s'",
+        if (count != 1) { /* of two the other would not be looked for */
+            return dv_error_set(error, DV_ERR_INVALID,
+                                count == 0 ? "there is no column '%.64s'"
+                                           : "more than one column is called '%.64s'",
                                 table->columns[c]);
         }
-        at[c] = i;
     }
     return DV_OK;
 }

@@ -95,7 +95,17 @@ def test_json_lines_and_limits(tmp_path):
                                               "a", *out)
     assert "at most 8 columns" in refused("fingerprint", "create", "--input", path, "--columns",
                                           "a,b,c,d,e,f,g,h,i", *out)
+    (tmp_path / "two.csv").write_text("iban,first,iban\nDE44500105175407324931,Anna,GB29NWBK60161331926819\n")
+    assert "more than one column" in refused("fingerprint", "create", "--input", tmp_path / "two.csv", "--columns", "iban", *out)
     assert not (tmp_path / "t").exists()
+
+
+def test_a_name_drives_no_terminal(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a\x1b[31m\nb.zip").write_bytes(b"PK\x03\x04cut")
+    (tmp_path / "docs" / "plan.txt").write_text(PLAN)
+    done = run("fingerprint", "create", "--documents", tmp_path / "docs", "--out", tmp_path / "s")
+    assert done.returncode == 0 and "not read in full" in done.stderr and "\x1b" not in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_failed_run_leaves_the_set_that_was_there(table, tmp_path):
