@@ -25,6 +25,13 @@ typedef struct planned {
     struct planned *next;
 } planned;
 
+/* How the copy finds the rule for what the scan calls a column. */
+typedef enum naming {
+    NAMED_COLUMNS, /* by its very name, as tables do */
+    NAMED_MEMBERS, /* by its path or last name, as JSON does */
+    NAMED_NOTHING, /* by its ending it is read as something else than it is: not at all */
+} naming;
+
 typedef struct computed {
     const char *relation, *column;
     struct computed *next;
@@ -47,6 +54,7 @@ struct dv_copy_plan {
     accepted *accepted;
     size_t accepted_count;
     computed *computed;
+    naming naming; /* of the item under way */
     dv_copy_item *items;
     size_t item_count, item_room;
     planned *first, **last;
@@ -226,8 +234,11 @@ static const dv_column_rule *find_rule(const dv_copy_plan *plan, const char *pla
                                        const char *path)
 {
     dv_slice table = rule_table(plan, place);
+    if (plan->naming == NAMED_NOTHING) {
+        return NULL;
+    }
     const dv_column_rule *rule = dv_action_rules_column(plan->rules, table, dv_slice_str(path));
-    const char *dot = plan->database ? NULL : strrchr(path, '.');
+    const char *dot = plan->naming == NAMED_MEMBERS ? strrchr(path, '.') : NULL;
     return rule != NULL || dot == NULL
                ? rule
                : dv_action_rules_column(plan->rules, table, dv_slice_str(dot + 1));
@@ -247,7 +258,8 @@ static bool is_computed(const dv_copy_plan *plan, const char *relation, const ch
 static dv_result plan_column(dv_copy_plan *plan, const char *place, const dv_data_part *part)
 {
     dv_data_class class;
-    const char *path = rule_path(plan->scratch, part->name);
+    const char *path =
+        plan->naming == NAMED_MEMBERS ? rule_path(plan->scratch, part->name) : part->name;
     if (path == NULL) {
         return DV_ERR_NO_MEMORY;
     }
@@ -305,6 +317,18 @@ static bool is_copied(dv_scan_kind kind)
            kind == DV_SCAN_VIEW;
 }
 
+/* As the copy reads it: by its ending, else by what it is. */
+static naming naming_of(const dv_copy_plan *plan, const dv_scan_item *item)
+{
+    bool csv = item->kind == DV_SCAN_CSV;
+    bool json = item->kind == DV_SCAN_JSON || item->kind == DV_SCAN_JSON_LINES;
+    dv_transform_run run = plan->database ? NULL : dv_data_run_for(dv_data_ending(item->name));
+    if (plan->database || (csv && (run == NULL || run == dv_transform_csv))) {
+        return NAMED_COLUMNS;
+    }
+    return json && (run == NULL || run == dv_transform_json) ? NAMED_MEMBERS : NAMED_NOTHING;
+}
+
 static dv_result plan_whole(dv_copy_plan *plan, const dv_scan_item *item, bool *ret_accepted)
 {
     char kind[DV_SCAN_PROBLEM_MAX];
@@ -333,6 +357,7 @@ static dv_result on_item(void *data, const dv_scan_item *item, const dv_data_par
     if (plan->database && is_computed(plan, item->name, "")) {
         return DV_OK;
     }
+    plan->naming = naming_of(plan, item);
     DV_TRY(plan_whole(plan, item, &kept.accepted));
     for (size_t i = 0; i < count && !kept.accepted; i++) {
         DV_TRY((parts[i]->column ? plan_column : plan_text)(plan, item->name, parts[i]));

@@ -72,7 +72,8 @@ def test_a_folder_is_copied_masked(tmp_path, key, share):
     assert [row["id"] for row in rows] == [str(i) for i in range(30)] and rows[0]["name"] == "Person0 Miller0"
     assert (tmp_path / "copy" / "letter.txt").read_text() == "write to [EMAIL]\n"
     everything = "".join(path.read_text() for path in (tmp_path / "copy").rglob("*") if path.is_file())
-    assert "@example.com" not in everything and "4111 1111 1111 1111" not in everything and "1980-05-05" not in everything
+    assert "@example.com" not in everything and "4111 1111 1111 1111" not in everything
+    assert all(row["born"] != f"1980-05-{i % 28 + 1:02}" for i, row in enumerate(rows)), "another's date may come to be the same"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "key", "rules.yaml", "share"], "nothing else is left"
     assert "not empty" in copy(share, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key, code=1)
     (tmp_path / "copy" / "old").write_text("x")
@@ -97,6 +98,44 @@ def test_what_no_rule_hides_is_refused(tmp_path, key, share):
     (tmp_path / "rules.yaml").write_text("columns: {card: keep}\n")
     kept = {item["column"]: item for item in copy(*words, code=1)["items"]}
     assert kept["card"]["state"] == "open" and kept["card"]["rule"] == "keep", "to keep it takes somebody who accepts that"
+
+
+LIKE_BORN = "id,born,{}\n" + "1,1980-01-02,1981-03-04\n" * 30
+
+
+@pytest.mark.parametrize("name", ["born[]", "user.born", "users[].born"])
+def test_a_column_of_another_name_has_no_rule(tmp_path, key, name):
+    """Paths have dots and brackets in JSON alone: CSV goes by the very name."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "rules.yaml").write_text("columns: {born: redact}\n")
+    (folder / "a.csv").write_text(LIKE_BORN.format(name))
+    words = [folder, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key]
+    assert [(item["column"], item["state"]) for item in copy(*words, code=1)["items"]] == [("born", "hidden"), (name, "open")]
+    (tmp_path / "rules.yaml").write_text(f"columns: {{born: redact, '{name}': redact}}\n")
+    copy(*words)
+    assert "1981-03-04" not in (tmp_path / "copy" / "a.csv").read_text()
+    (folder / "a.csv").unlink()
+    (tmp_path / "rules.yaml").write_text("columns: {born: redact}\n")
+    (folder / "a.jsonl").write_text(json.dumps({"born": "1980-01-02", name: "1981-03-04", "in": [{name: "1982-03-04"}]}) + "\n")
+    copy(*words, "--replace")
+    assert "198" not in (tmp_path / "copy" / "a.jsonl").read_text(), "a member's name may look like a path"
+
+
+@pytest.mark.parametrize("wrong, text", [
+    ("b.csv", '{"id": 1, "born": "1981-03-04"}\n' * 30),
+    ("b.sql", "id,born\n" + "1,1981-03-04\n" * 30),
+    ("b.sql", '{"id": 1, "born": "1981-03-04"}\n' * 30),
+], ids=["json-as-csv", "csv-as-sql", "json-as-sql"])
+def test_what_its_ending_hides_is_refused(tmp_path, key, wrong, text):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "rules.yaml").write_text("columns: {born: redact}\n")
+    (folder / "a.csv").write_text("id,born\n" + "1,1980-01-02\n" * 30)
+    (folder / wrong).write_text(text)
+    words = [folder, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key]
+    assert {(item["place"], item["state"]) for item in copy(*words, code=1)["items"]} == {("a.csv", "hidden"), (wrong, "open")}
+    assert not (tmp_path / "copy").exists()
 
 
 def test_detect_is_not_enough_for_what_is_not_searched_for(tmp_path, key, share):
@@ -270,6 +309,11 @@ class TestPostgres:
         assert bodies[0] == bodies[1] and "DO INSTEAD" in bodies[0]
         server.psql("test", "SELECT crm.twice('a@b');")
         assert server.psql("test", "SELECT count(*) FROM crm.person WHERE email IN ('a@b', 'a@b2');").strip() == "2"
+
+    def test_a_column_of_another_name_has_no_rule(self, tmp_path, key, server, databases):
+        server.psql("prod", """CREATE TABLE odd (born date, "born[]" text); INSERT INTO odd SELECT '1980-01-02', '1981-03-0' || i FROM generate_series(1, 9) i;""")
+        told = copy(*databases, *self.rules(tmp_path, key, TABLE_RULES.replace("  born: {action: date_shift, subject: email}", "  born: redact")), code=1)
+        assert [(item["place"], item["column"]) for item in told["items"] if item["state"] == "open"] == [("public.odd", "born[]")]
 
     def test_what_is_computed_lends_its_name_to_no_table(self, tmp_path, key, server, databases):
         server.psql("prod", """CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE "a.b".c (born date); CREATE TABLE "a.b".g (religion text);

@@ -35,16 +35,49 @@ static dv_result add(json_run *r, uint32_t token, const dv_column_rule *rule, dv
     return dv_batch_add(&r->batch, rule, name, text, r->batch.setup->subject);
 }
 
+/* A name with dots and brackets in it ("user.email", "email[]") is taken for the path that it looks
+ * like: whoever reads a list of paths can't tell one from the other. */
+static dv_result rule_like(json_run *r, const dv_column_rule **ret_rule)
+{
+    const dv_action_rules *rules = r->batch.setup->rules;
+    dv_slice path = dv_buf_slice(&r->path);
+    uint8_t *plain = dv_arena_alloc(r->arena, path.len + 1);
+    size_t len = 0, last = 0;
+    if (plain == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.ptr[i] != '[' && path.ptr[i] != ']') {
+            plain[len++] = path.ptr[i];
+            last = path.ptr[i] == '.' ? len : last;
+        }
+    }
+    path = dv_slice_of(plain, len);
+    *ret_rule = dv_action_rules_column(rules, r->batch.setup->table, path);
+    if (*ret_rule == NULL) {
+        *ret_rule = dv_action_rules_column(rules, r->batch.setup->table,
+                                           dv_slice_sub(path, last, SIZE_MAX));
+    }
+    return DV_OK;
+}
+
 /* The rule for a member: by its path ("user.email"), by its name, or that of what it lies in. */
-static const dv_column_rule *rule_of(json_run *r, dv_slice name, const dv_column_rule *outer)
+static dv_result rule_of(json_run *r, dv_slice name, const dv_column_rule *outer,
+                         const dv_column_rule **ret_rule)
 {
     const dv_action_rules *rules = r->batch.setup->rules;
     const dv_column_rule *rule =
         dv_action_rules_column(rules, r->batch.setup->table, dv_buf_slice(&r->path));
+    bool looks = dv_slice_find_byte(name, '.') >= 0 || dv_slice_find_byte(name, '[') >= 0 ||
+                 dv_slice_find_byte(name, ']') >= 0;
     if (rule == NULL) {
         rule = dv_action_rules_column(rules, r->batch.setup->table, name);
     }
-    return rule == NULL ? outer : rule;
+    if (rule == NULL && looks) {
+        DV_TRY(rule_like(r, &rule));
+    }
+    *ret_rule = rule == NULL ? outer : rule;
+    return DV_OK;
 }
 
 static dv_result visit(json_run *r, uint32_t token, const dv_column_rule *rule, dv_slice name);
@@ -53,12 +86,14 @@ static dv_result visit_members(json_run *r, uint32_t object, const dv_column_rul
 {
     for (uint32_t at = object + 1; at < r->json.tokens[object].next;) {
         dv_slice name;
+        const dv_column_rule *rule = NULL;
         size_t before = r->path.len;
         DV_TRY(dv_json_string(&r->json, at, r->arena, &name));
         DV_TRY(add(r, at, NULL, (dv_slice){NULL, 0}, name)); /* names may be values, too */
         DV_TRY(before == 0 ? DV_OK : dv_buf_append_byte(&r->path, '.'));
         DV_TRY(dv_buf_append(&r->path, name));
-        DV_TRY(visit(r, at + 1, rule_of(r, name, outer), name));
+        DV_TRY(rule_of(r, name, outer, &rule));
+        DV_TRY(visit(r, at + 1, rule, name));
         r->path.len = before;
         at = r->json.tokens[at + 1].next;
     }
