@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/data_copy_plan.h"
 
+#include "base/csv.h"
 #include "cli/data_asset.h"
+#include "cli/data_read.h"
 #include "cli/data_tools.h"
 #include "engine/detect/detect.h"
 #include "engine/scan/postgres.h"
 #include "engine/scan/postgres_copy.h"
+
+#include <sys/stat.h>
 
 enum {
     ARENA_MAX = 512 << 20,
@@ -54,6 +58,8 @@ struct dv_copy_plan {
     accepted *accepted;
     size_t accepted_count;
     computed *computed;
+    const char *source;
+    bool folder;   /* the source is one */
     naming naming; /* of the item under way */
     dv_copy_item *items;
     size_t item_count, item_room;
@@ -348,6 +354,67 @@ static dv_result plan_whole(dv_copy_plan *plan, const dv_scan_item *item, bool *
                                .state = *ret_accepted ? DV_COPY_ACCEPTED : DV_COPY_UNREAD});
 }
 
+/* ---- heads that the scan does not see ---- */
+
+/* The copy takes the first line of CSV for its head, whatever the scan took it for: a table of one
+ * column is a text to it, one with dates in its head has none. */
+static dv_result plan_head(dv_copy_plan *plan, const dv_scan_item *item, const dv_csv_record *head,
+                           const dv_data_part *const *parts, size_t count)
+{
+    for (size_t i = 0; i < head->count; i++) {
+        dv_data_part named = {.column = true, .cells = 1};
+        dv_slice name;
+        char number[32];
+        bool known = false;
+        (void)snprintf(number, sizeof(number), "column %zu", i + 1);
+        DV_TRY(dv_arena_copy(plan->scratch, dv_slice_trim(head->fields[i].text), &name));
+        for (size_t p = 0; p < count; p++) {
+            named = strcmp(parts[p]->name, number) == 0 ? *parts[p] : named;
+            known = known || (parts[p]->column && dv_slice_eq_str(name, parts[p]->name));
+        }
+        named.name = (const char *)name.ptr;
+        named.words = dv_data_field_words(plan->scratch, name);
+        if (named.words == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        DV_TRY(known || name.len == 0 ? DV_OK : plan_column(plan, item->name, &named));
+    }
+    return DV_OK;
+}
+
+static dv_result read_head(dv_copy_plan *plan, const dv_scan_item *item,
+                           const dv_data_part *const *parts, size_t count)
+{
+    const char *path = !plan->folder
+                           ? plan->source
+                           : dv_arena_printf(plan->scratch, "%s/%s", plan->source, item->name);
+    dv_error error = {0}; /* the copy tells it */
+    FILE *in = NULL;
+    dv_auto(csv) dv_csv *csv = NULL;
+    dv_csv_record head;
+    if (path == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_data_open(path, &in, &error));
+    const dv_csv_source source = {dv_data_read_file, in};
+    dv_result result = dv_csv_new(&source, 0, &csv);
+    if (result == DV_OK && dv_csv_next(csv, &head, &error) == DV_OK) {
+        plan->naming = NAMED_COLUMNS;
+        result = plan_head(plan, item, &head, parts, count);
+    }
+    dv_data_close(in);
+    return result;
+}
+
+static bool has_head(const dv_copy_plan *plan, const dv_scan_item *item)
+{
+    dv_transform_run run = plan->database ? NULL : dv_data_run_for(dv_data_ending(item->name));
+    return !plan->database && (item->kind == DV_SCAN_CSV || item->kind == DV_SCAN_TEXT) &&
+           (run == dv_transform_csv || (run == NULL && item->kind == DV_SCAN_CSV));
+}
+
+/* ---- one file or table, all of it ---- */
+
 static dv_result on_item(void *data, const dv_scan_item *item, const dv_data_part *const *parts,
                          size_t count)
 {
@@ -361,6 +428,9 @@ static dv_result on_item(void *data, const dv_scan_item *item, const dv_data_par
     DV_TRY(plan_whole(plan, item, &kept.accepted));
     for (size_t i = 0; i < count && !kept.accepted; i++) {
         DV_TRY((parts[i]->column ? plan_column : plan_text)(plan, item->name, parts[i]));
+    }
+    if (!kept.accepted && has_head(plan, item)) {
+        DV_TRY(read_head(plan, item, parts, count));
     }
     plan->items = dv_arena_grow(plan->arena, plan->items, plan->item_count, &plan->item_room,
                                 sizeof(*plan->items), 64);
@@ -441,7 +511,10 @@ dv_result dv_copy_plan_scan(dv_copy_plan *plan, const char *source, uint64_t row
     const dv_scan_visitor visitor = dv_data_finder_visitor(plan->finder);
     dv_scan_limits limits = dv_scan_limits_usual;
     dv_scan_totals totals = {0};
+    struct stat about;
+    plan->source = source;
     plan->database = dv_scan_is_postgres(source);
+    plan->folder = !plan->database && stat(source, &about) == 0 && S_ISDIR(about.st_mode);
     limits.rows = rows;
     limits.bytes = UINT64_MAX; /* all of a file, and all rows that are read */
     limits.file_time = DAY_SECONDS * DV_SECOND;

@@ -138,6 +138,18 @@ def test_what_its_ending_hides_is_refused(tmp_path, key, wrong, text):
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.parametrize("head, row", [("religion", "catholic"), ("id,religion,sales20240101", "7,catholic,1"), ("id,religion," + "c" * 200, "7,catholic,1"),
+                                       ("id,religion\n1", "7,catholic")], ids=["one-column", "digits", "long", "ragged"])
+def test_a_head_that_a_scan_does_not_see(tmp_path, key, head, row):
+    """The copy takes the first line for the head in any case, so do those who read it."""
+    (tmp_path / "people.csv").write_text(head + "\n" + f"{row}\n" * 30)
+    (tmp_path / "rules.yaml").write_text("columns: {religion: {action: redact, optional: true}}\n")
+    told = copy(tmp_path / "people.csv", tmp_path / "copy.csv", code=1)
+    assert [(item["column"], item["state"]) for item in told["items"]] == [("religion", "open")]
+    copy(tmp_path / "people.csv", tmp_path / "copy.csv", "--rules", tmp_path / "rules.yaml", "--key-file", key)
+    assert "catholic" not in (tmp_path / "copy.csv").read_text()
+
+
 def test_detect_is_not_enough_for_what_is_not_searched_for(tmp_path, key, share):
     """Dates of birth are found by a scan, and not by what hides values unless the rules name them."""
     words = [share, tmp_path / "copy", "--rules", tmp_path / "rules.yaml", "--key-file", key, "--check"]

@@ -43,6 +43,9 @@ typedef struct dv_data_part {
     size_t capacity;
 } dv_data_part;
 
+/* A field's name as a part's words. NULL: no memory. */
+const char *dv_data_field_words(dv_arena *arena, dv_slice field);
+
 typedef struct dv_data_finder dv_data_finder;
 
 typedef struct dv_data_finder_options {

@@ -32,7 +32,7 @@ static bool is_word(uint8_t byte)
 }
 
 /* "users[].dateOfBirth", "DATE_OF_BIRTH" -> "users date of birth", "date of birth". */
-static const char *words_of(dv_arena *arena, dv_slice field)
+const char *dv_data_field_words(dv_arena *arena, dv_slice field)
 {
     char out[WORDS_MAX];
     size_t len = 0;
@@ -91,7 +91,7 @@ static dv_result add(dv_data_places *places, const dv_scan_place *at, uint64_t h
     place->hash = hash;
     place->part.column = column;
     place->part.name = name_of(places->arena, at->member, at->field);
-    place->part.words = words_of(places->arena, at->field);
+    place->part.words = dv_data_field_words(places->arena, at->field);
     if (place->part.name == NULL || place->part.words == NULL) {
         return DV_ERR_NO_MEMORY;
     }
