@@ -75,6 +75,7 @@ static uint64_t read_file(void)
 /* Pairs of (operation, length): good frames until the first bad one; returns how many were good. */
 static uint64_t write_script(dv_slice script, dv_buf *out)
 {
+    enum { MISSING = 8 };
     static uint8_t frame[DV_FRAME_MAX], text[256];
     uint64_t good = 0;
     bool broken = false, ended = false;
@@ -88,7 +89,8 @@ static uint64_t write_script(dv_slice script, dv_buf *out)
         if (operation == 5) {
             frame[script.ptr[i + 1] % len] ^= 0x10;
         }
-        size_t kept = operation == 4 ? 1 + script.ptr[i + 1] % (len - 1) : len;
+        /* A byte alone may be that of the next frame, and the record whole after all. */
+        size_t kept = operation == 4 ? 1 + script.ptr[i + 1] % (len - MISSING) : len;
         require(dv_buf_append(out, dv_slice_of(frame, kept)) == DV_OK);
         broken = broken || ended || operation >= 4;
         ended = ended || operation == 7;
