@@ -67,7 +67,7 @@ static void measure_body(const char *name, const char *value, const dv_data_poli
 int main(void)
 {
     static const uint8_t key[32] = {1};
-    must(dv_data_gate_new(key, &gate, NULL));
+    must(dv_data_gate_new(key, NULL, &gate, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"placeholder\"}"), &placeholders, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"decode\":true}"), &decoding,

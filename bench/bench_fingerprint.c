@@ -186,7 +186,7 @@ static void measure_gate(const char *path, const dv_buf *file)
                    "{\"default\":\"mask\",\"decode\":true,\"fingerprints\":[{\"name\":\"a\","
                    "\"file\":\"%s\",\"id\":\"%s\",\"action\":\"monitor\"}]}",
                    path, dv_buf_cstr(&id));
-    must(dv_data_gate_new(key, &gate, NULL));
+    must(dv_data_gate_new(key, NULL, &gate, NULL));
     double without = measure_body(gate, "{\"default\":\"mask\",\"decode\":true}");
     double with = measure_body(gate, json);
     bench_row("fingerprint/answer, 1.7 KB, no set", without, "us", 0);

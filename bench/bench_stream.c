@@ -177,7 +177,7 @@ static void measure_held(void)
 int main(void)
 {
     static const uint8_t key[32] = {1};
-    must(dv_data_gate_new(key, &gate, NULL));
+    must(dv_data_gate_new(key, NULL, &gate, NULL));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL));
     for (size_t i = 0; i < DV_ARRAY_LEN(shapes); i++) {
         char name[64];

@@ -278,6 +278,32 @@ static bool is_orphan(void)
     return ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent;
 }
 
+static void free_detectors(void *data)
+{
+    dv_data_detectors_free(data);
+}
+
+/* In the master, before it forks: each worker, also one that stands in for another that died, has
+ * the detectors at once, and all of them hold their memory together. Where that fails each makes
+ * its own, and says why it can't: an error here would end a master that serves already. */
+static ngx_int_t init_module(ngx_cycle_t *cycle)
+{
+    dv_main_conf *main = main_conf_of(cycle);
+    if (main == NULL || main->runtime.len == 0 || ngx_test_config) {
+        return NGX_OK;
+    }
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle->pool, 0);
+    dv_error error = {0};
+    if (cleanup == NULL || dv_data_detectors_new(&main->detectors, &error) != DV_OK) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "dvara: the detectors can not be made beforehand: %s", error.message);
+        return NGX_OK;
+    }
+    cleanup->handler = free_detectors;
+    cleanup->data = main->detectors;
+    return NGX_OK;
+}
+
 static ngx_int_t init_process(ngx_cycle_t *cycle)
 {
     dv_main_conf *main = main_conf_of(cycle);
@@ -300,7 +326,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
     (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
-    dv_worker_init(&main->worker, &paths);
+    dv_worker_init(&main->worker, &paths, main->detectors);
     dv_overload_init(main, cycle);
     dv_limits_init(main, cycle);
     if (dv_pool_init(&main->pool, cycle) != NGX_OK) {
@@ -345,8 +371,13 @@ static ngx_http_module_t module_context = {
 };
 
 ngx_module_t ngx_http_dvara_module = {
-    NGX_MODULE_V1,           .ctx = &module_context,       .commands = commands,
-    .type = NGX_HTTP_MODULE, .init_process = init_process, .exit_process = exit_process,
+    NGX_MODULE_V1,
+    .ctx = &module_context,
+    .commands = commands,
+    .type = NGX_HTTP_MODULE,
+    .init_module = init_module,
+    .init_process = init_process,
+    .exit_process = exit_process,
 };
 
 /* What `ngx_module_type=HTTP_AUX_FILTER` makes of a module: before the copy filter, so that bodies

@@ -57,8 +57,9 @@ typedef struct dv_main_conf {
     ngx_str_t runtime;
     ngx_str_t spool;
     ngx_str_t counters;
-    ngx_msec_t body_timeout; /* for a whole body to come */
-    ngx_array_t *targets;    /* of dv_target */
+    ngx_msec_t body_timeout;      /* for a whole body to come */
+    ngx_array_t *targets;         /* of dv_target */
+    dv_data_detectors *detectors; /* made before the workers are forked, which all read them */
     dv_worker worker;
     dv_pool pool;
     ngx_uint_t connections;       /* open at once from one address; 0: any number */

@@ -9,10 +9,12 @@ enum {
     PATH_LEN = 1024 + 64,
 };
 
-void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths)
+void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths,
+                    const dv_data_detectors *detectors)
 {
     *worker = (dv_worker){
         .paths = *paths,
+        .detectors = detectors,
         .config_text = dv_buf_init(16 << 20),
         .record = dv_buf_init(DV_LIMIT_RECORD),
     };
@@ -153,7 +155,7 @@ static dv_result config_parse(dv_worker *worker, dv_slice text, dv_gate_config *
     return DV_OK;
 }
 
-/* The detectors' rules and the placeholders' key are read once. */
+/* The placeholders' key is read once. */
 static dv_result open_data(dv_worker *worker, dv_error *error)
 {
     dv_slice key = {0};
@@ -162,7 +164,7 @@ static dv_result open_data(dv_worker *worker, dv_error *error)
     if (key.len != 32) {
         return dv_error_set(error, DV_ERR_CORRUPT, "the snapshot's placeholder key is broken");
     }
-    return dv_data_gate_new(key.ptr, &worker->data, error);
+    return dv_data_gate_new(key.ptr, worker->detectors, &worker->data, error);
 }
 
 static dv_result load_config(dv_worker *worker, dv_error *error)

@@ -41,6 +41,7 @@ typedef struct dv_gate_config {
 
 typedef struct dv_worker {
     dv_worker_paths paths;
+    const dv_data_detectors *detectors; /* NULL: it makes its own */
     dv_snapshot *snapshot;
     dv_spool *spool;
     dv_counters *counters;
@@ -65,9 +66,10 @@ typedef struct dv_worker {
     dv_time unrecorded_since;
 } dv_worker;
 
-/* Prepares a worker; opens nothing yet. paths are borrowed. Can't fail: nginx never starts a worker
- * again that failed to begin. */
-void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths);
+/* Prepares a worker; opens nothing yet. paths and detectors (NULL: it makes its own) are borrowed.
+ * Can't fail: nginx never starts a worker again that failed to begin. */
+void dv_worker_init(dv_worker *worker, const dv_worker_paths *paths,
+                    const dv_data_detectors *detectors);
 /* Marks the spool's segment as finished and closes all. */
 void dv_worker_release(dv_worker *worker);
 

@@ -16,7 +16,7 @@ static void set_up(void)
 {
     static const uint8_t key[32] = {7};
     if (gate == NULL) {
-        must(dv_data_gate_new(key, &gate, NULL));
+        must(dv_data_gate_new(key, NULL, &gate, NULL));
         must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"decode\":true}"), &masks,
                                   NULL));
     }

@@ -15,7 +15,7 @@ static void set_up(void)
 {
     static const uint8_t key[32] = {7};
     if (gate == NULL &&
-        (dv_data_gate_new(key, &gate, NULL) != DV_OK ||
+        (dv_data_gate_new(key, NULL, &gate, NULL) != DV_OK ||
          dv_data_policy_parse(gate, DV_LIT("{\"default\":\"placeholder\"}"), &placeholders, NULL) !=
              DV_OK ||
          dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL) != DV_OK)) {

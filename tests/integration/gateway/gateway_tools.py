@@ -18,7 +18,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TESTS), str(TESTS / "ocsf")]
 
 import suite  # noqa: E402
-from support import BUILD, free_port  # noqa: E402
+from support import BUILD, free_port, wait_until  # noqa: E402
 
 FIXTURE = BUILD / "tests/integration/gateway/gateway_fixture"
 
@@ -257,6 +257,7 @@ class Gate:
         try:
             for port in (self.port, self.admin_port):
                 self.wait_for(port)
+            wait_until(self.workers, 10, "nginx has workers")  # it listens before it forks them
         except BaseException:
             self.stop()
             raise

@@ -107,7 +107,7 @@ static inline int gate_set_up(void **state)
 {
     static const uint8_t key[32] = {1, 2, 3};
     dv_error error = {0};
-    if (dv_data_gate_new(key, &gate, &error) != DV_OK) {
+    if (dv_data_gate_new(key, NULL, &gate, &error) != DV_OK) {
         print_error("%s\n", error.message);
         return -1;
     }

@@ -177,7 +177,7 @@ static dv_result add_masked(const dv_call *call, dv_slice text, const dv_detecto
     static const uint8_t no_key[32];
     dv_data_gate *gate = NULL;
     dv_slice masked = {NULL, 0};
-    DV_TRY(dv_data_gate_new(no_key, &gate, error));
+    DV_TRY(dv_data_gate_new(no_key, NULL, &gate, error));
     dv_result result = mask_text(call, gate, text, enabled, &masked, error);
     dv_data_gate_free(gate);
     DV_TRY(result);

@@ -15,8 +15,16 @@ typedef struct dv_data_gate dv_data_gate; /* one for each thread: rules, scratch
 typedef struct dv_data_policy dv_data_policy; /* what to do with each detector, in one direction */
 typedef struct dv_data_stream dv_data_stream; /* one answer's SSE stream */
 
-/* placeholder_key: 32 bytes from which the per-principal placeholder keys are derived. */
-dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
+/* The compiled detectors, which take a tenth of a second to make: read only, for any number of
+ * gates in any thread, and in processes that are forked after they were made. */
+typedef struct dv_detect_rules dv_data_detectors;
+dv_must dv_result dv_data_detectors_new(dv_data_detectors **ret_detectors, dv_error *error);
+void dv_data_detectors_free(dv_data_detectors *detectors);
+
+/* placeholder_key: 32 bytes from which the per-principal placeholder keys are derived. detectors:
+ * borrowed; NULL: the gate makes its own. */
+dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32],
+                                   const dv_data_detectors *detectors, dv_data_gate **ret_gate,
                                    dv_error *error);
 /* A gate for another thread, with the same rules and keys, which it borrows: it must be freed
  * before `gate`. Each may be used by one thread at a time. Errors: DV_ERR_NO_MEMORY. */

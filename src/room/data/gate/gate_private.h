@@ -12,10 +12,11 @@
 #include "room/data/gate/volume.h"
 
 struct dv_data_gate {
-    dv_detect_rules *rules;
+    const dv_detect_rules *rules;
+    dv_data_detectors *made; /* the rules, where they are its own */
     dv_detect_scratch *scratch;
     dv_hmac *principal_keys;       /* of a principal's text: the key of its placeholders */
-    bool borrows;                  /* rules and principal_keys are another gate's */
+    bool borrows_keys;             /* principal_keys are another gate's */
     uint64_t effort;               /* see dv_data_gate_hurry */
     dv_known_texts known;          /* to the detectors */
     dv_known_texts clean;          /* also valid, and without our own keys */

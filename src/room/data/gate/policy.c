@@ -22,18 +22,29 @@ static dv_result make_principal_keys(const uint8_t placeholder_key[32], dv_hmac 
     return result;
 }
 
-dv_result dv_data_gate_new(const uint8_t placeholder_key[32], dv_data_gate **ret_gate,
-                           dv_error *error)
+dv_result dv_data_detectors_new(dv_data_detectors **ret_detectors, dv_error *error)
+{
+    return dv_detect_rules_builtin(ret_detectors, error);
+}
+
+void dv_data_detectors_free(dv_data_detectors *detectors)
+{
+    dv_detect_rules_free(detectors);
+}
+
+dv_result dv_data_gate_new(const uint8_t placeholder_key[32], const dv_data_detectors *detectors,
+                           dv_data_gate **ret_gate, dv_error *error)
 {
     dv_data_gate *gate = calloc(1, sizeof(*gate));
     if (gate == NULL) {
         return DV_ERR_NO_MEMORY;
     }
     dv_result result = make_principal_keys(placeholder_key, &gate->principal_keys);
-    if (result == DV_OK) {
-        result = dv_detect_rules_builtin(&gate->rules, error);
+    if (result == DV_OK && detectors == NULL) {
+        result = dv_data_detectors_new(&gate->made, error);
     }
     if (result == DV_OK) {
+        gate->rules = detectors != NULL ? detectors : gate->made;
         result = dv_detect_scratch_new(gate->rules, &gate->scratch);
     }
     if (result != DV_OK) {
@@ -50,7 +61,7 @@ dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate)
     if (shared == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    shared->borrows = true;
+    shared->borrows_keys = true;
     shared->rules = gate->rules;
     shared->principal_keys = gate->principal_keys;
     dv_result result = dv_detect_scratch_new(gate->rules, &shared->scratch);
@@ -77,8 +88,8 @@ void dv_data_gate_free(dv_data_gate *gate)
     dv_data_names_release(gate);
     dv_fingerprint_matcher_free(gate->matcher);
     dv_detect_scratch_free(gate->scratch);
-    if (!gate->borrows) {
-        dv_detect_rules_free(gate->rules);
+    dv_data_detectors_free(gate->made);
+    if (!gate->borrows_keys) {
         dv_hmac_free(gate->principal_keys);
     }
     free(gate);
