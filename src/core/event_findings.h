@@ -63,8 +63,8 @@ dv_must dv_result dv_event_incident_finding(dv_buf *out, const dv_event_actor *a
                                             const dv_event_incident *incident);
 
 /* Data Security Finding (2006): content that policy blocks was on its way, or passed where policy
- * wants that told. What was found is told
- * as in a request's record: detector, place, action, score; never the value. */
+ * wants that told. What was found is told as in a request's record: detector, place, action,
+ * score; never the value. */
 typedef struct dv_event_data_finding {
     const dv_event_request *request; /* whose */
     bool in_answer;

@@ -65,18 +65,16 @@ dv_result dv_master_key_load(const char *state_dir, uint8_t ret_key[DV_MASTER_KE
     return DV_OK;
 }
 
-/* Too long a path is refused where the store itself is opened. */
-static void sealed_path(const char *state_dir, char out[PATH_MAX])
+static bool sealed_path(const char *state_dir, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%s/" DV_STORE_SEALED_NAME, state_dir);
+    return snprintf(out, PATH_MAX, "%s/" DV_STORE_SEALED_NAME, state_dir) < PATH_MAX;
 }
 
 /* What can't be told is taken for sealed: then nothing else is adopted. */
 bool dv_store_is_sealed(const char *state_dir)
 {
     char path[PATH_MAX];
-    sealed_path(state_dir, path);
-    return access(path, F_OK) == 0 || errno != ENOENT;
+    return !sealed_path(state_dir, path) || access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 dv_result dv_store_check_there(const char *state_dir, const char *path, dv_error *error)
@@ -94,8 +92,7 @@ dv_result dv_store_check_there(const char *state_dir, const char *path, dv_error
 dv_result dv_store_note_sealed(const char *state_dir, dv_error *error)
 {
     char path[PATH_MAX];
-    sealed_path(state_dir, path);
-    return dv_store_is_sealed(state_dir)
+    return dv_store_is_sealed(state_dir) || !sealed_path(state_dir, path)
                ? DV_OK
                : dv_file_write_atomic(path, DV_LIT("dvara.db is sealed\n"), 0600, error);
 }

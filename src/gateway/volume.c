@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values that leave over time: charged when a body was inspected, before it goes out
- * (room/data/gate /volume.h). */
+ * (room/data/gate/volume.h). */
 #include "gateway/request.h"
 
 #include "core/event_findings.h"

@@ -526,7 +526,7 @@ dv_result dv_view_utf16(const dv_view *in, dv_arena *arena, dv_view *ret)
 
 /* -- blocks ------------------------------------------------------------------------------------ */
 
-static int base64_of(uint8_t byte)
+int dv_digits_value(uint8_t byte)
 {
     if (byte >= 'A' && byte <= 'Z') {
         return byte - 'A';
@@ -545,7 +545,7 @@ static size_t line_break(const dv_view *in, size_t at, size_t line)
 {
     size_t len = at < in->len && in->bytes[at] == '\r' ? 1 : 0;
     bool breaks = at + len + 1 < in->len && in->bytes[at + len] == '\n' && line >= LINE_LEAST &&
-                  base64_of(in->bytes[at + len + 1]) >= 0;
+                  dv_digits_value(in->bytes[at + len + 1]) >= 0;
     return breaks ? len + 1 : 0;
 }
 
@@ -561,7 +561,7 @@ static size_t collect(const dv_view *in, size_t at, bool lines, uint32_t *places
             at += skip;
             line = 0;
         }
-        if (at >= in->len || base64_of(in->bytes[at]) < 0) {
+        if (at >= in->len || dv_digits_value(in->bytes[at]) < 0) {
             break;
         }
         hex = hex_of(in->bytes[at]) < 0 ? count + 1 : hex;
@@ -577,8 +577,8 @@ static void decode_base64(const dv_view *in, const uint32_t *places, size_t coun
 {
     for (size_t bit = 0; bit + 8 <= count * 6; bit += 8) {
         size_t first = bit / 6;
-        unsigned pair = (unsigned)base64_of(in->bytes[places[first]]) << 6 |
-                        (unsigned)base64_of(in->bytes[places[first + 1]]);
+        unsigned pair = (unsigned)dv_digits_value(in->bytes[places[first]]) << 6 |
+                        (unsigned)dv_digits_value(in->bytes[places[first + 1]]);
         push(out, (uint8_t)(pair >> (4 - bit % 6)), in, places[first],
              (size_t)places[first + 1] + 1);
     }
@@ -741,7 +741,7 @@ static size_t decode_chunk(const dv_digits *digits, size_t at, bool hex, uint8_t
     for (size_t i = 0; i < count; i++) {
         size_t place = digits->places == NULL ? at + i : digits->places[at + i];
         uint8_t byte = digits->bytes[place];
-        bits = bits << (hex ? 4 : 6) | (unsigned)(hex ? hex_of(byte) : base64_of(byte));
+        bits = bits << (hex ? 4 : 6) | (unsigned)(hex ? hex_of(byte) : dv_digits_value(byte));
         have += hex ? 4 : 6;
         if (have >= 8) {
             have -= 8;
@@ -831,12 +831,12 @@ bool dv_digits_begin_text(const dv_digits *digits)
 
 bool dv_digits_has(uint8_t byte)
 {
-    return base64_of(byte) >= 0;
+    return dv_digits_value(byte) >= 0;
 }
 
 size_t dv_digits_run(dv_slice text, size_t at)
 {
-    while (at < text.len && base64_of(text.ptr[at]) >= 0) {
+    while (at < text.len && dv_digits_value(text.ptr[at]) >= 0) {
         at++;
     }
     return at;
@@ -854,7 +854,7 @@ static bool is_open(const dv_view *in, size_t at, size_t end, size_t count)
     if (in->bytes[end] == '=') { /* of two, one may be there */
         return end + 1 == in->len && count % 4 == 2 && count >= DV_DECODE_BLOCK_MIN;
     }
-    while (end - line > at && base64_of(in->bytes[end - line - 1]) >= 0) {
+    while (end - line > at && dv_digits_value(in->bytes[end - line - 1]) >= 0) {
         line++;
     }
     size_t rest = in->len - end;
@@ -897,7 +897,7 @@ dv_result dv_view_blocks(const dv_view *in, dv_blocks *how, dv_arena *arena, dv_
     for (size_t at = how->cut ? dv_digits_run(dv_slice_of(in->bytes, in->len), 0) : 0;
          at < in->len;) {
         size_t count, hex;
-        if (base64_of(in->bytes[at]) < 0) {
+        if (dv_digits_value(in->bytes[at]) < 0) {
             at++;
             continue;
         }

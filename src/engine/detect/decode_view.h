@@ -57,6 +57,9 @@ typedef struct dv_digits {
 
 /* Whether they are a text, or could be the beginning of one. Allocates nothing. */
 bool dv_digits_begin_text(const dv_digits *digits);
+/* What a digit of base64 stands for, in the alphabets of RFC 4648 sections 4 and 5; -1: it is none.
+ */
+int dv_digits_value(uint8_t byte);
 /* A digit of base64 or of hexadecimal. */
 bool dv_digits_has(uint8_t byte);
 /* Where the run of digits at `at` ends. */

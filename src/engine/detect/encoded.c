@@ -251,15 +251,6 @@ static bool begins_packed(dv_slice digits)
     return false;
 }
 
-static unsigned digit_of(uint8_t byte)
-{
-    return byte >= 'A' && byte <= 'Z'   ? byte - (unsigned)'A'
-           : byte >= 'a' && byte <= 'z' ? byte - (unsigned)'a' + 26
-           : byte >= '0' && byte <= '9' ? byte - (unsigned)'0' + 52
-           : byte == '+' || byte == '-' ? 62
-                                        : 63;
-}
-
 /* The bytes of a block of base64, whatever alphabet and line ends. */
 static dv_result bytes_of(dv_slice block, dv_arena *arena, dv_slice *ret_bytes)
 {
@@ -271,10 +262,11 @@ static dv_result bytes_of(dv_slice block, dv_arena *arena, dv_slice *ret_bytes)
         return DV_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < block.len; i++) {
-        if (!dv_digits_has(block.ptr[i])) {
+        int digit = dv_digits_value(block.ptr[i]);
+        if (digit < 0) {
             continue;
         }
-        bits = bits << 6 | digit_of(block.ptr[i]);
+        bits = bits << 6 | (unsigned)digit;
         have += 6;
         if (have >= 8) {
             have -= 8;
@@ -285,31 +277,48 @@ static dv_result bytes_of(dv_slice block, dv_arena *arena, dv_slice *ret_bytes)
     return DV_OK;
 }
 
-/* A block, and what was found in it so far. */
+/* A block, and what was found in it so far. start, end: of a view of so many places in which each
+ * byte comes from all of the block; made when a piece is told that wants more. */
 typedef struct packed {
     search *s;
     dv_finding finding;
     bool any;
+    uint32_t *start, *end;
+    size_t places;
 } packed;
 
-/* What was unpacked, as texts that were decoded from all of the block. */
-static dv_result tell_piece(const packed *p, dv_slice piece)
+/* What is told at once, and how much of it again with what follows: values that are
+ * looked for may belong together over ten thousand letters. */
+enum { LOOK = 128 << 10, AGAIN = 48 << 10 };
+
+static dv_result make_places(packed *p, size_t wanted)
 {
-    enum { LOOK = 64 << 10, AGAIN = 4 << 10 };
-    const dv_encoded *job = p->s->job;
-    size_t most = DV_MIN(piece.len, (size_t)LOOK);
-    uint32_t *start = dv_arena_alloc_raw(job->work, most * sizeof(*start));
-    uint32_t *end = dv_arena_alloc_raw(job->work, most * sizeof(*end));
-    if (start == NULL || end == NULL) {
+    if (wanted <= p->places) {
+        return DV_OK;
+    }
+    size_t places = DV_MAX(wanted, DV_MIN(2 * p->places, (size_t)LOOK));
+    dv_arena *work = p->s->job->work;
+    p->start = dv_arena_alloc_raw(work, places * sizeof(*p->start));
+    p->end = dv_arena_alloc_raw(work, places * sizeof(*p->end));
+    if (p->start == NULL || p->end == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < most; i++) {
-        start[i] = p->finding.start;
-        end[i] = p->finding.end;
+    for (size_t i = 0; i < places; i++) {
+        p->start[i] = p->finding.start;
+        p->end[i] = p->finding.end;
     }
+    p->places = places;
+    return DV_OK;
+}
+
+/* What was unpacked, as texts that were decoded from all of the block. */
+static dv_result tell_piece(packed *p, dv_slice piece)
+{
+    const dv_encoded *job = p->s->job;
+    DV_TRY(make_places(p, DV_MIN(piece.len, (size_t)LOOK)));
     for (size_t at = 0, next; at < piece.len; at = next) {
-        dv_slice part = dv_slice_sub(piece, at, most);
-        const dv_view view = {(uint8_t *)(uintptr_t)part.ptr, start, end, part.len};
+        dv_slice part = dv_slice_sub(piece, at, LOOK);
+        const dv_view view = {(uint8_t *)(uintptr_t)part.ptr, p->start, p->end, part.len};
         DV_TRY(job->seen(job->data, &view, p->s->from, false));
         next = at + part.len == piece.len ? piece.len : at + part.len - AGAIN;
     }

@@ -131,7 +131,7 @@ def test_documents_of_all_kinds(tmp_path):
     assert told["documents"] == 2 and told["short_documents"] == 1
     part = PLAN[400:1100].upper().replace(" ", "\n\n")
     (hit,) = [h for h in check(tmp_path / "s", "He wrote: " + part) if h["hit"]]
-    assert hit["document"] == "plan.txt" and 20 < hit["share"] < 45
+    assert hit["document"] == "plan.txt" and 12 < hit["share"] < 45  # salts choose what is kept
     (hit,) = [h for h in check(tmp_path / "s", PLAN.replace("rack", "shelf").replace("week", "month")) if h["hit"]]
     assert hit["document"] == "plan.docx" and hit["share"] > 85
     assert not [h for h in check(tmp_path / "s", "Something else, as long as it has to be. " * 20) if h["hit"]]

@@ -16,7 +16,11 @@ from test_gateway_stream import CHAT, SSE, body, end, events, piece
 TABLE = "first,last,account\nAnna,Kowalska,KD-QX47-ZP81\nPeter,Okonkwo,KD-QX47-ZP82\n"
 CANARY = "luzu faro mina telo"
 PLAN = " ".join(f"In week {n} team {n * 7 % 13} moves rack {n * n} to hall {n % 5}." for n in range(60))
-FILLER = "".join(f"{hashlib.sha1(bytes([n % 256, n // 256])).hexdigest()} " for n in range(800)).encode()
+LETTERS = str.maketrans("0123456789", "ghijklmnop")  # digits make cards and phone numbers now and then
+FILLER = "".join(
+    f"{hashlib.sha1(bytes([n % 256, n // 256])).hexdigest().translate(LETTERS)} " for n in range(4000)
+).encode()
+BORDER = 128 << 10  # what is unpacked is looked at in windows of this size
 NAME = "fingerprint:people"
 RECORD, ACCOUNT = "Dear Anna Kowalska", "of kd qx47 zp81 it is"
 
@@ -69,7 +73,7 @@ def seen(record):
 TEXTS = [RECORD, ACCOUNT, f"({CANARY.upper()})", CANARY.replace(" ", "%20").replace("f", "%66"),
          base64.b64encode(f"so {CANARY}.".encode()).decode(), PLAN[200:800],
          base64.b64encode(gzip.compress(f"{RECORD}, so {CANARY}.".encode())).decode(),
-         base64.b64encode(gzip.compress(FILLER + PLAN[200:800].encode() + FILLER)).decode()]
+         base64.b64encode(gzip.compress(FILLER[:BORDER - 300] + PLAN[200:800].encode() + FILLER[:5000])).decode()]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])

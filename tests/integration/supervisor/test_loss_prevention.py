@@ -62,7 +62,7 @@ def test_a_broken_set_stops_the_reload(make):
     key = dvara.key()
     whole = made.read_bytes()
     for broken, said in ((whole[:-1], "length"), (whole[:300] + b"x" + whole[301:], "changed"),
-                         (b"x" * 400, "begin")):
+                         (b"x" * 400, "is no set of fingerprints")):
         made.with_suffix(".new").write_bytes(broken)
         made.with_suffix(".new").chmod(0o640)
         share(made.with_suffix(".new"))

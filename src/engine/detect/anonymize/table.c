@@ -39,8 +39,10 @@ static dv_result add_record(dv_table *t, const dv_csv_record *record, dv_error *
 {
     int line = (int)DV_MIN(record->line, (uint64_t)INT32_MAX);
     if (record->count != t->width) {
-        return dv_error_set_at(error, DV_ERR_INVALID, line, 0, "has %zu cells, the head %zu",
-                               record->count, t->width);
+        return dv_error_set_at(
+            error, DV_ERR_INVALID, line, 0,
+            "a record has %zu cells, the head %zu: each wants as many as the head", record->count,
+            t->width);
     }
     if (t->count == DV_ANONYMIZE_RECORDS_MAX) {
         return dv_error_set_at(error, DV_ERR_TOO_LARGE, line, 0, "more than %d records",

@@ -87,6 +87,14 @@ typedef struct dv_match {
     uint64_t hold;  /* byte of the text that waits */
 } dv_match;
 
+/* The piece under one of the sets. */
+typedef struct dv_match_finder {
+    dv_match *match;
+    const dv_fingerprint_set *set;
+    dv_match_memory *memory;
+    uint32_t index;
+} dv_match_finder;
+
 /* The set of that index; a value of its that ends in what is new is told. */
 dv_must dv_result dv_match_values(dv_match *match, uint32_t set);
 dv_must dv_result dv_match_passages(dv_match *match, uint32_t set);

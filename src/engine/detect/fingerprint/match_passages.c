@@ -13,13 +13,6 @@ enum {
     SHARE_LEAST = 2
 }; /* fingerprints that a share is of, at least, where the document has them */
 
-typedef struct finder {
-    dv_match *match;
-    const dv_fingerprint_set *set;
-    dv_match_memory *memory;
-    uint32_t index;
-} finder;
-
 static uint32_t matched(const dv_match_document *d)
 {
     uint32_t count = d->forgotten;
@@ -107,7 +100,7 @@ static dv_match_document *recall(dv_match_memory *memory, uint32_t index)
     return &memory->documents[least];
 }
 
-static bool is_hit(const finder *f, const dv_match_document *d, uint32_t total)
+static bool is_hit(const dv_match_finder *f, const dv_match_document *d, uint32_t total)
 {
     const dv_set_header *h = f->set->header;
     uint32_t count = matched(d);
@@ -116,7 +109,8 @@ static bool is_hit(const finder *f, const dv_match_document *d, uint32_t total)
     return d->row >= h->row || enough;
 }
 
-static dv_result meet(const finder *f, const dv_set_entry *entry, uint64_t start, uint64_t end)
+static dv_result meet(const dv_match_finder *f, const dv_set_entry *entry, uint64_t start,
+                      uint64_t end)
 {
     const dv_set_header *h = f->set->header;
     uint32_t total = entry->at < h->documents ? f->set->documents[entry->at] : 0;
@@ -159,7 +153,7 @@ static const dv_normal_word *word_of(const dv_match *match, size_t letter)
 }
 
 /* A fingerprint of the text that begins with that letter. */
-static dv_result look_up(const finder *f, uint64_t hash, size_t letter)
+static dv_result look_up(const dv_match_finder *f, uint64_t hash, size_t letter)
 {
     const dv_set_table *table = &f->set->passages;
     f->memory->selected++;
@@ -180,10 +174,10 @@ static dv_result look_up(const finder *f, uint64_t hash, size_t letter)
 
 dv_result dv_match_passages(dv_match *match, uint32_t index)
 {
-    const finder f = {.match = match,
-                      .set = match->job->sets[index],
-                      .memory = &match->state->memory[index],
-                      .index = index};
+    const dv_match_finder f = {.match = match,
+                               .set = match->job->sets[index],
+                               .memory = &match->state->memory[index],
+                               .index = index};
     dv_fingerprint_matcher *m = match->m;
     uint64_t hash = 0;
     size_t at = 0;

@@ -21,16 +21,9 @@ typedef struct run {
     uint8_t joined[DV_FINGERPRINT_VALUE_MAX + DV_SET_SPARE];
 } run;
 
-typedef struct finder {
-    dv_match *match;
-    const dv_fingerprint_set *set;
-    dv_match_memory *memory;
-    uint32_t index;
-} finder;
-
 /* ---- looking up ---- */
 
-static const dv_set_entry *look_up(const finder *f, run *r)
+static const dv_set_entry *look_up(const dv_match_finder *f, run *r)
 {
     if (r->last > r->first) {
         r->quick = dv_set_quick(&f->set->keys, r->text, r->len);
@@ -43,8 +36,8 @@ static const dv_set_entry *look_up(const finder *f, run *r)
 
 /* ---- a hit ---- */
 
-static dv_result tell(const finder *f, dv_fingerprint_kind kind, uint64_t start, uint64_t end,
-                      uint32_t columns)
+static dv_result tell(const dv_match_finder *f, dv_fingerprint_kind kind, uint64_t start,
+                      uint64_t end, uint32_t columns)
 {
     const dv_fingerprint_hit hit = {
         .kind = kind, .set = f->index, .start = start, .end = end, .columns = columns};
@@ -52,7 +45,7 @@ static dv_result tell(const finder *f, dv_fingerprint_kind kind, uint64_t start,
 }
 
 /* Forgets the cells that are too far behind. */
-static void forget_far(const finder *f, uint32_t at)
+static void forget_far(const dv_match_finder *f, uint32_t at)
 {
     dv_match_memory *memory = f->memory;
     size_t kept = 0;
@@ -81,7 +74,7 @@ static void remember(dv_match_memory *memory, dv_match_cell cell)
     memory->cell_count = (uint8_t)(kept + 1);
 }
 
-static const dv_set_entry *entry_of(const finder *f, const dv_match_cell *cell)
+static const dv_set_entry *entry_of(const dv_match_finder *f, const dv_match_cell *cell)
 {
     return &f->set->values.entries[cell->entry];
 }
@@ -93,7 +86,7 @@ typedef struct meeting {
 } meeting;
 
 /* What of the record is among the cells. A cell counts for one column. */
-static meeting cells_of(const finder *f, uint32_t record)
+static meeting cells_of(const dv_match_finder *f, uint32_t record)
 {
     const dv_match_memory *memory = f->memory;
     uint32_t column_count = f->set->header->columns;
@@ -113,7 +106,7 @@ static meeting cells_of(const finder *f, uint32_t record)
 }
 
 /* The record that the value leads to and of which enough is among the cells. */
-static meeting record_of(const finder *f, const dv_set_entry *entry)
+static meeting record_of(const dv_match_finder *f, const dv_set_entry *entry)
 {
     const dv_set_header *h = f->set->header;
     uint32_t count = entry->what >> DV_VALUE_ROWS_SHIFT;
@@ -128,7 +121,7 @@ static meeting record_of(const finder *f, const dv_set_entry *entry)
 }
 
 /* Forgets the cells of a record that was told. Answers where the first of them began. */
-static uint64_t forget_met(const finder *f, uint32_t cells)
+static uint64_t forget_met(const dv_match_finder *f, uint32_t cells)
 {
     dv_match_memory *memory = f->memory;
     uint64_t read = f->match->state->bytes;
@@ -146,7 +139,7 @@ static uint64_t forget_met(const finder *f, uint32_t cells)
 }
 
 /* A cell of a record. Of the cells near each other one at least leads to its records. */
-static dv_result meet_cell(const finder *f, const run *r, const dv_set_entry *entry)
+static dv_result meet_cell(const dv_match_finder *f, const run *r, const dv_set_entry *entry)
 {
     const dv_match *match = f->match;
     const dv_fingerprint_matcher *m = match->m;
@@ -170,7 +163,7 @@ static dv_result meet_cell(const finder *f, const run *r, const dv_set_entry *en
     return tell(f, DV_FINGERPRINT_RECORD, start, m->words[r->last].to, met.columns);
 }
 
-static dv_result meet(const finder *f, const run *r, const dv_set_entry *entry)
+static dv_result meet(const dv_match_finder *f, const run *r, const dv_set_entry *entry)
 {
     const dv_fingerprint_matcher *m = f->match->m;
     if ((entry->what & (DV_VALUE_ALONE | DV_VALUE_CANARY)) == 0) {
@@ -184,7 +177,7 @@ static dv_result meet(const finder *f, const run *r, const dv_set_entry *entry)
 
 /* ---- words ---- */
 
-static bool is_number_length(const finder *f, size_t len)
+static bool is_number_length(const dv_match_finder *f, size_t len)
 {
     return len <= f->set->header->longest_number &&
            ((f->set->header->number_lengths >> DV_MIN(len, (size_t)63)) & 1) != 0;
@@ -197,7 +190,7 @@ static bool is_whole(const dv_match *match, const dv_normal_word *word)
 }
 
 /* The words up to r->last are a run that could be a value: is it one, and can it go on? */
-static dv_result try_run(const finder *f, run *r, bool *ret_on)
+static dv_result try_run(const dv_match_finder *f, run *r, bool *ret_on)
 {
     const dv_normal_word *last = &f->match->m->words[r->last];
     const dv_set_entry *entry = NULL;
@@ -214,7 +207,7 @@ static dv_result try_run(const finder *f, run *r, bool *ret_on)
 }
 
 /* What waits: a value that begins there may go on behind the text. */
-static void wait_from(const finder *f, size_t word)
+static void wait_from(const dv_match_finder *f, size_t word)
 {
     dv_match *match = f->match;
     if (match->more && ((match->job->holds >> f->index) & 1) != 0) {
@@ -223,7 +216,7 @@ static void wait_from(const finder *f, size_t word)
 }
 
 /* Takes the next word in. False: it can not be one of this value. */
-static bool extend(const finder *f, run *r)
+static bool extend(const dv_match_finder *f, run *r)
 {
     const dv_fingerprint_matcher *m = f->match->m;
     const dv_normal_word *word = &m->words[r->last];
@@ -248,7 +241,7 @@ static bool extend(const finder *f, run *r)
 }
 
 /* All values that begin with that word. */
-static dv_result try_word(const finder *f, size_t first)
+static dv_result try_word(const dv_match_finder *f, size_t first)
 {
     const dv_match *match = f->match;
     run r;
@@ -276,7 +269,7 @@ static dv_result try_word(const finder *f, size_t first)
 }
 
 /* Most words: no value is or begins with it, and no number either. */
-static bool is_passed_over(const finder *f, size_t word)
+static bool is_passed_over(const dv_match_finder *f, size_t word)
 {
     const dv_match *match = f->match;
     const dv_normal_word *w = &match->m->words[word];
@@ -286,7 +279,7 @@ static bool is_passed_over(const finder *f, size_t word)
 }
 
 /* Words' hashes, and what of the bits they are asked about is on its way meanwhile. */
-static void hash_words(const finder *f)
+static void hash_words(const dv_match_finder *f)
 {
     dv_fingerprint_matcher *m = f->match->m;
     for (size_t i = 0; i < f->match->words; i++) {
@@ -301,10 +294,10 @@ static void hash_words(const finder *f)
 
 dv_result dv_match_values(dv_match *match, uint32_t index)
 {
-    const finder f = {.match = match,
-                      .set = match->job->sets[index],
-                      .memory = &match->state->memory[index],
-                      .index = index};
+    const dv_match_finder f = {.match = match,
+                               .set = match->job->sets[index],
+                               .memory = &match->state->memory[index],
+                               .index = index};
     hash_words(&f);
     for (size_t i = match->state->cut ? 1 : 0; i < match->words; i++) {
         if (!is_passed_over(&f, i)) {

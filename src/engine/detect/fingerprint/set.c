@@ -270,6 +270,14 @@ static dv_result check_file(int fd, const char *path, size_t *ret_len, dv_error 
     if (!S_ISREG(about.st_mode)) {
         return dv_error_set(error, DV_ERR_INVALID, "%s is no regular file", path);
     }
+    /* Another file is not to be told to be a secret. */
+    char magic[sizeof(DV_SET_MAGIC) - 1];
+    if (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
+        memcmp(magic, DV_SET_MAGIC, sizeof(magic)) != 0) {
+        return dv_error_set(
+            error, DV_ERR_CORRUPT,
+            "%s is no set of fingerprints: `dvara data fingerprint create` makes one", path);
+    }
     DV_TRY(dv_fd_check_secret(fd, path, S_IRWXO, error));
     if (about.st_size < (off_t)sizeof(dv_set_header)) {
         return dv_error_set(error, DV_ERR_CORRUPT,
