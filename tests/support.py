@@ -13,6 +13,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
 
+PATIENCE = float(os.environ.get("DVARA_PATIENCE", "1"))  # times what ordinary programs may take
+
 PORTS = range(12000, 32000)
 
 
@@ -64,10 +66,12 @@ def remove_instance(folder):
 
 def wait_until(condition, seconds, what):
     """Asks again after twice the time that the asking took: much of it starts programs, and who waits for something
-    is not to keep the processors from doing it."""
-    end = time.monotonic() + seconds
-    while (began := time.monotonic()) < end:
+    is not to keep the processors from doing it. Asks at least twice, should the machine have stood still."""
+    end = time.monotonic() + seconds * PATIENCE
+    while True:
+        last = (began := time.monotonic()) >= end
         if condition():
             return
+        if last:
+            raise AssertionError(f"not within {seconds * PATIENCE} s: {what}")
         time.sleep(min(max(0.02, 2 * (time.monotonic() - began)), 0.5))
-    raise AssertionError(f"not within {seconds} s: {what}")

@@ -8,10 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import pytest
 import suite
+from support import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
@@ -81,10 +81,7 @@ class Control:
 
     @staticmethod
     def wait_for(condition, seconds=20):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "waited too long"
-            time.sleep(0.02)
+        wait_until(condition, seconds, "what was waited for")
 
     def stop(self, name="dvarad", signal_number=signal.SIGTERM):
         process = self.processes.pop(name)

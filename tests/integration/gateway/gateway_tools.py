@@ -263,14 +263,14 @@ class Gate:
             raise
 
     def wait_for(self, port):
-        for _ in range(200):
+        def listens():
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
-                return
+                return True
             except OSError:
                 assert self.process.poll() is None, self.errors()
-                time.sleep(0.05)
-        raise AssertionError("nginx does not listen")
+                return False
+        wait_until(listens, 10, "nginx listens")
 
     def stop(self):
         if self.log.closed:
@@ -346,9 +346,5 @@ class Gate:
         return found.get("open"), found.get("close")
 
     def wait_for_close(self, request_id):
-        for _ in range(100):
-            _, close = self.record_of(request_id)
-            if close is not None:
-                return close
-            time.sleep(0.05)
-        raise AssertionError(f"no close record of {request_id}")
+        wait_until(lambda: self.record_of(request_id)[1] is not None, 10, f"the close record of {request_id}")
+        return self.record_of(request_id)[1]

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from gateway_tools import CONFIG, read_answer
+from support import wait_until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "torture"))
 from torture import FROM, MEMORY, Torture  # noqa: E402
@@ -175,11 +176,7 @@ def test_a_caller_that_goes_away_without_memory_holds_nothing(make_gate, upstrea
         torture.arm("nginx", 1, mode=FROM, kinds=MEMORY)
     time.sleep(0.1)
     torture.disarm("nginx")
-    for _ in range(100):
-        if (answer := gate.chat(key)).status == 200:
-            break
-        time.sleep(0.05)
-    assert answer.status == 200, answer.body
+    wait_until(lambda: gate.chat(key).status == 200, 10, "the key's one place is free again")
     assert gate.workers() == workers
 
 
@@ -222,11 +219,7 @@ def test_a_reload_lets_large_bodies_end(make_gate, upstream):
     assert [status_of(caller) for caller in callers] == [200] * 4
     for caller in callers:
         caller.close()
-    for _ in range(200):
-        if not set(before) & set(gate.workers()):
-            break
-        time.sleep(0.05)
-    assert not set(before) & set(gate.workers())
+    wait_until(lambda: not set(before) & set(gate.workers()), 10, "the old workers are gone")
     assert len(upstream.requests) == 4
 
 
@@ -312,11 +305,7 @@ def test_spilled_bodies_leave_no_descriptors(make_gate, upstream):
     (worker,) = gate.workers()[:1]
     for _ in range(10):
         assert gate.chat(key, prose(300 << 10)).status == 200
-    for _ in range(100):
-        if not spilled(worker):
-            break
-        time.sleep(0.05)
-    assert not spilled(worker)
+    wait_until(lambda: not spilled(worker), 10, "no body lies in an open file")
 
 
 def test_a_small_body_that_is_slow_to_search_goes_to_a_thread(gate, upstream):

@@ -376,17 +376,11 @@ def test_a_killed_worker_gives_back_what_it_ran_and_keeps_what_it_reserved(make_
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer "
                            + key.encode() + b"\r\nContent-Type: application/json\r\nContent-Length: "
                            + str(len(body)).encode() + b"\r\n\r\n" + body)
-        for _ in range(100):
-            if gate.records():
-                break
-            time.sleep(0.02)
+        wait_until(gate.records, 10, "the request is begun")
         assert gate.chat(key, max_tokens=1).code == "rate_limited"
         worker = gate.workers()[0]
         os.kill(worker, signal.SIGKILL)
-        for _ in range(200):
-            if gate.workers() not in ([], [worker]):
-                break
-            time.sleep(0.05)
+        wait_until(lambda: gate.workers() not in ([], [worker]), 10, "another worker")
     usage(upstream, 1, 1)
     assert gate.chat(key, max_tokens=1).status == 200
     left = 1000 - 700 - len(body) - 2

@@ -158,10 +158,7 @@ def test_a_killed_worker_loses_no_record_and_comes_back(make_gate, upstream):
     ids = [gate.chat(key).id for _ in range(3)]
     worker = gate.workers()[0]
     os.kill(worker, signal.SIGKILL)
-    for _ in range(100):
-        if gate.workers() not in ([], [worker]):
-            break
-        time.sleep(0.05)
+    wait_until(lambda: gate.workers() not in ([], [worker]), 10, "another worker")
     ids.append(gate.chat(key).id)
     for request_id in ids:
         opened, closed = gate.record_of(request_id)
@@ -184,11 +181,7 @@ def test_a_worker_ends_with_its_master(make_gate):
     worker = gate.workers()[0]
     gate.process.kill()
     gate.process.wait(5)
-    for _ in range(100):
-        if not pathlib.Path(f"/proc/{worker}").exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError("the worker outlived its master")
+    wait_until(lambda: not pathlib.Path(f"/proc/{worker}").exists(), 10, "the worker is gone, too")
 
 
 class Api(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
