@@ -12,6 +12,6 @@ typedef struct dv_masking_source {
     /* Appends the object for "data_policies" of the gateway's configuration:
      * {"request":{...},"answer":{...}}. masking and loss are the nodes of `masking:` and
      * `loss_prevention:`; NULL: not in the file, so the defaults. Errors name the line. */
-    dv_result (*policies)(const dv_yaml *masking, const dv_yaml *loss, dv_buf *out,
-                          dv_error *error);
+    dv_result (*policies)(const dv_yaml *masking, const dv_yaml *loss, const char *runtime,
+                          dv_buf *out, dv_error *error);
 } dv_masking_source;

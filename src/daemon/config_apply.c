@@ -7,7 +7,8 @@ dv_result dv_config_apply(const dv_config *config, dv_services *services, dv_err
 {
     dv_auto(buf) dv_buf gateway = dv_buf_init(DV_API_GATEWAY_JSON_MAX);
     dv_auto(buf) dv_buf resources = dv_buf_init(DV_API_GATEWAY_JSON_MAX);
-    DV_TRY(dv_api_gateway_json(config->root, &dv_data_masking, &gateway, error));
+    DV_TRY(dv_api_gateway_json(config->root, &dv_data_masking, services->runtime_dir, &gateway,
+                               error));
     DV_TRY(dv_api_resources(config->root, &resources, error));
     for (size_t i = 0; i < dv_config_section_count; i++) {
         if (dv_config_sections[i]->apply != NULL) {
@@ -15,5 +16,7 @@ dv_result dv_config_apply(const dv_config *config, dv_services *services, dv_err
                 dv_yaml_get(config->root, dv_config_sections[i]->key), services, error));
         }
     }
-    return dv_api_publish(dv_buf_slice(&gateway), dv_buf_slice(&resources), services, error);
+    DV_TRY(dv_api_publish(dv_buf_slice(&gateway), dv_buf_slice(&resources), services, error));
+    dv_data_loss_clean(services->runtime_dir, dv_buf_slice(&gateway));
+    return DV_OK;
 }

@@ -4,7 +4,9 @@ import json
 import os
 import pwd
 import shutil
+import signal
 
+from supervisor_tools import children
 from support import wait_until
 
 TABLE = "first,last,account\nAnna,Kowalska,KD-QX47-ZP81\nPeter,Okonkwo,KD-QX47-ZP82\n"
@@ -29,6 +31,10 @@ def share(path):
     if os.geteuid() == 0:
         users = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
         shutil.chown(path, users.get("dvara", 65521), "www-data")
+
+
+def copies(dvara):
+    return sorted((dvara.state / "runtime/sets").iterdir())
 
 
 def body(text):
@@ -81,6 +87,39 @@ def test_a_broken_set_stops_the_reload(make):
     make_set(dvara)
     made.chmod(0o644)
     assert "others may read it" in dvara.refused("reload")
+
+
+def test_what_becomes_of_the_file_does_not_matter_to_what_is_in_force(make):
+    """A file that is cut short where it lies, or gone: neither the workers nor those that follow them notice."""
+    dvara = make()
+    made = make_set(dvara)
+    made.chmod(0o600)  # the daemon's alone
+    dvara.configure(SECTION.format(file=made, action="block", more=""))
+    dvara.up()
+    key, workers = dvara.key(), set(children(dvara.pid("nginx")))
+    assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    (kept,) = copies(dvara)
+    assert kept.stat().st_mode & 0o777 == 0o640
+    with made.open("r+b") as file:
+        file.truncate(100)
+    assert "is no whole set" in dvara.refused("reload")
+    assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    made.unlink()
+    os.kill(workers.pop(), signal.SIGKILL)
+    wait_until(lambda: dvara.ask(key, body("hello")) == 200, 20, "all workers serve")
+    for _ in range(8):
+        assert dvara.ask(key, body("Dear Peter Okonkwo")) == 400
+    (dvara.folder / "table.csv").write_text(TABLE.replace("Okonkwo", "Musterfrau"))
+    dvara.good("data", "fingerprint", "create", "--input", dvara.folder / "table.csv", "--columns",
+               "first,last", "--out", made)
+    share(made)
+    dvara.good("reload")
+    wait_until(lambda: dvara.ask(key, body("Dear Peter Musterfrau")) == 400, 20, "the reload")
+    assert dvara.ask(key, body("Dear Peter Okonkwo")) == 200
+    assert copies(dvara) != [kept] and len(copies(dvara)) == 1
+    dvara.configure("")
+    dvara.good("reload")
+    wait_until(lambda: copies(dvara) == [], 20, "the copy is gone")
 
 
 def test_lists_that_are_too_long_are_told(make):

@@ -347,9 +347,10 @@ static void test_too_many(void **state)
     refused(dv_buf_cstr(&text), 1026, "more than 1024 firewall rules");
 }
 
-static dv_result some_policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *out,
-                               dv_error *error)
+static dv_result some_policies(const dv_yaml *section, const dv_yaml *loss, const char *runtime,
+                               dv_buf *out, dv_error *error)
 {
+    (void)runtime;
     (void)section;
     (void)loss;
     (void)error;
@@ -376,7 +377,7 @@ static void test_gateway_reads_it(void **state)
                                    "limits: {key: {count: 5, per: 1m, burst: 2}, user: []}\n"),
                       arena, &root, &error),
         DV_OK);
-    assert_int_equal(dv_api_gateway_json(root, &masking, &json, &error), DV_OK);
+    assert_int_equal(dv_api_gateway_json(root, &masking, NULL, &json, &error), DV_OK);
     if (dv_api_config_parse(dv_buf_slice(&json), &read, &error) != DV_OK) {
         fail_msg("the gate refuses it: %s\n%s", error.message, dv_buf_cstr(&json));
     }
@@ -467,7 +468,7 @@ static void test_gateway_reads_the_defaults(void **state)
     dv_auto(api_config) dv_api_config *read = NULL;
     dv_error error = {0};
     (void)state;
-    assert_int_equal(dv_api_gateway_json(NULL, &masking, &json, &error), DV_OK);
+    assert_int_equal(dv_api_gateway_json(NULL, &masking, NULL, &json, &error), DV_OK);
     if (dv_api_config_parse(dv_buf_slice(&json), &read, &error) != DV_OK) {
         fail_msg("the gate refuses the defaults: %s", error.message);
     }

@@ -15,7 +15,7 @@ static dv_result policies_of(const char *yaml, dv_arena *arena, dv_buf *out, dv_
     const dv_yaml *root = NULL;
     assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, error), DV_OK);
     return dv_data_masking.policies(dv_yaml_get(root, "masking"),
-                                    dv_yaml_get(root, "loss_prevention"), out, error);
+                                    dv_yaml_get(root, "loss_prevention"), NULL, out, error);
 }
 
 /* The policy of one direction, as the gate reads it. */

@@ -547,7 +547,7 @@ static void test_the_section(void **state)
         for (int answer = 0; answer < 2; answer++) {
             dv_auto(buf) dv_buf out = dv_buf_init(1 << 16);
             const char *wanted = answer ? cases[i].answer : cases[i].request;
-            dv_result result = dv_data_loss_fingerprints(root, answer, &out, &error);
+            dv_result result = dv_data_loss_fingerprints(root, answer, NULL, &out, &error);
             if ((result == DV_OK) != (wanted != NULL) || (result != DV_OK && error.line != 2)) {
                 fail_msg("%s: %s at %d", text, error.message, error.line);
             }

@@ -53,6 +53,9 @@ typedef struct dv_fingerprint_about {
  * DV_ERR_CORRUPT, DV_ERR_UNSUPPORTED (another version), each with a text. */
 dv_must dv_result dv_fingerprint_set_open(const char *path, dv_fingerprint_set **ret_set,
                                           dv_error *error);
+/* Opens the file for who copies it; of its contents only the beginning is checked. *ret_fd: -1, or
+ * to be closed. Errors: those, but DV_ERR_UNSUPPORTED. */
+dv_must dv_result dv_fingerprint_file_open(const char *path, int *ret_fd, dv_error *error);
 /* The same of bytes that outlive the set; 8-byte aligned. */
 dv_must dv_result dv_fingerprint_set_of(dv_slice bytes, dv_fingerprint_set **ret_set,
                                         dv_error *error);

@@ -287,20 +287,31 @@ static dv_result check_file(int fd, const char *path, size_t *ret_len, dv_error 
     return DV_OK;
 }
 
-static dv_result map_file(const char *path, void **ret_map, size_t *ret_len, dv_error *error)
+static dv_result open_file(const char *path, int *ret_fd, size_t *ret_len, dv_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO,
                             "can not read %s: %s", path, strerror(errno));
     }
+    DV_TRY(check_file(fd, path, ret_len, error));
+    *ret_fd = fd;
+    fd = -1;
+    return DV_OK;
+}
+
+dv_result dv_fingerprint_file_open(const char *path, int *ret_fd, dv_error *error)
+{
     size_t len = 0;
-    dv_result result = check_file(fd, path, &len, error);
-    void *map = result == DV_OK ? mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
-    (void)close(fd);
-    if (result != DV_OK) {
-        return result;
-    }
+    return open_file(path, ret_fd, &len, error);
+}
+
+static dv_result map_file(const char *path, void **ret_map, size_t *ret_len, dv_error *error)
+{
+    dv_auto(fd) int fd = -1;
+    size_t len = 0;
+    DV_TRY(open_file(path, &fd, &len, error));
+    void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
         return dv_error_set(error, DV_ERR_NO_MEMORY, "can not map %s: %s", path, strerror(errno));
     }

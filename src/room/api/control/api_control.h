@@ -39,9 +39,10 @@ enum { DV_API_GATEWAY_JSON_MAX = 4 << 20 };
 
 /* Appends the gateway's configuration, the JSON that room/api/gate reads from the snapshot. root:
  * the top map of dvara.yaml, or NULL for all defaults; masking turns its `masking:` into the data
- * policies. Errors name the line. */
+ * policies, and keeps copies of files that the gate reads in the runtime folder; NULL: it keeps
+ * none. Errors name the line. */
 dv_must dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *masking,
-                                      dv_buf *out, dv_error *error);
+                                      const char *runtime, dv_buf *out, dv_error *error);
 
 /* Appends the record of models and routes for policies (core/resources.h). Errors name the line. */
 dv_must dv_result dv_api_resources(const dv_yaml *root, dv_buf *out, dv_error *error);

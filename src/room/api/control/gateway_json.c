@@ -89,13 +89,13 @@ static dv_result own_json(const dv_yaml *root, const dv_yaml *defaults, json_t *
     return json_object_set_new(config, "refused_fields", refused) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-static dv_result add_policies(const dv_yaml *root, const dv_masking_source *masking, json_t *config,
-                              dv_error *error)
+static dv_result add_policies(const dv_yaml *root, const dv_masking_source *masking,
+                              const char *runtime, json_t *config, dv_error *error)
 {
     dv_auto(buf) dv_buf text = dv_buf_init(DV_API_GATEWAY_JSON_MAX);
     const dv_yaml *node = root == NULL ? NULL : dv_yaml_get(root, "masking");
     const dv_yaml *loss = root == NULL ? NULL : dv_yaml_get(root, "loss_prevention");
-    DV_TRY(masking->policies(node, loss, &text, error));
+    DV_TRY(masking->policies(node, loss, runtime, &text, error));
     json_t *policies = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(policies)) {
         json_decref(policies);
@@ -158,8 +158,8 @@ static dv_result dump(const json_t *config, dv_buf *out)
     return result;
 }
 
-static dv_result build(const dv_yaml *root, const dv_masking_source *masking, json_t *config,
-                       dv_error *error)
+static dv_result build(const dv_yaml *root, const dv_masking_source *masking, const char *runtime,
+                       json_t *config, dv_error *error)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(DV_DEFAULTS_ARENA);
     const dv_yaml *defaults = NULL;
@@ -169,14 +169,14 @@ static dv_result build(const dv_yaml *root, const dv_masking_source *masking, js
     DV_TRY(parse_defaults(arena, &defaults, error));
     DV_TRY(own_json(root, defaults, config, error));
     DV_TRY(root == NULL ? DV_OK : check_rules(root, json_object_get(config, "routes"), error));
-    return masking == NULL ? DV_OK : add_policies(root, masking, config, error);
+    return masking == NULL ? DV_OK : add_policies(root, masking, runtime, config, error);
 }
 
-dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *masking, dv_buf *out,
-                              dv_error *error)
+dv_result dv_api_gateway_json(const dv_yaml *root, const dv_masking_source *masking,
+                              const char *runtime, dv_buf *out, dv_error *error)
 {
     json_t *config = json_object();
-    dv_result result = build(root, masking, config, error);
+    dv_result result = build(root, masking, runtime, config, error);
     if (result == DV_OK) {
         result = dump(config, out);
     }
@@ -211,7 +211,7 @@ dv_result dv_api_resources(const dv_yaml *root, dv_buf *out, dv_error *error)
 dv_result dv_api_body_max(const dv_yaml *root, uint64_t *ret_bytes, dv_error *error)
 {
     json_t *config = json_object();
-    dv_result result = build(root, NULL, config, error);
+    dv_result result = build(root, NULL, NULL, config, error);
     uint64_t max = 1;
     size_t i = 0;
     json_t *route = NULL;

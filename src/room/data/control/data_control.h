@@ -46,3 +46,6 @@ dv_must dv_result dv_data_access_tick(dv_services *services, dv_error *error);
 
 /* Turns both sections into the gateway's policies. */
 extern const dv_masking_source dv_data_masking;
+/* Removes the copies of sets of fingerprints that it made in the runtime folder and that the
+ * gateway's configuration does not name. Whoever has one open keeps it. */
+void dv_data_loss_clean(const char *runtime, dv_slice gateway_json);

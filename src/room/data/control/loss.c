@@ -3,8 +3,8 @@
 
 #include "base/caps.h"
 #include "base/codec.h"
-#include "engine/detect/fingerprint/fingerprint.h"
 #include "room/data/control/data_control.h"
+#include "room/data/control/loss_sets.h"
 #include "room/data/control/volume.h"
 
 /* The keys of the section; each is read by a function of its own. */
@@ -121,19 +121,35 @@ static dv_result read_entry(const dv_yaml *node, entry *e, dv_error *error)
     return read_direction(node, e, error);
 }
 
-static dv_result append_id(const dv_yaml *node, const char *file, dv_buf *out, dv_error *error)
+static dv_result check_set(const char *file, char path[PATH_MAX], uint8_t id[DV_FINGERPRINT_ID_LEN],
+                           dv_error *error)
 {
     dv_auto(fingerprint_set) dv_fingerprint_set *set = NULL;
+    DV_TRY(dv_fingerprint_set_open(file, &set, error));
+    memcpy(id, dv_fingerprint_set_about(set)->id, DV_FINGERPRINT_ID_LEN);
+    (void)snprintf(path, PATH_MAX, "%s", file);
+    return DV_OK;
+}
+
+/* The file that the gate reads, and what must be in it. */
+static dv_result append_file(const dv_yaml *node, const char *file, const char *runtime,
+                             dv_buf *out, dv_error *error)
+{
+    char path[PATH_MAX];
+    uint8_t id[DV_FINGERPRINT_ID_LEN];
     dv_error why = {0};
-    dv_result result = dv_fingerprint_set_open(file, &set, &why);
+    dv_result result = runtime != NULL ? dv_data_loss_keep(file, runtime, path, id, &why)
+                                       : check_set(file, path, id, &why);
     if (result == DV_ERR_NO_MEMORY) {
         return result;
     }
     if (result != DV_OK) {
         return dv_yaml_refuse(node, error, "loss_prevention: %s", why.message);
     }
-    return dv_hex_encode(dv_slice_of(dv_fingerprint_set_about(set)->id, DV_FINGERPRINT_ID_LEN),
-                         out);
+    DV_TRY(dv_buf_append_json_string(out, dv_slice_str(path)));
+    DV_TRY(dv_buf_append_str(out, ",\"id\":\""));
+    DV_TRY(dv_hex_encode(dv_slice_of(id, sizeof(id)), out));
+    return dv_buf_append_str(out, "\"");
 }
 
 static dv_result append_routes(const dv_yaml *routes, dv_buf *out)
@@ -148,13 +164,12 @@ static dv_result append_routes(const dv_yaml *routes, dv_buf *out)
     return dv_buf_append_str(out, "]");
 }
 
-static dv_result append_entry(const dv_yaml *node, const entry *e, dv_buf *out, dv_error *error)
+static dv_result append_entry(const dv_yaml *node, const entry *e, const char *runtime, dv_buf *out,
+                              dv_error *error)
 {
-    DV_TRY(dv_buf_append_printf(out, "{\"name\":\"%s\",\"file\":", e->name));
-    DV_TRY(dv_buf_append_json_string(out, dv_slice_str(e->file)));
-    DV_TRY(dv_buf_append_printf(out, ",\"action\":\"%s\",\"id\":\"", e->action));
-    DV_TRY(append_id(node, e->file, out, error));
-    DV_TRY(dv_buf_append_str(out, "\""));
+    DV_TRY(dv_buf_append_printf(out, "{\"name\":\"%s\",\"action\":\"%s\",\"file\":", e->name,
+                                e->action));
+    DV_TRY(append_file(node, e->file, runtime, out, error));
     DV_TRY(append_routes(e->routes, out));
     return dv_buf_append_str(out, "}");
 }
@@ -172,8 +187,8 @@ static dv_result check_names(const dv_yaml *list, const dv_yaml *node, const cha
     return DV_OK;
 }
 
-dv_result dv_data_loss_fingerprints(const dv_yaml *section, bool answer, dv_buf *out,
-                                    dv_error *error)
+dv_result dv_data_loss_fingerprints(const dv_yaml *section, bool answer, const char *runtime,
+                                    dv_buf *out, dv_error *error)
 {
     const dv_yaml *list = section == NULL ? NULL : dv_yaml_get(section, "fingerprints");
     size_t count = 0, written = 0;
@@ -193,7 +208,7 @@ dv_result dv_data_loss_fingerprints(const dv_yaml *section, bool answer, dv_buf 
         }
         if (answer ? e.answer : e.request) {
             DV_TRY(dv_buf_append_str(out, written++ == 0 ? ",\"fingerprints\":[" : ","));
-            DV_TRY(append_entry(node, &e, out, error));
+            DV_TRY(append_entry(node, &e, runtime, out, error));
         }
     }
     return written > 0 ? dv_buf_append_str(out, "]") : DV_OK;
@@ -205,8 +220,8 @@ static dv_result check_lists(const dv_yaml *section, dv_error *error)
 {
     dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
     DV_TRY(dv_yaml_check_keys(section, section_keys, error));
-    DV_TRY(dv_data_loss_fingerprints(section, false, &unused, error));
-    DV_TRY(dv_data_loss_fingerprints(section, true, &unused, error));
+    DV_TRY(dv_data_loss_fingerprints(section, false, NULL, &unused, error));
+    DV_TRY(dv_data_loss_fingerprints(section, true, NULL, &unused, error));
     return dv_data_volume_check(dv_yaml_get(section, "volume"), error);
 }
 

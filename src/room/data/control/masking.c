@@ -127,6 +127,7 @@ typedef struct common {
     bool names;  /* people and addresses are */
     const dv_yaml *rules;
     const dv_yaml *loss; /* the section loss_prevention */
+    const char *runtime; /* see loss.h */
 } common;
 
 static dv_result read_common(const dv_yaml *section, const dv_yaml *loss, common *ret,
@@ -236,7 +237,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     DV_TRY(append_off(policy, out, error));
     DV_TRY(append_rules(both->rules, direction, out, error));
     DV_TRY(dv_data_volume_append(part(both->loss, "volume"), answer, out, error));
-    DV_TRY(dv_data_loss_fingerprints(both->loss, answer, out, error));
+    DV_TRY(dv_data_loss_fingerprints(both->loss, answer, both->runtime, out, error));
     DV_TRY(both->names ? dv_buf_append_str(out, ",\"names\":true") : DV_OK);
     DV_TRY(both->decode ? dv_buf_append_str(out, ",\"decode\":true") : DV_OK);
     return dv_buf_append_str(out, "}");
@@ -252,7 +253,8 @@ static dv_result append_policies(const dv_yaml *section, const common *both, dv_
     return dv_buf_append_str(out, "}");
 }
 
-static dv_result policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *out, dv_error *error)
+static dv_result policies(const dv_yaml *section, const dv_yaml *loss, const char *runtime,
+                          dv_buf *out, dv_error *error)
 {
     common both;
     if (section != NULL) {
@@ -263,6 +265,7 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *o
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
     DV_TRY(read_common(section, loss, &both, error));
+    both.runtime = runtime;
     size_t before = out->len;
     dv_result result = append_policies(section, &both, out, error);
     const dv_yaml *blamed = section != NULL ? section : loss;
@@ -279,7 +282,7 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, dv_buf *o
 static dv_result check(const dv_yaml *section, dv_error *error)
 {
     dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
-    return policies(section, NULL, &unused, error);
+    return policies(section, NULL, NULL, &unused, error);
 }
 
 /* No apply: it goes into force with the gateway's configuration. */
