@@ -54,6 +54,7 @@ def test_own_data_does_not_leave(make):
                                                           "--output", "jsonl"), 20, "a finding")
     found = dvara.good("audit", "search", "detector:fingerprint:people", "--output", "jsonl")
     assert "Okonkwo" not in found and "qx47" not in found.lower()
+    assert "own_data" in dvara.good("data", "leaks", "--by", "category")
     # Told, no longer refused.
     dvara.configure(SECTION.format(file=made, action="alert", more=""))
     dvara.good("reload")

@@ -64,6 +64,10 @@ static const char *route_of(const json_t *event)
 
 static const char *category_of(const char *detector)
 {
+    static const char own_data[] = "fingerprint:";
+    if (strncmp(detector, own_data, sizeof(own_data) - 1) == 0) {
+        return "own_data";
+    }
     ptrdiff_t index = dv_masking_kind_index(detector);
     return index < 0 ? "unknown" : dv_masking_kind((size_t)index)->category;
 }
