@@ -188,7 +188,7 @@ static dv_result open_log(supervisor *s, dv_error *error)
     char path[PATH_MAX];
     char old[PATH_MAX];
     struct stat status;
-    s->log.fd = STDERR_FILENO;
+    dv_masker_start(&s->masker, s->layout.separate, dv_buf_slice(&s->text));
     if (!s->options->detached) {
         return DV_OK;
     }
@@ -240,6 +240,7 @@ static void clean_up(supervisor *s)
     if (s->log.stamp) {
         dv_fd_close(&s->log.fd);
     }
+    dv_masker_stop(&s->masker);
     dv_reload_drop(s);
     json_decref(s->notes);
     dv_config_free(s->config);
@@ -258,8 +259,11 @@ int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void
                     .link = {.fd = -1},
                     .notes = json_array(),
                     .reload_client = -1,
-                    .started = dv_time_now()};
+                    .started = dv_time_now(),
+                    .masker = {.fd = -1},
+                    .log = {.fd = STDERR_FILENO}};
     dv_error error = {0};
+    s.log.masker = &s.masker;
     for (int i = 0; i < PROCESS_COUNT; i++) {
         s.processes[i].output = -1;
     }
@@ -269,6 +273,9 @@ int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void
         result = s.outcome;
     } else {
         char text[DV_ERROR_MESSAGE_MAX + PATH_MAX];
+        if (s.masker.pid == 0) {
+            dv_masker_start(&s.masker, false, dv_slice_str(NULL));
+        }
         dv_status_error_text(&s, &error, text, sizeof text);
         dv_status_report(&s, result, text);
     }

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DV_FAILED_STARTS_MAX = 3 };
+/* Bytes of a process's lines: taken over before others get their turn, and once it is dead (more
+ * than its pipe holds). */
+enum { DV_FAILED_STARTS_MAX = 3, DV_DRAIN_TURN = 64 << 10, DV_DRAIN_LAST = 4 << 20 };
 
 #define DV_PAUSE_FIRST (50 * DV_MILLISECOND)
 #define DV_PAUSE_MAX (5 * DV_SECOND)
@@ -322,8 +324,10 @@ static void drain_output(supervisor *s, process *p, bool last)
 {
     uint8_t bytes[8192];
     ssize_t len;
-    while (p->output >= 0 && (len = read(p->output, bytes, sizeof bytes)) > 0) {
+    size_t left = last ? DV_DRAIN_LAST : DV_DRAIN_TURN;
+    while (p->output >= 0 && left > 0 && (len = read(p->output, bytes, sizeof bytes)) > 0) {
         dv_log_feed(&p->lines, dv_slice_of(bytes, (size_t)len), false, &s->log);
+        left -= DV_MIN((size_t)len, left);
     }
     if (last) {
         dv_log_feed(&p->lines, dv_slice_str(NULL), true, &s->log);
@@ -414,6 +418,7 @@ void dv_children_reap(supervisor *s)
     int status = 0;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        dv_masker_died(&s->masker, pid);
         if (pid == s->probe) {
             probe_ended(s, status);
             continue;

@@ -89,6 +89,7 @@ typedef struct supervisor {
     bool reloading;
     dv_time reload_deadline;
     dv_time started;
+    dv_masker masker;
     dv_log_out log;
     json_t *notes;
     char notify_path[PATH_MAX];

@@ -31,6 +31,9 @@ static const char *const passed_on[] = {"PATH",
                                         "LSAN_OPTIONS",
                                         "CREDENTIALS_DIRECTORY"};
 
+/* Lines that wait while others are masked. */
+enum { DV_PROCESS_PIPE = 1 << 20 };
+
 enum { DV_ENVIRONMENT_MAX = 16, DV_ENVIRONMENT_TEXT = 8192 };
 
 typedef struct environment {
@@ -174,6 +177,7 @@ dv_result dv_process_start(const dv_process_plan *plan, const dv_layout *layout,
         return dv_error_set(error, DV_ERR_IO, "fork: %s", strerror(errno));
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    fcntl(ends[0], F_SETPIPE_SZ, DV_PROCESS_PIPE); /* where less must do, it does */
     *ret_pid = pid;
     *ret_output = ends[0];
     return DV_OK;

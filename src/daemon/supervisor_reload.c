@@ -78,6 +78,7 @@ static void take_next(supervisor *s)
     s->site = s->next_site;
     s->next_config = NULL;
     s->next_text = dv_buf_init(0);
+    dv_masker_restart(&s->masker, dv_buf_slice(&s->text));
 }
 
 void dv_reload_answer(supervisor *s, dv_result result, const char *message)

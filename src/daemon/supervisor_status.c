@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+enum { DV_REPORT_MAX = 256 << 10 };
+
 static const char *const state_names[] = {"waiting", "starting", "running",
                                           "ended",   "off",      "leaving"};
 
@@ -45,6 +47,24 @@ static bool is_ready(const supervisor *s)
     return ready;
 }
 
+static const char *masks_state(const dv_masker *masker)
+{
+    return masker->ready ? "working" : masker->fd >= 0 ? "starting" : "failing";
+}
+
+/* What is so now, behind what was so at the start. */
+static json_t *notes_json(const supervisor *s)
+{
+    json_t *notes = json_copy(s->notes);
+    if (s->masker.withheld > 0) {
+        json_array_append_new(
+            notes, json_sprintf("%llu lines of the log were withheld: they could not be searched "
+                                "for what must be hidden",
+                                (unsigned long long)s->masker.withheld));
+    }
+    return notes;
+}
+
 json_t *dv_status_json(const supervisor *s)
 {
     char credentials[PATH_MAX];
@@ -65,7 +85,10 @@ json_t *dv_status_json(const supervisor *s)
     if (s->site.fingerprint[0] != '\0') {
         json_object_set_new(status, "certificate_sha256", json_string(s->site.fingerprint));
     }
-    json_object_set(status, "notes", s->notes);
+    json_object_set_new(status, "log",
+                        json_pack("{s:s, s:I}", "masks", masks_state(&s->masker), "withheld",
+                                  (json_int_t)s->masker.withheld));
+    json_object_set_new(status, "notes", notes_json(s));
     json_object_set_new(status, "config", json_string(s->options->config));
     return status;
 }
@@ -73,6 +96,12 @@ json_t *dv_status_json(const supervisor *s)
 void dv_status_report(supervisor *s, dv_result result, const char *text)
 {
     if (s->report != NULL) {
+        dv_auto(buf) dv_buf masked = dv_buf_init(DV_REPORT_MAX);
+        if (result != DV_OK) {
+            bool good = dv_log_masked(&s->log, text, &masked) == DV_OK;
+            text = good ? dv_buf_cstr(&masked) : NULL;
+            text = text != NULL ? text : "out of memory";
+        }
         s->report(s->report_data, result, text);
         s->report = NULL;
     }
