@@ -359,3 +359,22 @@ dv_result dv_client_call(dv_client *client, const dv_operation *operation, const
     DV_TRY(exchange(client, operation->method, target, text, &answer, &status, error));
     return read_answer(status, dv_buf_slice(&answer), ret_answer, error);
 }
+
+dv_result dv_client_page(dv_client *client, const char *path, dv_buf *out, dv_error *error)
+{
+    dv_auto(buf) dv_buf url = dv_buf_init(URL_MAX);
+    long status = 0;
+    size_t before = out->len;
+    DV_TRY(dv_buf_append_str(&url, client->base));
+    DV_TRY(dv_buf_append_str(&url, path));
+    const char *target = dv_buf_cstr(&url);
+    if (target == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(exchange(client, "GET", target, NULL, out, &status, error));
+    if (status != 200) {
+        out->len = before;
+        return dv_error_set(error, result_of(status), "the server answered %ld", status);
+    }
+    return DV_OK;
+}

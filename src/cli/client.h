@@ -4,6 +4,7 @@
 /* Speaks with a control plane: over control.sock of a state directory, or over HTTPS with an API
  * key. One connection, kept between calls. */
 
+#include "base/buf.h"
 #include "cli/cli.h"
 #include "core/operation.h"
 
@@ -22,3 +23,6 @@ DV_DEFINE_AUTO_PTR(client, dv_client, dv_client_close)
 dv_must dv_result dv_client_call(dv_client *client, const dv_operation *operation,
                                  const json_t *params, const json_t *body, json_t **ret_answer,
                                  dv_error *error);
+
+/* Appends a page that is no operation: "/metrics". Errors: as above; out's. */
+dv_must dv_result dv_client_page(dv_client *client, const char *path, dv_buf *out, dv_error *error);

@@ -2,6 +2,7 @@
 /* The commands of api/daemon.yaml. */
 #include "api/commands.h"
 #include "cli/cli.h"
+#include "cli/supervisor_commands.h"
 #include "cli/visible.h"
 #include "daemon/config.h"
 #include "daemon/supervisor.h"
@@ -36,8 +37,7 @@ static int fail(dv_cli *cli, const char *message)
 
 /* ---- Where things are ---- */
 
-/* The folder of dvarad, dvara-logd and the module: beside this program, or PREFIX/libexec/dvara. */
-static dv_result find_programs(char ret_folder[PATH_MAX], dv_error *error)
+dv_result dv_find_programs(char ret_folder[PATH_MAX], dv_error *error)
 {
     char self[PATH_MAX];
     char candidate[PATH_MAX];
@@ -87,7 +87,7 @@ static dv_result runtime_of(const dv_cli *cli, char ret_runtime[PATH_MAX], dv_er
     return DV_OK;
 }
 
-static dv_result ask(const dv_cli *cli, const char *request, int seconds, json_t **ret_answer,
+dv_result dv_ask_supervisor(const dv_cli *cli, const char *request, int seconds, json_t **ret_answer,
                      dv_error *error)
 {
     char runtime[PATH_MAX];
@@ -268,7 +268,7 @@ int dv_command_up(dv_cli *cli, const json_t *params)
     char config[PATH_MAX];
     char state[PATH_MAX];
     dv_error error = {0};
-    if (find_programs(programs, &error) != DV_OK || absolute_state(cli, state, &error) != DV_OK ||
+    if (dv_find_programs(programs, &error) != DV_OK || absolute_state(cli, state, &error) != DV_OK ||
         find_config(state, text_param(params, "config"), config, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
@@ -310,7 +310,7 @@ int dv_command_down(dv_cli *cli, const json_t *params)
     json_t *answer = NULL;
     dv_error error = {0};
     (void)params;
-    if (ask(cli, "down", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
+    if (dv_ask_supervisor(cli, "down", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
     bool refused = json_object_get(answer, "message") != NULL;
@@ -352,7 +352,7 @@ int dv_command_status(dv_cli *cli, const json_t *params)
     json_t *answer = NULL;
     dv_error error = {0};
     (void)params;
-    if (ask(cli, "status", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
+    if (dv_ask_supervisor(cli, "status", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
     json_t *status = json_object_get(answer, "status");
@@ -395,7 +395,7 @@ int dv_command_reload(dv_cli *cli, const json_t *params)
     json_t *answer = NULL;
     dv_error error = {0};
     (void)params;
-    if (ask(cli, "reload", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
+    if (dv_ask_supervisor(cli, "reload", DV_ASK_SECONDS, &answer, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
     bool good = strcmp(field(answer, "result"), "ok") == 0;
