@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands of api/daemon.yaml. */
+#include "cli/supervisor_commands.h"
 #include "api/commands.h"
 #include "cli/cli.h"
-#include "cli/supervisor_commands.h"
 #include "cli/visible.h"
 #include "daemon/config.h"
 #include "daemon/supervisor.h"
@@ -87,8 +87,8 @@ static dv_result runtime_of(const dv_cli *cli, char ret_runtime[PATH_MAX], dv_er
     return DV_OK;
 }
 
-dv_result dv_ask_supervisor(const dv_cli *cli, const char *request, int seconds, json_t **ret_answer,
-                     dv_error *error)
+dv_result dv_ask_supervisor(const dv_cli *cli, const char *request, int seconds,
+                            json_t **ret_answer, dv_error *error)
 {
     char runtime[PATH_MAX];
     DV_TRY(runtime_of(cli, runtime, error));
@@ -268,7 +268,8 @@ int dv_command_up(dv_cli *cli, const json_t *params)
     char config[PATH_MAX];
     char state[PATH_MAX];
     dv_error error = {0};
-    if (dv_find_programs(programs, &error) != DV_OK || absolute_state(cli, state, &error) != DV_OK ||
+    if (dv_find_programs(programs, &error) != DV_OK ||
+        absolute_state(cli, state, &error) != DV_OK ||
         find_config(state, text_param(params, "config"), config, &error) != DV_OK) {
         return dv_cli_fail(cli, &error);
     }

@@ -238,7 +238,6 @@ static void add_log(gathering *g, const char *file, size_t lines)
 static bool is_the_unit(const gathering *g)
 {
     char path[64];
-    dv_auto(buf) dv_buf text = dv_buf_init(4096);
     json_int_t pid = json_integer_value(json_object_get(g->status, "pid"));
     if (pid == 0) {
         return strcmp(g->cli->state_dir, UNIT_STATE) == 0;
