@@ -8,6 +8,7 @@
 #include "cli/support_facts.h"
 #include "daemon/config.h"
 #include "daemon/config_bare.h"
+#include "daemon/supervisor_crash.h"
 #include "daemon/supervisor_process.h"
 
 #include <dirent.h>
@@ -23,8 +24,7 @@ enum {
     CHECK_MAX = 256 << 10,
     LOG_MAX = 16 << 20, /* bytes of a log, its newest */
     PAGE_MAX = 8 << 20,
-    REPORTS_MAX = 32, /* of crashes */
-    REPORT_MAX = 64 << 10,
+    REPORT_MAX = 64 << 10, /* of a crash */
 };
 
 #define JOURNAL_TIMEOUT (20 * DV_SECOND)
@@ -283,6 +283,46 @@ static void add_logs(gathering *g)
     add_journal(g, lines);
 }
 
+/* ---- Crashes ---- */
+
+static void add_report(gathering *g, const char *folder, const char *file)
+{
+    char path[PATH_MAX];
+    char name[NAME_MAX + 16];
+    dv_error error = {0};
+    dv_auto(buf) dv_buf text = dv_buf_init(REPORT_MAX);
+    snprintf(name, sizeof name, "crashes/%s", file);
+    dv_result result = dv_path_join(folder, file, path);
+    if (result == DV_OK) {
+        result = read_end(path, &text, &error);
+    }
+    if (result == DV_OK) {
+        result = dv_bundle_add_text(g->bundle, name, dv_buf_slice(&text));
+    }
+    keep(g, name, result, &error);
+}
+
+static int no_dots(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static void add_crashes(gathering *g)
+{
+    char folder[PATH_MAX];
+    struct dirent **entries = NULL;
+    int count = dv_path_join(g->cli->state_dir, DV_CRASH_FOLDER, folder) == DV_OK
+                    ? scandir(folder, &entries, no_dots, alphasort)
+                    : -1;
+    for (int i = 0; i < count; i++) {
+        if (i >= count - DV_CRASH_REPORTS) {
+            add_report(g, folder, entries[i]->d_name);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+}
+
 /* ---- The command ---- */
 
 static void add_what_never_is(gathering *g)
@@ -331,6 +371,7 @@ int dv_command_support_bundle(dv_cli *cli, const json_t *params)
     add_control(&g);
     add_config(&g);
     add_logs(&g);
+    add_crashes(&g);
     add_what_never_is(&g);
     json_decref(g.status);
     if (dv_bundle_write(bundle, file, &manifest, &error) != DV_OK) {

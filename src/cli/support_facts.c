@@ -2,11 +2,11 @@
 #include "cli/support_facts.h"
 
 #include "base/buf.h"
+#include "base/build_id.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/file.h"
 #include "crypto/hash.h"
-#include "daemon/build_id.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/service.h"
 
+#include "base/crash.h"
+
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,6 +47,7 @@ bool dv_service_arguments(int argc, char **argv, const dv_service_about *about,
     if (!about->has_config) {
         known[4] = known[5];
     }
+    dv_crash_watch(argv[0]);
     *ret_status = EXIT_USAGE;
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (!take_option(option, about, &options, ret_status)) {

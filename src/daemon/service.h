@@ -18,8 +18,9 @@ typedef struct dv_service_about {
     bool has_config; /* knows --config */
 } dv_service_about;
 
-/* True when the command line is whole. Otherwise what is to be said was said, and *ret_status is
- * the exit status: 0 for --help and --version, else 2. */
+/* Also has crashes told from here on (base/crash.h). True when the command line is whole. Otherwise
+ * what is to be said was said, and *ret_status is the exit status: 0 for --help and --version,
+ * else 2. */
 dv_must bool dv_service_arguments(int argc, char **argv, const dv_service_about *about,
                                   dv_service_options *ret_options, int *ret_status);
 

@@ -264,6 +264,8 @@ int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void
                     .log = {.fd = STDERR_FILENO}};
     dv_error error = {0};
     s.log.masker = &s.masker;
+    s.log.crashed = dv_children_crashed;
+    s.log.data = &s;
     for (int i = 0; i < PROCESS_COUNT; i++) {
         s.processes[i].output = -1;
     }

@@ -9,9 +9,9 @@
  *   dvarad     --state STATE --runtime RUNTIME --config FILE
  *   nginx      -c RUNTIME/nginx/nginx.conf
  * each in its own session, stdin /dev/null, stdout and stderr a pipe to the supervisor (which masks
- * personal data and secrets and prefixes lines), NOTIFY_SOCKET set (daemon/notify.h), a death signal, the order
- * dvara-logd ready, dvarad ready, nginx. SIGTERM ends them, SIGHUP has dvarad read its
- * configuration anew. FILE is the supervisor's own copy of what it checked. RUNTIME/spool,
+ * personal data and secrets and prefixes lines), NOTIFY_SOCKET set (daemon/notify.h), a death
+ * signal, the order dvara-logd ready, dvarad ready, nginx. SIGTERM ends them, SIGHUP has dvarad
+ * read its configuration anew. FILE is the supervisor's own copy of what it checked. RUNTIME/spool,
  * RUNTIME/counters, RUNTIME/log.pub and RUNTIME/logd.sock are links to where these lie. */
 
 #include "base/buf.h"

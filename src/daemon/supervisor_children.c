@@ -2,6 +2,7 @@
 #include "daemon/supervisor_private.h"
 
 #include "daemon/notify.h"
+#include "daemon/supervisor_crash.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -317,6 +318,19 @@ static void describe_death(int status, char out[64])
         snprintf(out, 64, "was killed by signal %d", WTERMSIG(status));
     } else {
         snprintf(out, 64, "ended with code %d", WEXITSTATUS(status));
+    }
+}
+
+void dv_children_crashed(void *data, const char *name, dv_slice line)
+{
+    supervisor *s = data;
+    char report[NAME_MAX + 1];
+    dv_error error = {0};
+    if (dv_crash_keep(s->layout.state, name, line, dv_time_now(), report, &error) == DV_OK) {
+        dv_log_say(&s->log, "%s crashed: its report is %s/%s/%s", name, s->layout.state,
+                   DV_CRASH_FOLDER, report);
+    } else {
+        dv_log_say(&s->log, "%s crashed, and left no report: %s", name, error.message);
     }
 }
 

@@ -360,6 +360,7 @@ static dv_result make_separate(const dv_layout *layout, dv_error *error)
         {"spool/collect", 02775, layout->collector.uid, readers},
         {"spool/export", 02775, layout->exporter.uid, readers},
         {"tls", 0700, 0, 0},
+        {"crashes", 0700, 0, 0},
         {"shared", 02770, control, shared},
         {"collect", 0700, layout->collector.uid, layout->collector.gid},
         {"export", 0700, layout->exporter.uid, layout->exporter.gid},
@@ -390,6 +391,7 @@ static dv_result make_own(const dv_layout *layout, dv_error *error)
                                  {"spool/collect", 0700},
                                  {"spool/export", 0700},
                                  {"tls", 0700},
+                                 {"crashes", 0700},
                                  {"shared", 0700},
                                  {"collect", 0700},
                                  {"export", 0700}};

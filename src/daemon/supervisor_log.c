@@ -2,6 +2,7 @@
 #include "daemon/supervisor_log.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/file.h"
 #include "daemon/line_mask.h"
 
@@ -58,7 +59,12 @@ static void put_line(dv_log_out *out, const char *name, dv_slice line, bool cut)
 
 static void end_line(dv_log_lines *lines, dv_log_out *out)
 {
-    put_line(out, lines->name, dv_slice_of(lines->line, lines->len), lines->cut);
+    dv_slice line = dv_slice_of(lines->line, lines->len);
+    if (out->crashed != NULL && dv_slice_starts_with(line, DV_LIT(DV_CRASH_MARK))) {
+        out->crashed(out->data, lines->name, line);
+    } else {
+        put_line(out, lines->name, line, lines->cut);
+    }
     lines->len = 0;
     lines->cut = false;
 }

@@ -22,6 +22,9 @@ typedef struct dv_log_out {
     int fd;
     bool stamp;        /* begin each line with the time */
     dv_masker *masker; /* borrowed */
+    /* Told of a line with which a process dies (base/crash.h), instead of its being shown. */
+    void (*crashed)(void *data, const char *name, dv_slice line);
+    void *data;
     size_t next;
     char tail[DV_LOG_TAIL_LINES][DV_LOG_TAIL_LINE];
 } dv_log_out;

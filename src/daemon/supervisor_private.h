@@ -108,6 +108,8 @@ void dv_children_choose(supervisor *s);
 void dv_children_ready(supervisor *s, int index);
 /* Takes over what they wrote. */
 void dv_children_drain(supervisor *s);
+/* Keeps what one says of its crash; data: the supervisor. */
+void dv_children_crashed(void *data, const char *name, dv_slice line);
 /* Buries the dead, and has those come back that should. */
 void dv_children_reap(supervisor *s);
 /* From here on nothing is started. */

@@ -2,6 +2,7 @@
 #include "daemon/supervisor_private.h"
 
 #include "daemon/notify.h"
+#include "daemon/supervisor_crash.h"
 
 #include <stdarg.h>
 #include <unistd.h>
@@ -62,6 +63,11 @@ static json_t *notes_json(const supervisor *s)
                                 "for what must be hidden",
                                 (unsigned long long)s->masker.withheld));
     }
+    size_t crashes = dv_crash_count(s->layout.state);
+    if (crashes > 0) {
+        json_array_append_new(notes, json_sprintf("reports of %zu crashes lie in %s/%s", crashes,
+                                                  s->layout.state, DV_CRASH_FOLDER));
+    }
     return notes;
 }
 
@@ -88,6 +94,8 @@ json_t *dv_status_json(const supervisor *s)
     json_object_set_new(status, "log",
                         json_pack("{s:s, s:I}", "masks", masks_state(&s->masker), "withheld",
                                   (json_int_t)s->masker.withheld));
+    json_object_set_new(status, "crash_reports",
+                        json_integer((json_int_t)dv_crash_count(s->layout.state)));
     json_object_set_new(status, "notes", notes_json(s));
     json_object_set_new(status, "config", json_string(s->options->config));
     return status;

@@ -3,6 +3,7 @@
 #include "gateway/request.h"
 
 #include "base/caps.h"
+#include "base/crash.h"
 #include "crypto/random.h"
 
 #include <sys/prctl.h>
@@ -325,6 +326,7 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "dvara: the worker's master is gone");
         return NGX_ERROR;
     }
+    dv_crash_watch("nginx");
     (void)signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow is an error, not the end */
     dv_worker_init(&main->worker, &paths, main->detectors);
     dv_overload_init(main, cycle);

@@ -54,7 +54,7 @@ LIBRARIES = [
 # The C library, the kernel and the compiler.
 SYSTEM = re.compile(
     r"^((sys|linux|netinet|net|arpa|asm)/[a-z0-9_/-]+\.h"
-    r"|(assert|ctype|dirent|dlfcn|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes"
+    r"|(assert|ctype|dirent|dlfcn|endian|errno|execinfo|fcntl|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes"
     r"|libgen|limits|link|locale|malloc|math|netdb|poll|pthread|pwd|regex|sched|semaphore|setjmp|signal"
     r"|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdio_ext|stdlib|string|strings"
     r"|syslog|termios|threads|time|unistd|wchar|emmintrin|immintrin|nmmintrin|wmmintrin|arm_acle"

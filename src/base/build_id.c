@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/build_id.h"
+#include "base/build_id.h"
 
 #include "base/macros.h"
 
@@ -32,10 +32,26 @@ static void read_notes(const uint8_t *at, size_t len, char *out)
     }
 }
 
-/* The program itself comes first. */
-static int read_first(struct dl_phdr_info *info, size_t size, void *out)
+/* Whether this code lies in the object. */
+static bool is_ours(const struct dl_phdr_info *info)
+{
+    uintptr_t here = (uintptr_t)&dv_build_id;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_LOAD && here >= begin && here - begin < part->p_memsz) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_ours(struct dl_phdr_info *info, size_t size, void *out)
 {
     (void)size;
+    if (!is_ours(info)) {
+        return 0;
+    }
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         if (part->p_type == PT_NOTE) {
@@ -49,5 +65,5 @@ static int read_first(struct dl_phdr_info *info, size_t size, void *out)
 void dv_build_id(char out[DV_BUILD_ID_TEXT])
 {
     out[0] = '\0';
-    dl_iterate_phdr(read_first, out);
+    dl_iterate_phdr(read_ours, out);
 }

@@ -6,5 +6,6 @@
 
 enum { DV_BUILD_ID_TEXT = 2 * 20 + 1 };
 
-/* Of the running program, in hexadecimal; "" where it has none. */
+/* Of the program, or the module of nginx, that this is linked into, in hexadecimal; "" where it has
+ * none. */
 void dv_build_id(char out[DV_BUILD_ID_TEXT]);
