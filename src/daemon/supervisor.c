@@ -260,7 +260,7 @@ int dv_supervisor_run(const dv_up_options *options, dv_up_report report_to, void
                     .notes = json_array(),
                     .reload_client = -1,
                     .started = dv_time_now(),
-                    .masker = {.fd = -1},
+                    .masker = {.fd = -1, .next_fd = -1},
                     .log = {.fd = STDERR_FILENO}};
     dv_error error = {0};
     s.log.masker = &s.masker;

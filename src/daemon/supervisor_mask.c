@@ -23,7 +23,11 @@ enum { LINE_WHOLE = 'l', LINE_CUT = 'c' };
 /* Answers: */
 enum { ANSWER_READY = 'r', ANSWER_MASKED = 'm', ANSWER_WITHHELD = 'w' };
 
+#ifdef DV_SANITIZED
+#define START_TIMEOUT (120 * DV_SECOND) /* what takes a tenth of a second takes ten there */
+#else
 #define START_TIMEOUT (20 * DV_SECOND)
+#endif
 #define LINE_TIMEOUT (5 * DV_SECOND)
 #define RETRY_PAUSE (2 * DV_SECOND)
 
@@ -107,12 +111,12 @@ static void __attribute__((noreturn)) serve(const dv_masker *masker, int fd, pid
 
 /* ---- In the supervisor ---- */
 
-static void begin(dv_masker *masker)
+/* False: none could be made. */
+static bool make_one(const dv_masker *masker, pid_t *ret_pid, int *ret_fd)
 {
     int ends[2];
-    masker->retry_at = dv_time_monotonic() + RETRY_PAUSE;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        return;
+        return false;
     }
     pid_t supervisor = getpid();
     pid_t pid = fork();
@@ -122,46 +126,84 @@ static void begin(dv_masker *masker)
     dv_fd_close(&ends[1]);
     if (pid < 0) {
         dv_fd_close(&ends[0]);
-        return;
+        return false;
     }
-    masker->pid = pid;
-    masker->fd = ends[0];
+    *ret_pid = pid;
+    *ret_fd = ends[0];
+    return true;
+}
+
+static void end_one(pid_t *pid, int *fd)
+{
+    dv_fd_close(fd);
+    *fd = -1;
+    if (*pid > 0) {
+        kill(*pid, SIGKILL);
+        while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    *pid = 0;
+}
+
+static void begin(dv_masker *masker)
+{
+    masker->retry_at = dv_time_monotonic() + RETRY_PAUSE;
     masker->ready = false;
+    (void)make_one(masker, &masker->pid, &masker->fd);
 }
 
 void dv_masker_start(dv_masker *masker, bool separate, dv_slice known)
 {
-    *masker = (dv_masker){.fd = -1, .separate = separate, .known = known};
+    *masker = (dv_masker){.fd = -1, .next_fd = -1, .separate = separate, .known = known};
     begin(masker);
+}
+
+static void give_up(dv_masker *masker)
+{
+    end_one(&masker->pid, &masker->fd);
+    masker->ready = false;
 }
 
 void dv_masker_stop(dv_masker *masker)
 {
-    if (masker->fd >= 0) {
-        dv_fd_close(&masker->fd);
-        masker->fd = -1;
-    }
-    if (masker->pid > 0) {
-        kill(masker->pid, SIGKILL);
-        while (waitpid(masker->pid, NULL, 0) < 0 && errno == EINTR) {
-        }
-        masker->pid = 0;
-    }
-    masker->ready = false;
+    end_one(&masker->next_pid, &masker->next_fd);
+    give_up(masker);
 }
 
 void dv_masker_restart(dv_masker *masker, dv_slice known)
 {
-    dv_masker_stop(masker);
     masker->known = known;
-    begin(masker);
+    end_one(&masker->next_pid, &masker->next_fd);
+    if (masker->fd < 0) {
+        begin(masker);
+    } else {
+        (void)make_one(masker, &masker->next_pid, &masker->next_fd);
+    }
 }
 
 void dv_masker_died(dv_masker *masker, pid_t pid)
 {
     if (pid == masker->pid) {
         masker->pid = 0;
-        dv_masker_stop(masker);
+        give_up(masker);
+    } else if (pid == masker->next_pid) {
+        masker->next_pid = 0;
+        end_one(&masker->next_pid, &masker->next_fd);
+    }
+}
+
+/* The next one, when it is ready. */
+static void take_over(dv_masker *masker)
+{
+    uint8_t said = 0;
+    if (masker->next_fd >= 0 && recv(masker->next_fd, &said, sizeof said, MSG_DONTWAIT) > 0 &&
+        said == ANSWER_READY) {
+        give_up(masker);
+        masker->pid = masker->next_pid;
+        masker->fd = masker->next_fd;
+        masker->ready = true;
+        masker->next_pid = 0;
+        masker->next_fd = -1;
     }
 }
 
@@ -188,6 +230,7 @@ static bool have_one(dv_masker *masker)
 {
     uint8_t bytes[8];
     dv_slice said;
+    take_over(masker);
     if (masker->fd < 0 && masker->retry_at != 0 && dv_time_monotonic() >= masker->retry_at) {
         begin(masker);
     }
@@ -222,7 +265,7 @@ bool dv_masker_run(dv_masker *masker, dv_slice line, bool cut, dv_buf *out)
         result = ask(masker, line, cut, out);
     }
     if (result == DV_ERR_UNAVAILABLE && masker->fd >= 0) {
-        dv_masker_stop(masker);
+        give_up(masker);
         masker->retry_at = dv_time_monotonic() + RETRY_PAUSE;
     }
     masker->withheld += result == DV_OK ? 0 : 1;

@@ -16,6 +16,8 @@
 typedef struct dv_masker {
     pid_t pid;         /* 0: none */
     int fd;            /* to it; -1: none */
+    pid_t next_pid;    /* of the one that takes over once it has the detectors; 0: none */
+    int next_fd;       /* -1: none */
     bool ready;        /* it has the detectors */
     bool separate;     /* it becomes a user of its own */
     dv_slice known;    /* borrowed; addresses in it are shown */
@@ -27,7 +29,7 @@ typedef struct dv_masker {
  * known: as dv_line_mask_know has it, lives until the next call or the stop. A failure shows as
  * withheld lines. */
 void dv_masker_start(dv_masker *masker, bool separate, dv_slice known);
-/* Of another configuration. */
+/* Of another configuration: another process takes over when it is ready, nobody waits for it. */
 void dv_masker_restart(dv_masker *masker, dv_slice known);
 /* Ends it; one that was never started is left alone. */
 void dv_masker_stop(dv_masker *masker);

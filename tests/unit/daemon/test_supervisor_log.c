@@ -161,6 +161,32 @@ static void test_a_death_withholds_the_line(void **state)
     assert_true(dv_masker_run(&masker, DV_LIT("again"), false, &out));
 }
 
+/* Nobody waits for the one that takes over, and no line is withheld. */
+static void test_another_takes_over(void **state)
+{
+    pid_t first = masker.pid;
+    uint64_t before = masker.withheld;
+    (void)state;
+    dv_masker_restart(&masker, DV_LIT("upstream: http://10.20.30.40:1"));
+    while (masker.pid == first) {
+        dv_auto(buf) dv_buf out = dv_buf_init(4096);
+        assert_true(dv_masker_run(&masker, DV_LIT("to 10.20.30.40"), false, &out));
+        bool shown = strcmp(dv_buf_cstr(&out), "to 10.20.30.40") == 0;
+        assert_int_equal(shown, masker.pid != first);
+    }
+    assert_int_equal(kill(first, 0), -1);
+    assert_int_equal(masker.next_pid, 0);
+    dv_masker_restart(&masker, dv_slice_str(NULL));
+    assert_int_equal(kill(masker.next_pid, SIGKILL), 0);
+    pid_t second = masker.next_pid;
+    assert_int_equal(waitpid(second, NULL, 0), second);
+    dv_masker_died(&masker, second);
+    assert_int_equal(masker.next_fd, -1);
+    dv_auto(buf) dv_buf out = dv_buf_init(4096);
+    assert_true(dv_masker_run(&masker, DV_LIT("still"), false, &out));
+    assert_int_equal(masker.withheld, before);
+}
+
 static void test_texts_for_elsewhere_are_masked(void **state)
 {
     dv_auto(buf) dv_buf text = dv_buf_init(4096);
@@ -179,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_tail_is_the_last_lines),
         cmocka_unit_test(test_without_the_masker_lines_are_withheld),
         cmocka_unit_test(test_a_death_withholds_the_line),
+        cmocka_unit_test(test_another_takes_over),
         cmocka_unit_test(test_texts_for_elsewhere_are_masked),
     };
     return cmocka_run_group_tests(tests, start_masker, stop_masker);
