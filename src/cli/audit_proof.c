@@ -9,6 +9,7 @@
 #include "engine/log/proof.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 static const char proof_ending[] = ".tlog-proof";
 static const char event_ending[] = ".event";
@@ -281,22 +282,59 @@ static int print_report(dv_cli *cli, const verification *v)
     return error.result == DV_OK ? DV_EXIT_DONE : dv_cli_fail(cli, &error);
 }
 
+static verification *verification_new(void)
+{
+    verification *v = calloc(1, sizeof(*v));
+    if (v != NULL) {
+        v->text = dv_buf_init(DV_TLOG_PROOF_MAX);
+        v->event = dv_buf_init(UINT16_MAX);
+    }
+    return v;
+}
+
+static void verification_free(verification *v)
+{
+    if (v != NULL) {
+        dv_buf_release(&v->text);
+        dv_buf_release(&v->event);
+        free(v);
+    }
+}
+
 int dv_audit_verify_proof(dv_cli *cli, const json_t *params)
 {
     dv_error error = {0};
-    dv_auto(free) verification *v = calloc(1, sizeof(*v));
+    verification *v = verification_new();
     if (v == NULL) {
         error.result = DV_ERR_NO_MEMORY;
         return dv_cli_fail(cli, &error);
     }
-    v->text = dv_buf_init(DV_TLOG_PROOF_MAX);
-    v->event = dv_buf_init(UINT16_MAX);
     dv_result result = verify(params, v, &error);
     error.result = result;
     int code = result == DV_OK
                    ? print_report(cli, v)
                    : dv_audit_refute(cli, "proof", text_param(params, "proof"), &error, v->read);
-    dv_buf_release(&v->text);
-    dv_buf_release(&v->event);
+    verification_free(v);
     return code;
+}
+
+dv_result dv_audit_proof_check(const json_t *params, dv_buf *event, json_t **ret_report,
+                               bool *ret_read, dv_error *error)
+{
+    verification *v = verification_new();
+    json_t *report = NULL;
+    DV_TRY(v == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    dv_result result = verify(params, v, error);
+    *ret_read = v->read;
+    if (result == DV_OK) {
+        result = dv_buf_append(event, dv_buf_slice(&v->event));
+    }
+    if (result == DV_OK) {
+        report = report_of(v);
+        result = report == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    }
+    verification_free(v);
+    DV_TRY(result);
+    *ret_report = report;
+    return DV_OK;
 }

@@ -123,6 +123,7 @@ json_t *dv_data_asset_json(const dv_scan_item *item, const dv_data_part *const *
         return NULL;
     }
     set_class(json, class);
+    json_object_set_new(json, "stamp", json_string(item->stamp));
     json_object_set_new(json, "findings", findings);
     json_object_set_new(json, "sampled", json_boolean(item->sampled));
     if (cut) {

@@ -156,6 +156,13 @@ dv_result dv_audit_session(const dv_call *call, const dv_event_session *session,
     return keep(call, dv_event_session_authorize(&record, &actor, session), &record, error);
 }
 
+dv_result dv_audit_disposal(const dv_call *call, const dv_event_disposal *disposal, dv_error *error)
+{
+    dv_auto(buf) dv_buf record = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_actor actor = dv_audit_actor(call, DV_OK, NULL);
+    return keep(call, dv_event_disposal_write(&record, &actor, disposal), &record, error);
+}
+
 dv_result dv_audit_alarm_about(const dv_call *call, const char *rule, const char *title,
                                const char *about, dv_error *error)
 {

@@ -57,6 +57,10 @@ dv_must dv_result dv_audit_account(const dv_call *call, dv_account_activity acti
 dv_must dv_result dv_audit_access(const dv_call *call, dv_access_activity activity,
                                   const dv_event_access *access, dv_error *error);
 
+/* Data whose time is over is about to go, or went. */
+dv_must dv_result dv_audit_disposal(const dv_call *call, const dv_event_disposal *disposal,
+                                    dv_error *error);
+
 /* What a new credential may do was decided. */
 dv_must dv_result dv_audit_session(const dv_call *call, const dv_event_session *session,
                                    dv_error *error);

@@ -40,6 +40,20 @@ typedef struct dv_event_session {
 dv_must dv_result dv_event_session_authorize(dv_buf *out, const dv_event_actor *actor,
                                              const dv_event_session *session);
 
+/* Entity Management (3004) of the disposal of data whose time is over, kind "data.disposal": a run
+ * begins (entity.type "disposal", create), or has ended and its certificate is there ("certificate
+ * of destruction", delete). Nothing in it but the actor is ever sealed, so that a stranger can
+ * check a certificate against it. */
+typedef struct dv_event_disposal {
+    bool ended;
+    dv_slice id;     /* of the run, and of its certificate */
+    dv_slice sha256; /* of the certificate, hexadecimal; empty at the beginning */
+    int64_t files;   /* that are planned; that were destroyed */
+} dv_event_disposal;
+
+dv_must dv_result dv_event_disposal_write(dv_buf *out, const dv_event_actor *actor,
+                                          const dv_event_disposal *disposal);
+
 /* Datastore Activity (6005): who read or changed data, where, and how much. OCSF's activity_id. */
 typedef enum dv_data_activity {
     DV_DATA_READ = 1,

@@ -248,6 +248,20 @@ dv_result dv_event_data_access(dv_buf *out, const dv_event_actor *actor, dv_data
     return dv_event_put_wide_view(out, DV_EVENT_DATA, &view);
 }
 
+dv_result dv_event_disposal_write(dv_buf *out, const dv_event_actor *actor,
+                                  const dv_event_disposal *disposal)
+{
+    dv_event_wide_view view = dv_event_wide_view_of(
+        dv_event_view_actor(actor, 3004, disposal->ended ? DV_ENTITY_DELETE : DV_ENTITY_CREATE));
+    view.base.event_code = DV_LIT("data.disposal");
+    view.base.entity_type =
+        disposal->ended ? DV_LIT("certificate of destruction") : DV_LIT("disposal");
+    view.base.entity_id = disposal->id;
+    view.base.digest = disposal->sha256;
+    view.rows = disposal->files;
+    return dv_event_put_wide_view(out, DV_EVENT_ENTITY, &view);
+}
+
 /* -- the network ------------------------------------------------------------------------------- */
 
 static const struct network_reason {

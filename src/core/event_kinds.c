@@ -20,6 +20,7 @@ const char *const dv_event_kinds[] = {
     "config.state",
     "control.call",
     "data.access",
+    "data.disposal",
     "data.finding",
     "entity.change",
     "evidence",

@@ -75,7 +75,11 @@ static const dv_event_row entity_rows[] = {
     TEXT("uid", entity_owner, MEDIUM, PERSONAL),
     CLOSE("}"),
     CLOSE("}"),
-    ROWS_DETAIL,
+    ROWS_UNMAPPED,
+    ROWS_WHEN,
+    TEXT("sha256", digest, SHORT, PUBLIC),
+    WIDE_INT("files", rows, PUBLIC),
+    ROWS_UNMAPPED_END,
 };
 
 static const dv_event_row authentication_rows[] = {

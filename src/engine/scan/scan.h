@@ -45,13 +45,17 @@ typedef struct dv_scan_limits {
 
 extern const dv_scan_limits dv_scan_limits_usual;
 
-enum { DV_SCAN_PROBLEM_MAX = 160 };
+enum { DV_SCAN_PROBLEM_MAX = 160, DV_SCAN_STAMP_MAX = 80 };
 
 /* One file or table. */
 typedef struct dv_scan_item {
     const char *name; /* path below the first folder, as the disk has it; schema.table */
     uint64_t size;    /* of the file; of a table as it lies on the disk, 0: not known */
     dv_time modified; /* 0: not known */
+    /* Of a file, as it was before it was read: "INODE.SIZE.MODIFIED.CHANGED", times in ns. Nobody
+     * writes into it, renames or replaces it without another stamp. "": none, since it changed so
+     * shortly before that another change might leave the same (file systems count in up to 2 s). */
+    char stamp[DV_SCAN_STAMP_MAX];
     dv_scan_kind kind;
     uint64_t bytes; /* read, packed and unpacked */
     uint64_t rows;  /* of tables and CSV, objects of JSON lines, that were read */
@@ -65,6 +69,10 @@ typedef struct dv_scan_place {
     dv_slice member; /* of an archive: "mail/2020.mbox"; else empty */
     dv_slice field;  /* column "email", or of JSON "users[].email"; empty: running text */
 } dv_scan_place;
+
+/* The stamp of a file, whatever its age. */
+struct stat;
+void dv_scan_stamp(const struct stat *about, char out[DV_SCAN_STAMP_MAX]);
 
 /* Whom the scan tells. Any result but DV_OK ends the scan with it. */
 typedef struct dv_scan_visitor {

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -53,6 +54,25 @@ static bool stopped(walk *w)
 
 /* ---- one file ---- */
 
+static dv_time time_of(const struct timespec *time)
+{
+    return time->tv_sec * DV_SECOND + time->tv_nsec;
+}
+
+void dv_scan_stamp(const struct stat *about, char out[DV_SCAN_STAMP_MAX])
+{
+    (void)snprintf(out, DV_SCAN_STAMP_MAX, "%" PRIu64 ".%" PRId64 ".%" PRId64 ".%" PRId64,
+                   (uint64_t)about->st_ino, (int64_t)about->st_size, time_of(&about->st_mtim),
+                   time_of(&about->st_ctim));
+}
+
+static void set_stamp(dv_scan_item *item, const struct stat *about)
+{
+    if (dv_time_now() - time_of(&about->st_ctim) > 2 * DV_SECOND) {
+        dv_scan_stamp(about, item->stamp);
+    }
+}
+
 static dv_result read_item(walk *w, int fd, const struct stat *about)
 {
     dv_scan scan = {
@@ -65,7 +85,8 @@ static dv_result read_item(walk *w, int fd, const struct stat *about)
     };
     scan.item.name = dv_buf_cstr(&w->path);
     scan.item.size = (uint64_t)about->st_size;
-    scan.item.modified = about->st_mtim.tv_sec * DV_SECOND + about->st_mtim.tv_nsec;
+    scan.item.modified = time_of(&about->st_mtim);
+    set_stamp(&scan.item, about);
     if (scan.item.name == NULL) {
         return DV_ERR_NO_MEMORY;
     }

@@ -259,6 +259,11 @@ static void sample_entities(const sample_words *words, const dv_event_actor *act
         .type = DV_LIT("limit"), .name = words->text, .owner = DV_LIT("User::\"bob\"")};
     pass(to, "an entity", dv_event_entity_change(&to->out, actor, DV_ENTITY_CREATE, &whole));
     pass(to, "a bare entity", dv_event_entity_change(&to->out, actor, DV_ENTITY_OTHER, &bare));
+    const dv_event_disposal begun = {.id = words->text, .files = 12};
+    const dv_event_disposal ended = {
+        .ended = true, .id = DV_LIT("0190b8a4-1111"), .sha256 = DV_LIT("00ff"), .files = 11};
+    pass(to, "a disposal", dv_event_disposal_write(&to->out, actor, &begun));
+    pass(to, "a certificate", dv_event_disposal_write(&to->out, actor, &ended));
     pass(to, "a named entity", dv_event_entity_change(&to->out, actor, DV_ENTITY_UPDATE, &named));
 }
 

@@ -284,6 +284,7 @@ static const struct {
     {"data.access", what_data},
     {"entity.change", what_entity},
     {"audit.key_rotated", what_entity},
+    {"data.disposal", what_entity},
     {"lifecycle", what_lifecycle},
     {"config.change", what_config},
     {"config.state", what_state},

@@ -36,6 +36,12 @@ struct dv_data_rules;
 dv_must dv_result dv_data_rules_new(struct dv_data_rules **ret_rules);
 void dv_data_rules_free(struct dv_data_rules *rules);
 
+/* data_retention: how long data is kept, by its labels (disposal/rules.h). */
+extern const dv_config_section dv_data_config_retention;
+struct dv_disposal_rules;
+dv_must dv_result dv_disposal_rules_new(struct dv_disposal_rules **ret_rules);
+void dv_disposal_rules_free(struct dv_disposal_rules *rules);
+
 /* What decisions see of grants (core/data_access.h). */
 struct dv_data_access_source;
 extern const struct dv_data_access_source dv_data_access;

@@ -203,6 +203,8 @@ typedef struct row {
     int64_t size;
     int64_t rows;
     int64_t found;
+    int64_t modified;
+    const char *stamp; /* "": two are called the same, or it has none */
 } row;
 
 static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *error)
@@ -218,7 +220,12 @@ static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *
         .size = number_of(asset, "size"),
         .rows = number_of(asset, "rows"),
         .found = number_of(asset, "values"),
+        .stamp = text_of(asset, "stamp"),
     };
+    const char *modified = text_of(asset, "modified");
+    if (modified[0] != '\0' && dv_time_parse(dv_slice_str(modified), &out->modified) != DV_OK) {
+        return dv_call_invalid(call, "assets", error, "\"%.64s\" is no time", modified);
+    }
     if (out->categories == NULL || out->labels == NULL) {
         return DV_ERR_NO_MEMORY;
     }
@@ -233,11 +240,11 @@ static dv_result insert_asset(dv_call *call, const scan *s, const row *r, dv_err
         call->services->store, error,
         "INSERT INTO data_asset (id, source, name, kind, size, rows_read, found, sensitivity,"
         " confidence, categories, labels, details, problem, set_at, first_seen, last_seen, scan,"
-        " gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14, ?14, ?15,"
-        " 0)",
-        "ttttiiiiittttit", id, s->source, r->name, r->kind, r->size, r->rows, r->found,
+        " gone, modified, stamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+        " 0, ?14, ?14, ?15, 0, ?16, ?17)",
+        "ttttiiiiittttitit", id, s->source, r->name, r->kind, r->size, r->rows, r->found,
         r->sensitivity, r->confidence, r->categories, r->labels, r->details, r->problem, call->now,
-        s->id));
+        s->id, r->modified, r->stamp));
     const char *after = summary(call->arena, r->sensitivity, r->categories);
     return s->first ? DV_OK : note_drift(call, s, id, r->name, "new", "", after, error);
 }
@@ -274,6 +281,7 @@ static dv_result keep_old(dv_call *call, const known *old, row *r)
     if (r->problem[0] == '\0' && !old->seen) {
         return DV_OK;
     }
+    r->stamp = old->seen ? "" : r->stamp; /* which of them it is nobody knows */
     r->sensitivity = DV_MAX(r->sensitivity, old->sensitivity);
     r->categories = both_words(call->arena, old->categories, r->categories);
     r->labels = both_words(call->arena, old->labels, r->labels);
@@ -287,11 +295,11 @@ static dv_result update_asset(dv_call *call, const scan *s, const known *old, ro
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE data_asset SET kind = ?2, size = ?3, rows_read = ?4, found = ?5,"
                         " sensitivity = ?6, confidence = ?7, categories = ?8, labels = ?9,"
-                        " details = ?10, problem = ?11, last_seen = ?12, scan = ?13, gone = 0"
-                        " WHERE id = ?1",
-                        "ttiiiiittttit", old->id, r->kind, r->size, r->rows, r->found,
+                        " details = ?10, problem = ?11, last_seen = ?12, scan = ?13, gone = 0,"
+                        " modified = ?14, stamp = ?15 WHERE id = ?1",
+                        "ttiiiiittttitit", old->id, r->kind, r->size, r->rows, r->found,
                         r->sensitivity, r->confidence, r->categories, r->labels, r->details,
-                        r->problem, call->now, s->id));
+                        r->problem, call->now, s->id, r->modified, r->stamp));
     const char *before = summary(call->arena, old->sensitivity, old->categories);
     const char *after = summary(call->arena, r->sensitivity, r->categories);
     if (before == NULL || after == NULL) {

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `dvara data disposal run`: removes what a running Dvara says is due, where it is. dvarad keeps
+ * the plan and writes the certificate; it has no right over anybody's files. */
+#include "api/commands.h"
+#include "base/file.h"
+#include "engine/scan/remove.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PIECE = 100, RUN_FILES = 1000, SOURCES_MAX = 1000, HASH_TEXT_MAX = 2 * DV_SHA256_LEN + 1 };
+
+typedef struct disposal {
+    dv_cli *cli;
+    const char *rule;     /* or NULL */
+    const char *root;     /* --root, or NULL */
+    json_t *done;         /* rows that are printed */
+    uint64_t left;        /* due, and there still */
+    const char *interest; /* the source that the user named, or NULL */
+} disposal;
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
+/* -- where a source is ------------------------------------------------------------------------- */
+
+/* The path in "file://HOST/path" where HOST is this machine; NULL: it is elsewhere. */
+static const char *local_path(const char *source)
+{
+    char host[256] = "localhost", prefix[300];
+    if (gethostname(host, sizeof(host) - 1) != 0) {
+        dv_slice_copy(DV_LIT("localhost"), host, sizeof(host));
+    }
+    int len = snprintf(prefix, sizeof(prefix), "file://%s/", host);
+    return len > 0 && strncmp(source, prefix, (size_t)len) == 0 ? source + len - 1 : NULL;
+}
+
+/* A source may be one file: then its folder is what is worked in. */
+static dv_result open_root(const disposal *d, const char *source, int *ret_fd, dv_error *error)
+{
+    char path[PATH_MAX];
+    const char *root = local_path(source);
+    if (d->root != NULL) {
+        if (realpath(d->root, path) == NULL) {
+            return dv_error_set(error, DV_ERR_NOT_FOUND, "%.300s is not there", d->root);
+        }
+        return dv_remove_open(path, ret_fd, error);
+    }
+    if (root == NULL) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "%.300s is no folder of this machine: say where its files are with "
+                            "--source and --root",
+                            source);
+    }
+    dv_result result = dv_remove_open(root, ret_fd, error);
+    const char *slash = strrchr(root, '/');
+    if (result != DV_ERR_INVALID || slash == NULL || slash == root) {
+        return result;
+    }
+    dv_slice_copy(dv_slice_of(root, (size_t)(slash - root)), path, sizeof(path));
+    return dv_remove_open(path, ret_fd, error);
+}
+
+/* -- pages of lists ---------------------------------------------------------------------------- */
+
+typedef dv_result (*on_row)(disposal *d, const json_t *row, void *data, dv_error *error);
+
+/* Calls row() for all rows of a list. params is borrowed. */
+static dv_result each_row(disposal *d, const char *operation, const json_t *params, on_row row,
+                          void *data, dv_error *error)
+{
+    json_t *asked = json_copy((json_t *)(uintptr_t)params), *next = NULL;
+    dv_result result = asked != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+    do {
+        json_t *page = NULL;
+        size_t i = 0;
+        const json_t *one = NULL;
+        result =
+            result == DV_OK ? dv_cli_call(d->cli, operation, asked, NULL, &page, error) : result;
+        while (result == DV_OK &&
+               (one = json_array_get(json_object_get(page, "items"), i++)) != NULL) {
+            result = row(d, one, data, error);
+        }
+        next = json_incref(json_object_get(page, "next"));
+        if (next != NULL && json_object_set_new(asked, "cursor", next) != 0) {
+            result = DV_ERR_NO_MEMORY;
+        }
+        json_decref(page);
+    } while (result == DV_OK && next != NULL);
+    json_decref(asked);
+    return result;
+}
+
+/* -- the files of a run ------------------------------------------------------------------------ */
+
+typedef struct piece {
+    const char *run;
+    int root;
+    json_t *told;        /* what is sent next */
+    const json_t *files; /* of the run */
+} piece;
+
+static const char *outcome_state(dv_remove_outcome outcome)
+{
+    switch (outcome) {
+    case DV_REMOVE_DONE:
+        return "destroyed";
+    case DV_REMOVE_MISSING:
+        return "missing";
+    case DV_REMOVE_CHANGED:
+        return "changed";
+    case DV_REMOVE_LINKED:
+        return "linked";
+    case DV_REMOVE_SAME:
+    case DV_REMOVE_FAILED:
+        break;
+    }
+    return "failed";
+}
+
+static void mark_of(const piece *p, const json_t *file, char out[DV_REMOVE_MARK_MAX])
+{
+    (void)snprintf(out, DV_REMOVE_MARK_MAX, "%.40s-%lld", p->run,
+                   (long long)json_integer_value(json_object_get(file, "n")));
+}
+
+static dv_result add(json_t *told, const json_t *file, const char *state, const char *sha256,
+                     const char *why)
+{
+    json_t *one = json_pack("{s:O, s:s, s:s, s:s}", "n", json_object_get(file, "n"), "state", state,
+                            "sha256", sha256, "why", why);
+    return json_array_append_new(told, one) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* The hash of what is about to go. */
+static dv_result look_at(piece *p, const json_t *file)
+{
+    uint8_t hash[DV_SHA256_LEN];
+    char mark[DV_REMOVE_MARK_MAX], why[DV_REMOVE_WHY_MAX] = "", text[HASH_TEXT_MAX] = "";
+    mark_of(p, file, mark);
+    dv_remove_outcome outcome =
+        dv_remove_hash(p->root, text_of(file, "name"), text_of(file, "stamp"), mark, hash, why);
+    if (outcome != DV_REMOVE_SAME) {
+        return add(p->told, file, outcome_state(outcome), "", why);
+    }
+    for (size_t i = 0; i < sizeof(hash); i++) {
+        (void)snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    }
+    return add(p->told, file, "ready", text, "");
+}
+
+static const json_t *file_numbered(const piece *p, const json_t *number)
+{
+    return json_array_get(p->files, (size_t)json_integer_value(number));
+}
+
+/* Only what Dvara answers as ready goes; what it keeps gets its name back. */
+static dv_result act_on(piece *p, const json_t *answered)
+{
+    char mark[DV_REMOVE_MARK_MAX], why[DV_REMOVE_WHY_MAX] = "";
+    const json_t *file = file_numbered(p, json_object_get(answered, "n"));
+    if (file == NULL || !json_equal(json_object_get(file, "n"), json_object_get(answered, "n"))) {
+        return DV_ERR_CORRUPT;
+    }
+    mark_of(p, file, mark);
+    if (strcmp(text_of(answered, "state"), "ready") != 0) {
+        return strcmp(text_of(answered, "state"), "kept") == 0
+                   ? dv_remove_restore(p->root, text_of(file, "name"), text_of(file, "stamp"), mark)
+                   : DV_OK;
+    }
+    dv_remove_outcome outcome =
+        dv_remove_file(p->root, text_of(file, "name"), text_of(file, "stamp"), mark, why);
+    return add(p->told, file, outcome_state(outcome), "", why);
+}
+
+/* Sends what was told; the answer is the caller's. */
+static dv_result send(disposal *d, piece *p, json_t **ret_answer, dv_error *error)
+{
+    json_t *params = json_pack("{s:s}", "id", p->run);
+    json_t *body = json_pack("{s:O}", "items", p->told);
+    dv_result result =
+        params == NULL || body == NULL
+            ? DV_ERR_NO_MEMORY
+            : dv_cli_call(d->cli, "data_disposal_tell", params, body, ret_answer, error);
+    json_decref(params);
+    json_decref(body);
+    json_array_clear(p->told);
+    return result;
+}
+
+/* Looked at, told, removed, told. */
+static dv_result send_piece(disposal *d, piece *p, dv_error *error)
+{
+    size_t i;
+    const json_t *one;
+    json_t *answer = NULL;
+    dv_result result = DV_OK;
+    if (json_array_size(p->told) == 0) {
+        return DV_OK;
+    }
+    DV_TRY(send(d, p, &answer, error));
+    json_array_foreach(json_object_get(answer, "items"), i, one)
+    {
+        result = result == DV_OK ? act_on(p, one) : result;
+    }
+    json_decref(answer);
+    DV_TRY(result);
+    if (json_array_size(p->told) > 0) {
+        answer = NULL;
+        DV_TRY(send(d, p, &answer, error));
+        json_decref(answer);
+    }
+    return DV_OK;
+}
+
+static dv_result work_through(disposal *d, piece *p, dv_error *error)
+{
+    size_t i;
+    const json_t *file;
+    json_array_foreach(p->files, i, file)
+    {
+        const char *state = text_of(file, "state");
+        if (strcmp(state, "planned") == 0 || strcmp(state, "ready") == 0) {
+            DV_TRY(look_at(p, file));
+        }
+        if (json_array_size(p->told) == PIECE) {
+            DV_TRY(send_piece(d, p, error));
+        }
+    }
+    return send_piece(d, p, error);
+}
+
+static dv_result collect(disposal *d, const json_t *row, void *data, dv_error *error)
+{
+    (void)d;
+    (void)error;
+    return json_array_append((json_t *)data, (json_t *)(uintptr_t)row) == 0 ? DV_OK
+                                                                            : DV_ERR_NO_MEMORY;
+}
+
+static dv_result do_files(disposal *d, const char *run, int root, dv_error *error)
+{
+    json_t *files = json_array(), *told = json_array();
+    json_t *params = json_pack("{s:s, s:i}", "id", run, "limit", RUN_FILES);
+    piece p = {.run = run, .root = root, .told = told, .files = files};
+    dv_result result = files == NULL || told == NULL || params == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : each_row(d, "data_disposal_items", params, collect, files, error);
+    if (result == DV_OK) {
+        result = work_through(d, &p, error);
+    }
+    json_decref(params);
+    json_decref(files);
+    json_decref(told);
+    return result;
+}
+
+/* -- runs -------------------------------------------------------------------------------------- */
+
+static dv_result finish(disposal *d, const char *run, json_t **ret_ended, dv_error *error)
+{
+    json_t *params = json_pack("{s:s}", "id", run), *body = json_object();
+    dv_result result = params == NULL || body == NULL ? DV_ERR_NO_MEMORY
+                                                      : dv_cli_call(d->cli, "data_disposal_finish",
+                                                                    params, body, ret_ended, error);
+    json_decref(params);
+    json_decref(body);
+    return result;
+}
+
+/* *ret_some: there was something to do. */
+static dv_result run_once(disposal *d, const char *source, int root, bool *ret_some,
+                          dv_error *error)
+{
+    json_t *run = NULL, *ended = NULL;
+    json_t *body = json_pack("{s:s, s:s*}", "source", source, "rule", d->rule);
+    dv_result result = body == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : dv_cli_call(d->cli, "data_disposal_begin", NULL, body, &run, error);
+    json_decref(body);
+    DV_TRY(result);
+    const char *id = text_of(run, "id");
+    *ret_some = id[0] != '\0';
+    if (*ret_some && strcmp(text_of(run, "state"), "running") == 0) {
+        result = do_files(d, id, root, error);
+    }
+    if (*ret_some && result == DV_OK) {
+        result = finish(d, id, &ended, error);
+    }
+    if (ended != NULL) {
+        json_int_t files = json_integer_value(json_object_get(ended, "files"));
+        json_int_t destroyed = json_integer_value(json_object_get(ended, "destroyed"));
+        d->left += (uint64_t)(files - destroyed);
+        result = json_array_append_new(d->done, ended) == 0 ? result : DV_ERR_NO_MEMORY;
+    }
+    json_decref(run);
+    return result;
+}
+
+static dv_result run_source(disposal *d, const char *source, dv_error *error)
+{
+    dv_auto(fd) int root = -1;
+    bool some = true;
+    DV_TRY(open_root(d, source, &root, error));
+    while (some) {
+        DV_TRY(run_once(d, source, root, &some, error));
+    }
+    return DV_OK;
+}
+
+/* -- which sources ----------------------------------------------------------------------------- */
+
+typedef struct meant {
+    json_t *sources; /* object: source -> how many files */
+    uint64_t files;
+} meant;
+
+static dv_result note_source(disposal *d, const json_t *row, void *data, dv_error *error)
+{
+    meant *m = data;
+    const char *source = text_of(row, "source");
+    (void)error;
+    bool here = d->interest != NULL ? strcmp(source, d->interest) == 0 : local_path(source) != NULL;
+    if (!here) {
+        return DV_OK;
+    }
+    m->files++;
+    json_int_t before = json_integer_value(json_object_get(m->sources, source));
+    return json_object_size(m->sources) < SOURCES_MAX &&
+                   json_object_set_new(m->sources, source, json_integer(before + 1)) == 0
+               ? DV_OK
+               : DV_ERR_TOO_LARGE;
+}
+
+static dv_result note_unfinished(disposal *d, const json_t *row, void *data, dv_error *error)
+{
+    return strcmp(text_of(row, "state"), "finished") == 0 ? DV_OK
+                                                          : note_source(d, row, data, error);
+}
+
+static json_t *plan_params(const disposal *d)
+{
+    return json_pack("{s:s, s:i, s:s*, s:s*}", "status", "due", "limit", 1000, "source",
+                     d->interest, "rule", d->rule);
+}
+
+static dv_result find_sources(disposal *d, meant *m, dv_error *error)
+{
+    json_t *params = plan_params(d), *all = json_object();
+    dv_result result = params == NULL || all == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : each_row(d, "data_disposal_plan", params, note_source, m, error);
+    if (result == DV_OK) {
+        result = each_row(d, "data_disposal_list", all, note_unfinished, m, error);
+    }
+    json_decref(params);
+    json_decref(all);
+    return result;
+}
+
+static dv_result ask(const disposal *d, const meant *m, dv_error *error)
+{
+    char line[16] = "";
+    if (isatty(STDIN_FILENO) != 1) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "%llu files would be destroyed and never come back: --dry-run lists "
+                            "them, --yes does it",
+                            (unsigned long long)m->files);
+    }
+    fprintf(d->cli->err,
+            "%llu files in %zu sources are destroyed and never come back (--dry-run lists them). "
+            "Type \"destroy\" to go on: ",
+            (unsigned long long)m->files, json_object_size(m->sources));
+    fflush(d->cli->err);
+    dv_slice typed = fgets(line, sizeof(line), stdin) != NULL ? dv_slice_trim(dv_slice_str(line))
+                                                              : dv_slice_str("");
+    return dv_slice_eq_str(typed, "destroy")
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT, "nothing was destroyed");
+}
+
+/* -- a dry run --------------------------------------------------------------------------------- */
+
+typedef struct dry {
+    char source[PATH_MAX]; /* that is open */
+    int root;              /* or -1 */
+} dry;
+
+static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error *error)
+{
+    dry *state = data;
+    char why[DV_REMOVE_WHY_MAX] = "";
+    const char *source = text_of(row, "source");
+    if (d->interest == NULL && local_path(source) == NULL) {
+        return DV_OK;
+    }
+    if (state->root < 0 || strcmp(state->source, source) != 0) {
+        dv_fd_close(&state->root);
+        DV_TRY(open_root(d, source, &state->root, error));
+        dv_slice_copy(dv_slice_str(source), state->source, sizeof(state->source));
+    }
+    dv_remove_outcome outcome =
+        dv_remove_look(state->root, text_of(row, "name"), text_of(row, "stamp"), why);
+    bool goes = outcome == DV_REMOVE_SAME;
+    d->left += !goes;
+    json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "would",
+                            goes ? "destroy" : outcome_state(outcome), "name", text_of(row, "name"),
+                            "rule", text_of(row, "rule"), "why", why, "source", source);
+    return json_array_append_new(d->done, one) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static dv_result dry_run(disposal *d, dv_error *error)
+{
+    dry state = {.root = -1};
+    json_t *params = plan_params(d);
+    dv_result result = params == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : each_row(d, "data_disposal_plan", params, look_only, &state, error);
+    json_decref(params);
+    dv_fd_close(&state.root);
+    return result;
+}
+
+/* -- the command ------------------------------------------------------------------------------- */
+
+static dv_result run_all(disposal *d, bool yes, dv_error *error)
+{
+    meant m = {.sources = json_object()};
+    const char *source = NULL;
+    json_t *count = NULL;
+    dv_result result = m.sources == NULL ? DV_ERR_NO_MEMORY : find_sources(d, &m, error);
+    if (result == DV_OK && m.files > 0 && !yes) {
+        result = ask(d, &m, error);
+    }
+    json_object_foreach(m.sources, source, count)
+    {
+        result = result == DV_OK ? run_source(d, source, error) : result;
+    }
+    json_decref(m.sources);
+    return result;
+}
+
+static dv_result begin(disposal *d, const json_t *params, dv_error *error)
+{
+    d->interest = json_string_value(json_object_get(params, "source"));
+    d->root = json_string_value(json_object_get(params, "root"));
+    d->rule = json_string_value(json_object_get(params, "rule"));
+    d->done = json_array();
+    if (d->root != NULL && d->interest == NULL) {
+        return dv_error_set(error, DV_ERR_INVALID, "--root needs --source: whose files are there?");
+    }
+    return d->done != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static dv_result print(const disposal *d, bool only_look)
+{
+    static const char *const run_columns[] = {"id", "files", "destroyed", "source", NULL};
+    static const char *const dry_columns[] = {"would", "name", "rule", "why", "source", NULL};
+    json_t *all = json_pack("{s:O}", "items", d->done);
+    dv_result result =
+        all == NULL ? DV_ERR_NO_MEMORY
+                    : dv_cli_print(d->cli, all, "items", only_look ? dry_columns : run_columns);
+    json_decref(all);
+    return result;
+}
+
+int dv_command_data_disposal_run(dv_cli *cli, const json_t *params)
+{
+    dv_error error = {0};
+    disposal d = {.cli = cli};
+    bool only_look = json_is_true(json_object_get(params, "dry_run"));
+    bool yes = json_is_true(json_object_get(params, "yes"));
+    dv_result result = begin(&d, params, &error);
+    if (result == DV_OK) {
+        result = only_look ? dry_run(&d, &error) : run_all(&d, yes, &error);
+    }
+    if (result == DV_OK || json_array_size(d.done) > 0) { /* also what was done before an error */
+        dv_result printed = print(&d, only_look);
+        result = result == DV_OK ? printed : result;
+    }
+    json_decref(d.done);
+    error.result = result;
+    if (result != DV_OK) {
+        return dv_cli_fail(cli, &error);
+    }
+    return d.left == 0 ? DV_EXIT_DONE : DV_EXIT_FAILED;
+}

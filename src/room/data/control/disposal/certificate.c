@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates of destruction: what they say, and handing them out. A certificate holds no personal
+ * value: what detectors find in a path or a source is hidden in it, and the asset's id says which
+ * file it was to who may see the inventory. */
+#include "engine/detect/detect.h"
+#include "room/data/control/disposal/disposal.h"
+
+#include "api/operations.h"
+
+#include <ctype.h>
+
+enum { MASK_MEMORY = 16 << 20 };
+
+/* --- hiding what is personal ----------------------------------------------------------------- */
+
+typedef struct mask {
+    dv_detect_rules *rules;
+    dv_detect_scratch *scratch;
+    dv_arena *arena; /* of one text */
+} mask;
+
+static void mask_release(mask *m)
+{
+    dv_detect_scratch_free(m->scratch);
+    dv_detect_rules_free(m->rules);
+    dv_arena_free(m->arena);
+}
+DV_DEFINE_AUTO(mask, mask, mask_release)
+
+static dv_result mask_init(mask *m, dv_error *error)
+{
+    m->arena = dv_arena_new(MASK_MEMORY);
+    DV_TRY(m->arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_detect_rules_builtin(&m->rules, error));
+    return dv_detect_scratch_new(m->rules, &m->scratch);
+}
+
+/* Letters and digits of what is found in the text become stars in out, byte for byte. */
+static dv_result hide_found(mask *m, dv_slice text, char *out)
+{
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    DV_TRY(dv_detect_scan(m->rules, m->scratch, text, 0, &dv_detect_all, m->arena, &found, &count));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = found[i].start; at < found[i].end && at < text.len; at++) {
+            unsigned char byte = (unsigned char)out[at];
+            out[at] = isalnum(byte) || byte >= 0x80 ? '*' : out[at];
+        }
+    }
+    return DV_OK;
+}
+
+/* A new reference. What stands between '/' and '_' is looked at by itself, too: a name such as
+ * cards_4111111111111111.csv is one word to a detector. */
+static dv_result hide(mask *m, const char *text, json_t **ret_json)
+{
+    dv_slice copy, apart;
+    dv_arena_reset(m->arena);
+    DV_TRY(dv_arena_copy(m->arena, dv_slice_str(text), &copy));
+    DV_TRY(dv_arena_copy(m->arena, dv_slice_str(text), &apart));
+    char *out = (char *)copy.ptr, *words = (char *)apart.ptr;
+    for (size_t i = 0; i < apart.len; i++) {
+        words[i] = words[i] == '/' || words[i] == '_' ? ' ' : words[i];
+    }
+    DV_TRY(hide_found(m, dv_slice_str(text), out));
+    DV_TRY(hide_found(m, apart, out));
+    *ret_json = json_stringn(out, copy.len);
+    return *ret_json != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* --- writing it ------------------------------------------------------------------------------ */
+
+static json_t *time_json(dv_time time)
+{
+    char text[DV_TIME_TEXT_MAX];
+    if (time <= 0) {
+        return json_null();
+    }
+    dv_time_format(time, text);
+    return json_string(text);
+}
+
+#define ITEM_COLUMNS                                                                               \
+    "n, asset, name, size, modified, rule, sensitivity, categories, labels, state, sha256, why, "  \
+    "at"
+
+typedef struct tally {
+    json_t *items;
+    json_t *outcomes; /* how many of each */
+    int64_t destroyed;
+    int64_t bytes;
+} tally;
+
+static json_t *item_json(dv_statement *row, json_t *name, bool destroyed)
+{
+    dv_slice sha256 = dv_column_slice(row, 10);
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s?, s:o, s:o}", "asset",
+                     dv_data_column_text(row, 1), "name", name, "size",
+                     (json_int_t)dv_column_int(row, 3), "modified", dv_data_column_time(row, 4),
+                     "rule", dv_data_column_text(row, 5), "sensitivity",
+                     dv_data_level_word(dv_column_int(row, 6)), "categories",
+                     dv_data_words_json(dv_column_slice(row, 7)), "labels",
+                     dv_data_words_json(dv_column_slice(row, 8)), "sha256",
+                     sha256.len > 0 ? dv_data_column_text(row, 10) : json_null(), "outcome",
+                     dv_data_column_text(row, 9), "method", destroyed ? "unlink" : NULL, "why",
+                     dv_data_column_text(row, 11), "at", dv_data_column_time(row, 12));
+}
+
+static dv_result count_outcome(tally *t, dv_statement *row, bool destroyed)
+{
+    char state[32];
+    dv_slice_copy(dv_column_slice(row, 9), state, sizeof(state));
+    json_int_t before = json_integer_value(json_object_get(t->outcomes, state));
+    t->destroyed += destroyed;
+    t->bytes += destroyed ? dv_column_int(row, 3) : 0;
+    return json_object_set_new(t->outcomes, state, json_integer(before + 1)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
+static dv_result add_items(dv_call *call, const dv_disposal_run *run, mask *m, tally *t,
+                           dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_result result = DV_OK;
+    bool hidden = dv_disposal_names_hidden(call->services->disposal_rules);
+    DV_TRY(dv_store_query(
+        call->services->store, &row, error,
+        "SELECT " ITEM_COLUMNS " FROM data_disposal_item WHERE run = ?1 ORDER BY n", "t", run->id));
+    while ((result = dv_statement_step(row, error)) == DV_OK) {
+        dv_slice text;
+        json_t *name = json_null();
+        bool destroyed = dv_slice_eq_str(dv_column_slice(row, 9), "destroyed");
+        if (!hidden) {
+            dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 10);
+            DV_TRY(arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+            DV_TRY(dv_arena_copy(arena, dv_column_slice(row, 2), &text));
+            DV_TRY(hide(m, (const char *)text.ptr, &name));
+        }
+        json_t *item = item_json(row, name, destroyed);
+        if (item == NULL || json_array_append_new(t->items, item) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+        DV_TRY(count_outcome(t, row, destroyed));
+    }
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* Only those of the rules that a file went by. */
+static json_t *used_rules(const dv_disposal_run *run, const json_t *items)
+{
+    size_t i, k;
+    json_t *rule;
+    const json_t *item;
+    json_t *all = json_loads(run->rules, 0, NULL), *used = json_array();
+    json_array_foreach(all, i, rule)
+    {
+        json_array_foreach(items, k, item)
+        {
+            if (json_equal(json_object_get(item, "rule"), json_object_get(rule, "name"))) {
+                json_array_append(used, rule);
+                break;
+            }
+        }
+    }
+    json_decref(all);
+    return used;
+}
+
+static const char method[] =
+    "unlink: the name was removed and the folder synced, and the file had no other name. Its "
+    "blocks "
+    "were released, not overwritten: disks, file systems that copy on write, snapshots and backups "
+    "may keep them until they are used again.";
+
+static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, const tally *t)
+{
+    return json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:O, s:O}",
+                     "type", "dvara certificate of destruction", "version", 1, "id", run->id,
+                     "source", source, "ordered_by", run->caller, "carried_out_by", call->caller,
+                     "started", time_json(run->started), "finished", time_json(call->now), "method",
+                     method, "rules", used_rules(run, t->items), "destroyed",
+                     (json_int_t)t->destroyed, "bytes_destroyed", (json_int_t)t->bytes, "outcomes",
+                     t->outcomes, "items", t->items);
+}
+
+static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, char **ret_text,
+                           dv_error *error)
+{
+    dv_auto(mask) mask m = {.rules = NULL};
+    json_t *source = NULL;
+    DV_TRY(mask_init(&m, error));
+    DV_TRY(add_items(call, run, &m, t, error));
+    DV_TRY(hide(&m, run->source, &source));
+    json_t *whole = document(call, run, source, t);
+    *ret_text = whole == NULL ? NULL : json_dumps(whole, JSON_INDENT(1));
+    json_decref(whole);
+    return *ret_text != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+dv_result dv_disposal_certificate(dv_call *call, const dv_disposal_run *run, char **ret_text,
+                                  int64_t *ret_destroyed, dv_error *error)
+{
+    tally t = {.items = json_array(), .outcomes = json_object()};
+    char *text = NULL;
+    dv_result result = t.items == NULL || t.outcomes == NULL
+                           ? DV_ERR_NO_MEMORY
+                           : write_all(call, run, &t, &text, error);
+    json_decref(t.items);
+    json_decref(t.outcomes);
+    DV_TRY(result);
+    *ret_text = text;
+    *ret_destroyed = t.destroyed;
+    return DV_OK;
+}
+
+/* --- handing them out ------------------------------------------------------------------------ */
+
+/* The newest first. */
+dv_result dv_op_data_disposal_list(dv_call *call, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    const char *cursor = dv_call_param(call, "cursor");
+    size_t limit = (size_t)json_integer_value(json_object_get(call->params, "limit"));
+    dv_result result = DV_OK;
+    dv_disposal_run run = {.id = ""};
+    json_t *items = json_array();
+    call->answer = json_pack("{s:o}", "items", items);
+    DV_TRY(call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          "SELECT " DV_DISPOSAL_RUN_COLUMNS
+                          " FROM data_disposal WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+                          "ti", cursor != NULL ? cursor : "g", (int64_t)limit));
+    while ((result = dv_statement_step(rows, error)) == DV_OK) {
+        DV_TRY(dv_disposal_run_read(rows, call->arena, &run));
+        if (json_array_append_new(items, dv_disposal_run_json(&run)) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
+    return json_array_size(items) < limit ||
+                   json_object_set_new(call->answer, "next", json_string(run.id)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
+dv_result dv_op_data_disposal_certificate_show(dv_call *call, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_disposal_run run;
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    if (strcmp(run.state, "finished") != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "the disposal is not finished: `dvara data disposal run` goes on with "
+                            "it where its files are");
+    }
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT document FROM data_disposal WHERE id = ?1", "t", run.id));
+    DV_TRY(dv_statement_step(row, error));
+    json_t *answer = dv_disposal_run_json(&run);
+    if (json_object_set_new(answer, "document", dv_data_column_text(row, 0)) != 0) {
+        json_decref(answer);
+        return DV_ERR_NO_MEMORY;
+    }
+    call->answer = answer;
+    return DV_OK;
+}

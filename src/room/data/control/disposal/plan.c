@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files' time is over, and what keeps them all the same. */
+#include "room/data/control/disposal/disposal.h"
+
+#include "api/operations.h"
+
+enum { LOOKED_MAX = 20000 /* rows that one page looks at */ };
+
+static const char keep_label[] = "keep";
+
+/* --- one file -------------------------------------------------------------------------------- */
+
+enum column {
+    ID,
+    SOURCE,
+    NAME,
+    STAMP,
+    CATEGORIES,
+    LABELS,
+    LEVEL,
+    SIZE,
+    MODIFIED,
+    FIRST_SEEN,
+    KIND,
+    OWNED,
+    PARTLY,
+    LABELLED,
+    GONE,
+};
+
+static dv_result text_of(dv_statement *row, enum column column, dv_arena *arena,
+                         const char **ret_text)
+{
+    dv_slice copy;
+    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, (int)column), &copy));
+    *ret_text = (const char *)copy.ptr;
+    return DV_OK;
+}
+
+dv_result dv_disposal_asset_read(dv_statement *row, dv_arena *arena, dv_disposal_asset *ret_asset)
+{
+    dv_slice kind = dv_column_slice(row, KIND);
+    dv_disposal_asset asset = {
+        .level = dv_column_int(row, LEVEL),
+        .size = dv_column_int(row, SIZE),
+        .modified = dv_column_int(row, MODIFIED),
+        .first_seen = dv_column_int(row, FIRST_SEEN),
+        .file = !dv_slice_eq_str(kind, "table") && !dv_slice_eq_str(kind, "view"),
+        .owned = dv_column_int(row, OWNED) != 0,
+        .partly = dv_column_int(row, PARTLY) != 0,
+        .labelled = dv_column_int(row, LABELLED) != 0,
+        .gone = dv_column_int(row, GONE) != 0,
+    };
+    DV_TRY(text_of(row, ID, arena, &asset.id));
+    DV_TRY(text_of(row, SOURCE, arena, &asset.source));
+    DV_TRY(text_of(row, NAME, arena, &asset.name));
+    DV_TRY(text_of(row, STAMP, arena, &asset.stamp));
+    DV_TRY(text_of(row, CATEGORIES, arena, &asset.categories));
+    DV_TRY(text_of(row, LABELS, arena, &asset.labels));
+    *ret_asset = asset;
+    return DV_OK;
+}
+
+static bool has_word(const char *words, const char *wanted)
+{
+    dv_slice word, rest = dv_slice_str(words);
+    while (rest.len > 0 && dv_slice_split(&rest, ',', &word)) {
+        if (dv_slice_eq_str(word, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When its time is over. */
+static dv_time due_of(const dv_disposal_rule *rule, const dv_disposal_asset *asset)
+{
+    dv_time from = rule->seen ? DV_MAX(asset->modified, asset->first_seen) : asset->modified;
+    return rule->keep > DV_TIME_NEVER - from ? DV_TIME_NEVER : from + rule->keep;
+}
+
+/* What keeps a file whose time is over, as this row has it; "": nothing, NULL: no memory. */
+static const char *keeps(const dv_services *services, dv_arena *arena, const dv_disposal_file *file,
+                         const dv_disposal_asset *asset, const dv_disposal_rule *rule)
+{
+    const dv_disposal_hold *hold = dv_disposal_hold_for(services->disposal_rules, file);
+    if (hold != NULL) {
+        return dv_arena_printf(arena, "the hold %s keeps it", hold->name);
+    }
+    if (has_word(asset->labels, keep_label)) {
+        return "its label keep keeps it";
+    }
+    if (asset->stamp[0] == '\0' || asset->modified <= 0) {
+        return "it is not known as it is now: scan it again";
+    }
+    if (asset->partly && !asset->labelled) {
+        return "not all of it was read: somebody has to label it";
+    }
+    return !asset->owned && !rule->unowned ? "nobody owns it" : "";
+}
+
+/* By this row alone. */
+static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time now,
+                           const dv_disposal_asset *asset, dv_disposal_judgement *out)
+{
+    const dv_disposal_file file = {dv_slice_str(asset->source), dv_slice_str(asset->name),
+                                   dv_slice_str(asset->categories), dv_slice_str(asset->labels),
+                                   asset->level};
+    *out = (dv_disposal_judgement){.why = "", .due = DV_TIME_NEVER};
+    if (!asset->file || asset->gone) {
+        return DV_OK;
+    }
+    out->rule = dv_disposal_rule_for(services->disposal_rules, &file);
+    if (out->rule == NULL) {
+        return DV_OK;
+    }
+    out->due = due_of(out->rule, asset);
+    out->standing = DV_DISPOSAL_LATER;
+    if (out->due > now) {
+        return DV_OK;
+    }
+    out->why = keeps(services, arena, &file, asset, out->rule);
+    out->standing = out->why != NULL && out->why[0] == '\0' ? DV_DISPOSAL_DUE : DV_DISPOSAL_WAITS;
+    return out->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* The row of the same file in another source, of which this one is a part or the other way round.
+ * Sets *judgement to its, when that is more careful. Without a rule of its own it says nothing, but
+ * holds and labels do. */
+static dv_result judge_twin(dv_services *services, dv_arena *arena, dv_time now, dv_slice source,
+                            dv_slice name, const dv_disposal_asset *asset,
+                            dv_disposal_judgement *judgement, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_disposal_asset twin;
+    dv_disposal_judgement other;
+    DV_TRY(dv_store_query(services->store, &row, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
+                          " FROM data_asset WHERE source = ?1 AND name = ?2 AND gone = 0",
+                          "ss", source, name));
+    dv_result result = dv_statement_step(row, error);
+    if (result != DV_OK) {
+        return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+    }
+    DV_TRY(dv_disposal_asset_read(row, arena, &twin));
+    if (strcmp(twin.id, asset->id) == 0) {
+        return DV_OK;
+    }
+    DV_TRY(judge_row(services, arena, now, &twin, &other));
+    const dv_disposal_file file = {dv_slice_str(twin.source), dv_slice_str(twin.name),
+                                   dv_slice_str(twin.categories), dv_slice_str(twin.labels),
+                                   twin.level};
+    bool kept = has_word(twin.labels, keep_label) || other.standing == DV_DISPOSAL_LATER ||
+                other.standing == DV_DISPOSAL_WAITS ||
+                dv_disposal_hold_for(services->disposal_rules, &file) != NULL;
+    if (kept) {
+        judgement->standing = DV_DISPOSAL_WAITS;
+        judgement->why =
+            dv_arena_printf(arena, "it is in another source, too, and stays there (%s)", twin.id);
+    }
+    return judgement->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* "file://fs1/srv/share" and "a/b" may also be "file://fs1/srv" and "share/a/b", or
+ * "file://fs1/srv/share/a" and "b"; a file that was scanned by itself is a source, too. */
+static dv_result judge_twins(dv_services *services, dv_arena *arena, dv_time now,
+                             const dv_disposal_asset *asset, dv_disposal_judgement *judgement,
+                             dv_error *error)
+{
+    const char *whole = dv_arena_printf(arena, "%s/%s", asset->source, asset->name);
+    if (whole == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    dv_slice path = dv_slice_str(whole);
+    size_t name = 0;
+    for (size_t i = 1; i + 1 < path.len && judgement->standing == DV_DISPOSAL_DUE; i++) {
+        if (path.ptr[i] == '/') {
+            name = i + 1;
+            DV_TRY(judge_twin(services, arena, now, dv_slice_sub(path, 0, i),
+                              dv_slice_sub(path, name, path.len), asset, judgement, error));
+        }
+    }
+    return judgement->standing != DV_DISPOSAL_DUE
+               ? DV_OK
+               : judge_twin(services, arena, now, path, dv_slice_sub(path, name, path.len), asset,
+                            judgement, error);
+}
+
+dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_time now,
+                            const dv_disposal_asset *asset, dv_disposal_judgement *ret_judgement,
+                            dv_error *error)
+{
+    dv_disposal_judgement judgement;
+    DV_TRY(judge_row(services, arena, now, asset, &judgement));
+    if (judgement.standing == DV_DISPOSAL_DUE) {
+        DV_TRY(judge_twins(services, arena, now, asset, &judgement, error));
+    }
+    *ret_judgement = judgement;
+    return DV_OK;
+}
+
+/* --- the plan -------------------------------------------------------------------------------- */
+
+static const char *const standings[] = {"none", "later", "waits", "due"};
+
+static json_t *time_json(dv_time time)
+{
+    char text[DV_TIME_TEXT_MAX];
+    if (time <= 0 || time == DV_TIME_NEVER) {
+        return json_null();
+    }
+    dv_time_format(time, text);
+    return json_string(text);
+}
+
+static json_t *plan_json(const dv_disposal_asset *asset, const dv_disposal_judgement *j,
+                         dv_time now)
+{
+    enum { DAY = 86400 };
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:s, s:s, s:s}", "asset",
+        asset->id, "source", asset->source, "name", asset->name, "rule", j->rule->name, "keep",
+        j->rule->kept, "labels", dv_data_words_json(dv_slice_str(asset->labels)), "categories",
+        dv_data_words_json(dv_slice_str(asset->categories)), "sensitivity",
+        dv_data_level_word(asset->level), "size", (json_int_t)asset->size, "modified",
+        time_json(asset->modified), "age_days",
+        (json_int_t)(DV_MAX(now - asset->modified, 0) / (DAY * DV_SECOND)), "due",
+        time_json(j->due), "status", standings[j->standing], "why", j->why, "stamp", asset->stamp);
+}
+
+static bool is_asked(const dv_call *call, const dv_disposal_judgement *j)
+{
+    const char *status = dv_call_param(call, "status"), *rule = dv_call_param(call, "rule");
+    if (j->standing == DV_DISPOSAL_NO_RULE || (rule != NULL && strcmp(rule, j->rule->name) != 0)) {
+        return false;
+    }
+    return status != NULL ? strcmp(status, standings[j->standing]) == 0
+                          : j->standing != DV_DISPOSAL_LATER;
+}
+
+static dv_result plan_rows(dv_call *call, dv_arena *arena, dv_statement *rows, json_t *items,
+                           char last[DV_DATA_ID_MAX], bool *ret_more, dv_error *error)
+{
+    size_t limit = (size_t)json_integer_value(json_object_get(call->params, "limit"));
+    dv_result result = DV_OK;
+    for (size_t looked = 0; looked < LOOKED_MAX && json_array_size(items) < limit; looked++) {
+        dv_disposal_asset asset;
+        dv_disposal_judgement judgement;
+        dv_arena_reset(arena);
+        result = dv_statement_step(rows, error);
+        if (result != DV_OK) {
+            *ret_more = false;
+            return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+        }
+        DV_TRY(dv_disposal_asset_read(rows, arena, &asset));
+        DV_TRY(dv_disposal_judge(call->services, arena, call->now, &asset, &judgement, error));
+        dv_slice_copy(dv_slice_str(asset.id), last, DV_DATA_ID_MAX);
+        if (is_asked(call, &judgement) &&
+            json_array_append_new(items, plan_json(&asset, &judgement, call->now)) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    *ret_more = true;
+    return DV_OK;
+}
+
+dv_result dv_op_data_disposal_plan(dv_call *call, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20); /* of one row */
+    const char *cursor = dv_call_param(call, "cursor"), *source = dv_call_param(call, "source");
+    char last[DV_DATA_ID_MAX] = "";
+    bool more = false;
+    json_t *items = json_array();
+    call->answer = json_pack("{s:o}", "items", items);
+    if (arena == NULL || call->answer == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
+                          " FROM data_asset WHERE id > ?1 AND gone = 0 AND (?2 = '' OR source = ?2)"
+                          " ORDER BY id",
+                          "tt", cursor != NULL ? cursor : "", source != NULL ? source : ""));
+    DV_TRY(plan_rows(call, arena, rows, items, last, &more, error));
+    return !more || json_object_set_new(call->answer, "next", json_string(last)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
+/* --- the rules ------------------------------------------------------------------------------- */
+
+/* A source that no scan ever named makes a rule that does nothing, or a hold that keeps nothing. */
+static dv_result source_known(dv_call *call, const char *place, bool *ret_known, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT 1 FROM data_scan WHERE source = ?1 OR"
+                          " substr(source, 1, length(?1) + 1) = ?1 || '/' OR"
+                          " substr(?1, 1, length(source) + 1) = source || '/' LIMIT 1",
+                          "t", place));
+    dv_result result = dv_statement_step(row, error);
+    *ret_known = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+static dv_result unknown_sources(dv_call *call, const dv_disposal_rule *rule, json_t *unknown,
+                                 dv_error *error)
+{
+    for (size_t i = 0; i < rule->scope.sources.count; i++) {
+        bool known = false;
+        DV_TRY(source_known(call, rule->scope.sources.items[i], &known, error));
+        if (!known &&
+            json_array_append_new(unknown, json_string(rule->scope.sources.items[i])) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    return DV_OK;
+}
+
+dv_result dv_op_data_disposal_rules(dv_call *call, dv_error *error)
+{
+    const dv_disposal_rules *rules = call->services->disposal_rules;
+    json_t *items = json_array();
+    call->answer = json_pack("{s:o}", "items", items);
+    for (size_t i = 0; call->answer != NULL && i < dv_disposal_rule_count(rules); i++) {
+        const dv_disposal_rule *rule = dv_disposal_rule_at(rules, i);
+        json_t *one = dv_disposal_rule_json(rule), *unknown = json_array();
+        if (json_array_append_new(items, one) != 0 ||
+            json_object_set_new(one, "unknown_sources", unknown) != 0) {
+            return DV_ERR_NO_MEMORY;
+        }
+        DV_TRY(unknown_sources(call, rule, unknown, error));
+    }
+    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}

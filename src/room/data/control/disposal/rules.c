@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/control/disposal/rules.h"
+
+#include "base/caps.h"
+#include "base/nearest.h"
+#include "room/data/control/inventory.h"
+#include "room/data/scan/classify.h"
+
+enum { RULES_MEMORY = 4 << 20, KNOWN_MAX = 512, WORD_MAX = 64, SOURCE_MAX = 4096 };
+
+static const dv_time a_day = 86400 * DV_SECOND;
+static const int keep_days_max = 36500;
+
+/* Words that rules may name. */
+typedef struct known_words {
+    const char *items[KNOWN_MAX];
+    size_t count;
+} known_words;
+
+struct dv_disposal_rules {
+    dv_arena *arena;
+    known_words labels;
+    known_words categories;
+    dv_disposal_rule *rules;
+    size_t rule_count;
+    dv_disposal_hold *holds;
+    size_t hold_count;
+    bool names_hidden;
+};
+
+static dv_result rules_init(dv_disposal_rules *out)
+{
+    *out = (dv_disposal_rules){.arena = dv_arena_new(RULES_MEMORY)};
+    if (out->arena != NULL) {
+        out->rules = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->rules));
+        out->holds = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->holds));
+    }
+    if (out->rules == NULL || out->holds == NULL) {
+        dv_arena_free(out->arena);
+        return DV_ERR_NO_MEMORY;
+    }
+    return DV_OK;
+}
+
+dv_result dv_disposal_rules_new(dv_disposal_rules **ret_rules)
+{
+    dv_disposal_rules *rules = calloc(1, sizeof(*rules));
+    dv_result result = rules == NULL ? DV_ERR_NO_MEMORY : rules_init(rules);
+    if (result != DV_OK) {
+        free(rules);
+        return result;
+    }
+    *ret_rules = rules;
+    return DV_OK;
+}
+
+void dv_disposal_rules_free(dv_disposal_rules *rules)
+{
+    if (rules != NULL) {
+        dv_arena_free(rules->arena);
+        free(rules);
+    }
+}
+
+/* --- the words that there are ---------------------------------------------------------------- */
+
+static bool is_known(const known_words *words, const char *word)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        if (strcmp(words->items[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_result know(dv_arena *arena, known_words *words, const char *word)
+{
+    if (is_known(words, word)) {
+        return DV_OK;
+    }
+    const char *copy = dv_arena_printf(arena, "%s", word);
+    if (copy == NULL || words->count == KNOWN_MAX) {
+        return copy == NULL ? DV_ERR_NO_MEMORY : DV_ERR_TOO_LARGE;
+    }
+    words->items[words->count++] = copy;
+    return DV_OK;
+}
+
+/* What one built-in rule of classification calls what it finds. */
+static dv_result know_file(dv_disposal_rules *rules, const dv_data_rule_file *file, dv_error *error)
+{
+    const dv_yaml *root = NULL;
+    const char *word = NULL;
+    DV_TRY(dv_yaml_parse(dv_slice_str(file->text), rules->arena, &root, error));
+    DV_TRY(dv_yaml_string(dv_yaml_get(root, "category"), &word, error));
+    DV_TRY(know(rules->arena, &rules->categories, word));
+    const dv_yaml *labels = dv_yaml_get(root, "labels");
+    for (const dv_yaml *one = labels == NULL ? NULL : labels->first; one != NULL; one = one->next) {
+        DV_TRY(dv_yaml_string(one, &word, error));
+        DV_TRY(know(rules->arena, &rules->labels, word));
+    }
+    return DV_OK;
+}
+
+static dv_result word_read(const dv_yaml *node, const char **ret_word, dv_error *error)
+{
+    DV_TRY(dv_yaml_string(node, ret_word, error));
+    size_t good = strspn(*ret_word, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    return good > 0 && good <= WORD_MAX && (*ret_word)[good] == '\0'
+               ? DV_OK
+               : dv_yaml_refuse(node, error,
+                                "data_retention: \"%.64s\" is no word of small letters, digits, _ "
+                                "and -",
+                                *ret_word);
+}
+
+static dv_result own_read(dv_arena *arena, const dv_yaml *list, known_words *words, dv_error *error)
+{
+    const char *word = NULL;
+    if (list != NULL && list->type != DV_YAML_LIST) {
+        return dv_yaml_refuse(list, error, "data_retention: words are lists");
+    }
+    for (const dv_yaml *one = list == NULL ? NULL : list->first; one != NULL; one = one->next) {
+        DV_TRY(word_read(one, &word, error));
+        dv_result result = know(arena, words, word);
+        if (result == DV_ERR_TOO_LARGE) {
+            return dv_yaml_refuse(one, error, "data_retention: more than %d words", KNOWN_MAX);
+        }
+        DV_TRY(result);
+    }
+    return DV_OK;
+}
+
+static dv_result words_known(dv_disposal_rules *rules, const dv_yaml *own, dv_error *error)
+{
+    static const char *const keys[] = {"labels", "categories", NULL};
+    for (size_t i = 0; i < DV_DATA_RULE_FILE_COUNT; i++) {
+        DV_TRY(know_file(rules, &DV_DATA_RULE_FILES[i], error));
+    }
+    if (own == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_check_keys(own, keys, error));
+    DV_TRY(own_read(rules->arena, dv_yaml_get(own, "labels"), &rules->labels, error));
+    return own_read(rules->arena, dv_yaml_get(own, "categories"), &rules->categories, error);
+}
+
+static const char *known_name(const void *data, size_t index)
+{
+    return ((const known_words *)data)->items[index];
+}
+
+/* --- what a rule or hold is for -------------------------------------------------------------- */
+
+/* The items of a list, each of which check() refuses or not. */
+static dv_result list_read(const dv_yaml *map, const char *key, const dv_yaml **ret_first,
+                           dv_error *error)
+{
+    const dv_yaml *list = dv_yaml_get(map, key);
+    size_t count = 0;
+    *ret_first = NULL;
+    if (list == NULL) {
+        return DV_OK;
+    }
+    if (list->type != DV_YAML_LIST || list->first == NULL) {
+        return dv_yaml_refuse(list, error, "data_retention: %s is a list that is not empty", key);
+    }
+    for (const dv_yaml *one = list->first; one != NULL; one = one->next) {
+        if (++count > DV_DISPOSAL_WORDS) {
+            return dv_yaml_refuse(one, error, "data_retention: %s has more than %d", key,
+                                  DV_DISPOSAL_WORDS);
+        }
+    }
+    *ret_first = list->first;
+    return DV_OK;
+}
+
+static dv_result keep_text(dv_arena *arena, const char *text, dv_disposal_words *words)
+{
+    words->items[words->count] = dv_arena_printf(arena, "%s", text);
+    return words->items[words->count] != NULL ? (words->count++, DV_OK) : DV_ERR_NO_MEMORY;
+}
+
+static dv_result words_read(dv_arena *arena, const dv_yaml *map, const char *key,
+                            const known_words *known, dv_disposal_words *words, dv_error *error)
+{
+    const dv_yaml *one = NULL;
+    const char *word = NULL;
+    DV_TRY(list_read(map, key, &one, error));
+    for (; one != NULL; one = one->next) {
+        DV_TRY(word_read(one, &word, error));
+        if (!is_known(known, word)) {
+            const char *near = dv_nearest(word, known->count, known_name, known);
+            return dv_yaml_refuse(one, error,
+                                  "data_retention: nothing is called %s under %s%s%s%s; your own "
+                                  "words stand under words: {%s: [...]}",
+                                  word, key, near != NULL ? "; did you mean " : "",
+                                  near != NULL ? near : "", near != NULL ? "?" : "", key);
+        }
+        DV_TRY(keep_text(arena, word, words));
+    }
+    return DV_OK;
+}
+
+static dv_result sources_read(dv_arena *arena, const dv_yaml *map, dv_disposal_words *words,
+                              dv_error *error)
+{
+    const dv_yaml *one = NULL;
+    const char *text = NULL;
+    DV_TRY(list_read(map, "sources", &one, error));
+    for (; one != NULL; one = one->next) {
+        DV_TRY(dv_yaml_string(one, &text, error));
+        size_t len = strlen(text);
+        if (len == 0 || len > SOURCE_MAX || text[len - 1] == '/' || text[0] == '/') {
+            return dv_yaml_refuse(one, error,
+                                  "data_retention: a source is what `dvara data scans` calls it "
+                                  "(file://host/srv/share), or a folder or file below one, without "
+                                  "a / at its end");
+        }
+        DV_TRY(keep_text(arena, text, words));
+    }
+    return DV_OK;
+}
+
+static dv_result scope_read(dv_disposal_rules *rules, const dv_yaml *map, dv_disposal_scope *scope,
+                            dv_error *error)
+{
+    const dv_yaml *level = dv_yaml_get(map, "sensitivity");
+    const char *name = NULL;
+    DV_TRY(words_read(rules->arena, map, "labels", &rules->labels, &scope->labels, error));
+    DV_TRY(
+        words_read(rules->arena, map, "categories", &rules->categories, &scope->categories, error));
+    DV_TRY(sources_read(rules->arena, map, &scope->sources, error));
+    DV_TRY(level == NULL ? DV_OK : dv_yaml_string(level, &name, error));
+    scope->level = dv_data_level_number(name);
+    return level == NULL || scope->level >= 0
+               ? DV_OK
+               : dv_yaml_refuse(level, error,
+                                "data_retention: sensitivity is public, internal, confidential or "
+                                "restricted");
+}
+
+static dv_result name_read(dv_arena *arena, const dv_yaml *map, const char **ret_name,
+                           dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "name");
+    const char *word = NULL;
+    if (node == NULL) {
+        return dv_yaml_refuse(map, error, "data_retention: each rule and hold needs a name");
+    }
+    DV_TRY(word_read(node, &word, error));
+    *ret_name = dv_arena_printf(arena, "%s", word);
+    return *ret_name != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* --- rules and holds ------------------------------------------------------------------------- */
+
+static dv_result keep_read(dv_arena *arena, const dv_yaml *map, dv_disposal_rule *rule,
+                           dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "keep");
+    const char *text = NULL;
+    if (node == NULL) {
+        return dv_yaml_refuse(map, error, "data_retention: a rule says how long: keep");
+    }
+    DV_TRY(dv_yaml_string(node, &text, error));
+    rule->kept = dv_arena_printf(arena, "%s", text);
+    rule->keep = DV_TIME_NEVER;
+    if (rule->kept == NULL || strcmp(text, "forever") == 0) {
+        return rule->kept == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    }
+    DV_TRY(dv_yaml_duration(node, &rule->keep, error));
+    return rule->keep >= a_day && rule->keep <= keep_days_max * a_day
+               ? DV_OK
+               : dv_yaml_refuse(node, error, "data_retention: keep is from 1d to %dd, or forever",
+                                keep_days_max);
+}
+
+static dv_result since_read(const dv_yaml *map, bool *ret_seen, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "since");
+    const char *text = "changed";
+    DV_TRY(node == NULL ? DV_OK : dv_yaml_string(node, &text, error));
+    *ret_seen = strcmp(text, "seen") == 0;
+    return *ret_seen || strcmp(text, "changed") == 0
+               ? DV_OK
+               : dv_yaml_refuse(node, error,
+                                "data_retention: since is changed (when the file was written "
+                                "last) or seen (when a scan saw it first, if that is later)");
+}
+
+static dv_result kind_check(const dv_yaml *map, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "of");
+    const char *text = "files";
+    DV_TRY(node == NULL ? DV_OK : dv_yaml_string(node, &text, error));
+    return strcmp(text, "files") == 0
+               ? DV_OK
+               : dv_yaml_refuse(node, error,
+                                "data_retention: rules are of files; events of the log have "
+                                "audit: retention");
+}
+
+static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
+{
+    static const char *const keys[] = {"name", "of",    "labels",  "categories",  "sources",
+                                       "keep", "since", "unowned", "sensitivity", NULL};
+    if (rules->rule_count == DV_LIMIT_DATA_RULES) {
+        return dv_yaml_refuse(map, error, "data_retention: more than %d rules",
+                              DV_LIMIT_DATA_RULES);
+    }
+    dv_disposal_rule *rule = &rules->rules[rules->rule_count];
+    *rule = (dv_disposal_rule){.name = NULL};
+    DV_TRY(dv_yaml_check_keys(map, keys, error));
+    DV_TRY(name_read(rules->arena, map, &rule->name, error));
+    for (size_t i = 0; i < rules->rule_count; i++) {
+        if (strcmp(rules->rules[i].name, rule->name) == 0) {
+            return dv_yaml_refuse(map, error, "data_retention: two rules are called %s",
+                                  rule->name);
+        }
+    }
+    DV_TRY(kind_check(map, error));
+    DV_TRY(scope_read(rules, map, &rule->scope, error));
+    if (rule->scope.labels.count + rule->scope.categories.count + rule->scope.sources.count == 0) {
+        return dv_yaml_refuse(map, error,
+                              "data_retention: a rule says what it is for: labels, categories or "
+                              "sources");
+    }
+    DV_TRY(keep_read(rules->arena, map, rule, error));
+    DV_TRY(since_read(map, &rule->seen, error));
+    const dv_yaml *unowned = dv_yaml_get(map, "unowned");
+    DV_TRY(unowned == NULL ? DV_OK : dv_yaml_bool(unowned, &rule->unowned, error));
+    rules->rule_count++;
+    return DV_OK;
+}
+
+static dv_result hold_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
+{
+    static const char *const keys[] = {"name",        "labels", "categories", "sources",
+                                       "sensitivity", "reason", NULL};
+    if (rules->hold_count == DV_LIMIT_DATA_RULES) {
+        return dv_yaml_refuse(map, error, "data_retention: more than %d holds",
+                              DV_LIMIT_DATA_RULES);
+    }
+    dv_disposal_hold *hold = &rules->holds[rules->hold_count];
+    *hold = (dv_disposal_hold){.name = NULL};
+    const char *reason = NULL;
+    DV_TRY(dv_yaml_check_keys(map, keys, error));
+    DV_TRY(name_read(rules->arena, map, &hold->name, error));
+    const dv_yaml *node = dv_yaml_get(map, "reason");
+    DV_TRY(node == NULL ? DV_OK : dv_yaml_string(node, &reason, error));
+    DV_TRY(scope_read(rules, map, &hold->scope, error));
+    rules->hold_count++;
+    return DV_OK;
+}
+
+static dv_result each(dv_disposal_rules *rules, const dv_yaml *section, const char *key,
+                      dv_result (*read)(dv_disposal_rules *, const dv_yaml *, dv_error *),
+                      dv_error *error)
+{
+    const dv_yaml *list = dv_yaml_get(section, key);
+    if (list != NULL && list->type != DV_YAML_LIST) {
+        return dv_yaml_refuse(list, error, "data_retention: %s is a list", key);
+    }
+    for (const dv_yaml *one = list == NULL ? NULL : list->first; one != NULL; one = one->next) {
+        DV_TRY(read(rules, one, error));
+    }
+    return DV_OK;
+}
+
+static dv_result certificates_read(const dv_yaml *map, bool *ret_hidden, dv_error *error)
+{
+    static const char *const keys[] = {"names", NULL};
+    const char *text = "masked";
+    if (map == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_check_keys(map, keys, error));
+    const dv_yaml *names = dv_yaml_get(map, "names");
+    DV_TRY(names == NULL ? DV_OK : dv_yaml_string(names, &text, error));
+    *ret_hidden = strcmp(text, "hidden") == 0;
+    return *ret_hidden || strcmp(text, "masked") == 0
+               ? DV_OK
+               : dv_yaml_refuse(names, error, "data_retention: names is masked or hidden");
+}
+
+static dv_result section_read(dv_disposal_rules *rules, const dv_yaml *section, dv_error *error)
+{
+    static const char *const keys[] = {"words", "certificates", "rules", "holds", NULL};
+    if (section == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_check_keys(section, keys, error));
+    DV_TRY(words_known(rules, dv_yaml_get(section, "words"), error));
+    DV_TRY(certificates_read(dv_yaml_get(section, "certificates"), &rules->names_hidden, error));
+    DV_TRY(each(rules, section, "rules", rule_read, error));
+    return each(rules, section, "holds", hold_read, error);
+}
+
+dv_result dv_disposal_rules_set(dv_disposal_rules *rules, const dv_yaml *section, dv_error *error)
+{
+    dv_disposal_rules wanted;
+    DV_TRY(rules_init(&wanted));
+    dv_result result = section_read(&wanted, section, error);
+    if (result != DV_OK) {
+        dv_arena_free(wanted.arena);
+        return result;
+    }
+    dv_arena_free(rules->arena);
+    *rules = wanted;
+    return DV_OK;
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+static bool any_word(const dv_disposal_words *wanted, dv_slice words)
+{
+    dv_slice word;
+    while (words.len > 0 && dv_slice_split(&words, ',', &word)) {
+        for (size_t i = 0; i < wanted->count; i++) {
+            if (dv_slice_eq_str(word, wanted->items[i])) {
+                return true;
+            }
+        }
+    }
+    return wanted->count == 0;
+}
+
+/* Whether the text is that place, or something below it. */
+static bool is_below(dv_slice text, dv_slice place)
+{
+    return dv_slice_starts_with(text, place) &&
+           (text.len == place.len || text.ptr[place.len] == '/');
+}
+
+/* Whether the file lies in the place: its source, a folder or file below that, or a folder above.
+ */
+static bool lies_in(const dv_disposal_file *file, dv_slice place)
+{
+    if (is_below(file->source, place)) {
+        return true;
+    }
+    return is_below(place, file->source) &&
+           is_below(file->name, dv_slice_sub(place, file->source.len + 1, place.len));
+}
+
+static bool any_source(const dv_disposal_words *wanted, const dv_disposal_file *file)
+{
+    for (size_t i = 0; i < wanted->count; i++) {
+        if (lies_in(file, dv_slice_str(wanted->items[i]))) {
+            return true;
+        }
+    }
+    return wanted->count == 0;
+}
+
+static bool fits(const dv_disposal_scope *scope, const dv_disposal_file *file)
+{
+    return file->level >= scope->level && any_word(&scope->labels, file->labels) &&
+           any_word(&scope->categories, file->categories) && any_source(&scope->sources, file);
+}
+
+const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
+                                             const dv_disposal_file *file)
+{
+    const dv_disposal_rule *longest = NULL;
+    for (size_t i = 0; i < rules->rule_count; i++) {
+        const dv_disposal_rule *rule = &rules->rules[i];
+        if (fits(&rule->scope, file) && (longest == NULL || rule->keep > longest->keep)) {
+            longest = rule;
+        }
+    }
+    return longest;
+}
+
+const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
+                                             const dv_disposal_file *file)
+{
+    for (size_t i = 0; i < rules->hold_count; i++) {
+        if (fits(&rules->holds[i].scope, file)) {
+            return &rules->holds[i];
+        }
+    }
+    return NULL;
+}
+
+size_t dv_disposal_rule_count(const dv_disposal_rules *rules)
+{
+    return rules->rule_count;
+}
+
+const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index)
+{
+    return &rules->rules[index];
+}
+
+bool dv_disposal_names_hidden(const dv_disposal_rules *rules)
+{
+    return rules->names_hidden;
+}
+
+static json_t *words_json(const dv_disposal_words *words)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < words->count; i++) {
+        if (json_array_append_new(list, json_string(words->items[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+json_t *dv_disposal_rule_json(const dv_disposal_rule *rule)
+{
+    const dv_disposal_scope *scope = &rule->scope;
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b}", "name", rule->name, "of",
+                     "files", "labels", words_json(&scope->labels), "categories",
+                     words_json(&scope->categories), "sources", words_json(&scope->sources),
+                     "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
+                     "keep", rule->kept, "since", rule->seen ? "seen" : "changed", "unowned",
+                     (int)rule->unowned);
+}
+
+/* --- the section ----------------------------------------------------------------------------- */
+
+static dv_result check(const dv_yaml *section, dv_error *error)
+{
+    dv_disposal_rules *rules = NULL;
+    DV_TRY(dv_disposal_rules_new(&rules));
+    dv_result result = dv_disposal_rules_set(rules, section, error);
+    dv_disposal_rules_free(rules);
+    return result;
+}
+
+static dv_result apply(const dv_yaml *section, dv_services *services, dv_error *error)
+{
+    return services->disposal_rules == NULL
+               ? DV_OK
+               : dv_disposal_rules_set(services->disposal_rules, section, error);
+}
+
+const dv_config_section dv_data_config_retention = {"data_retention", check, apply};

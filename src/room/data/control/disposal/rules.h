@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* How long data is kept, by its labels: the section `data_retention:` of dvara.yaml.
+ *
+ * data_retention:
+ *   words: {labels: [board], categories: [plans]}   # of your own, beside those that are built in
+ *   certificates: {names: masked}                   # or hidden
+ *   rules:
+ *     - {name: old-exports, of: files, labels: [gdpr], keep: 90d}
+ *   holds:
+ *     - {name: case-7, sources: ["file://fs1/srv/legal"], reason: court order}
+ *
+ * A rule or hold is for what fits all that it names: any of its labels, any of its categories, any
+ * of its sources, and its sensitivity or a higher one. Of several rules that fit, the one that
+ * keeps longest counts. */
+
+#include "core/config.h"
+
+#include <jansson.h>
+
+typedef struct dv_disposal_rules dv_disposal_rules;
+
+enum { DV_DISPOSAL_WORDS = 32 };
+
+typedef struct dv_disposal_words {
+    const char *items[DV_DISPOSAL_WORDS];
+    size_t count;
+} dv_disposal_words;
+
+/* What a rule or a hold is for. */
+typedef struct dv_disposal_scope {
+    dv_disposal_words labels;
+    dv_disposal_words categories;
+    dv_disposal_words sources; /* "file://fs1/srv/share", or a folder or file below one */
+    int64_t level;             /* 0 public to 3 restricted, and what is more; -1: any */
+} dv_disposal_scope;
+
+typedef struct dv_disposal_rule {
+    const char *name;
+    dv_disposal_scope scope;
+    const char *kept; /* "90d", as it was written */
+    dv_time keep;     /* DV_TIME_NEVER: for ever */
+    bool seen;        /* counted from when a scan saw it first, where that is later */
+    bool unowned;     /* also what nobody owns */
+} dv_disposal_rule;
+
+typedef struct dv_disposal_hold {
+    const char *name;
+    dv_disposal_scope scope;
+} dv_disposal_hold;
+
+/* A file as the inventory has it; lists are words with commas between. */
+typedef struct dv_disposal_file {
+    dv_slice source;
+    dv_slice name;
+    dv_slice categories;
+    dv_slice labels;
+    int64_t level;
+} dv_disposal_file;
+
+/* Without rules. */
+dv_must dv_result dv_disposal_rules_new(dv_disposal_rules **ret_rules);
+void dv_disposal_rules_free(dv_disposal_rules *rules);
+
+/* Takes the section; NULL: no rules. Errors: DV_ERR_INVALID, with the place; then the rules are as
+ * before. */
+dv_must dv_result dv_disposal_rules_set(dv_disposal_rules *rules, const dv_yaml *section,
+                                        dv_error *error);
+
+/* Borrowed until the rules are set. The rule that counts for a file, or NULL; the first hold that
+ * keeps it, or NULL. */
+const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
+                                             const dv_disposal_file *file);
+const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
+                                             const dv_disposal_file *file);
+
+size_t dv_disposal_rule_count(const dv_disposal_rules *rules);
+const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index);
+/* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned"}; a new
+ * reference, NULL when memory is out. */
+json_t *dv_disposal_rule_json(const dv_disposal_rule *rule);
+/* Certificates leave names out. */
+bool dv_disposal_names_hidden(const dv_disposal_rules *rules);
+
+extern const dv_config_section dv_data_config_retention;

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs: what is about to be removed is written down before, and what became of it after. */
+#include "crypto/hash.h"
+#include "room/data/control/disposal/disposal.h"
+
+#include "api/operations.h"
+
+enum { PLAN_MEMORY = 64 << 20, LOOK_MEMORY = 1 << 20 };
+
+/* --- one run --------------------------------------------------------------------------------- */
+
+static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
+{
+    dv_slice copy;
+    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
+    *ret_text = (const char *)copy.ptr;
+    return DV_OK;
+}
+
+dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena, dv_disposal_run *ret_run)
+{
+    dv_disposal_run run = {.started = dv_column_int(row, 5),
+                           .finished = dv_column_int(row, 6),
+                           .items = dv_column_int(row, 8),
+                           .destroyed = dv_column_int(row, 9)};
+    const struct {
+        int column;
+        const char **text;
+    } texts[] = {{0, &run.id},    {1, &run.source},  {2, &run.caller},   {3, &run.rules},
+                 {4, &run.state}, {10, &run.sha256}, {11, &run.request}, {7, &run.finished_by}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+        DV_TRY(copy_text(row, texts[i].column, arena, texts[i].text));
+    }
+    *ret_run = run;
+    return DV_OK;
+}
+
+static dv_result run_where(dv_call *call, const char *sql, const char *value,
+                           dv_disposal_run *ret_run, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error, sql, "t", value));
+    DV_TRY(dv_statement_step(row, error));
+    return dv_disposal_run_read(row, call->arena, ret_run);
+}
+
+dv_result dv_disposal_run_find(dv_call *call, const char *id, dv_disposal_run *ret_run,
+                               dv_error *error)
+{
+    dv_result result =
+        run_where(call, "SELECT " DV_DISPOSAL_RUN_COLUMNS " FROM data_disposal WHERE id = ?1", id,
+                  ret_run, error);
+    return result == DV_ERR_NOT_FOUND
+               ? dv_error_set(error, result,
+                              "there is no disposal %s: see `dvara data disposal list`", id)
+               : result;
+}
+
+static json_t *time_json(dv_time time)
+{
+    char text[DV_TIME_TEXT_MAX];
+    if (time <= 0) {
+        return json_null();
+    }
+    dv_time_format(time, text);
+    return json_string(text);
+}
+
+json_t *dv_disposal_run_json(const dv_disposal_run *run)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s}", "id", run->id,
+                     "state", run->state, "source", run->source, "ordered_by", run->caller,
+                     "started", time_json(run->started), "finished", time_json(run->finished),
+                     "finished_by", run->finished_by, "files", (json_int_t)run->items, "destroyed",
+                     (json_int_t)run->destroyed, "sha256", run->sha256, "request", run->request);
+}
+
+/* --- it begins ------------------------------------------------------------------------------- */
+
+typedef struct planning {
+    dv_disposal_run run;
+    char id[DV_DATA_ID_MAX];
+    const char *rule; /* only this one; NULL: all */
+    int64_t limit;
+} planning;
+
+static dv_result plan_item(dv_call *call, const planning *p, const dv_disposal_asset *asset,
+                           const dv_disposal_judgement *j, dv_error *error)
+{
+    return dv_store_run(
+        call->services->store, error,
+        "INSERT INTO data_disposal_item (run, n, asset, name, size, modified, stamp, rule,"
+        " sensitivity, categories, labels, state, sha256, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+        " ?7, ?8, ?9, ?10, ?11, 'planned', '', '', ?12)",
+        "tittiittitti", p->id, p->run.items, asset->id, asset->name, asset->size, asset->modified,
+        asset->stamp, j->rule->name, asset->level, asset->categories, asset->labels, call->now);
+}
+
+/* All that is due in the source, up to the limit. */
+static dv_result plan_items(dv_call *call, planning *p, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(LOOK_MEMORY);
+    dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    DV_TRY(result);
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
+                          " FROM data_asset WHERE source = ?1 AND gone = 0 ORDER BY id",
+                          "t", p->run.source));
+    while (p->run.items < p->limit && (result = dv_statement_step(rows, error)) == DV_OK) {
+        dv_disposal_asset asset;
+        dv_disposal_judgement j;
+        dv_arena_reset(arena);
+        DV_TRY(dv_disposal_asset_read(rows, arena, &asset));
+        DV_TRY(dv_disposal_judge(call->services, arena, call->now, &asset, &j, error));
+        if (j.standing == DV_DISPOSAL_DUE &&
+            (p->rule == NULL || strcmp(p->rule, j.rule->name) == 0)) {
+            DV_TRY(plan_item(call, p, &asset, &j, error));
+            p->run.items++;
+        }
+    }
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* Those that are in force, as the certificate tells them. */
+static dv_result rules_text(dv_call *call, const char **ret_text)
+{
+    const dv_disposal_rules *rules = call->services->disposal_rules;
+    json_t *list = json_array();
+    for (size_t i = 0; i < dv_disposal_rule_count(rules); i++) {
+        if (json_array_append_new(list, dv_disposal_rule_json(dv_disposal_rule_at(rules, i))) !=
+            0) {
+            json_decref(list);
+            return DV_ERR_NO_MEMORY;
+        }
+    }
+    dv_auto(free) char *text = json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    dv_slice copy;
+    DV_TRY(text == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_arena_copy(call->arena, dv_slice_str(text), &copy));
+    *ret_text = (const char *)copy.ptr;
+    return DV_OK;
+}
+
+static dv_result insert_run(dv_call *call, const planning *p, dv_error *error)
+{
+    const dv_event_disposal event = {.id = dv_slice_str(p->id), .files = p->run.items};
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "INSERT INTO data_disposal (id, source, caller, rules, state, started,"
+                        " finished, finished_by, items, destroyed, document, sha256, request)"
+                        " VALUES (?1, ?2, ?3, ?4, 'running', ?5, 0, '', ?6, 0, '', '', '')",
+                        "ttttii", p->id, p->run.source, call->caller, p->run.rules, call->now,
+                        p->run.items));
+    return dv_audit_disposal(call, &event, error);
+}
+
+static dv_result open_run(dv_call *call, const char *source, dv_disposal_run *ret_run,
+                          dv_error *error)
+{
+    return run_where(call,
+                     "SELECT " DV_DISPOSAL_RUN_COLUMNS
+                     " FROM data_disposal WHERE source = ?1 AND state <> 'finished'",
+                     source, ret_run, error);
+}
+
+/* One that was not finished is gone on with; where nothing is due there is none. */
+static dv_result begin(dv_call *call, dv_error *error)
+{
+    planning p = {.run = {.state = "running",
+                          .source = dv_call_field(call, "source"),
+                          .caller = call->caller,
+                          .started = call->now,
+                          .finished_by = "",
+                          .sha256 = "",
+                          .request = ""},
+                  .rule = dv_call_field(call, "rule"),
+                  .limit = json_integer_value(json_object_get(call->body, "limit"))};
+    dv_disposal_run old;
+    dv_result result = open_run(call, p.run.source, &old, error);
+    if (result != DV_ERR_NOT_FOUND) {
+        DV_TRY(result);
+        call->answer = dv_disposal_run_json(&old);
+        return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+    }
+    dv_data_new_id(call->now, p.id);
+    p.run.id = p.id;
+    DV_TRY(plan_items(call, &p, error));
+    if (p.run.items == 0) {
+        call->answer = json_pack("{s:i}", "files", 0);
+        return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(rules_text(call, &p.run.rules));
+    DV_TRY(insert_run(call, &p, error));
+    call->answer = dv_disposal_run_json(&p.run);
+    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+dv_result dv_op_data_disposal_begin(dv_call *call, dv_error *error)
+{
+    return dv_audit_change(call, begin, error);
+}
+
+/* --- its files ------------------------------------------------------------------------------- */
+
+static json_t *item_json(dv_statement *row)
+{
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)dv_column_int(row, 0),
+                     "asset", dv_data_column_text(row, 1), "name", dv_data_column_text(row, 2),
+                     "stamp", dv_data_column_text(row, 3), "state", dv_data_column_text(row, 4),
+                     "rule", dv_data_column_text(row, 5), "sha256", dv_data_column_text(row, 6));
+}
+
+/* The cursor is the last number. */
+dv_result dv_op_data_disposal_items(dv_call *call, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_disposal_run run;
+    const char *cursor = dv_call_param(call, "cursor");
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          "SELECT n, asset, name, stamp, state, rule, sha256"
+                          " FROM data_disposal_item WHERE run = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
+                          "tii", run.id, (int64_t)(cursor != NULL ? strtoll(cursor, NULL, 10) : -1),
+                          json_integer_value(json_object_get(call->params, "limit"))));
+    return dv_data_answer_rows(call, rows, item_json, error);
+}
+
+/* --- what became of them --------------------------------------------------------------------- */
+
+typedef struct item {
+    int64_t n;
+    const char *asset;
+    const char *state;
+    const char *stamp;
+    const char *sha256;
+} item;
+
+static dv_result item_find(dv_call *call, const char *run, int64_t n, item *ret_item,
+                           dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    item found = {.n = n};
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT asset, state, stamp, sha256 FROM data_disposal_item"
+                          " WHERE run = ?1 AND n = ?2",
+                          "ti", run, n));
+    dv_result result = dv_statement_step(row, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        return dv_error_set(error, result, "the disposal has no file %lld", (long long)n);
+    }
+    DV_TRY(result);
+    DV_TRY(copy_text(row, 0, call->arena, &found.asset));
+    DV_TRY(copy_text(row, 1, call->arena, &found.state));
+    DV_TRY(copy_text(row, 2, call->arena, &found.stamp));
+    DV_TRY(copy_text(row, 3, call->arena, &found.sha256));
+    *ret_item = found;
+    return DV_OK;
+}
+
+static dv_result item_set(dv_call *call, const char *run, const item *i, const char *state,
+                          const char *sha256, const char *why, dv_error *error)
+{
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_item SET state = ?3, sha256 = ?4, why = ?5, at = ?6"
+                        " WHERE run = ?1 AND n = ?2",
+                        "tittti", run, i->n, state, sha256, why, call->now);
+}
+
+/* Whether it still may go: what the run was planned by may have changed. */
+static dv_result still_due(dv_call *call, const item *i, const char **ret_why, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_disposal_asset asset;
+    dv_disposal_judgement j;
+    *ret_why = "the inventory does not know it any more";
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS " FROM data_asset WHERE id = ?1", "t",
+                          i->asset));
+    dv_result result = dv_statement_step(row, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    DV_TRY(dv_disposal_asset_read(row, call->arena, &asset));
+    DV_TRY(dv_disposal_judge(call->services, call->arena, call->now, &asset, &j, error));
+    *ret_why = j.standing == DV_DISPOSAL_WAITS      ? j.why
+               : j.standing == DV_DISPOSAL_LATER    ? "its time is not over any more"
+               : j.standing == DV_DISPOSAL_NO_RULE  ? "no rule is for it any more"
+               : strcmp(asset.stamp, i->stamp) != 0 ? "it changed, and was scanned again"
+                                                    : "";
+    return DV_OK;
+}
+
+static bool is_open(const char *state)
+{
+    return strcmp(state, "planned") == 0 || strcmp(state, "ready") == 0;
+}
+
+static dv_result tell_ready(dv_call *call, const char *run, const item *i, const char *sha256,
+                            dv_error *error)
+{
+    const char *why = NULL;
+    if (strlen(sha256) != 2 * (size_t)DV_SHA256_LEN) {
+        return dv_call_invalid(call, "items", error,
+                               "what is ready needs the SHA-256 of its contents");
+    }
+    if (i->sha256[0] != '\0' && strcmp(i->sha256, sha256) != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "file %lld was ready with other contents",
+                            (long long)i->n);
+    }
+    DV_TRY(still_due(call, i, &why, error));
+    return why[0] == '\0' ? item_set(call, run, i, "ready", sha256, "", error)
+                          : item_set(call, run, i, "kept", sha256, why, error);
+}
+
+/* What is destroyed was ready before; what was told once stays. What is not as the scan saw it
+ * waits for the next one: no run gets stuck with it. */
+static dv_result tell_end(dv_call *call, const char *run, const item *i, const char *state,
+                          const char *why, dv_error *error)
+{
+    bool was_ready = strcmp(i->state, "ready") == 0;
+    if (strcmp(state, "missing") == 0 && (was_ready || strcmp(i->state, "gone") == 0)) {
+        state = "gone"; /* whether this run removed it or somebody else did nobody knows */
+        why = "the run was about to remove it and was interrupted; it is not there any more";
+    }
+    if (strcmp(i->state, state) == 0) {
+        return DV_OK;
+    }
+    if (!is_open(i->state) || (strcmp(state, "destroyed") == 0 && !was_ready)) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "file %lld is %s and can't become %s",
+                            (long long)i->n, i->state, state);
+    }
+    DV_TRY(item_set(call, run, i, state, i->sha256, why, error));
+    if (strcmp(state, "destroyed") == 0 || strcmp(state, "gone") == 0) {
+        return dv_store_run(call->services->store, error,
+                            "UPDATE data_asset SET gone = ?2 WHERE id = ?1 AND gone = 0", "ti",
+                            i->asset, call->now);
+    }
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_asset SET stamp = '' WHERE id = ?1 AND stamp = ?2", "tt",
+                        i->asset, i->stamp);
+}
+
+static dv_result tell_one(dv_call *call, const char *run, const json_t *told, json_t *items,
+                          dv_error *error)
+{
+    item i;
+    const char *state = json_string_value(json_object_get(told, "state"));
+    const char *sha256 = json_string_value(json_object_get(told, "sha256"));
+    const char *why = json_string_value(json_object_get(told, "why"));
+    DV_TRY(item_find(call, run, json_integer_value(json_object_get(told, "n")), &i, error));
+    DV_TRY(strcmp(state, "ready") == 0 && is_open(i.state)
+               ? tell_ready(call, run, &i, sha256, error)
+               : tell_end(call, run, &i, state, why, error));
+    DV_TRY(item_find(call, run, i.n, &i, error));
+    return json_array_append_new(
+               items, json_pack("{s:I, s:s}", "n", (json_int_t)i.n, "state", i.state)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
+}
+
+static dv_result tell(dv_call *call, dv_error *error)
+{
+    size_t n;
+    const json_t *told;
+    dv_disposal_run run;
+    json_t *items = json_array();
+    call->answer = json_pack("{s:o}", "items", items);
+    DV_TRY(call->answer == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    if (strcmp(run.state, "running") != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "the disposal %s has ended", run.id);
+    }
+    json_array_foreach(json_object_get(call->body, "items"), n, told)
+    {
+        DV_TRY(tell_one(call, run.id, told, items, error));
+    }
+    return DV_OK;
+}
+
+dv_result dv_op_data_disposal_tell(dv_call *call, dv_error *error)
+{
+    return dv_audit_change(call, tell, error);
+}
+
+/* --- it ends --------------------------------------------------------------------------------- */
+
+static dv_result give_up(dv_call *call, const char *run, dv_error *error)
+{
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_item SET state = 'not_done', at = ?2,"
+                        " why = 'the run was given up' WHERE run = ?1 AND state = 'planned'",
+                        "ti", run, call->now));
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_item SET state = 'unknown', at = ?2,"
+                        " why = 'it was about to be removed when the run was given up'"
+                        " WHERE run = ?1 AND state = 'ready'",
+                        "ti", run, call->now);
+}
+
+static dv_result check_closed(dv_call *call, const char *run, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT count(*) FROM data_disposal_item WHERE run = ?1"
+                          " AND state IN ('planned', 'ready')",
+                          "t", run));
+    DV_TRY(dv_statement_step(row, error));
+    return dv_column_int(row, 0) == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT,
+                              "%lld files of it are open: `dvara data disposal run` goes on with "
+                              "them where they are, --abandon gives them up",
+                              (long long)dv_column_int(row, 0));
+}
+
+static void hash_text(const char *text, char out[2 * DV_SHA256_LEN + 1])
+{
+    uint8_t hash[DV_SHA256_LEN];
+    dv_sha256(dv_slice_str(text), (dv_slice){NULL, 0}, (dv_slice){NULL, 0}, hash);
+    for (size_t i = 0; i < sizeof(hash); i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    }
+}
+
+/* The document is written and kept. It is the same from here on, also if the next step has to be
+ * done twice. */
+static dv_result close_run(dv_call *call, dv_error *error)
+{
+    dv_disposal_run run;
+    char sha256[2 * DV_SHA256_LEN + 1];
+    int64_t destroyed = 0;
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    if (strcmp(run.state, "running") != 0) {
+        return DV_OK;
+    }
+    if (json_is_true(json_object_get(call->body, "abandon"))) {
+        DV_TRY(give_up(call, run.id, error));
+    }
+    DV_TRY(check_closed(call, run.id, error));
+    dv_auto(free) char *text = NULL;
+    DV_TRY(dv_disposal_certificate(call, &run, &text, &destroyed, error));
+    hash_text(text, sha256);
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal SET state = 'closing', finished = ?2,"
+                        " finished_by = ?3, destroyed = ?4, document = ?5, sha256 = ?6"
+                        " WHERE id = ?1",
+                        "titits", run.id, call->now, call->caller, destroyed, text,
+                        dv_slice_str(sha256)));
+    return dv_store_run(call->services->store, error,
+                        "DELETE FROM data_disposal_item WHERE run = ?1", "t", run.id);
+}
+
+/* The log tells its hash. */
+static dv_result publish(dv_call *call, dv_error *error)
+{
+    dv_disposal_run run;
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    const dv_event_disposal event = {.ended = true,
+                                     .id = dv_slice_str(run.id),
+                                     .sha256 = dv_slice_str(run.sha256),
+                                     .files = run.destroyed};
+    if (strcmp(run.state, "closing") != 0) {
+        return DV_OK;
+    }
+    DV_TRY(dv_audit_disposal(call, &event, error));
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal SET state = 'finished', request = ?2 WHERE id = ?1",
+                        "tt", run.id, call->request_id);
+}
+
+dv_result dv_op_data_disposal_finish(dv_call *call, dv_error *error)
+{
+    dv_disposal_run run;
+    DV_TRY(dv_audit_change(call, close_run, error));
+    DV_TRY(dv_audit_change(call, publish, error));
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    call->answer = dv_disposal_run_json(&run);
+    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}

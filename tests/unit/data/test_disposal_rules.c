@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+#include "base/caps.h"
+#include "room/data/control/disposal/rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static const dv_time a_day = 86400 * DV_SECOND;
+static dv_arena *arena;
+static dv_disposal_rules *rules;
+static dv_error error;
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = dv_arena_new(16 << 20);
+    return arena == NULL || dv_disposal_rules_new(&rules) != DV_OK ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dv_disposal_rules_free(rules);
+    dv_arena_free(arena);
+    return 0;
+}
+
+static dv_result set(const char *yaml)
+{
+    const dv_yaml *root = NULL;
+    memset(&error, 0, sizeof(error));
+    assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, &error), DV_OK);
+    return dv_disposal_rules_set(rules, root, &error);
+}
+
+static dv_disposal_file file_of(const char *source, const char *name, const char *labels)
+{
+    return (dv_disposal_file){dv_slice_str(source), dv_slice_str(name), DV_LIT("personal"),
+                              dv_slice_str(labels), 2};
+}
+
+static const char *rule_for(const char *source, const char *name, const char *labels)
+{
+    const dv_disposal_file file = file_of(source, name, labels);
+    const dv_disposal_rule *rule = dv_disposal_rule_for(rules, &file);
+    return rule != NULL ? rule->name : "";
+}
+
+static const char *hold_for(const char *source, const char *name, const char *labels)
+{
+    const dv_disposal_file file = file_of(source, name, labels);
+    const dv_disposal_hold *hold = dv_disposal_hold_for(rules, &file);
+    return hold != NULL ? hold->name : "";
+}
+
+static void without_a_section_nothing_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(dv_disposal_rules_set(rules, NULL, &error), DV_OK);
+    assert_string_equal(rule_for("file://h/a", "b", "gdpr"), "");
+}
+
+static void the_rule_that_keeps_longest_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules:\n"
+                         "  - {name: short, labels: [gdpr], keep: 30d}\n"
+                         "  - {name: long, categories: [personal], keep: 10000d}\n"
+                         "  - {name: ever, labels: [secret], keep: forever}\n"),
+                     DV_OK);
+    assert_string_equal(rule_for("s", "n", "gdpr"), "long");
+    assert_string_equal(rule_for("s", "n", "gdpr,secret"), "ever");
+    assert_string_equal(rule_for("s", "n", ""), "long");
+    assert_int_equal(dv_disposal_rule_at(rules, 0)->keep, 30 * a_day);
+    assert_true(dv_disposal_rule_at(rules, 2)->keep == DV_TIME_NEVER);
+}
+
+static void all_that_a_rule_names_has_to_fit(void **state)
+{
+    (void)state;
+    assert_int_equal(set("words: {labels: [board]}\n"
+                         "rules:\n"
+                         "  - {name: a, labels: [board, gdpr], categories: [payment, personal], "
+                         "sensitivity: confidential, keep: 1d}\n"
+                         "  - {name: b, labels: [secret], categories: [payment], keep: 1d}\n"
+                         "  - {name: c, labels: [hipaa], sensitivity: restricted, keep: 1d}\n"),
+                     DV_OK);
+    assert_string_equal(rule_for("s", "n", "board"), "a");
+    assert_string_equal(rule_for("s", "n", "gdpr,x"), "a");
+    assert_string_equal(rule_for("s", "n", "boar"), "");
+    assert_string_equal(rule_for("s", "n", "secret"), "");
+    assert_string_equal(rule_for("s", "n", "hipaa"), "");
+}
+
+static void a_source_is_a_place_and_no_beginning_of_a_name(void **state)
+{
+    static const struct {
+        const char *source;
+        const char *name;
+        bool held;
+    } files[] = {
+        {"file://h/srv/share/legal", "a.txt", true}, {"file://h/srv/share", "legal/a.txt", true},
+        {"file://h/srv", "share/legal/b/c", true},   {"file://h/srv/share/legal/b", "c", true},
+        {"file://h/srv/share", "legal", true},       {"file://h/srv/share", "legally/a", false},
+        {"file://h/srv/share/leg", "al/a", false},   {"file://h/srv/share", "x/legal/a", false},
+        {"file://g/srv/share/legal", "a", false},    {"file://h/srv/share/legal2", "a", false},
+    };
+    (void)state;
+    assert_int_equal(set("holds: [{name: case-7, sources: [\"file://h/srv/share/legal\"]}]"),
+                     DV_OK);
+    for (size_t i = 0; i < DV_ARRAY_LEN(files); i++) {
+        assert_string_equal(hold_for(files[i].source, files[i].name, ""),
+                            files[i].held ? "case-7" : "");
+    }
+}
+
+static void a_hold_that_names_nothing_keeps_all(void **state)
+{
+    (void)state;
+    assert_int_equal(set("holds: [{name: everything, reason: the court}]"), DV_OK);
+    assert_string_equal(hold_for("s", "n", ""), "everything");
+    assert_int_equal(set("holds: [{name: cards, labels: [pci-dss]}]"), DV_OK);
+    assert_string_equal(hold_for("s", "n", "gdpr"), "");
+    assert_string_equal(hold_for("s", "n", "gdpr,pci-dss"), "cards");
+}
+
+static void what_is_wrong_is_refused_with_its_line(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *says;
+    } wrong[] = {
+        {"rules: {}", "rules is a list"},
+        {"holds: x", "holds is a list"},
+        {"rulse: []", "rules"},
+        {"rules: [{labels: [gdpr], keep: 1d}]", "needs a name"},
+        {"rules: [{name: A, labels: [gdpr], keep: 1d}]", "small letters"},
+        {"rules: [{name: a, labels: [], keep: 1d}]", "not empty"},
+        {"rules: [{name: a, labels: gdpr, keep: 1d}]", "not empty"},
+        {"rules: [{name: a, labels: [gdrp], keep: 1d}]", "did you mean gdpr?"},
+        {"rules: [{name: a, labels: [board], keep: 1d}]", "words: {labels"},
+        {"rules: [{name: a, categories: [pesonal], keep: 1d}]", "did you mean personal?"},
+        {"rules: [{name: a, sources: [/srv], keep: 1d}]", "file://host"},
+        {"rules: [{name: a, sources: [\"file://h/srv/\"], keep: 1d}]", "without a /"},
+        {"rules: [{name: a, sensitivity: restricted, keep: 1d}]", "what it is for"},
+        {"rules: [{name: a, labels: [gdpr], sensitivity: secret, keep: 1d}]", "public, internal"},
+        {"rules: [{name: a, labels: [gdpr], keep: 23h}]", "from 1d"},
+        {"rules: [{name: a, labels: [gdpr], keep: 36501d}]", "from 1d"},
+        {"rules: [{name: a, labels: [gdpr], keep: soon}]", "keep"},
+        {"rules: [{name: a, labels: [gdpr]}]", "how long"},
+        {"rules: [{name: a, of: vault, labels: [gdpr], keep: 1d}]", "of files"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, since: born}]", "changed"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, unowned: maybe}]", "unowned"},
+        {"certificates: {names: shown}", "masked or hidden"},
+        {"words: {labels: {}}", "lists"},
+        {"holds: [{name: h, keep: 1d}]", "keep"},
+    };
+    (void)state;
+    assert_int_equal(set("rules: [{name: old, labels: [gdpr], keep: 1d}]"), DV_OK);
+    for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
+        assert_int_equal(set(wrong[i].yaml), DV_ERR_INVALID);
+        if (strstr(error.message, wrong[i].says) == NULL) {
+            fail_msg("%s: %s", wrong[i].yaml, error.message);
+        }
+        assert_int_equal(error.line, 1);
+    }
+    assert_string_equal(rule_for("s", "n", "gdpr"), "old"); /* as before */
+}
+
+static void there_are_limits(void **state)
+{
+    (void)state;
+    dv_buf yaml = dv_buf_init(1 << 20);
+    assert_int_equal(dv_buf_append_str(&yaml, "rules:\n"), DV_OK);
+    for (int i = 0; i <= DV_LIMIT_DATA_RULES; i++) {
+        if (i == DV_LIMIT_DATA_RULES) {
+            assert_int_equal(set(dv_buf_cstr(&yaml)), DV_OK);
+        }
+        assert_int_equal(
+            dv_buf_append_printf(&yaml, "  - {name: r%d, labels: [gdpr], keep: 1d}\n", i), DV_OK);
+    }
+    assert_int_equal(set(dv_buf_cstr(&yaml)), DV_ERR_INVALID);
+    dv_buf_clear(&yaml);
+    assert_int_equal(dv_buf_append_str(&yaml, "holds: [{name: h, sources: [x"), DV_OK);
+    for (int i = 0; i < DV_DISPOSAL_WORDS; i++) {
+        assert_int_equal(dv_buf_append_printf(&yaml, ", s%d", i), DV_OK);
+    }
+    assert_int_equal(dv_buf_append_str(&yaml, "]}]"), DV_OK);
+    assert_int_equal(set(dv_buf_cstr(&yaml)), DV_ERR_INVALID);
+    dv_buf_release(&yaml);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_a_section_nothing_goes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_rule_that_keeps_longest_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_that_a_rule_names_has_to_fit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_source_is_a_place_and_no_beginning_of_a_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_hold_that_names_nothing_keeps_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_wrong_is_refused_with_its_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(there_are_limits, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
