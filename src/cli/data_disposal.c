@@ -427,18 +427,36 @@ static dv_result dry_run(disposal *d, dv_error *error)
 
 /* -- the command ------------------------------------------------------------------------------- */
 
+/* One source that is not to be reached keeps no other from its turn. */
+static dv_result run_each(disposal *d, json_t *sources, dv_error *error)
+{
+    const char *source = NULL;
+    json_t *count = NULL;
+    dv_result result = DV_OK;
+    json_object_foreach(sources, source, count)
+    {
+        dv_error own = {0};
+        dv_result one = run_source(d, source, &own);
+        if (one != DV_OK && result != DV_OK) {
+            (void)dv_cli_fail(d->cli, error); /* the last one is told at the end */
+        }
+        if (one != DV_OK) {
+            *error = own;
+            error->result = result = one;
+        }
+    }
+    return result;
+}
+
 static dv_result run_all(disposal *d, bool yes, dv_error *error)
 {
     meant m = {.sources = json_object()};
-    const char *source = NULL;
-    json_t *count = NULL;
     dv_result result = m.sources == NULL ? DV_ERR_NO_MEMORY : find_sources(d, &m, error);
     if (result == DV_OK && m.files > 0 && !yes) {
         result = ask(d, &m, error);
     }
-    json_object_foreach(m.sources, source, count)
-    {
-        result = result == DV_OK ? run_source(d, source, error) : result;
+    if (result == DV_OK) {
+        result = run_each(d, m.sources, error);
     }
     json_decref(m.sources);
     return result;

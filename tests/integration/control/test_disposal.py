@@ -23,6 +23,7 @@ CONFIG = """data_retention:
     - {name: cards, labels: [pci-dss], keep: 30d}
     - {name: mails, of: files, categories: [personal], keep: 90d, unowned: true}
     - {name: archives, labels: [archive], keep: forever}
+    - {name: backups, sources: ["file://%(host)s%(folder)s/backups"], keep: 365d, unowned: true, unread: true}
   holds:
     - {name: case-7, sources: ["file://%(host)s%(folder)s/court"], reason: the court asked for it}
 """
@@ -244,12 +245,13 @@ def test_nothing_is_removed_without_a_yes_a_permission_and_what_was_told_before(
 def test_certificates_hold_no_personal_value(fresh, share, tmp_path):
     share.write("letters/bob@example.com.txt", MAIL)
     share.write("card_4111111111111111_x.txt", MAIL)
+    share.write("\u00fcber-sue@example.org-\u00df.txt", MAIL)
     scan(fresh, share)
     done = run(fresh, share)
     file = certificate(fresh, done[0]["id"], tmp_path)
     text = file.read_text()
-    assert "bob" not in text and "4111" not in text
-    assert len({i["asset"] for i in json.loads(text)["items"]}) == 2 and '"letters/***@' in text
+    assert "bob" not in text and "4111" not in text and "sue" not in text
+    assert len({i["asset"] for i in json.loads(text)["items"]}) == 3 and '"letters/***@' in text
     log = fresh.dvara("audit", "tail", "--from", "0", "--output", "jsonl").stdout
     assert "bob@example" not in log
 
@@ -279,6 +281,54 @@ def test_a_root_elsewhere_and_a_source_of_one_file(fresh, share, tmp_path):
     elsewhere.source = "nfs://filer/share"
     assert run(fresh, elsewhere, "--root", str(tmp_path), status=1)[0]["destroyed"] == 0  # not there
     assert run(fresh, single)[0]["destroyed"] == 1 and share.left() == []
+
+
+def test_archives_of_dvara_in_a_folder(fresh, share, tmp_path):
+    """What can't be read in full goes only by a rule that says so."""
+    fresh.json("user", "create", "--name", "bob")
+    fresh.wait_for(lambda: fresh.json("audit", "search", "event:account.change")["items"])
+    fresh.json("audit", "archive", "--output-dir", share.folder / "backups")
+    (share.folder / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08" + b"bob@example.com " * 30)
+    names = share.left()
+    assert len(names) > 1
+    for name in names:
+        share.age(name)
+    scan(fresh, share)
+    own(fresh, "broken.csv.gz", "--owner", "alice", "--categories", "personal")
+    assert plan(fresh)["broken.csv.gz"]["why"] == "not all of it was read: somebody has to label it"
+    done = fresh.json("data", "disposal", "run", "--yes")["items"]  # all sources of this machine
+    assert [(r["files"], r["destroyed"]) for r in done] == [(len(names) - 1, len(names) - 1)]
+    assert share.left() == ["broken.csv.gz"]
+    assert verify(fresh, certificate(fresh, done[0]["id"], tmp_path)).returncode == 0
+
+
+def test_a_source_that_is_away_keeps_no_other_from_its_turn(fresh, share, tmp_path):
+    share.write("a.txt", MAIL)
+    scan(fresh, share)
+    away = Share(tmp_path / "away")
+    away.write("b.txt", MAIL)
+    scan(fresh, away)
+    key = fresh.key_of("officer", "dispose_data")["secret"]
+    for source in share.source, away.source:
+        assert fresh.curl("/v1/data/disposal/runs", key=key, body={"source": source}).json["files"] == 1
+    away.folder.rename(tmp_path / "moved")
+    done = fresh.dvara("data", "disposal", "run", "--yes")
+    assert done.returncode == 1 and str(away.folder) in done.stderr
+    assert share.left() == [] and (tmp_path / "moved" / "b.txt").exists()
+    assert {(r["source"], r["state"]) for r in fresh.json("data", "disposal", "list")["items"]} == {
+        (share.source, "finished"), (away.source, "running")}
+
+
+def test_the_files_of_a_run_come_in_pages(fresh, share):
+    for name in "abc":
+        share.write(f"{name}.txt", MAIL)
+    scan(fresh, share)
+    key = fresh.key_of("officer", "dispose_data")["secret"]
+    run_id = fresh.curl("/v1/data/disposal/runs", key=key, body={"source": share.source}).json["id"]
+    files = f"/v1/data/disposal/runs/{run_id}/files?limit=2"
+    first = fresh.curl(files, key=key).json
+    second = fresh.curl(f"{files}&cursor={first['next']}", key=key).json
+    assert [i["n"] for i in first["items"] + second["items"]] == [0, 1, 2]
 
 
 def start_run(control, share):

@@ -154,6 +154,7 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, of: vault, labels: [gdpr], keep: 1d}]", "of files"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, since: born}]", "changed"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unowned: maybe}]", "unowned"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, unread: [x]}]", "unread"},
         {"certificates: {names: shown}", "masked or hidden"},
         {"words: {labels: {}}", "lists"},
         {"holds: [{name: h, keep: 1d}]", "keep"},

@@ -17,6 +17,7 @@ typedef struct mask {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_arena *arena; /* of one text */
+    dv_detector_set detectors;
 } mask;
 
 static void mask_release(mask *m)
@@ -31,40 +32,69 @@ static dv_result mask_init(mask *m, dv_error *error)
 {
     m->arena = dv_arena_new(MASK_MEMORY);
     DV_TRY(m->arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const char *id = dv_detect_info(i)->id; /* machines' names are no one's */
+        if (strcmp(id, "url") != 0 && strcmp(id, "domain") != 0) {
+            dv_detector_set_add(&m->detectors, i);
+        }
+    }
     DV_TRY(dv_detect_rules_builtin(&m->rules, error));
     return dv_detect_scratch_new(m->rules, &m->scratch);
 }
 
-/* Letters and digits of what is found in the text become stars in out, byte for byte. */
+static bool goes_on(unsigned char byte)
+{
+    return (byte & 0xC0) == 0x80; /* a character that began before (RFC 3629) */
+}
+
+/* Letters and digits of what is found in the text become stars in out, whole characters alone. */
 static dv_result hide_found(mask *m, dv_slice text, char *out)
 {
     const dv_finding *found = NULL;
     size_t count = 0;
-    DV_TRY(dv_detect_scan(m->rules, m->scratch, text, 0, &dv_detect_all, m->arena, &found, &count));
+    DV_TRY(dv_detect_scan(m->rules, m->scratch, text, 0, &m->detectors, m->arena, &found, &count));
     for (size_t i = 0; i < count; i++) {
-        for (size_t at = found[i].start; at < found[i].end && at < text.len; at++) {
-            unsigned char byte = (unsigned char)out[at];
-            out[at] = isalnum(byte) || byte >= 0x80 ? '*' : out[at];
+        size_t start = found[i].start, end = DV_MIN(found[i].end, text.len);
+        while (start > 0 && goes_on(text.ptr[start])) {
+            start--;
+        }
+        while (end < text.len && goes_on(text.ptr[end])) {
+            end++;
+        }
+        for (size_t at = start; at < end; at++) {
+            out[at] = isalnum(text.ptr[at]) || text.ptr[at] >= 0x80 ? '*' : out[at];
         }
     }
     return DV_OK;
 }
 
-/* A new reference. What stands between '/' and '_' is looked at by itself, too: a name such as
+/* What stands between '/' and '_' is looked at by itself, too: a name such as
  * cards_4111111111111111.csv is one word to a detector. */
-static dv_result hide(mask *m, const char *text, json_t **ret_json)
+static dv_result hide_text(mask *m, const char *text, dv_slice *ret_hidden)
 {
     dv_slice copy, apart;
     dv_arena_reset(m->arena);
     DV_TRY(dv_arena_copy(m->arena, dv_slice_str(text), &copy));
     DV_TRY(dv_arena_copy(m->arena, dv_slice_str(text), &apart));
-    char *out = (char *)copy.ptr, *words = (char *)apart.ptr;
+    char *out = (char *)(uintptr_t)copy.ptr, *words = (char *)(uintptr_t)apart.ptr;
     for (size_t i = 0; i < apart.len; i++) {
         words[i] = words[i] == '/' || words[i] == '_' ? ' ' : words[i];
     }
     DV_TRY(hide_found(m, dv_slice_str(text), out));
     DV_TRY(hide_found(m, apart, out));
-    *ret_json = json_stringn(out, copy.len);
+    *ret_hidden = copy;
+    return DV_OK;
+}
+
+/* A new reference; null where a name was made so that it can't be searched within bounds. */
+static dv_result hide(mask *m, const char *text, json_t **ret_json)
+{
+    dv_slice hidden = {NULL, 0};
+    dv_result result = hide_text(m, text, &hidden);
+    DV_TRY(result == DV_ERR_TOO_LARGE ? DV_OK : result);
+    *ret_json = result == DV_OK && hidden.len > 0
+                    ? json_stringn((const char *)hidden.ptr, hidden.len)
+                    : json_null();
     return *ret_json != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 

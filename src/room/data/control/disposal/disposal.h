@@ -21,8 +21,6 @@
 #include "room/data/control/disposal/rules.h"
 #include "room/data/control/inventory.h"
 
-enum { DV_DISPOSAL_FILES_MAX = 1000 /* of one run, and so of one certificate */ };
-
 /* A file of the inventory. Texts lie in an arena. */
 typedef struct dv_disposal_asset {
     const char *id;

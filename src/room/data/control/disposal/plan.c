@@ -93,7 +93,7 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
     if (asset->stamp[0] == '\0' || asset->modified <= 0) {
         return "it is not known as it is now: scan it again";
     }
-    if (asset->partly && !asset->labelled) {
+    if (asset->partly && !asset->labelled && !rule->unread) {
         return "not all of it was read: somebody has to label it";
     }
     return !asset->owned && !rule->unowned ? "nobody owns it" : "";

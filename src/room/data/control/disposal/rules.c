@@ -302,10 +302,17 @@ static dv_result kind_check(const dv_yaml *map, dv_error *error)
                                 "audit: retention");
 }
 
+static dv_result flag_read(const dv_yaml *map, const char *key, bool *flag, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, key);
+    return node == NULL ? DV_OK : dv_yaml_bool(node, flag, error);
+}
+
 static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
 {
-    static const char *const keys[] = {"name", "of",    "labels",  "categories",  "sources",
-                                       "keep", "since", "unowned", "sensitivity", NULL};
+    static const char *const keys[] = {"name",        "of",     "labels", "categories",
+                                       "sources",     "keep",   "since",  "unowned",
+                                       "sensitivity", "unread", NULL};
     if (rules->rule_count == DV_LIMIT_DATA_RULES) {
         return dv_yaml_refuse(map, error, "data_retention: more than %d rules",
                               DV_LIMIT_DATA_RULES);
@@ -329,8 +336,8 @@ static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
     }
     DV_TRY(keep_read(rules->arena, map, rule, error));
     DV_TRY(since_read(map, &rule->seen, error));
-    const dv_yaml *unowned = dv_yaml_get(map, "unowned");
-    DV_TRY(unowned == NULL ? DV_OK : dv_yaml_bool(unowned, &rule->unowned, error));
+    DV_TRY(flag_read(map, "unowned", &rule->unowned, error));
+    DV_TRY(flag_read(map, "unread", &rule->unread, error));
     rules->rule_count++;
     return DV_OK;
 }
@@ -515,12 +522,12 @@ static json_t *words_json(const dv_disposal_words *words)
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule)
 {
     const dv_disposal_scope *scope = &rule->scope;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b}", "name", rule->name, "of",
-                     "files", "labels", words_json(&scope->labels), "categories",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b, s:b}", "name", rule->name,
+                     "of", "files", "labels", words_json(&scope->labels), "categories",
                      words_json(&scope->categories), "sources", words_json(&scope->sources),
                      "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
                      "keep", rule->kept, "since", rule->seen ? "seen" : "changed", "unowned",
-                     (int)rule->unowned);
+                     (int)rule->unowned, "unread", (int)rule->unread);
 }
 
 /* --- the section ----------------------------------------------------------------------------- */

@@ -43,6 +43,7 @@ typedef struct dv_disposal_rule {
     dv_time keep;     /* DV_TIME_NEVER: for ever */
     bool seen;        /* counted from when a scan saw it first, where that is later */
     bool unowned;     /* also what nobody owns */
+    bool unread;      /* also what was not read in full, and may hold what another rule keeps */
 } dv_disposal_rule;
 
 typedef struct dv_disposal_hold {
@@ -77,7 +78,8 @@ const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
 
 size_t dv_disposal_rule_count(const dv_disposal_rules *rules);
 const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index);
-/* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned"}; a new
+/* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned",
+ * "unread"}; a new
  * reference, NULL when memory is out. */
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule);
 /* Certificates leave names out. */
