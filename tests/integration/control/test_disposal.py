@@ -331,6 +331,34 @@ def test_the_files_of_a_run_come_in_pages(fresh, share):
     assert [i["n"] for i in first["items"] + second["items"]] == [0, 1, 2]
 
 
+def test_a_kill_right_at_the_removal(fresh, share, tmp_path):
+    """Each state in which the command may have died, made by hand: removed and not told, renamed, renamed and then
+    held."""
+    for name in "abc":
+        share.write(f"{name}.txt", MAIL)
+    scan(fresh, share)
+    key = fresh.key_of("officer", "dispose_data")["secret"]
+    run_id = fresh.curl("/v1/data/disposal/runs", key=key, body={"source": share.source}).json["id"]
+    files = f"/v1/data/disposal/runs/{run_id}/files"
+    numbers = {i["name"]: i["n"] for i in fresh.curl(files, key=key).json["items"]}
+    digest = hashlib.sha256(MAIL.encode()).hexdigest()
+    told = fresh.curl(files, key=key, body={"items": [{"n": n, "state": "ready", "sha256": digest} for n in range(3)]})
+    assert {i["state"] for i in told.json["items"]} == {"ready"}
+    other = fresh.curl(files, key=key, body={"items": [{"n": 0, "state": "ready", "sha256": digest[::-1]}]})
+    assert other.status == 409
+    (share.folder / "a.txt").unlink()
+    for name in "bc":
+        (share.folder / f"{name}.txt").rename(share.folder / f".dvara-disposal-{run_id}-{numbers[f'{name}.txt']}")
+    own(fresh, "c.txt", "--labels", "keep")
+    done = run(fresh, share, status=1)
+    assert [(r["id"], r["files"], r["destroyed"]) for r in done] == [(run_id, 3, 1)]
+    assert share.left() == ["c.txt"] and (share.folder / "c.txt").read_text() == MAIL
+    text = json.loads(certificate(fresh, run_id, tmp_path).read_text())
+    assert {i["name"]: (i["outcome"], i["sha256"]) for i in text["items"]} == {
+        "a.txt": ("gone", digest), "b.txt": ("destroyed", digest), "c.txt": ("kept", digest)}
+    assert text["destroyed"] == 1 and "interrupted" in json.dumps(text)
+
+
 def start_run(control, share):
     return subprocess.Popen(
         [control.program, "data", "disposal", "run", "--source", share.source, "--yes", "--state", control.state],
