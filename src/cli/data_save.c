@@ -135,10 +135,9 @@ static json_t *name_of(const json_t *asset)
 
 dv_result dv_data_save_add(dv_data_save *save, const json_t *asset, dv_error *error)
 {
-    static const char *const copied[] = {"kind",       "size",        "rows",
-                                         "values",     "sensitivity", "confidence",
-                                         "categories", "labels",      "problem",
-                                         "modified",   "stamp"};
+    static const char *const copied[] = {"kind",        "size",       "rows",       "values",
+                                         "sensitivity", "confidence", "categories", "labels",
+                                         "problem",     "modified",   "stamp"};
     json_t *answer = NULL, *row = json_object();
     for (size_t i = 0; i < DV_ARRAY_LEN(copied); i++) {
         json_object_set(row, copied[i], json_object_get(asset, copied[i]));

@@ -36,7 +36,7 @@ typedef struct dv_services {
     struct dv_node_searches *node_searches;
     struct dv_retention_client *retention;
     struct dv_data_keys *keys;
-    struct dv_data_rules *data_rules; /* which data wants which approvals */
+    struct dv_data_rules *data_rules;         /* which data wants which approvals */
     struct dv_disposal_rules *disposal_rules; /* how long data is kept */
     const struct dv_data_access_source *data_access;
     const struct dv_people_source *people;

@@ -15,7 +15,7 @@
     "\",\"finished\":\"2026-01-01T00:00:00Z\","
 #define GONE                                                                                       \
     "{\"asset\":\"" ID "\",\"outcome\":\"destroyed\",\"sha256\":\"" HASH "\",\"method\":"          \
-                                                                         "\"unlink\"}"
+    "\"unlink\"}"
 #define GOOD HEAD "\"destroyed\":1,\"items\":[" GONE "]}"
 
 static dv_error error;
