@@ -123,7 +123,10 @@ json_t *dv_data_asset_json(const dv_scan_item *item, const dv_data_part *const *
         return NULL;
     }
     set_class(json, class);
-    json_object_set_new(json, "stamp", json_string(item->stamp));
+    /* By a name that is no UTF-8 nobody finds it again. */
+    const char *name = json_string_value(json_object_get(json, "name"));
+    bool exact = name != NULL && strcmp(name, item->name) == 0;
+    json_object_set_new(json, "stamp", json_string(exact ? item->stamp : ""));
     json_object_set_new(json, "findings", findings);
     json_object_set_new(json, "sampled", json_boolean(item->sampled));
     if (cut) {

@@ -208,13 +208,16 @@ static dv_result send_piece(disposal *d, piece *p, dv_error *error)
         result = result == DV_OK ? act_on(p, one) : result;
     }
     json_decref(answer);
-    DV_TRY(result);
-    if (json_array_size(p->told) > 0) {
-        answer = NULL;
-        DV_TRY(send(d, p, &answer, error));
-        json_decref(answer);
-    }
-    return DV_OK;
+    answer = NULL;
+    dv_result told = json_array_size(p->told) > 0 ? send(d, p, &answer, error) : DV_OK;
+    json_decref(answer);
+    DV_TRY(told);
+    return result != DV_ERR_IO
+               ? result
+               : dv_error_set(error, result,
+                              "a file that is to stay could not be given its name back: look for "
+                              ".dvara-disposal-%.40s-* below the source",
+                              p->run);
 }
 
 static dv_result work_through(disposal *d, piece *p, dv_error *error)

@@ -104,6 +104,19 @@ static dv_result write_proof(dv_cli *cli, const dv_certificate *certificate, con
     return result;
 }
 
+/* One that is there already is left: fetched before, while the log had no proof yet. */
+static dv_result write_once(const char *file, dv_slice text, dv_error *error)
+{
+    dv_auto(buf) dv_buf there = dv_buf_init(DV_CERTIFICATE_MAX);
+    dv_result result = dv_file_write_new(file, text, FILE_MODE, error);
+    if (result != DV_ERR_EXISTS) {
+        return result;
+    }
+    return dv_file_read(file, &there, NULL) == DV_OK && dv_slice_eq(dv_buf_slice(&there), text)
+               ? DV_OK
+               : result;
+}
+
 static dv_result fetch(dv_cli *cli, const json_t *params, json_t *shown, dv_error *error)
 {
     const char *file = text_of(params, "out");
@@ -114,7 +127,7 @@ static dv_result fetch(dv_cli *cli, const json_t *params, json_t *shown, dv_erro
         return dv_error_set(error, DV_ERR_CORRUPT,
                             "the server sent another certificate than the one that it told of");
     }
-    DV_TRY(dv_file_write_new(file, text, FILE_MODE, error));
+    DV_TRY(write_once(file, text, error));
     DV_TRY(write_proof(cli, &certificate, shown, file, error));
     json_object_del(shown, "document");
     return dv_cli_print(cli, shown, NULL, NULL);

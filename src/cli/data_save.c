@@ -147,6 +147,9 @@ dv_result dv_data_save_add(dv_data_save *save, const json_t *asset, dv_error *er
         json_decref(row);
         return DV_ERR_NO_MEMORY;
     }
+    if (!json_equal(json_object_get(row, "name"), json_object_get(asset, "name"))) {
+        json_object_del(row, "stamp"); /* nobody finds it by that */
+    }
     size_t bytes = json_dumpb(row, NULL, 0, JSON_COMPACT);
     if (save->bytes + bytes > PIECE_BYTES || json_array_size(save->assets) == PIECE_ASSETS) {
         dv_result result = send_piece(save, false, false, &answer, error);

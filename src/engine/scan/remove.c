@@ -36,7 +36,7 @@ dv_result dv_remove_open(const char *path, int *ret_fd, dv_error *error)
         return dv_error_set(error, result, "%.300s: %s", path,
                             errno == ELOOP ? "a symbolic link is on the way" : strerror(errno));
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* NFS may know no locks */
         (void)close(fd);
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "%.300s: another run works in this folder at the moment", path);

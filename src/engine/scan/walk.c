@@ -54,9 +54,11 @@ static bool stopped(walk *w)
 
 /* ---- one file ---- */
 
+/* 0: before 1970, or later than a dv_time can tell; anybody may set a file's time. */
 static dv_time time_of(const struct timespec *time)
 {
-    return time->tv_sec * DV_SECOND + time->tv_nsec;
+    static const time_t latest = 9000000000; /* in 2255 */
+    return time->tv_sec < 0 || time->tv_sec > latest ? 0 : time->tv_sec * DV_SECOND + time->tv_nsec;
 }
 
 void dv_scan_stamp(const struct stat *about, char out[DV_SCAN_STAMP_MAX])

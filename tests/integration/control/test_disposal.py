@@ -166,8 +166,11 @@ def test_a_certificate_is_proved_by_the_log_and_by_nothing_else(fresh, share, tm
     shutil.copy(file, tmp_path / "alone.json")
     assert verify(fresh, tmp_path / "alone.json").returncode == 1  # there is no proof
     assert fresh.dvara("data", "disposal", "verify", str(file)).returncode == 1  # whom to believe?
+    proof.unlink()
+    assert verify(fresh, certificate(fresh, done[0]["id"], tmp_path)).returncode == 0  # fetched again
+    file.write_text("something else")
     again = fresh.dvara("data", "disposal", "certificate", done[0]["id"], "--out", str(file))
-    assert again.returncode == 1 and file.read_text() == good  # nothing is written over
+    assert again.returncode == 1 and file.read_text() == "something else"  # nothing is written over
 
 
 def test_what_is_not_as_it_was_scanned_stays(fresh, share, tmp_path):
@@ -281,6 +284,23 @@ def test_a_root_elsewhere_and_a_source_of_one_file(fresh, share, tmp_path):
     elsewhere.source = "nfs://filer/share"
     assert run(fresh, elsewhere, "--root", str(tmp_path), status=1)[0]["destroyed"] == 0  # not there
     assert run(fresh, single)[0]["destroyed"] == 1 and share.left() == []
+
+
+def test_odd_files_wait(fresh, share):
+    """A time that no clock tells, and a name that is no text."""
+    share.write("far.txt", MAIL)
+    share.write("ancient.txt", MAIL)
+    os.utime(share.folder / "far.txt", (9223372000, 9223372000))
+    os.utime(share.folder / "ancient.txt", (-5, -5))
+    odd = os.path.join(os.fsencode(share.folder), b"a\xff.txt")
+    with open(odd, "w", encoding="utf-8") as file:
+        file.write(MAIL)
+    os.utime(odd, (1000, 1000))
+    wait_until(lambda: time.time() - os.stat(odd).st_ctime > 2.1, 20, "they are old enough to be told apart")
+    done = fresh.dvara("data", "scan", str(share.folder), "--save")
+    assert done.returncode == 0, done.stderr
+    assert run(fresh, share) == [] and len(os.listdir(share.folder)) == 3
+    assert {r["why"] for r in plan(fresh).values()} == {"it is not known as it is now: scan it again"}
 
 
 def test_archives_of_dvara_in_a_folder(fresh, share, tmp_path):
