@@ -283,6 +283,8 @@ static dv_result still_due(dv_call *call, const item *i, const char **ret_why, d
     }
     DV_TRY(result);
     DV_TRY(dv_disposal_asset_read(row, call->arena, &asset));
+    /* A scan misses what a run that was killed had renamed. */
+    asset.gone = asset.gone && strcmp(i->state, "ready") != 0;
     DV_TRY(dv_disposal_judge(call->services, call->arena, call->now, &asset, &j, error));
     *ret_why = j.standing == DV_DISPOSAL_WAITS      ? j.why
                : j.standing == DV_DISPOSAL_LATER    ? "its time is not over any more"
