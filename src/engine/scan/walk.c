@@ -70,7 +70,8 @@ void dv_scan_stamp(const struct stat *about, char out[DV_SCAN_STAMP_MAX])
 
 static void set_stamp(dv_scan_item *item, const struct stat *about)
 {
-    if (dv_time_now() - time_of(&about->st_ctim) > 2 * DV_SECOND) {
+    dv_time changed = time_of(&about->st_ctim); /* 0: no clock tells it */
+    if (changed != 0 && dv_time_now() - changed > 2 * DV_SECOND) {
         dv_scan_stamp(about, item->stamp);
     }
 }

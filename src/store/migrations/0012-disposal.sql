@@ -46,3 +46,6 @@ CREATE TABLE data_disposal_item (
     at BIGINT NOT NULL,
     PRIMARY KEY (run, n)
 );
+
+-- The same file under the name of another source.
+CREATE INDEX data_asset_stamp ON data_asset (stamp) WHERE stamp <> '';

@@ -78,6 +78,39 @@ static void the_rule_that_keeps_longest_counts(void **state)
     assert_true(dv_disposal_rule_at(rules, 2)->keep == DV_TIME_NEVER);
 }
 
+static const char *rule_at(dv_time changed, dv_time seen)
+{
+    dv_disposal_file file = file_of("s", "n", "gdpr");
+    file.changed = changed;
+    file.seen = seen;
+    const dv_disposal_rule *rule = dv_disposal_rule_for(rules, &file);
+    return rule != NULL ? rule->name : "";
+}
+
+/* A shorter time may end later, when it begins later. */
+static void what_ends_last_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules:\n"
+                         "  - {name: written, labels: [gdpr], keep: 90d}\n"
+                         "  - {name: seen, labels: [gdpr], keep: 30d, since: seen}\n"),
+                     DV_OK);
+    assert_string_equal(rule_at(100 * a_day, 100 * a_day), "written");
+    assert_string_equal(rule_at(100 * a_day, 200 * a_day), "seen");
+    assert_string_equal(rule_at(100 * a_day, 50 * a_day), "written");
+}
+
+static void of_two_that_end_together_the_more_careful_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules:\n"
+                         "  - {name: careless, labels: [gdpr], keep: 90d, unowned: true}\n"
+                         "  - {name: careful, labels: [gdpr], keep: 90d}\n"
+                         "  - {name: other, labels: [gdpr], keep: 90d, unread: true}\n"),
+                     DV_OK);
+    assert_string_equal(rule_at(100 * a_day, 100 * a_day), "careful");
+}
+
 static void all_that_a_rule_names_has_to_fit(void **state)
 {
     (void)state;
@@ -199,6 +232,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_a_section_nothing_goes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_rule_that_keeps_longest_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_ends_last_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_that_end_together_the_more_careful_counts, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(all_that_a_rule_names_has_to_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_source_is_a_place_and_no_beginning_of_a_name, set_up,
                                         tear_down),

@@ -13,6 +13,8 @@
 
 #include "api/operations.h"
 
+#include <stdlib.h>
+
 enum {
     DETAILS_MAX = 64 << 10,
     SCANS_KEPT = 1000,
@@ -207,6 +209,26 @@ typedef struct row {
     const char *stamp; /* "": two are called the same, or it has none */
 } row;
 
+/* Whether the stamp (engine/scan/scan.h) has that time of writing: a file is as old as it is, not
+ * as somebody says. */
+static bool stamp_tells(const char *stamp, int64_t modified)
+{
+    dv_slice part, rest = dv_slice_str(stamp);
+    char *end = NULL;
+    char number[24];
+    for (int i = 0; i < 3; i++) { /* inode, size, time of writing */
+        if (!dv_slice_split(&rest, '.', &part)) {
+            return false;
+        }
+    }
+    if (part.len == 0 || part.len >= sizeof(number)) {
+        return false;
+    }
+    dv_slice_copy(part, number, sizeof(number));
+    int64_t told = strtoll(number, &end, 10);
+    return *end == '\0' && told / DV_MILLISECOND == modified / DV_MILLISECOND;
+}
+
 static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *error)
 {
     *out = (row){
@@ -226,6 +248,7 @@ static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *
     if (modified[0] != '\0' && dv_time_parse(dv_slice_str(modified), &out->modified) != DV_OK) {
         return dv_call_invalid(call, "assets", error, "\"%.64s\" is no time", modified);
     }
+    out->stamp = stamp_tells(out->stamp, out->modified) ? out->stamp : "";
     if (out->categories == NULL || out->labels == NULL) {
         return DV_ERR_NO_MEMORY;
     }

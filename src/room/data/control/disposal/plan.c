@@ -72,11 +72,15 @@ static bool has_word(const char *words, const char *wanted)
     return false;
 }
 
-/* When its time is over. */
-static dv_time due_of(const dv_disposal_rule *rule, const dv_disposal_asset *asset)
+static dv_disposal_file file_of(const dv_disposal_asset *asset)
 {
-    dv_time from = rule->seen ? DV_MAX(asset->modified, asset->first_seen) : asset->modified;
-    return rule->keep > DV_TIME_NEVER - from ? DV_TIME_NEVER : from + rule->keep;
+    return (dv_disposal_file){dv_slice_str(asset->source),
+                              dv_slice_str(asset->name),
+                              dv_slice_str(asset->categories),
+                              dv_slice_str(asset->labels),
+                              asset->level,
+                              asset->modified,
+                              asset->first_seen};
 }
 
 /* What keeps a file whose time is over, as this row has it; "": nothing, NULL: no memory. */
@@ -103,9 +107,7 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
 static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time now,
                            const dv_disposal_asset *asset, dv_disposal_judgement *out)
 {
-    const dv_disposal_file file = {dv_slice_str(asset->source), dv_slice_str(asset->name),
-                                   dv_slice_str(asset->categories), dv_slice_str(asset->labels),
-                                   asset->level};
+    const dv_disposal_file file = file_of(asset);
     *out = (dv_disposal_judgement){.why = "", .due = DV_TIME_NEVER};
     if (!asset->file || asset->gone) {
         return DV_OK;
@@ -114,7 +116,7 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
     if (out->rule == NULL) {
         return DV_OK;
     }
-    out->due = due_of(out->rule, asset);
+    out->due = dv_disposal_due(out->rule, &file);
     out->standing = DV_DISPOSAL_LATER;
     if (out->due > now) {
         return DV_OK;
@@ -124,34 +126,22 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
     return out->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-/* The row of the same file in another source, of which this one is a part or the other way round.
- * Sets *judgement to its, when that is more careful. Without a rule of its own it says nothing, but
- * holds and labels do. */
-static dv_result judge_twin(dv_services *services, dv_arena *arena, dv_time now, dv_slice source,
-                            dv_slice name, const dv_disposal_asset *asset,
-                            dv_disposal_judgement *judgement, dv_error *error)
+/* Of a row of the same file in another source: sets *judgement when that is more careful. Without a
+ * rule of its own it says nothing, but holds and labels do. waiting: so does what waits there. */
+static dv_result heed(dv_services *services, dv_arena *arena, dv_time now, dv_statement *row,
+                      bool waiting, const dv_disposal_asset *asset,
+                      dv_disposal_judgement *judgement)
 {
-    dv_auto(statement) dv_statement *row = NULL;
     dv_disposal_asset twin;
     dv_disposal_judgement other;
-    DV_TRY(dv_store_query(services->store, &row, error,
-                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
-                          " FROM data_asset WHERE source = ?1 AND name = ?2 AND gone = 0",
-                          "ss", source, name));
-    dv_result result = dv_statement_step(row, error);
-    if (result != DV_OK) {
-        return result == DV_ERR_NOT_FOUND ? DV_OK : result;
-    }
     DV_TRY(dv_disposal_asset_read(row, arena, &twin));
     if (strcmp(twin.id, asset->id) == 0) {
         return DV_OK;
     }
     DV_TRY(judge_row(services, arena, now, &twin, &other));
-    const dv_disposal_file file = {dv_slice_str(twin.source), dv_slice_str(twin.name),
-                                   dv_slice_str(twin.categories), dv_slice_str(twin.labels),
-                                   twin.level};
+    const dv_disposal_file file = file_of(&twin);
     bool kept = has_word(twin.labels, keep_label) || other.standing == DV_DISPOSAL_LATER ||
-                other.standing == DV_DISPOSAL_WAITS ||
+                (waiting && other.standing == DV_DISPOSAL_WAITS) ||
                 dv_disposal_hold_for(services->disposal_rules, &file) != NULL;
     if (kept) {
         judgement->standing = DV_DISPOSAL_WAITS;
@@ -159,6 +149,51 @@ static dv_result judge_twin(dv_services *services, dv_arena *arena, dv_time now,
             dv_arena_printf(arena, "it is in another source, too, and stays there (%s)", twin.id);
     }
     return judgement->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* The row of the same file in another source, of which this one is a part or the other way round.
+ */
+static dv_result judge_twin(dv_services *services, dv_arena *arena, dv_time now, dv_slice source,
+                            dv_slice name, const dv_disposal_asset *asset,
+                            dv_disposal_judgement *judgement, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(services->store, &row, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
+                          " FROM data_asset WHERE source = ?1 AND name = ?2 AND gone = 0",
+                          "ss", source, name));
+    dv_result result = dv_statement_step(row, error);
+    return result == DV_OK              ? heed(services, arena, now, row, true, asset, judgement)
+           : result == DV_ERR_NOT_FOUND ? DV_OK
+                                        : result;
+}
+
+/* Rows with the same stamp: the file under the name of another machine, mount or share. They may be
+ * old, and so only what keeps it on purpose counts. */
+static dv_result judge_stamp(dv_services *services, dv_arena *arena, dv_time now,
+                             const dv_disposal_asset *asset, dv_disposal_judgement *judgement,
+                             dv_error *error)
+{
+    enum { SAME_MAX = 64 };
+    dv_auto(statement) dv_statement *row = NULL;
+    dv_result result = DV_OK;
+    DV_TRY(dv_store_query(services->store, &row, error,
+                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS
+                          " FROM data_asset WHERE stamp = ?1 AND stamp <> '' AND id <> ?2"
+                          " AND gone = 0 LIMIT ?3",
+                          "tti", asset->stamp, asset->id, (int64_t)SAME_MAX));
+    for (size_t i = 0; i < SAME_MAX && judgement->standing == DV_DISPOSAL_DUE; i++) {
+        result = dv_statement_step(row, error);
+        if (result != DV_OK) {
+            return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+        }
+        DV_TRY(heed(services, arena, now, row, false, asset, judgement));
+    }
+    if (judgement->standing == DV_DISPOSAL_DUE) {
+        judgement->standing = DV_DISPOSAL_WAITS;
+        judgement->why = "it is in too many sources";
+    }
+    return DV_OK;
 }
 
 /* "file://fs1/srv/share" and "a/b" may also be "file://fs1/srv" and "share/a/b", or
@@ -194,6 +229,9 @@ dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_time now,
     DV_TRY(judge_row(services, arena, now, asset, &judgement));
     if (judgement.standing == DV_DISPOSAL_DUE) {
         DV_TRY(judge_twins(services, arena, now, asset, &judgement, error));
+    }
+    if (judgement.standing == DV_DISPOSAL_DUE) {
+        DV_TRY(judge_stamp(services, arena, now, asset, &judgement, error));
     }
     *ret_judgement = judgement;
     return DV_OK;
@@ -289,32 +327,49 @@ dv_result dv_op_data_disposal_plan(dv_call *call, dv_error *error)
 
 /* --- the rules ------------------------------------------------------------------------------- */
 
-/* A source that no scan ever named makes a rule that does nothing, or a hold that keeps nothing. */
+/* What lies there, or a source that it is or has below: without, a rule does nothing, and a hold
+ * keeps nothing. */
 static dv_result source_known(dv_call *call, const char *place, bool *ret_known, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
     DV_TRY(dv_store_query(call->services->store, &row, error,
                           "SELECT 1 FROM data_scan WHERE source = ?1 OR"
                           " substr(source, 1, length(?1) + 1) = ?1 || '/' OR"
-                          " substr(?1, 1, length(source) + 1) = source || '/' LIMIT 1",
+                          " (substr(?1, 1, length(source) + 1) = source || '/' AND EXISTS"
+                          " (SELECT 1 FROM data_asset a WHERE a.source = data_scan.source AND"
+                          " (a.name = substr(?1, length(data_scan.source) + 2) OR"
+                          " substr(a.name, 1, length(?1) - length(data_scan.source)) ="
+                          " substr(?1, length(data_scan.source) + 2) || '/'))) LIMIT 1",
                           "t", place));
     dv_result result = dv_statement_step(row, error);
     *ret_known = result == DV_OK;
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
-static dv_result unknown_sources(dv_call *call, const dv_disposal_rule *rule, json_t *unknown,
+static dv_result unknown_sources(dv_call *call, const dv_disposal_scope *scope, json_t *unknown,
                                  dv_error *error)
 {
-    for (size_t i = 0; i < rule->scope.sources.count; i++) {
+    for (size_t i = 0; i < scope->sources.count; i++) {
         bool known = false;
-        DV_TRY(source_known(call, rule->scope.sources.items[i], &known, error));
-        if (!known &&
-            json_array_append_new(unknown, json_string(rule->scope.sources.items[i])) != 0) {
+        DV_TRY(source_known(call, scope->sources.items[i], &known, error));
+        if (!known && json_array_append_new(unknown, json_string(scope->sources.items[i])) != 0) {
             return DV_ERR_NO_MEMORY;
         }
     }
     return DV_OK;
+}
+
+/* one: a new reference. */
+static dv_result tell_rule(dv_call *call, json_t *items, json_t *one,
+                           const dv_disposal_scope *scope, dv_error *error)
+{
+    json_t *unknown = json_array();
+    if (json_array_append_new(items, one) != 0) {
+        json_decref(unknown);
+        return DV_ERR_NO_MEMORY;
+    }
+    DV_TRY(json_object_set_new(one, "unknown_sources", unknown) == 0 ? DV_OK : DV_ERR_NO_MEMORY);
+    return unknown_sources(call, scope, unknown, error);
 }
 
 dv_result dv_op_data_disposal_rules(dv_call *call, dv_error *error)
@@ -322,14 +377,14 @@ dv_result dv_op_data_disposal_rules(dv_call *call, dv_error *error)
     const dv_disposal_rules *rules = call->services->disposal_rules;
     json_t *items = json_array();
     call->answer = json_pack("{s:o}", "items", items);
-    for (size_t i = 0; call->answer != NULL && i < dv_disposal_rule_count(rules); i++) {
-        const dv_disposal_rule *rule = dv_disposal_rule_at(rules, i);
-        json_t *one = dv_disposal_rule_json(rule), *unknown = json_array();
-        if (json_array_append_new(items, one) != 0 ||
-            json_object_set_new(one, "unknown_sources", unknown) != 0) {
-            return DV_ERR_NO_MEMORY;
-        }
-        DV_TRY(unknown_sources(call, rule, unknown, error));
+    DV_TRY(call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY);
+    for (size_t i = 0; i < dv_disposal_hold_count(rules); i++) {
+        const dv_disposal_hold *hold = dv_disposal_hold_at(rules, i);
+        DV_TRY(tell_rule(call, items, dv_disposal_hold_json(hold), &hold->scope, error));
     }
-    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+    for (size_t i = 0; i < dv_disposal_rule_count(rules); i++) {
+        const dv_disposal_rule *rule = dv_disposal_rule_at(rules, i);
+        DV_TRY(tell_rule(call, items, dv_disposal_rule_json(rule), &rule->scope, error));
+    }
+    return DV_OK;
 }

@@ -468,13 +468,29 @@ static bool fits(const dv_disposal_scope *scope, const dv_disposal_file *file)
            any_word(&scope->categories, file->categories) && any_source(&scope->sources, file);
 }
 
+dv_time dv_disposal_due(const dv_disposal_rule *rule, const dv_disposal_file *file)
+{
+    dv_time from = rule->seen ? DV_MAX(file->changed, file->seen) : file->changed;
+    return rule->keep > DV_TIME_NEVER - from ? DV_TIME_NEVER : from + rule->keep;
+}
+
+/* Whether the rule keeps the file longer than the other; of two that end together, whether it lets
+ * less go. */
+static bool keeps_longer(const dv_disposal_rule *rule, const dv_disposal_rule *other,
+                         const dv_disposal_file *file)
+{
+    dv_time due = dv_disposal_due(rule, file), other_due = dv_disposal_due(other, file);
+    return due != other_due ? due > other_due
+                            : rule->unowned + rule->unread < other->unowned + other->unread;
+}
+
 const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
                                              const dv_disposal_file *file)
 {
     const dv_disposal_rule *longest = NULL;
     for (size_t i = 0; i < rules->rule_count; i++) {
         const dv_disposal_rule *rule = &rules->rules[i];
-        if (fits(&rule->scope, file) && (longest == NULL || rule->keep > longest->keep)) {
+        if (fits(&rule->scope, file) && (longest == NULL || keeps_longer(rule, longest, file))) {
             longest = rule;
         }
     }
@@ -528,6 +544,26 @@ json_t *dv_disposal_rule_json(const dv_disposal_rule *rule)
                      "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
                      "keep", rule->kept, "since", rule->seen ? "seen" : "changed", "unowned",
                      (int)rule->unowned, "unread", (int)rule->unread);
+}
+
+size_t dv_disposal_hold_count(const dv_disposal_rules *rules)
+{
+    return rules->hold_count;
+}
+
+const dv_disposal_hold *dv_disposal_hold_at(const dv_disposal_rules *rules, size_t index)
+{
+    return &rules->holds[index];
+}
+
+json_t *dv_disposal_hold_json(const dv_disposal_hold *hold)
+{
+    const dv_disposal_scope *scope = &hold->scope;
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s}", "name", hold->name, "of", "files",
+                     "labels", words_json(&scope->labels), "categories",
+                     words_json(&scope->categories), "sources", words_json(&scope->sources),
+                     "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
+                     "keep", "hold");
 }
 
 /* --- the section ----------------------------------------------------------------------------- */

@@ -12,8 +12,8 @@
  *     - {name: case-7, sources: ["file://fs1/srv/legal"], reason: court order}
  *
  * A rule or hold is for what fits all that it names: any of its labels, any of its categories, any
- * of its sources, and its sensitivity or a higher one. Of several rules that fit, the one that
- * keeps longest counts. */
+ * of its sources, and its sensitivity or a higher one. Of several rules that fit, the one
+ * whose time ends last counts. */
 
 #include "core/config.h"
 
@@ -58,6 +58,8 @@ typedef struct dv_disposal_file {
     dv_slice categories;
     dv_slice labels;
     int64_t level;
+    dv_time changed; /* written last */
+    dv_time seen;    /* by a scan, first */
 } dv_disposal_file;
 
 /* Without rules. */
@@ -76,12 +78,19 @@ const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
 const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
                                              const dv_disposal_file *file);
 
+/* When the file's time is over by that rule; DV_TIME_NEVER: never. */
+dv_time dv_disposal_due(const dv_disposal_rule *rule, const dv_disposal_file *file);
+
 size_t dv_disposal_rule_count(const dv_disposal_rules *rules);
 const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index);
 /* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned",
  * "unread"}; a new
  * reference, NULL when memory is out. */
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule);
+size_t dv_disposal_hold_count(const dv_disposal_rules *rules);
+const dv_disposal_hold *dv_disposal_hold_at(const dv_disposal_rules *rules, size_t index);
+/* The same members; "keep" is "hold". */
+json_t *dv_disposal_hold_json(const dv_disposal_hold *hold);
 /* Certificates leave names out. */
 bool dv_disposal_names_hidden(const dv_disposal_rules *rules);
 
