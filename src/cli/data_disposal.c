@@ -5,8 +5,11 @@
 #include "base/file.h"
 #include "engine/scan/remove.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 100, RUN_FILES = 1000, SOURCES_MAX = 1000, HASH_TEXT_MAX = 2 * DV_SHA256_LEN + 1 };
@@ -58,7 +61,9 @@ static dv_result open_root(const disposal *d, const char *source, int *ret_fd, d
     }
     dv_result result = dv_remove_open(root, ret_fd, error);
     const char *slash = strrchr(root, '/');
-    if (result != DV_ERR_INVALID || slash == NULL || slash == root) {
+    struct stat about;
+    if (result != DV_ERR_INVALID || slash == NULL || slash == root || lstat(root, &about) != 0 ||
+        !S_ISREG(about.st_mode)) {
         return result;
     }
     dv_slice_copy(dv_slice_of(root, (size_t)(slash - root)), path, sizeof(path));
@@ -136,8 +141,27 @@ static dv_result add(json_t *told, const json_t *file, const char *state, const 
     return json_array_append_new(told, one) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
+/* What a removal that was killed had renamed, and what stays all the same. */
+static dv_result give_back(const piece *p, const json_t *file)
+{
+    char mark[DV_REMOVE_MARK_MAX];
+    mark_of(p, file, mark);
+    return dv_remove_restore(p->root, text_of(file, "name"), text_of(file, "stamp"), mark);
+}
+
+/* That one can't get its name back keeps no other file from its turn. */
+static void tell_if_lost(const disposal *d, const piece *p, dv_result result)
+{
+    if (result != DV_OK) {
+        fprintf(d->cli->err,
+                "a file that is to stay has no name of its own: look for .dvara-disposal-%.40s-* "
+                "below the source\n",
+                p->run);
+    }
+}
+
 /* The hash of what is about to go. */
-static dv_result look_at(piece *p, const json_t *file)
+static dv_result look_at(const disposal *d, piece *p, const json_t *file)
 {
     uint8_t hash[DV_SHA256_LEN];
     char mark[DV_REMOVE_MARK_MAX], why[DV_REMOVE_WHY_MAX] = "", text[HASH_TEXT_MAX] = "";
@@ -145,6 +169,7 @@ static dv_result look_at(piece *p, const json_t *file)
     dv_remove_outcome outcome =
         dv_remove_hash(p->root, text_of(file, "name"), text_of(file, "stamp"), mark, hash, why);
     if (outcome != DV_REMOVE_SAME) {
+        tell_if_lost(d, p, give_back(p, file)); /* it stays */
         return add(p->told, file, outcome_state(outcome), "", why);
     }
     for (size_t i = 0; i < sizeof(hash); i++) {
@@ -168,9 +193,7 @@ static dv_result act_on(piece *p, const json_t *answered)
     }
     mark_of(p, file, mark);
     if (strcmp(text_of(answered, "state"), "ready") != 0) {
-        return strcmp(text_of(answered, "state"), "kept") == 0
-                   ? dv_remove_restore(p->root, text_of(file, "name"), text_of(file, "stamp"), mark)
-                   : DV_OK;
+        return strcmp(text_of(answered, "state"), "kept") == 0 ? give_back(p, file) : DV_OK;
     }
     dv_remove_outcome outcome =
         dv_remove_file(p->root, text_of(file, "name"), text_of(file, "stamp"), mark, why);
@@ -228,7 +251,9 @@ static dv_result work_through(disposal *d, piece *p, dv_error *error)
     {
         const char *state = text_of(file, "state");
         if (strcmp(state, "planned") == 0 || strcmp(state, "ready") == 0) {
-            DV_TRY(look_at(p, file));
+            DV_TRY(look_at(d, p, file));
+        } else if (strcmp(state, "kept") == 0) { /* we were killed between the answer and this */
+            tell_if_lost(d, p, give_back(p, file));
         }
         if (json_array_size(p->told) == PIECE) {
             DV_TRY(send_piece(d, p, error));
@@ -245,6 +270,50 @@ static dv_result collect(disposal *d, const json_t *row, void *data, dv_error *e
                                                                             : DV_ERR_NO_MEMORY;
 }
 
+static bool is_empty(int root)
+{
+    int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    size_t names = 0;
+    if (folder == NULL) {
+        dv_fd_close(&fd);
+        return false;
+    }
+    while (names <= 2 && readdir(folder) != NULL) { /* "." and ".." */
+        names++;
+    }
+    (void)closedir(folder);
+    return names <= 2;
+}
+
+/* Whether a run, which may be an earlier one, is what was asked for, and can go on here. */
+static dv_result check_files(const disposal *d, const piece *p, dv_error *error)
+{
+    size_t i;
+    const json_t *file;
+    json_array_foreach(p->files, i, file)
+    {
+        const char *state = text_of(file, "state"), *rule = text_of(file, "rule");
+        bool ready = strcmp(state, "ready") == 0;
+        if (d->rule != NULL && (ready || strcmp(state, "planned") == 0) &&
+            strcmp(rule, d->rule) != 0) {
+            return dv_error_set(error, DV_ERR_CONFLICT,
+                                "the disposal %.40s is not finished and has files of the rule "
+                                "%.64s: go on with it without --rule, or give it up with `dvara "
+                                "data disposal finish %.40s --abandon`",
+                                p->run, rule, p->run);
+        }
+        if (ready && is_empty(p->root)) {
+            return dv_error_set(error, DV_ERR_CONFLICT,
+                                "the disposal %.40s was interrupted while it removed files, and "
+                                "the folder is empty now: is it mounted? If it is, give the "
+                                "disposal up with `dvara data disposal finish %.40s --abandon`",
+                                p->run, p->run);
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result do_files(disposal *d, const char *run, int root, dv_error *error)
 {
     json_t *files = json_array(), *told = json_array();
@@ -253,6 +322,9 @@ static dv_result do_files(disposal *d, const char *run, int root, dv_error *erro
     dv_result result = files == NULL || told == NULL || params == NULL
                            ? DV_ERR_NO_MEMORY
                            : each_row(d, "data_disposal_items", params, collect, files, error);
+    if (result == DV_OK) {
+        result = check_files(d, &p, error);
+    }
     if (result == DV_OK) {
         result = work_through(d, &p, error);
     }
@@ -397,17 +469,22 @@ static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error 
 {
     dry *state = data;
     char why[DV_REMOVE_WHY_MAX] = "";
+    (void)error;
     const char *source = text_of(row, "source");
     if (d->interest == NULL && local_path(source) == NULL) {
         return DV_OK;
     }
     if (state->root < 0 || strcmp(state->source, source) != 0) {
         dv_fd_close(&state->root);
-        DV_TRY(open_root(d, source, &state->root, error));
+        dv_error own = {0};
+        if (open_root(d, source, &state->root, &own) != DV_OK) { /* others may be there */
+            dv_slice_copy(dv_slice_str(own.message), why, sizeof(why));
+        }
         dv_slice_copy(dv_slice_str(source), state->source, sizeof(state->source));
     }
-    dv_remove_outcome outcome =
-        dv_remove_look(state->root, text_of(row, "name"), text_of(row, "stamp"), why);
+    dv_remove_outcome outcome = state->root >= 0 ? dv_remove_look(state->root, text_of(row, "name"),
+                                                                  text_of(row, "stamp"), why)
+                                                 : DV_REMOVE_FAILED;
     bool goes = outcome == DV_REMOVE_SAME;
     d->left += !goes;
     json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "would",

@@ -29,12 +29,17 @@ dv_result dv_remove_open(const char *path, int *ret_fd, dv_error *error)
     int fd = open_strictly(AT_FDCWD, path, O_RDONLY | O_DIRECTORY,
                            RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
     if (fd < 0) {
+        struct stat about;
+        int number = errno;
+        bool link = number == ELOOP ||
+                    (number == ENOTDIR && lstat(path, &about) == 0 && S_ISLNK(about.st_mode));
+        errno = number;
         dv_result result = errno == ENOENT                      ? DV_ERR_NOT_FOUND
                            : errno == ENOTDIR || errno == ELOOP ? DV_ERR_INVALID
                            : errno == EACCES                    ? DV_ERR_FORBIDDEN
                                                                 : DV_ERR_IO;
         return dv_error_set(error, result, "%.300s: %s", path,
-                            errno == ELOOP ? "a symbolic link is on the way" : strerror(errno));
+                            link ? "a symbolic link is on the way" : strerror(errno));
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) { /* NFS may know no locks */
         (void)close(fd);
@@ -223,6 +228,12 @@ static int rename_away(int folder, const char *from, const char *to)
     return renameat(folder, from, folder, to);
 }
 
+/* Some file systems can't sync a folder by itself. */
+static bool sync_folder(int folder)
+{
+    return fsync(folder) == 0 || (errno == EINVAL && syncfs(folder) == 0);
+}
+
 /* The file has our name. Is it the one that is open? */
 static dv_remove_outcome unlink_own(place *p, const char *stamp, char why[DV_REMOVE_WHY_MAX])
 {
@@ -236,10 +247,13 @@ static dv_remove_outcome unlink_own(place *p, const char *stamp, char why[DV_REM
     if (outcome != DV_REMOVE_SAME) {
         return outcome;
     }
-    if (unlinkat(p->folder, p->own, 0) != 0 || fsync(p->folder) != 0) {
+    if (unlinkat(p->folder, p->own, 0) != 0) {
         return say(DV_REMOVE_FAILED, why, strerror(errno));
     }
-    return DV_REMOVE_DONE;
+    return sync_folder(p->folder) ? DV_REMOVE_DONE
+                                  : say(DV_REMOVE_MISSING, why,
+                                        "it was removed, but its folder could not be synced: after "
+                                        "a crash it may be there again");
 }
 
 /* What must not go gets its name back. */
@@ -278,17 +292,28 @@ dv_remove_outcome dv_remove_file(int root, const char *name, const char *stamp, 
                : outcome;
 }
 
+/* Who wrote into it meanwhile, or gave it another name, wants its name back as well. */
+static bool is_inode(const struct stat *about, const char *stamp)
+{
+    char now[DV_SCAN_STAMP_MAX];
+    dv_scan_stamp(about, now);
+    size_t len = strcspn(stamp, ".");
+    return S_ISREG(about->st_mode) && strcspn(now, ".") == len && strncmp(now, stamp, len) == 0;
+}
+
 dv_result dv_remove_restore(int root, const char *name, const char *stamp, const char *mark)
 {
     dv_auto(place) place p = {.folder = -1, .fd = -1};
     char why[DV_REMOVE_WHY_MAX];
+    struct stat about;
     dv_remove_outcome outcome = find_folder(root, name, mark, &p, why);
-    if (outcome == DV_REMOVE_SAME) {
-        outcome = open_file(&p, p.own, stamp, true, why);
+    if (outcome != DV_REMOVE_SAME) {
+        return outcome == DV_REMOVE_MISSING || outcome == DV_REMOVE_CHANGED ? DV_OK : DV_ERR_IO;
     }
-    if (outcome == DV_REMOVE_MISSING) {
-        return DV_OK;
+    if (fstatat(p.folder, p.own, &about, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? DV_OK : DV_ERR_IO;
     }
-    return outcome == DV_REMOVE_SAME && give_back(&p, outcome, why) == DV_REMOVE_SAME ? DV_OK
-                                                                                      : DV_ERR_IO;
+    return is_inode(&about, stamp) && give_back(&p, DV_REMOVE_SAME, why) == DV_REMOVE_SAME
+               ? DV_OK
+               : DV_ERR_IO;
 }

@@ -208,6 +208,20 @@ static void what_is_to_stay_gets_its_name_back(void **state)
     assert_true(is_there("a") && is_there(own)); /* nothing was written over */
 }
 
+static void what_was_written_into_meanwhile_gets_its_name_back_too(void **state)
+{
+    (void)state;
+    write_text("a", "abc");
+    stamp_of("a");
+    assert_int_equal(rename(path_of("a"), path_of(own)), 0);
+    write_text(own, "abcdef");
+    assert_int_equal(dv_remove_restore(f.root, "a", f.stamp, mark), DV_OK);
+    assert_true(is_there("a") && !is_there(own));
+    assert_int_equal(rename(path_of("a"), path_of(own)), 0);
+    assert_int_equal(dv_remove_restore(f.root, "a", "1.6.1.1", mark), DV_ERR_IO); /* another one */
+    assert_true(!is_there("a") && is_there(own));
+}
+
 static void one_run_works_in_a_folder(void **state)
 {
     int fd = -1;
@@ -241,6 +255,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_has_our_name_and_is_another_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_to_stay_gets_its_name_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_written_into_meanwhile_gets_its_name_back_too,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_run_works_in_a_folder, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
