@@ -17,6 +17,7 @@ typedef struct mask {
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
     dv_arena *arena; /* of one text */
+    dv_arena *place;
     dv_detector_set detectors;
 } mask;
 
@@ -25,13 +26,15 @@ static void mask_release(mask *m)
     dv_detect_scratch_free(m->scratch);
     dv_detect_rules_free(m->rules);
     dv_arena_free(m->arena);
+    dv_arena_free(m->place);
 }
 DV_DEFINE_AUTO(mask, mask, mask_release)
 
 static dv_result mask_init(mask *m, dv_error *error)
 {
     m->arena = dv_arena_new(MASK_MEMORY);
-    DV_TRY(m->arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    m->place = dv_arena_new(64 << 10);
+    DV_TRY(m->arena == NULL || m->place == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     for (size_t i = 0; i < dv_detect_count(); i++) {
         const char *id = dv_detect_info(i)->id; /* machines' names are no one's */
         if (strcmp(id, "url") != 0 && strcmp(id, "domain") != 0) {
@@ -176,25 +179,68 @@ static dv_result add_items(dv_call *call, const dv_disposal_run *run, mask *m, t
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
-/* Only those of the rules that a file went by. */
-static json_t *used_rules(const dv_disposal_run *run, const json_t *items)
+/* The place without what could name somebody: the text with stars, or up to the machine alone. */
+static dv_result place_json(mask *m, const char *text, bool hidden, json_t **ret_json)
 {
-    size_t i, k;
-    json_t *rule;
+    const char *host = strstr(text, "://"), *path = host != NULL ? strchr(host + 3, '/') : NULL;
+    dv_slice machine = {NULL, 0};
+    if (!hidden) {
+        return hide(m, text, ret_json);
+    }
+    if (path == NULL) {
+        *ret_json = json_null();
+        return DV_OK;
+    }
+    dv_arena_reset(m->place);
+    DV_TRY(dv_arena_copy(m->place, dv_slice_of(text, (size_t)(path - text)), &machine));
+    return hide(m, (const char *)machine.ptr, ret_json);
+}
+
+static bool is_used(const json_t *rule, const json_t *items)
+{
+    size_t i;
     const json_t *item;
-    json_t *all = json_loads(run->rules, 0, NULL), *used = json_array();
+    json_array_foreach(items, i, item)
+    {
+        if (json_equal(json_object_get(item, "rule"), json_object_get(rule, "name"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dv_result hide_places(mask *m, json_t *rule, bool hidden)
+{
+    size_t i;
+    const json_t *place;
+    json_t *told = NULL;
+    json_array_foreach(json_object_get(rule, "sources"), i, place)
+    {
+        DV_TRY(place_json(m, json_string_value(place), hidden, &told));
+        DV_TRY(json_array_set_new(json_object_get(rule, "sources"), i, told) == 0
+                   ? DV_OK
+                   : DV_ERR_NO_MEMORY);
+    }
+    return DV_OK;
+}
+
+/* Only those of the rules that a file went by, into used. */
+static dv_result used_rules(mask *m, const dv_disposal_run *run, bool hidden, const json_t *items,
+                            json_t *used)
+{
+    size_t i;
+    json_t *rule, *all = json_loads(run->rules, 0, NULL);
+    dv_result result = all != NULL ? DV_OK : DV_ERR_NO_MEMORY;
     json_array_foreach(all, i, rule)
     {
-        json_array_foreach(items, k, item)
-        {
-            if (json_equal(json_object_get(item, "rule"), json_object_get(rule, "name"))) {
-                json_array_append(used, rule);
-                break;
-            }
+        if (result == DV_OK && is_used(rule, items)) {
+            result = hide_places(m, rule, hidden);
+            result =
+                result == DV_OK && json_array_append(used, rule) != 0 ? DV_ERR_NO_MEMORY : result;
         }
     }
     json_decref(all);
-    return used;
+    return result;
 }
 
 static const char method[] =
@@ -203,15 +249,16 @@ static const char method[] =
     "were released, not overwritten: disks, file systems that copy on write, snapshots and backups "
     "may keep them until they are used again.";
 
-static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, const tally *t)
+static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, json_t *rules,
+                        const tally *t)
 {
     return json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:O, s:O}",
                      "type", "dvara certificate of destruction", "version", 1, "id", run->id,
                      "source", source, "ordered_by", run->caller, "carried_out_by", call->caller,
                      "started", time_json(run->started), "finished", time_json(call->now), "method",
-                     method, "rules", used_rules(run, t->items), "destroyed",
-                     (json_int_t)t->destroyed, "bytes_destroyed", (json_int_t)t->bytes, "outcomes",
-                     t->outcomes, "items", t->items);
+                     method, "rules", rules, "destroyed", (json_int_t)t->destroyed,
+                     "bytes_destroyed", (json_int_t)t->bytes, "outcomes", t->outcomes, "items",
+                     t->items);
 }
 
 static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, char **ret_text,
@@ -219,10 +266,18 @@ static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, 
 {
     dv_auto(mask) mask m = {.rules = NULL};
     json_t *source = NULL;
+    bool hidden = dv_disposal_names_hidden(call->services->disposal_rules);
     DV_TRY(mask_init(&m, error));
     DV_TRY(add_items(call, run, &m, t, error));
-    DV_TRY(hide(&m, run->source, &source));
-    json_t *whole = document(call, run, source, t);
+    DV_TRY(place_json(&m, run->source, hidden, &source));
+    json_t *rules = json_array();
+    dv_result result = used_rules(&m, run, hidden, t->items, rules);
+    if (result != DV_OK) {
+        json_decref(source);
+        json_decref(rules);
+        return result;
+    }
+    json_t *whole = document(call, run, source, rules, t);
     *ret_text = whole == NULL ? NULL : json_dumps(whole, JSON_INDENT(1));
     json_decref(whole);
     return *ret_text != NULL ? DV_OK : DV_ERR_NO_MEMORY;
