@@ -19,4 +19,7 @@ typedef struct dv_log_source {
      * what is left, NULL at the end; new references both. Errors: those of a search over REST. */
     dv_result (*events)(dv_call *call, const dv_log_page *page, json_t **ret_events,
                         json_t **ret_next, dv_error *error);
+    /* How many seconds dvara-logd still waits, since the clock was set or the machine was off,
+     * until anything may go by its age; 0: it trusts the clock. Errors: it does not answer. */
+    dv_result (*clock_settles_in)(const dv_call *call, int64_t *ret_seconds, dv_error *error);
 } dv_log_source;

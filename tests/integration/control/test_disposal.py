@@ -439,3 +439,177 @@ def test_rules_are_checked_with_their_line(fresh):
         done = fresh.dvara("config", "check", str(fresh.config))
         assert done.returncode == 1 and message in done.stderr + done.stdout, done.stderr + done.stdout
         assert ":2:" in done.stderr + done.stdout
+
+
+def set_rules(control, text, name):
+    """Puts other rules into force; `name` is of one of them."""
+    control.config.write_text("data_retention:\n" + text)
+    control.processes["dvarad"].send_signal(signal.SIGHUP)
+    wait_until(lambda: name in control.dvara("data", "disposal", "rules").stdout, 20, f"{name} is in force")
+
+
+def test_no_place_is_told_where_names_are_hidden(fresh, share, tmp_path):
+    """Neither by the source nor by the rule that a file went by."""
+    set_rules(fresh, f"""  certificates: {{names: hidden}}
+  rules:
+    - {{name: letters, sources: ["{share.source}/bob@example.com"], keep: 30d, unowned: true}}
+""", "letters")
+    share.write("bob@example.com/a.txt", MAIL)
+    scan(fresh, share)
+    text = certificate(fresh, run(fresh, share)[0]["id"], tmp_path).read_text()
+    host = share.source[:share.source.index("/", 7)]
+    told = json.loads(text)
+    assert "bob" not in text and "share" not in text and told["source"] == host
+    assert told["rules"][0]["sources"] == [host] and told["destroyed"] == 1
+
+
+def test_values_in_the_places_of_rules_are_masked(fresh, share, tmp_path):
+    set_rules(fresh, f"""  rules:
+    - {{name: letters, sources: ["{share.source}/bob@example.com"], keep: 30d, unowned: true}}
+""", "letters")
+    share.write("bob@example.com/a.txt", MAIL)
+    scan(fresh, share)
+    text = certificate(fresh, run(fresh, share)[0]["id"], tmp_path).read_text()
+    assert "bob" not in text and "share/***@" in text
+
+
+def test_holds_are_listed_with_the_places_that_hold_nothing(fresh, share):
+    """A typing error in a hold would keep nothing, unseen."""
+    share.write("legal/a.txt", MAIL)
+    share.write("b.txt", MAIL)
+    scan(fresh, share)
+    set_rules(fresh, f"""  rules:
+    - {{name: r, sources: ["{share.source}/legal/a.txt", "{share.source}/lega"], keep: 30d}}
+  holds:
+    - {{name: good, sources: ["{share.source}/legal", "{share.source}", "{share.source[:-6]}"]}}
+    - {{name: typo, sources: ["{share.source}/Legal", "{share.source}x"]}}
+""", "typo")
+    rows = {row["name"]: row for row in fresh.json("data", "disposal", "rules")["items"]}
+    assert (rows["good"]["keep"], rows["good"]["unknown_sources"]) == ("hold", [])
+    assert rows["typo"]["unknown_sources"] == [f"{share.source}/Legal", f"{share.source}x"]
+    assert rows["r"]["unknown_sources"] == [f"{share.source}/lega"]
+
+
+def test_a_hold_under_another_name_of_the_same_file_keeps_it(fresh, share):
+    share.write("a.txt", MAIL)
+    share.write("b.txt", MAIL)
+    scan(fresh, share)
+    wait_until(lambda: fresh.dvara("data", "scan", str(share.folder), "--save", "--source", "nfs://filer/x").returncode
+               == 0 and all(r["status"] == "due" for r in plan(fresh).values()), 20, "all is due")
+    set_rules(fresh, """  rules:
+    - {name: mails, categories: [personal], keep: 90d, unowned: true}
+  holds:
+    - {name: court, sources: ["nfs://filer/x/a.txt"]}
+""", "court")
+    assert run(fresh, share)[0]["destroyed"] == 1 and share.left() == ["a.txt"]
+
+
+def test_a_time_that_the_stamp_does_not_have_makes_nothing_due(fresh, share):
+    """Who may keep scans can't make a young file old."""
+    path = share.write("young.txt", MAIL, age=86400)
+    about = path.stat()
+    stamp = f"{about.st_ino}.{about.st_size}.{about.st_mtime_ns}.{about.st_ctime_ns}"
+    key = fresh.key_of("forger", "keep_data_scans")["secret"]
+    row = {"name": "young.txt", "kind": "text", "sensitivity": "confidential", "confidence": 90,
+           "categories": ["personal"], "stamp": stamp, "modified": "2001-01-01T00:00:00Z"}
+    done = fresh.curl("/v1/data/scans", key=key, body={"source": share.source, "assets": [row], "last": True})
+    assert done.status == 200, done.text
+    assert plan(fresh)["young.txt"]["status"] == "waits"
+    assert run(fresh, share) == [] and path.exists()
+
+
+def ready_run(control, share, digest=hashlib.sha256(MAIL.encode()).hexdigest()):
+    """A run whose files are all about to be removed: its id, and their numbers."""
+    key = control.key_of("officer", "dispose_data")["secret"]
+    begun = control.curl("/v1/data/disposal/runs", key=key, body={"source": share.source}).json
+    files = f"/v1/data/disposal/runs/{begun['id']}/files"
+    told = [{"n": n, "state": "ready", "sha256": digest} for n in range(begun["files"])]
+    assert control.curl(files, key=key, body={"items": told}).status == 200
+    return begun["id"], {i["name"]: i["n"] for i in control.curl(files, key=key).json["items"]}
+
+
+def test_a_folder_that_is_not_mounted_loses_no_file(fresh, share, tmp_path):
+    """What was about to go is not told as gone because its file system is."""
+    share.write("a.txt", MAIL)
+    scan(fresh, share)
+    ready_run(fresh, share)
+    share.folder.rename(tmp_path / "unmounted")
+    share.folder.mkdir()
+    done = fresh.dvara("data", "disposal", "run", "--source", share.source, "--yes")
+    assert done.returncode == 1 and "is it mounted?" in done.stderr
+    share.folder.rmdir()
+    (tmp_path / "unmounted").rename(share.folder)
+    assert run(fresh, share)[0]["destroyed"] == 1
+
+
+def test_a_run_of_another_rule_is_not_gone_on_with(fresh, share):
+    share.write("a.txt", MAIL)
+    scan(fresh, share)
+    ready_run(fresh, share)
+    done = fresh.dvara("data", "disposal", "run", "--source", share.source, "--rule", "cards", "--yes")
+    assert done.returncode == 1 and "--abandon" in done.stderr and share.left() == ["a.txt"]
+    assert run(fresh, share, "--rule", "mails")[0]["destroyed"] == 1
+
+
+def test_what_changed_under_our_name_gets_its_own_back(fresh, share):
+    """Killed after the renaming; then somebody wrote into the file, and into another that was answered as kept."""
+    share.write("a.txt", MAIL)
+    share.write("b.txt", MAIL)
+    scan(fresh, share)
+    run_id, numbers = ready_run(fresh, share)
+    for name, number in numbers.items():
+        (share.folder / name).rename(share.folder / f".dvara-disposal-{run_id}-{number}")
+    (share.folder / f".dvara-disposal-{run_id}-{numbers['a.txt']}").write_text("something that matters")
+    own(fresh, "b.txt", "--labels", "keep")
+    key = fresh.key_of("other", "dispose_data")["secret"]
+    told = fresh.curl(f"/v1/data/disposal/runs/{run_id}/files", key=key, body={"items": [
+        {"n": numbers["b.txt"], "state": "ready", "sha256": hashlib.sha256(MAIL.encode()).hexdigest()}]})
+    assert told.json["items"][0]["state"] == "kept"
+    assert run(fresh, share, status=1)[0]["destroyed"] == 0
+    assert share.left() == ["a.txt", "b.txt"]
+    assert (share.folder / "a.txt").read_text() == "something that matters"
+
+
+def test_a_dry_run_tells_which_source_is_not_to_be_reached(fresh, share, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Share(tmp_path / "other")
+    share.write("a.txt", MAIL)
+    other.write("b.txt", MAIL)
+    scan(fresh, share)
+    scan(fresh, other)
+    share.folder.rename(tmp_path / "away")
+    share.folder.symlink_to(tmp_path / "away")
+    done = fresh.dvara("data", "disposal", "run", "--dry-run", "--output", "json")
+    assert done.returncode == 1, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["items"]}
+    assert rows["b.txt"]["would"] == "destroy" and rows["a.txt"]["would"] == "failed"
+    assert "symbolic link" in rows["a.txt"]["why"]
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_a_clock_that_was_set_ahead_makes_nothing_go(fresh, share):
+    """dvara-logd watches the clock; what it has not confirmed ends no file's time."""
+    share.write("a.txt", MAIL)
+    scan(fresh, share)
+    fresh.stop("dvara-logd")
+    file = next(p for p in (fresh.state / "log").rglob("*") if p.is_file() and b"\nclock " in p.read_bytes())
+    lines = file.read_text().splitlines()[:-1]
+    for i, line in enumerate(lines):
+        if line.startswith("clock "):  # as if it had been 100 days ago, in this boot
+            _, wall, rest = line.split(" ", 2)
+            lines[i] = f"clock {int(wall) - 100 * 86400000} {rest}"
+    text = "\n".join(lines) + "\n"
+    file.write_text(text + f"crc {crc32c(text.encode()):08x}\n")
+    fresh.start("dvara-logd")
+    wait_until(lambda: fresh.dvara("audit", "retention").returncode == 0, 20, "dvara-logd answers")
+    done = fresh.dvara("data", "disposal", "run", "--source", share.source, "--yes")
+    assert done.returncode == 1 and "the clock was set" in done.stderr, done.stderr
+    assert share.left() == ["a.txt"] and fresh.json("data", "disposal", "list")["items"] == []

@@ -67,5 +67,9 @@ json_t *dv_program_status(const char *runtime_dir, const char *file, const char 
  */
 dv_must dv_result dv_audit_reading(dv_call *call, const char *query, size_t rows);
 
+/* dv_log_source.clock_settles_in. */
+dv_must dv_result dv_audit_clock_settles_in(const dv_call *call, int64_t *ret_seconds,
+                                            dv_error *error);
+
 /* The explanation of one request from its events (lines of the feed). A new reference. */
 dv_must dv_result dv_event_explain(const char *request_id, const json_t *lines, json_t **ret_why);

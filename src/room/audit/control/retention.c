@@ -15,6 +15,23 @@ static dv_result get_retention(const dv_call *call, json_t **ret_json, dv_error 
                : dv_error_set(error, DV_ERR_CORRUPT, "dvara-logd sent what is no JSON");
 }
 
+dv_result dv_audit_clock_settles_in(const dv_call *call, int64_t *ret_seconds, dv_error *error)
+{
+    enum { SECOND_MS = 1000 };
+    json_t *now = NULL;
+    DV_TRY(get_retention(call, &now, error));
+    const json_t *waits = json_object_get(now, "settled_in_ms");
+    bool told = json_is_integer(waits);
+    int64_t ms = json_integer_value(waits);
+    json_decref(now);
+    if (!told) {
+        return dv_error_set(error, DV_ERR_CORRUPT,
+                            "dvara-logd does not say whether the clock is right");
+    }
+    *ret_seconds = ms > 0 ? (ms + SECOND_MS - 1) / SECOND_MS : 0;
+    return DV_OK;
+}
+
 /* A time, or "" for 0. */
 static json_t *time_json(const json_t *item, const char *name)
 {

@@ -5,6 +5,7 @@
 #include "api/operations.h"
 #include "core/log_source.h"
 #include "room/audit/control/audit_control.h"
+#include "room/audit/control/internal.h"
 #include "room/audit/control/nodes_search.h"
 
 enum { BUDGET_MS = 500, REQUEST_MAX = 32 << 10 };
@@ -222,4 +223,4 @@ static dv_result read_events(dv_call *call, const dv_log_page *page, json_t **re
     return DV_OK;
 }
 
-const dv_log_source dv_audit_log_events = {read_events};
+const dv_log_source dv_audit_log_events = {read_events, dv_audit_clock_settles_in};

@@ -4,6 +4,7 @@
 #include "room/data/control/disposal/disposal.h"
 
 #include "api/operations.h"
+#include "core/log_source.h"
 
 enum { PLAN_MEMORY = 64 << 20, LOOK_MEMORY = 1 << 20 };
 
@@ -164,6 +165,19 @@ static dv_result open_run(dv_call *call, const char *source, dv_disposal_run *re
                      source, ret_run, error);
 }
 
+/* A clock that was set ahead makes everything old. */
+static dv_result check_clock(const dv_call *call, dv_error *error)
+{
+    int64_t seconds = 0;
+    DV_TRY(call->services->log->clock_settles_in(call, &seconds, error));
+    return seconds == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT,
+                              "the clock was set, or the machine was off: nothing goes by its age "
+                              "for %lld more seconds, or until the clock is right again",
+                              (long long)seconds);
+}
+
 /* One that was not finished is gone on with; where nothing is due there is none. */
 static dv_result begin(dv_call *call, dv_error *error)
 {
@@ -183,6 +197,7 @@ static dv_result begin(dv_call *call, dv_error *error)
         call->answer = dv_disposal_run_json(&old);
         return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
     }
+    DV_TRY(check_clock(call, error));
     dv_data_new_id(call->now, p.id);
     p.run.id = p.id;
     DV_TRY(plan_items(call, &p, error));
@@ -324,7 +339,9 @@ static dv_result tell_end(dv_call *call, const char *run, const item *i, const c
     bool was_ready = strcmp(i->state, "ready") == 0;
     if (strcmp(state, "missing") == 0 && (was_ready || strcmp(i->state, "gone") == 0)) {
         state = "gone"; /* whether this run removed it or somebody else did nobody knows */
-        why = "the run was about to remove it and was interrupted; it is not there any more";
+        why = dv_arena_printf(call->arena, "the run was about to remove it and was interrupted; %s",
+                              why[0] != '\0' ? why : "it is not there any more");
+        DV_TRY(why == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     }
     if (strcmp(i->state, state) == 0) {
         return DV_OK;
@@ -362,6 +379,19 @@ static dv_result tell_one(dv_call *call, const char *run, const json_t *told, js
                : DV_ERR_NO_MEMORY;
 }
 
+static bool any_ready(const json_t *body)
+{
+    size_t n;
+    const json_t *told;
+    json_array_foreach(json_object_get(body, "items"), n, told)
+    {
+        if (strcmp(json_string_value(json_object_get(told, "state")), "ready") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static dv_result tell(dv_call *call, dv_error *error)
 {
     size_t n;
@@ -374,6 +404,7 @@ static dv_result tell(dv_call *call, dv_error *error)
     if (strcmp(run.state, "running") != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT, "the disposal %s has ended", run.id);
     }
+    DV_TRY(any_ready(call->body) ? check_clock(call, error) : DV_OK);
     json_array_foreach(json_object_get(call->body, "items"), n, told)
     {
         DV_TRY(tell_one(call, run.id, told, items, error));
