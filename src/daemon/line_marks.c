@@ -20,6 +20,7 @@ typedef enum joint {
     JOINT_NONE,   /* they are one */
     JOINT_BLANK,  /* blanks */
     JOINT_COLON,  /* ':' or '=', blanks and quotes */
+    JOINT_HEADER, /* as that; all that follows is its value: schemes, parameters, more cookies */
     JOINT_EQUALS, /* '=', blanks and quotes: in sentences a ':' follows, too */
 } joint;
 
@@ -35,8 +36,8 @@ static const struct {
     {"digest", 0, JOINT_BLANK, true},
     {"x-api-key", 0, JOINT_COLON, false},
     {"api-key", 0, JOINT_COLON, false},
-    {"authorization", 0, JOINT_COLON, false},
-    {"cookie", 0, JOINT_COLON, false},
+    {"authorization", 0, JOINT_HEADER, false},
+    {"cookie", 0, JOINT_HEADER, false},
     {"password", 0, JOINT_COLON, false},
     {"passwd", 0, JOINT_COLON, false},
     {"passphrase", 0, JOINT_COLON, false},
@@ -120,7 +121,7 @@ static bool read_joint(dv_slice text, size_t from, joint kind, size_t *ret_len)
         *ret_len = len;
         return len > 0;
     }
-    size_t marks_len = run_of(text, from + len, kind == JOINT_COLON ? ":=" : "=");
+    size_t marks_len = run_of(text, from + len, kind == JOINT_EQUALS ? "=" : ":=");
     *ret_len = len + marks_len + run_of(text, from + len + marks_len, blanks);
     return marks_len > 0;
 }
@@ -137,8 +138,9 @@ static size_t scheme_len(dv_slice text, size_t from)
     return 0;
 }
 
-/* What stands behind a name and its joint: up to the quote that ends it, or as a word. */
-static part read_value(dv_slice text, size_t from)
+/* What stands behind a name and its joint: up to the quote that ends it, or as a word. before: the
+ * quote that stands before the name, or 0. */
+static part read_value(dv_slice text, size_t from, joint kind, uint8_t before)
 {
     part found = {.shown = from, .instead = "[secret]"};
     if (from < text.len && is_one_of(text.ptr[from], quotes)) {
@@ -148,6 +150,11 @@ static part read_value(dv_slice text, size_t from)
         return found;
     }
     found.shown += scheme_len(text, from);
+    if (kind == JOINT_HEADER) {
+        const char quote[] = {(char)before, '\0'};
+        found.hidden = run_until(text, found.shown, quote);
+        return found;
+    }
     found.hidden = run_until(text, found.shown, " \t\"',;&<>()[]{}");
     return found;
 }
@@ -166,7 +173,8 @@ static bool find_credential(dv_slice line, size_t at, part *ret_part)
         if (marks[i].joint == JOINT_NONE) {
             found.hidden = token_len(text, shown);
         } else if (read_joint(text, shown, marks[i].joint, &gap)) {
-            found = read_value(text, shown + gap);
+            bool in_quotes = at > 0 && is_one_of(line.ptr[at - 1], quotes);
+            found = read_value(text, shown + gap, marks[i].joint, in_quotes ? line.ptr[at - 1] : 0);
         }
         if (found.hidden >= SECRET_MIN) {
             *ret_part = found;
@@ -201,7 +209,12 @@ static bool find_query(dv_slice text, bool path, part *ret_part)
     if (!path || text.ptr[0] != '?') {
         return false;
     }
-    size_t len = run_until(text, 1, " \t\"'<>");
+    /* A quote may be part of it: nginx shows a request as it came. Only those at its end are not.
+     */
+    size_t len = run_until(text, 1, blanks);
+    while (len > 0 && is_one_of(text.ptr[len], "\"'<>,;.")) {
+        len--;
+    }
     if (len == 0 || dv_slice_eq_str(dv_slice_sub(text, 1, len), "[query]")) {
         return false;
     }
@@ -213,7 +226,7 @@ static bool find_query(dv_slice text, bool path, part *ret_part)
 static bool in_path(bool path, dv_slice bytes)
 {
     for (size_t i = 0; i < bytes.len; i++) {
-        path = bytes.ptr[i] == '/' || (path && !is_one_of(bytes.ptr[i], " \t\"'<>"));
+        path = bytes.ptr[i] == '/' || (path && !is_one_of(bytes.ptr[i], blanks));
     }
     return path;
 }

@@ -168,13 +168,21 @@ static bool stays(const dv_line_mask *mask, dv_slice text, const dv_finding *fin
 
 /* ---- One line ---- */
 
+/* U+0080 to U+009F, which terminals obey as they do those below ' '. */
+static bool is_high_control(dv_slice text, size_t at)
+{
+    return at + 1 < text.len && text.ptr[at] == 0xc2 && text.ptr[at + 1] < 0xa0;
+}
+
 static dv_result append_plain(dv_slice line, dv_buf *out)
 {
     while (line.len > 0) {
         size_t good = dv_utf8_prefix(line);
         for (size_t i = 0; i < good; i++) {
             uint8_t byte = line.ptr[i];
-            bool control = (byte < ' ' && byte != '\t') || byte == 0x7f;
+            bool high = is_high_control(dv_slice_sub(line, 0, good), i);
+            bool control = (byte < ' ' && byte != '\t') || byte == 0x7f || high;
+            i += high ? 1 : 0;
             DV_TRY(dv_buf_append_byte(out, control ? '?' : byte));
         }
         if (good < line.len) {
