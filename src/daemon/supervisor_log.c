@@ -33,7 +33,7 @@ static dv_result compose(dv_log_out *out, const char *name, dv_slice line, bool 
         line =
             dv_slice_trim(dv_slice_sub(line, strlen(name) + 1, line.len)); /* it says so itself */
     }
-    if (dv_masker_run(out->masker, line, cut, text)) {
+    if (line.len == 0 || dv_masker_run(out->masker, line, cut, text)) {
         return DV_OK;
     }
     return dv_buf_append_printf(
@@ -57,13 +57,20 @@ static void put_line(dv_log_out *out, const char *name, dv_slice line, bool cut)
     }
 }
 
+/* nginx cuts its lines at NGX_MAX_ERROR_STR, newline included, and says nothing of it. */
+static bool was_cut(const dv_log_lines *lines)
+{
+    enum { NGINX_LINE = 2047 };
+    return lines->cut || (lines->len == NGINX_LINE && strcmp(lines->name, "nginx") == 0);
+}
+
 static void end_line(dv_log_lines *lines, dv_log_out *out)
 {
     dv_slice line = dv_slice_of(lines->line, lines->len);
     if (out->crashed != NULL && dv_slice_starts_with(line, DV_LIT(DV_CRASH_MARK))) {
         out->crashed(out->data, lines->name, line);
     } else {
-        put_line(out, lines->name, line, lines->cut);
+        put_line(out, lines->name, line, was_cut(lines));
     }
     lines->len = 0;
     lines->cut = false;
@@ -90,9 +97,9 @@ void dv_log_say(dv_log_out *out, const char *format, ...)
     char line[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    int len = vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    put_line(out, "dvara", dv_slice_str(line), false);
+    put_line(out, "dvara", dv_slice_str(line), len >= (int)sizeof line);
 }
 
 dv_result dv_log_masked(dv_log_out *out, const char *text, dv_buf *ret_text)

@@ -56,6 +56,30 @@ static void test_lines_are_put_together(void **state)
     close(ends[1]);
 }
 
+/* nginx cuts a line at 2048 bytes and does not say so. */
+static void test_what_nginx_cut_ends_before_the_value(void **state)
+{
+    int ends[2];
+    char bytes[2048];
+    char text[8192];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    static dv_log_lines lines;
+    static dv_log_out out;
+    lines.name = "nginx";
+    out.fd = ends[1];
+    out.masker = &masker;
+    memset(bytes, '/', sizeof bytes);
+    memcpy(bytes + 2047 - 15, "411111111111111", 15);
+    bytes[2047] = '\n';
+    dv_log_feed(&lines, dv_slice_of((const uint8_t *)bytes, sizeof bytes), false, &out);
+    read_back(ends[0], text, sizeof text);
+    assert_null(strstr(text, "41111"));
+    assert_non_null(strstr(text, "// [cut]\n"));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_a_name_is_not_said_twice(void **state)
 {
     int ends[2];
@@ -200,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_are_put_together),
+        cmocka_unit_test(test_what_nginx_cut_ends_before_the_value),
         cmocka_unit_test(test_a_name_is_not_said_twice),
         cmocka_unit_test(test_long_lines_are_cut),
         cmocka_unit_test(test_tail_is_the_last_lines),
