@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,11 @@
 /* Bytes of a process's lines: taken over before others get their turn, and once it is dead (more
  * than its pipe holds). */
 enum { DV_FAILED_STARTS_MAX = 3, DV_DRAIN_TURN = 64 << 10, DV_DRAIN_LAST = 4 << 20 };
+
+/* The same in time: a pipe full of the shortest lines would hold everything else up for half a
+ * minute. */
+#define DV_DRAIN_TURN_TIME (100 * DV_MILLISECOND)
+#define DV_DRAIN_LAST_TIME (5 * DV_SECOND)
 
 #define DV_PAUSE_FIRST (50 * DV_MILLISECOND)
 #define DV_PAUSE_MAX (5 * DV_SECOND)
@@ -334,17 +340,29 @@ void dv_children_crashed(void *data, const char *name, dv_slice line)
     }
 }
 
+/* What a dead one wrote and nobody had the time for. */
+static void tell_dropped(supervisor *s, const process *p)
+{
+    int left = 0;
+    if (p->output >= 0 && ioctl(p->output, FIONREAD, &left) == 0 && left > 0) {
+        dv_log_say(&s->log, "the last %d bytes of what %s wrote are dropped", left, p->lines.name);
+    }
+}
+
 static void drain_output(supervisor *s, process *p, bool last)
 {
-    uint8_t bytes[8192];
+    uint8_t bytes[2048];
     ssize_t len;
     size_t left = last ? DV_DRAIN_LAST : DV_DRAIN_TURN;
-    while (p->output >= 0 && left > 0 && (len = read(p->output, bytes, sizeof bytes)) > 0) {
+    dv_time deadline = dv_time_monotonic() + (last ? DV_DRAIN_LAST_TIME : DV_DRAIN_TURN_TIME);
+    while (p->output >= 0 && left > 0 && dv_time_monotonic() < deadline &&
+           (len = read(p->output, bytes, sizeof bytes)) > 0) {
         dv_log_feed(&p->lines, dv_slice_of(bytes, (size_t)len), false, &s->log);
         left -= DV_MIN((size_t)len, left);
     }
     if (last) {
         dv_log_feed(&p->lines, dv_slice_str(NULL), true, &s->log);
+        tell_dropped(s, p);
         dv_fd_close(&p->output);
         p->output = -1;
     }
