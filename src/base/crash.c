@@ -68,7 +68,11 @@ static void on_fault(int number)
 {
     static line out; /* one fault is told: the second ends the process */
     void *frames[DV_CRASH_FRAMES];
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
     signal(SIGALRM, SIG_DFL);
+    (void)sigprocmask(SIG_UNBLOCK, &alarms, NULL);
     alarm(SECONDS);
     put(&out, DV_CRASH_MARK, SIZE_MAX);
     put(&out, program_name, sizeof program_name);
