@@ -11,6 +11,7 @@
 #include "daemon/supervisor_crash.h"
 #include "daemon/supervisor_process.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -146,18 +147,44 @@ static dv_result add_bare(gathering *g, const char *path, dv_error *error)
     return DV_OK;
 }
 
+/* What stands in quotes may be a value of the file. An apostrophe within a word is none; a quote
+ * that nothing closes goes on to the end. */
+static dv_result append_unquoted(dv_buf *out, const char *text)
+{
+    char quote = '\0';
+    for (const char *at = text; *at != '\0'; at++) {
+        bool opens = quote == '\0' && (*at == '"' || *at == '\'') &&
+                     (at == text || isalnum((unsigned char)at[-1]) == 0);
+        bool closes = quote != '\0' && *at == quote && isalnum((unsigned char)at[1]) == 0;
+        if (opens || closes || quote == '\0') {
+            DV_TRY(dv_buf_append_byte(out, (uint8_t)*at));
+        }
+        if (opens) {
+            quote = *at;
+            DV_TRY(dv_buf_append_str(out, "[removed]"));
+        } else if (closes) {
+            quote = '\0';
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result add_check(gathering *g, const char *path)
 {
     dv_auto(config) dv_config *config = NULL;
     dv_auto(buf) dv_buf text = dv_buf_init(CHECK_MAX);
     dv_error error = {0};
     if (dv_config_load(path, &config, &error) != DV_OK) {
-        DV_TRY(dv_buf_append_printf(&text, "refused, line %d: %s\n", error.line, error.message));
+        DV_TRY(dv_buf_append_printf(&text, "refused, line %d: ", error.line));
+        DV_TRY(append_unquoted(&text, error.message));
+        DV_TRY(dv_buf_append_byte(&text, '\n'));
     } else {
         DV_TRY(dv_buf_append_str(&text, "good\n"));
         const char *const *warnings = dv_config_warnings(config);
         for (size_t i = 0; warnings[i] != NULL; i++) {
-            DV_TRY(dv_buf_append_printf(&text, "warning: %s\n", warnings[i]));
+            DV_TRY(dv_buf_append_str(&text, "warning: "));
+            DV_TRY(append_unquoted(&text, warnings[i]));
+            DV_TRY(dv_buf_append_byte(&text, '\n'));
         }
     }
     return dv_bundle_add_text(g->bundle, "config-check.txt", dv_buf_slice(&text));
@@ -192,10 +219,11 @@ static dv_slice last_lines(dv_slice text, size_t count)
     return dv_slice_sub(text, at, text.len);
 }
 
-static dv_result read_end(const char *path, dv_buf *out, dv_error *error)
+/* Of the regular file `path` in the folder; nothing else is opened, and no link followed. */
+static dv_result read_end(int folder, const char *path, dv_buf *out, dv_error *error)
 {
     struct stat status;
-    dv_auto(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    dv_auto(fd) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         return dv_error_set(error, DV_ERR_IO, "%s", strerror(fd < 0 ? errno : EINVAL));
     }
@@ -226,7 +254,7 @@ static void add_log(gathering *g, const char *file, size_t lines)
     if (dv_path_join(g->cli->state_dir, file, path) != DV_OK || access(path, F_OK) != 0) {
         return;
     }
-    dv_result result = read_end(path, &text, &error);
+    dv_result result = read_end(AT_FDCWD, path, &text, &error);
     if (result == DV_OK) {
         dv_slice all = whole_lines(dv_buf_slice(&text), text.len >= LOG_MAX);
         result = dv_bundle_add_text(g->bundle, name, last_lines(all, lines));
@@ -260,10 +288,10 @@ static void add_journal(gathering *g, size_t lines)
         return;
     }
     snprintf(count, sizeof count, "%zu", lines);
-    const dv_process_plan plan = {
-        .program = JOURNALCTL,
-        .args = {"journalctl", "--no-pager", "--quiet", "-u", UNIT, "-n", count, "-o", "short-iso"},
-        .death_signal = SIGKILL};
+    const dv_process_plan plan = {.program = JOURNALCTL,
+                                  .args = {"journalctl", "--no-pager", "--no-hostname", "--quiet",
+                                           "-u", UNIT, "-n", count, "-o", "short-iso"},
+                                  .death_signal = SIGKILL};
     dv_result result = dv_process_run(&plan, &layout, JOURNAL_TIMEOUT, &text, &code, &error);
     if (result == DV_OK) {
         result = dv_bundle_add_text(g->bundle, "logs/journal", dv_buf_slice(&text));
@@ -285,35 +313,41 @@ static void add_logs(gathering *g)
 
 /* ---- Crashes ---- */
 
-static void add_report(gathering *g, const char *folder, const char *file)
+static void add_report(gathering *g, int folder, const char *file)
 {
-    char path[PATH_MAX];
     char name[NAME_MAX + 16];
     dv_error error = {0};
     dv_auto(buf) dv_buf text = dv_buf_init(REPORT_MAX);
     snprintf(name, sizeof name, "crashes/%s", file);
-    dv_result result = dv_path_join(folder, file, path);
-    if (result == DV_OK) {
-        result = read_end(path, &text, &error);
-    }
+    dv_result result = read_end(folder, file, &text, &error);
     if (result == DV_OK) {
         result = dv_bundle_add_text(g->bundle, name, dv_buf_slice(&text));
     }
     keep(g, name, result, &error);
 }
 
-static int no_dots(const struct dirent *entry)
+/* TIME-PROGRAM-PID.txt (supervisor_crash.h): another file that lies there is not ours to send. */
+static int is_report(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.';
+    static const char known[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.:-";
+    size_t len = strlen(entry->d_name);
+    return isdigit((unsigned char)entry->d_name[0]) != 0 && strspn(entry->d_name, known) == len &&
+           len > 4 && strcmp(entry->d_name + len - 4, ".txt") == 0;
 }
 
+/* Whoever owns the state can put a link in the folder's place, and we may be root. */
 static void add_crashes(gathering *g)
 {
-    char folder[PATH_MAX];
+    char path[PATH_MAX];
     struct dirent **entries = NULL;
-    int count = dv_path_join(g->cli->state_dir, DV_CRASH_FOLDER, folder) == DV_OK
-                    ? scandir(folder, &entries, no_dots, alphasort)
-                    : -1;
+    if (dv_path_join(g->cli->state_dir, DV_CRASH_FOLDER, path) != DV_OK) {
+        return;
+    }
+    dv_auto(fd) int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int count = folder < 0 ? -1 : scandirat(folder, ".", &entries, is_report, alphasort);
+    if (folder < 0 && errno != ENOENT) {
+        dv_bundle_leave_out(g->bundle, DV_CRASH_FOLDER, strerror(errno));
+    }
     for (int i = 0; i < count; i++) {
         if (i >= count - DV_CRASH_REPORTS) {
             add_report(g, folder, entries[i]->d_name);

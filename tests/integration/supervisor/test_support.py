@@ -100,6 +100,39 @@ def test_a_bundle_when_nothing_runs(make, tmp_path):
     assert members["logs/dvara.log"].decode() == instance.log().splitlines(keepends=True)[-1]
 
 
+def test_what_config_check_says_of_a_value_is_removed(make, tmp_path):
+    instance = make()
+    instance.state.mkdir()
+    config = tmp_path / "other.yaml"
+    config.write_text("upstream: http://127.0.0.1:9\nmasking: {request: {default: \"the maid's plan\"}}\n")
+    assert "maid" in instance.run("config", "check", config).stderr
+    file = tmp_path / "bundle.tar.zst"
+    instance.good("support", "bundle", "--out", file, "--config", config)
+    check = unpacked(file, tmp_path / "new")["config-check.txt"]
+    assert check.startswith(b"refused, line 2: masking: '[removed]' is no action"), check
+
+
+def test_a_bundle_follows_no_link(make, tmp_path):
+    instance = make()
+    instance.state.mkdir()
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "1.txt").write_text("of another")
+    crashes = instance.state / "crashes"
+    crashes.mkdir()
+    (crashes / "1.txt").symlink_to(tmp_path / "others" / "1.txt")
+    (crashes / "notes").write_text("of another")
+    instance.good("support", "bundle", "--out", tmp_path / "first")
+    (crashes / "1.txt").unlink()
+    (crashes / "notes").unlink()
+    crashes.rmdir()
+    crashes.symlink_to(tmp_path / "others")
+    instance.good("support", "bundle", "--out", tmp_path / "second")
+    for name in ("first", "second"):
+        members = unpacked(tmp_path / name, tmp_path / f"{name}.d")
+        assert not [one for one in members if one.startswith("crashes/")]
+        assert "crashes" in members["MANIFEST.json"].decode()
+
+
 def test_a_bundle_replaces_nothing(make, tmp_path):
     instance = make()
     instance.state.mkdir()
