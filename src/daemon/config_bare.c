@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/config_bare.h"
 
-#include "base/caps.h"
 #include "base/yaml.h"
 #include "engine/detect/detect.h"
 
 #include <ctype.h>
 
-enum { ARENA = 32 << 20, DIGITS_MAX = 12 };
+enum { ARENA = 32 << 20, DIGITS_MAX = 12, NAME_MAX_SHOWN = 64 };
 
 typedef enum form {
     FORM_NONE = 0,
@@ -307,19 +306,32 @@ static dv_result put_scalar(bare *b, const dv_yaml *node, int forms)
                                                       : dv_buf_append(b->out, text);
 }
 
-/* A name in quotes where YAML could take it for something else; what is no plain text in it is '?'.
+/* Letters, digits and some marks: of a file that is no dvara.yaml, whole lines may be keys.
  */
+static bool is_name(dv_slice key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        if (isalnum(key.ptr[i]) == 0 && (key.ptr[i] == '\0' || !strchr("_-./*", key.ptr[i]))) {
+            return false;
+        }
+    }
+    return key.len > 0 && key.len <= NAME_MAX_SHOWN;
+}
+
+/* In quotes where YAML could take it for something else. One that is not shown has a number, since
+ * no two may be the same. */
 static dv_result put_key(bare *b, const char *key)
 {
-    dv_auto(buf) dv_buf name = dv_buf_init(DV_LIMIT_CONFIG);
-    bool plain = *key != '\0' && !dv_slice_eq_nocase(dv_slice_str(key), DV_LIT("null"));
-    for (const char *at = key; *at != '\0'; at++) {
-        bool printable = *at >= ' ' && *at <= '~';
-        plain = plain && (isalpha((unsigned char)*at) != 0 || *at == '_');
-        DV_TRY(dv_buf_append_byte(&name, printable ? (uint8_t)*at : '?'));
+    dv_slice name = dv_slice_str(key);
+    bool plain = !dv_slice_eq_nocase(name, DV_LIT("null"));
+    for (size_t i = 0; i < name.len; i++) {
+        plain = plain && (isalpha(name.ptr[i]) != 0 || name.ptr[i] == '_');
     }
-    DV_TRY(plain ? dv_buf_append(b->out, dv_buf_slice(&name))
-                 : dv_buf_append_json_string(b->out, dv_buf_slice(&name)));
+    if (!is_name(name)) {
+        b->removed++;
+        return dv_buf_append_printf(b->out, "\"[removed %zu]\":", b->removed);
+    }
+    DV_TRY(plain ? dv_buf_append(b->out, name) : dv_buf_append_json_string(b->out, name));
     return dv_buf_append_byte(b->out, ':');
 }
 

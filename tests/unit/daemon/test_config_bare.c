@@ -67,6 +67,10 @@ static void test_of_urls_the_harmless_parts_stay(void **state)
     bare_is("url: https://models.example/base\n", "---\nurl: \"https://[removed]/[removed]\"\n", 1);
     bare_is("url: smtp://me:pw@mail.example:587\n", "---\nurl: \"smtp://[removed]:587\"\n", 1);
     bare_is("url: http://tok@127.0.0.1:1\n", "---\nurl: \"http://[removed]:1\"\n", 1);
+    bare_is("root:$6$salt$hash:20228::\nerika@x: 1\ngpt-4.1/mini: 1\n",
+            "---\n\"[removed 1]\": null\n\"[removed 2]\": \"[removed]\"\n"
+            "\"gpt-4.1/mini\": \"[removed]\"\n",
+            4);
     bare_is("url: http://127.0.0.1:8080?key=1\n", "---\nurl: \"http://127.0.0.1:8080/[removed]\"\n",
             1);
     bare_is("url: http://127.0.0.1:123456\n", "---\nurl: \"http://[removed]\"\n", 1);
