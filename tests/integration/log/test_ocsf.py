@@ -108,4 +108,4 @@ def test_a_member_twice_is_found(schema):
 def test_every_kind_of_event_is_documented(events):
     text = (ROOT / "docs/audit.md").read_text()
     assert [kind for kind in events if f"`{kind}`" not in text] == []
-    assert len(events) == 21
+    assert len(events) == 22
