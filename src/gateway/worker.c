@@ -118,10 +118,7 @@ static dv_result open_missing(dv_worker *worker, dv_error *error)
     if (worker->auth == NULL) {
         DV_TRY(dv_auth_gate_new(&worker->auth));
     }
-    if (worker->metrics == NULL) {
-        DV_TRY(open_metrics(worker, error));
-    }
-    return worker->spool == NULL ? open_spool(worker, error) : DV_OK;
+    return worker->metrics == NULL ? open_metrics(worker, error) : DV_OK;
 }
 
 dv_gate_config *dv_gate_config_ref(dv_gate_config *config)
@@ -234,12 +231,24 @@ static dv_result take_over(dv_worker *worker, dv_error *error)
     return DV_OK;
 }
 
+/* The spool comes last: a damaged snapshot may end who reads it, and nginx starts another one at
+ * once. Each would leave a segment. */
 static dv_result enter(dv_worker *worker, dv_error *error)
 {
     DV_TRY(open_missing(worker, error));
-    DV_TRY(dv_snapshot_begin(worker->snapshot));
-    dv_result result = take_over(worker, error);
-    if (result != DV_OK) {
+    dv_result result = dv_snapshot_begin(worker->snapshot);
+    bool began = result == DV_OK;
+    if (began) {
+        result = take_over(worker, error);
+    }
+    if (worker->spool == NULL) {
+        dv_error why = {0};
+        dv_result opened = open_spool(worker, &why);
+        if (result == DV_OK && opened != DV_OK) {
+            result = dv_error_set(error, opened, "%s", why.message);
+        }
+    }
+    if (began && result != DV_OK) {
         dv_snapshot_end(worker->snapshot);
     }
     return result;
