@@ -45,8 +45,8 @@ static size_t make_entry(uint64_t i, char out[256])
                             "{\"metadata\":{\"log_source\":\"gateway/"
                             "0198c0de-0000-7000-8000-0123456789ab\",\"sequence\":%llu,"
                             "\"logged_time\":%llu},\"time\":%llu}",
-                            (unsigned long long)i, (unsigned long long)(1000 + i),
-                            (unsigned long long)(1000 + i));
+                            (unsigned long long)i, 1000 + (unsigned long long)i,
+                            1000 + (unsigned long long)i);
 }
 
 static dv_result write_log(const char *folder, dv_log_tree *state, uint64_t size)

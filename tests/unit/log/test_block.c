@@ -172,7 +172,7 @@ static size_t event_text(uint64_t seed, char *out, size_t size)
         "{\"metadata\":{\"sequence\":%llu,\"correlation_uid\":\"%s\"},\"time\":%lld,\"ns\":%lld,"
         "\"user\":{\"name\":\"user%llu\",\"uid\":\"User::\\\"user%llu\\\"\"},\"big\":%lld,"
         "\"again\":\"%s\",\"ok\":%s%s}",
-        (unsigned long long)seed, id, (long long)ms, (long long)(ms * 1000000 + (r >> 45)),
+        (unsigned long long)seed, id, (long long)ms, (long long)ms * 1000000 + (long long)(r >> 45),
         (unsigned long long)(r % 97), (unsigned long long)(r % 97),
         seed % 11 == 0 ? (long long)INT64_MAX : -(long long)(r >> 2), id,
         seed % 3 == 0 ? "true" : "false", seed % 5 == 0 ? ",\"groups\":[\"a\",\"b\"]" : "");

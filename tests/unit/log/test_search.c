@@ -58,9 +58,9 @@ static int request_event(uint64_t i, char *out, size_t size)
         "\"src_endpoint\":{\"ip\":\"%s\",\"port\":%d},\"http_response\":{\"code\":%d},"
         "\"resources\":[{\"name\":\"%s\",\"type\":\"route\"},{\"name\":\"%s\",\"type\":\"model\"}],"
         "\"unmapped\":{\"ratio\":%d.5,\"ok\":%s,\"none\":%s,\"empty\":%s}}",
-        ONE_OF("open", "close"), (unsigned long long)(i / 2),
-        (unsigned long long)(1000000 + i * 10), (int)random_below(6), user, user,
-        ONE_OF("red", "green"), random_below(3) == 0 ? ",{\"name\":\"blue\"}" : "",
+        ONE_OF("open", "close"), (unsigned long long)(i / 2), 1000000 + (unsigned long long)i * 10,
+        (int)random_below(6), user, user, ONE_OF("red", "green"),
+        random_below(3) == 0 ? ",{\"name\":\"blue\"}" : "",
         ONE_OF("10.0.0.1", "10.1.2.3", "192.168.7.7", "2001:db8::1", "no address"),
         (int)random_below(65536), (int)(200 + 100 * random_below(4)), ONE_OF("chat", "embed"),
         ONE_OF("smollm2", "GPT-4o", "mistral"), (int)random_below(50), ONE_OF("true", "false"),

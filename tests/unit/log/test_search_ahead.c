@@ -37,7 +37,7 @@ static int event_text(uint64_t i, char out[TEXT_MAX])
 {
     return snprintf(out, TEXT_MAX,
                     "{\"time\":%llu,\"app\":{\"name\":\"user%llu\"},\"message\":\"day %llu\"}",
-                    (unsigned long long)(1000000 + i), (unsigned long long)(i % USERS),
+                    1000000 + (unsigned long long)i, (unsigned long long)(i % USERS),
                     (unsigned long long)(i * DAYS / EVENTS));
 }
 
