@@ -370,7 +370,8 @@ def test_a_kill_right_at_the_removal(fresh, share, tmp_path):
     for name in "bc":
         (share.folder / f"{name}.txt").rename(share.folder / f".dvara-disposal-{run_id}-{numbers[f'{name}.txt']}")
     own(fresh, "c.txt", "--labels", "keep")
-    assert fresh.dvara("data", "scan", str(share.folder), "--save").returncode == 0  # which finds none of them
+    time.sleep(2.5)  # so that they are known by the names that the run gave them
+    assert fresh.dvara("data", "scan", str(share.folder), "--save").returncode == 0  # which finds none by its own
     done = run(fresh, share, status=1)
     assert [(r["id"], r["files"], r["destroyed"]) for r in done] == [(run_id, 3, 1)]
     assert share.left() == ["c.txt"] and (share.folder / "c.txt").read_text() == MAIL

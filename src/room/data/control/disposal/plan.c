@@ -83,6 +83,15 @@ static dv_disposal_file file_of(const dv_disposal_asset *asset)
                               asset->first_seen};
 }
 
+/* Whether an earlier run gave the file this name (engine/scan/remove.c), as a scan in between saw.
+ */
+static bool is_being_removed(const char *name)
+{
+    static const char given[] = ".dvara-disposal-";
+    const char *last = strrchr(name, '/');
+    return strncmp(last != NULL ? last + 1 : name, given, sizeof(given) - 1) == 0;
+}
+
 /* What keeps a file whose time is over, as this row has it; "": nothing, NULL: no memory. */
 static const char *keeps(const dv_services *services, dv_arena *arena, const dv_disposal_file *file,
                          const dv_disposal_asset *asset, const dv_disposal_rule *rule)
@@ -96,6 +105,10 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
     }
     if (asset->stamp[0] == '\0' || asset->modified <= 0) {
         return "it is not known as it is now: scan it again";
+    }
+    if (is_being_removed(asset->name)) {
+        return "a run that was interrupted gave it this name: `dvara data disposal run` goes on "
+               "with it";
     }
     if (asset->partly && !asset->labelled && !rule->unread) {
         return "not all of it was read: somebody has to label it";
