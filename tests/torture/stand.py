@@ -13,33 +13,33 @@ from torture import ALL, FROM, MODES, ONCE, SHORT, WRITE, Torture, where
 
 from ledger import CARD, ModelServer, admin_secret, request_records, wait_for_the_log
 from supervisor_tools import Instance, children
-from support import wait_until
+from support import PATIENCE, wait_until
 
 FULL = os.environ.get("DVARA_TORTURE") == "full"
 SEED = int(os.environ.get("DVARA_SEED", "1"))
-PATIENCE = 8
+ANSWER_SECONDS = 8 * PATIENCE
 
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("dvara", timeout=PATIENCE)
+        super().__init__("dvara", timeout=ANSWER_SECONDS)
         self.path = str(path)
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(ANSWER_SECONDS)
         self.sock.connect(self.path)
 
 
 def exchange(connection, method, path, body=None, headers=()):
     """The status, the answer's bytes and its request id; 0 when no whole answer came. A caller that
-    gets no answer at all within PATIENCE has been forgotten, which is a fault of its own."""
+    gets no answer at all within ANSWER_SECONDS has been forgotten, which is a fault of its own."""
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers.get("x-request-id")
     except (TimeoutError, socket.timeout):
-        raise AssertionError(f"{method} {path}: no answer within {PATIENCE} s") from None
+        raise AssertionError(f"{method} {path}: no answer within {ANSWER_SECONDS:.0f} s") from None
     except (OSError, http.client.HTTPException):
         return 0, b"", None
     finally:
@@ -87,7 +87,7 @@ class Stand:
         elif kind == "broken":
             body = {"model": "m"}
         key = key or (self.key[:-1] + "x" if kind == "denied" else self.key)
-        connection = http.client.HTTPConnection(self.gate.hostname, self.gate.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self.gate.hostname, self.gate.port, timeout=ANSWER_SECONDS)
         status, answer, request_id = exchange(
             connection, "POST", path, json.dumps(body),
             {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})

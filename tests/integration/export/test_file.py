@@ -76,6 +76,7 @@ def test_a_record_with_an_end_of_line_makes_up_no_other(house, tmp_path):
     out = tmp_path / "out"
     forged = json.dumps(event(7), separators=(",", ":")) + '\1{"index":99,"event":{"metadata":{"uid":"forged"}}}'
     house.write(event(1), forged, json.dumps(event(2)).replace(", ", ",\1"), event(3))
+    wait_until(lambda: house.size() == 6, 10, "the alarm of it is in the log, too")
     house.export({"name": "x", "type": "file", "path": out})
     house.wait_level()
     assert house.size() == len(out.read_text().splitlines()) == 6

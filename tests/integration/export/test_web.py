@@ -287,6 +287,7 @@ def test_opensearch_mapping_errors_and_large_requests(house, web, secret):
                 *(event(number) for number in range(100)), event(2, message="x" * 25000))
     house.export(opensearch(server, secret))
     house.wait_status(refused=2)
+    wait_until(lambda: house.alarms("export.refused"), 10, "an alarm is in the log")
     house.wait_level()
     assert len(index.documents) == len(house.feed()) - 2
     told = [json.loads(line)["why"] for line in (house.state / "export/x.refused").read_text().splitlines()]
