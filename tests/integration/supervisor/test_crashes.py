@@ -5,13 +5,12 @@ import re
 import signal
 
 import pytest
-from conftest import BUILD, children, wait_until
+from conftest import children, wait_until
 from test_support import check_manifest, unpacked
 
 PLACE = re.compile(r"  [A-Za-z0-9._+?-]+\+0x[0-9a-f]+")
 
-pytestmark = pytest.mark.skipif(
-    b"__asan_init" in (BUILD / "dvarad").read_bytes(), reason="sanitizers have reports of their own")
+pytestmark = pytest.mark.ordinary_build  # sanitizers have reports of their own
 
 
 def reports(instance):

@@ -107,8 +107,8 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
         return "it is not known as it is now: scan it again";
     }
     if (is_being_removed(asset->name)) {
-        return "a run that was interrupted gave it this name: `dvara data disposal run` goes on "
-               "with it";
+        return "its name is one that runs give to what they remove: `dvara data disposal run` ends "
+               "an interrupted run; otherwise give it another name";
     }
     if (asset->partly && !asset->labelled && !rule->unread) {
         return "not all of it was read: somebody has to label it";
