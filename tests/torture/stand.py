@@ -176,7 +176,7 @@ class Stand:
             self.heals(lambda: heal() is None, "well after a long while", 30)
         return hit
 
-    def heals(self, check, what, seconds=PATIENCE):
+    def heals(self, check, what, seconds=8):
         wait_until(check, seconds, what)
 
     # -- the oracle --------------------------------------------------------------------------------
