@@ -2,6 +2,7 @@
 #include "engine/detect/detect_rules.h"
 
 #include "base/buf.h"
+#include "engine/detect/database.h"
 
 enum {
     MATCH_STEPS_MAX = 1000000,  /* of one PCRE2 call; patterns are bounded, this is a net */
@@ -39,88 +40,6 @@ const dv_detector_set *dv_detect_standard(void)
 }
 
 /* ---- compiling ---- */
-
-static dv_result compile_failure(hs_compile_error_t *failure, const char *which, dv_error *error)
-{
-    dv_result result =
-        dv_error_set(error, DV_ERR_INVALID, "detector trigger %s: %s", which, failure->message);
-    (void)hs_free_compile_error(failure);
-    return result;
-}
-
-static dv_result compile_triggers(dv_detect_rules *rules, dv_error *error)
-{
-    size_t count = dv_detect_family_end[DV_FAMILY_SIEVED];
-    dv_auto(free) unsigned *flags = calloc(count, sizeof(*flags));
-    dv_auto(free) unsigned *ids = calloc(count, sizeof(*ids));
-    if (flags == NULL || ids == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < count; i++) {
-        flags[i] = HS_FLAG_DOTALL;
-        ids[i] = (unsigned)i;
-    }
-    hs_compile_error_t *failure = NULL;
-    if (hs_compile_multi(dv_detect_triggers, flags, ids, (unsigned)count, HS_MODE_BLOCK, NULL,
-                         &rules->databases[DV_FAMILY_SIEVED], &failure) != HS_SUCCESS) {
-        int which = failure->expression;
-        return compile_failure(failure, which >= 0 ? dv_detect_triggers[which] : "(all)", error);
-    }
-    return DV_OK;
-}
-
-typedef struct literals {
-    const char **texts;
-    size_t *lengths;
-    unsigned *flags;
-    unsigned *ids;
-    unsigned count;
-} literals;
-
-static void literals_free(literals *all)
-{
-    free(all->texts);
-    free(all->lengths);
-    free(all->flags);
-    free(all->ids);
-}
-
-static dv_result literals_of(dv_detect_family family, literals *all)
-{
-    all->texts = calloc(dv_detect_literal_count + 1, sizeof(*all->texts));
-    all->lengths = calloc(dv_detect_literal_count + 1, sizeof(*all->lengths));
-    all->flags = calloc(dv_detect_literal_count + 1, sizeof(*all->flags));
-    all->ids = calloc(dv_detect_literal_count + 1, sizeof(*all->ids));
-    if (all->texts == NULL || all->lengths == NULL || all->flags == NULL || all->ids == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < dv_detect_literal_count; i++) {
-        const dv_detect_literal *literal = &dv_detect_literals[i];
-        if (literal->trigger < dv_detect_family_end[family - 1] ||
-            literal->trigger >= dv_detect_family_end[family]) {
-            continue;
-        }
-        all->texts[all->count] = literal->text;
-        all->lengths[all->count] = strlen(literal->text);
-        all->flags[all->count] = literal->caseless ? HS_FLAG_CASELESS : 0;
-        all->ids[all->count++] = literal->trigger;
-    }
-    return DV_OK;
-}
-
-static dv_result compile_literals(dv_detect_rules *rules, dv_detect_family family, dv_error *error)
-{
-    literals all = {0};
-    hs_compile_error_t *failure = NULL;
-    dv_result result = literals_of(family, &all);
-    if (result == DV_OK && all.count > 0 &&
-        hs_compile_lit_multi(all.texts, all.flags, all.ids, all.lengths, all.count, HS_MODE_BLOCK,
-                             NULL, &rules->databases[family], &failure) != HS_SUCCESS) {
-        result = compile_failure(failure, "(literal)", error);
-    }
-    literals_free(&all);
-    return result;
-}
 
 static dv_result compile_one(const char *pattern, const char *detector, pcre2_code **ret_code,
                              dv_error *error)
@@ -353,9 +272,10 @@ dv_result dv_detect_rules_builtin(dv_detect_rules **ret_rules, dv_error *error)
     index_numbers(rules);
     DV_TRY(index_families(rules));
     DV_TRY(make_sieves(rules));
-    DV_TRY(compile_triggers(rules, error));
-    DV_TRY(compile_literals(rules, DV_FAMILY_LITERAL, error));
-    DV_TRY(compile_literals(rules, DV_FAMILY_OPTIONAL, error));
+    for (dv_detect_family family = 0; family < DV_FAMILIES; family++) {
+        DV_TRY(dv_detect_database_open(dv_detect_made, dv_detect_made_count, family,
+                                       &rules->databases[family], error));
+    }
     DV_TRY(compile_patterns(rules, error));
     *ret_rules = rules;
     rules = NULL;
