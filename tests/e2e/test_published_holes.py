@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Dvara
 from recorder import Recorder
+from support import shows_card
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -145,7 +146,7 @@ def test_values_never_reach_the_model_and_come_back(gate, upstream, key):
     text = "Card 4111 1111 1111 1111, mail ada@example.org."
     call(gate.url, key=key, body={"model": "m", "messages": [{"role": "user", "content": text}]})
     sent = upstream.requests[-1]["body"]
-    assert "4111" not in sent and "ada@" not in sent
+    assert not shows_card(sent) and "ada@" not in sent
     content = json.loads(sent)["messages"][0]["content"]
     upstream.reply = Recorder.chat_reply("You wrote: " + content + " Mine: 5555 5555 5555 4444.")
     _, _, answer = call(gate.url, key=key, body={"model": "m", "messages": [

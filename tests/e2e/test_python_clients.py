@@ -99,7 +99,7 @@ def test_tool_calls_carry_the_callers_own_values(tmp_path, stream):
         client.chat.completions.create(model="m", messages=said)
         content = json.loads(recorder.requests[-1]["body"])["messages"][0]["content"]
         placeholder = content.removeprefix("Write to ").removesuffix(".")
-        assert "ada" not in placeholder
+        assert "ada@" not in placeholder and "example" not in placeholder
         text = tool_call_answer(json.dumps({"to": placeholder, "cc": "eve@example.net"}), stream)
         kind = "text/event-stream" if stream else "application/json"
         recorder.reply = 200, [("Content-Type", kind)], text.encode()

@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from support import shows_card
 
 CARDS = "name,card_number\n" + "a,4111 1111 1111 1111\n" * 30
 
@@ -40,7 +41,7 @@ def test_the_inventory_tells_what_a_scan_saw_and_why(control, files):
     assert shown["categories"] == ["payment"] and shown["labels"] == ["pci-dss"]
     assert shown["scanned"]["details"]["reasons"][0]["why"] == [
         "payment_card in 30 of 30 values of card_number, whose name says so"]
-    assert "4111" not in json.dumps(shown)
+    assert not shows_card(json.dumps(shown))
 
 
 def test_filters(control, files):

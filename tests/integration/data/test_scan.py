@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-from support import BUILD, free_port
+from support import BUILD, free_port, shows_card
 
 CARD = "4111 1111 1111 1111"
 
@@ -59,7 +59,7 @@ def test_files_of_all_kinds_are_labelled_and_no_value_is_told(tmp_path):
     assert (email["place"], email["detector"], email["rows"], email["rows_read"]) == ("email", "email", 50, 50)
     assert items["people.csv"]["reasons"][0]["why"][0] == "email in 50 of 50 values of email, whose name says so"
     assert summary["scanned"] == 4 and summary["restricted"] == 1 and summary["not_read_in_full"] == 0
-    assert "4111" not in json.dumps(items) and "example.com" not in json.dumps(items)
+    assert not shows_card(json.dumps(items)) and "example.com" not in json.dumps(items)
     assert set(scan(str(tmp_path), "--all")[0]) >= {"nothing.txt"}
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support import wait_until
+from support import shows_card, wait_until
 
 CHAT = "/v1/chat/completions"
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -150,7 +150,7 @@ def test_only_known_headers_and_no_reason_of_the_upstream_pass(gate, upstream):
                             f"Authorization: Bearer {gate.alice}\r\nContent-Length: {len(body)}\r\n"
                             f"Content-Type: application/json\r\n\r\n").encode() + body)
         data = connection.makefile("rb").read()
-    assert data.startswith(b"HTTP/1.1 200 OK\r\n") and b"4111" not in data
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n") and not shows_card(data)
     head = data.partition(b"\r\n\r\n")[0].lower()
     assert b"openai-processing-ms: 5" in head and b"x-ratelimit-remaining-tokens: 7" in head
     assert b"openai: x" not in head and b"security" not in head
@@ -163,7 +163,7 @@ def test_known_headers_with_personal_data_are_dropped(gate, upstream):
     answer = gate.chat(gate.alice)
     assert answer.status == 200 and answer.headers["openai-version"] == "2020-10-01"
     assert "openai-organization" not in answer.headers
-    assert "4111" not in str(answer.headers)
+    assert not shows_card(str(answer.headers))
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=US-ASCII"])

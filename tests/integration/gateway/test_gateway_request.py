@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from gateway_tools import read_answer
+from support import shows_card
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 CHAT = "/v1/chat/completions"
@@ -278,12 +279,12 @@ def test_a_card_number_does_not_reach_the_upstream(gate, upstream):
     answer = gate.chat(gate.alice, "my card is 4111 1111 1111 1111, mail ada@example.org")
     assert answer.status == 200, answer.body
     sent = upstream.requests[0]["body"].decode()
-    assert "4111" not in sent and "ada@" not in sent
+    assert not shows_card(sent) and "ada@" not in sent
     assert len(upstream.requests[0]["body"]) == int(upstream.requests[0]["headers"]["content-length"])
     opened, _ = gate.record_of(answer.id)
     seen = {s["detector"]: s for s in opened["unmapped"]["dvara"]["sightings"]}
     assert seen["payment_card"]["place"] == "/messages/0/content"
-    assert "4111" not in json.dumps(opened)
+    assert not shows_card(json.dumps(opened))
 
 
 def test_what_a_policy_blocks_is_refused(gate, upstream):
@@ -440,4 +441,4 @@ def test_the_cut_of_a_long_pointer_leaves_no_half_of_a_name(gate, upstream):
     name = "a" * 140 + " 4111 1111 1111 1111"
     answer = gate.send(CHAT, BODY | {name: 1}, gate.alice)
     assert answer.code == "bad_field"
-    assert "4111" not in json.dumps(gate.record_of(answer.id))
+    assert not shows_card(json.dumps(gate.record_of(answer.id)))
