@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 import suite
-from support import wait_until
+from support import PATIENCE, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVARA_BUILD") or ROOT / os.environ.get("BUILD", "build"))
@@ -86,7 +86,7 @@ class Control:
     def stop(self, name="dvarad", signal_number=signal.SIGTERM):
         process = self.processes.pop(name)
         process.send_signal(signal_number)
-        return process.wait(timeout=20)
+        return process.wait(timeout=20 * PATIENCE)
 
     def stop_all(self):
         for name in list(self.processes):
@@ -95,7 +95,7 @@ class Control:
     def dvara(self, *words, stdin=None, **environment):
         """Runs the CLI; returns the finished process."""
         return subprocess.run(
-            [self.program, *words], input=stdin, capture_output=True, text=True, timeout=30,
+            [self.program, *words], input=stdin, capture_output=True, text=True, timeout=30 * PATIENCE,
             check=False, env={**KEPT, "DVARA_STATE": str(self.state), **environment})
 
     def json(self, *words):

@@ -18,7 +18,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TESTS), str(TESTS / "ocsf")]
 
 import suite  # noqa: E402
-from support import BUILD, free_port, wait_until  # noqa: E402
+from support import BUILD, PATIENCE, free_port, wait_until  # noqa: E402
 
 FIXTURE = BUILD / "tests/integration/gateway/gateway_fixture"
 
@@ -278,7 +278,7 @@ class Gate:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             try:
-                self.process.wait(15)
+                self.process.wait(15 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
