@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that `dvara up` runs, each with its own log, and what one of them knows of another."""
+import http.server
 import json
 import os
+import ssl
 import subprocess
+import threading
+import urllib.request
 
 from supervisor_tools import BUILD, Instance, free_port
 
@@ -57,3 +61,38 @@ class Node(Instance):
         """That many records of a writer of its own."""
         subprocess.run([BUILD / "tests/integration/log/spool_writer", self.state / "runtime", self.state / "spool", name,
                         str(count), "0"], check=True, stdout=subprocess.DEVNULL)
+
+
+class Between:
+    """Stands between a node and who asks it; `before(path)` is called before each question goes on."""
+
+    def __init__(self, node, before):
+        other = ssl.create_default_context(cafile=node.state / "tls/gate.crt")
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                before(self.path)
+                request = urllib.request.Request(node.admin + self.path, headers=dict(self.headers))
+                with urllib.request.urlopen(request, context=other, timeout=20) as answer:
+                    body = answer.read()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.load_cert_chain(node.state / "tls/gate.crt", node.state / "tls/gate.key")
+        self.server.socket = own.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from nodes_tools import Between
 from support import wait_until
 
 
@@ -47,6 +48,41 @@ def test_a_copy_is_kept_and_verified_through_kills(nodes):
     # What was read there is recorded there.
     read = found(b, "event:data.access user:for-b | count")[0]
     assert read["rows"][0]["count"] > 0
+
+
+@pytest.mark.ordinary_build
+def test_a_log_that_was_empty_when_the_round_began(nodes):
+    """What it got since is the next round's, and no damage."""
+    a, b = nodes
+    classes = [{"name": "requests", "kinds": ["request.*"], "keep": "90d"},
+               {"name": "people", "kinds": ["account.change"], "keep": "90d"}]
+    b.configure(json.dumps({"audit": {"retention": {"classes": classes}}}))
+    b.good("reload")
+    log = b.state / "log/class/people/checkpoint"
+    wait_until(log.exists, 20, "b has one more log")
+    assert log.read_text().splitlines()[1] == "0"
+    asked, states = [], set()
+
+    def before(path):
+        states.add(a.standing("c")["state"])
+        asked.append(path)
+        if "log=people" in path and "late" not in str(b.json("user", "list")):
+            b.good("user", "create", "--name", "late")
+            wait_until(lambda: log.read_text().splitlines()[1] != "0", 20, "it is empty no more")
+
+    between = Between(b, before)
+    try:
+        known = json.loads(a.config.read_text())["audit"]["nodes"]
+        a.knows({**b.described("c", a), "url": between.url})  # a log has one name
+        people = a.copy_of("c") / "class/people/checkpoint"
+        wait_until(lambda: people.exists() and people.read_text().splitlines()[1] == log.read_text().splitlines()[1],
+                   20, "the copy has it")
+        of_people = [path for path in asked if "log=people" in path]
+        assert len(of_people) > 1 and "size=0" in of_people[0]
+        assert states <= {"waiting", "ok", "catching_up"}
+        a.knows(*known)
+    finally:
+        between.close()
 
 
 def test_a_search_over_both(nodes):

@@ -268,9 +268,13 @@ static dv_node_state pull_piece(pulling *p)
     if (piece == NULL) {
         return say(p, DV_NODE_STOPPED, "no memory");
     }
+    /* A log that was empty has nothing to send, whatever came since: size=0 would ask for the
+     * newest. */
+    uint64_t size = note_size(p);
+    int most = p->note.len > 0 && size == 0 ? 0 : PIECE;
     snprintf(path, sizeof(path),
              "/v1/audit/log?log=%.32s&from=%" PRIu64 "&seen=%" PRIu64 "&size=%" PRIu64 "&most=%d",
-             p->log, dv_replica_size(p->copy), dv_replica_seen(p->copy), note_size(p), PIECE);
+             p->log, dv_replica_size(p->copy), dv_replica_seen(p->copy), size, most);
     dv_result result = dv_node_http_ask(p->http, &request, &p->answer, &error);
     if (result != DV_OK) {
         return of_error(p, result, &error);
