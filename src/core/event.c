@@ -110,9 +110,7 @@ int64_t dv_event_disposition(dv_reason reason)
 bool dv_event_rewrote(const dv_sighting *sightings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        dv_content_action action = sightings[i].action;
-        if (action == DV_ACTION_MASK || action == DV_ACTION_PLACEHOLDER ||
-            action == DV_ACTION_REDACT) {
+        if (dv_content_action_rewrites(sightings[i].action)) {
             return true;
         }
     }

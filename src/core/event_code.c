@@ -475,16 +475,7 @@ static bool take_verdict(dv_slice *rest, uint8_t flags, dv_event_decoded *decode
 static bool take_action(dv_slice *rest, dv_content_action *ret_action)
 {
     dv_slice name;
-    if (!take_text(rest, SHORT, &name)) {
-        return false;
-    }
-    for (int i = DV_ACTION_BLOCK; i <= DV_ACTION_MONITOR; i++) {
-        if (dv_slice_eq_str(name, dv_content_action_name((dv_content_action)i))) {
-            *ret_action = (dv_content_action)i;
-            return true;
-        }
-    }
-    return false;
+    return take_text(rest, SHORT, &name) && dv_content_action_read(name, ret_action);
 }
 
 static bool take_sighting(dv_slice *rest, dv_sighting *sighting)

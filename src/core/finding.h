@@ -75,7 +75,21 @@ typedef enum dv_content_action {
     DV_ACTION_REDACT,      /* [PAYMENT_CARD]: shows nothing of it */
     DV_ACTION_ALLOW,       /* passes, and nothing is said of it */
     DV_ACTION_MONITOR,     /* passes, and the event says so; nobody is told */
+    /* By the engine of actions (engine/detect/action), under a key, so that the same value becomes
+     * the same everywhere: */
+    DV_ACTION_HASH,       /* 9f86d081884c7d65 */
+    DV_ACTION_PSEUDONYM,  /* another of the same shape */
+    DV_ACTION_FPE,        /* digits for digits */
+    DV_ACTION_DATE_SHIFT, /* another day */
+    DV_ACTION_GENERALISE, /* 1980 for a date, 10.1.2.0/24 for an address; without a key */
 } dv_content_action;
+
+enum { DV_CONTENT_ACTIONS = DV_ACTION_GENERALISE + 1 };
+
+/* Those that a policy may name (all but monitor), from the strictest on, for errors. */
+#define DV_POLICY_ACTIONS                                                                          \
+    "block, redact, mask, hash, pseudonym, fpe, date_shift, generalise, placeholder, alert or "    \
+    "allow"
 
 /* One thing seen in a body, for the event: where it was and what was done; never the value. */
 typedef struct dv_sighting {
@@ -87,5 +101,11 @@ typedef struct dv_sighting {
     bool tells;     /* it passes, and is a finding of its own, too; not in the request's record */
 } dv_sighting;
 
-/* "block", "alert", "mask", "placeholder", "redact", "allow", "monitor". */
+/* "block", "date_shift". */
 const char *dv_content_action_name(dv_content_action action);
+/* The action of that name; false: there is none. */
+bool dv_content_action_read(dv_slice name, dv_content_action *ret_action);
+/* The same of those that a policy may name. */
+bool dv_content_action_read_policy(dv_slice name, dv_content_action *ret_action);
+/* Something else stands in the value's place. */
+bool dv_content_action_rewrites(dv_content_action action);

@@ -14,4 +14,7 @@ typedef struct dv_masking_source {
      * `loss_prevention:`; NULL: not in the file, so the defaults. Errors name the line. */
     dv_result (*policies)(const dv_yaml *masking, const dv_yaml *loss, const char *runtime,
                           dv_buf *out, dv_error *error);
+    /* The key of its actions that `masking:` names; *ret_said false: it names none, and the
+     * installation's is taken. Errors name the line. */
+    dv_result (*key)(const dv_yaml *masking, uint8_t ret_key[32], bool *ret_said, dv_error *error);
 } dv_masking_source;

@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/random.h"
 #include "daemon/config_internal.h"
 #include "room/api/control/api_control.h"
 #include "room/data/control/data_control.h"
+
+/* All that the gateway goes by, and the key of its actions, which is in none of the texts. */
+static dv_result publish(const dv_config *config, const dv_buf *gateway, const dv_buf *resources,
+                         dv_services *services, dv_error *error)
+{
+    uint8_t key[32];
+    bool said = false;
+    DV_TRY(dv_data_masking.key(dv_yaml_get(config->root, "masking"), key, &said, error));
+    dv_result result = dv_api_publish(dv_buf_slice(gateway), dv_buf_slice(resources),
+                                      said ? key : NULL, services, error);
+    dv_wipe(key, sizeof(key));
+    return result;
+}
 
 dv_result dv_config_apply(const dv_config *config, dv_services *services, dv_error *error)
 {
@@ -16,7 +30,7 @@ dv_result dv_config_apply(const dv_config *config, dv_services *services, dv_err
                 dv_yaml_get(config->root, dv_config_sections[i]->key), services, error));
         }
     }
-    DV_TRY(dv_api_publish(dv_buf_slice(&gateway), dv_buf_slice(&resources), services, error));
+    DV_TRY(publish(config, &gateway, &resources, services, error));
     dv_data_loss_clean(services->runtime_dir, dv_buf_slice(&gateway));
     return DV_OK;
 }

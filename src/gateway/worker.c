@@ -164,10 +164,34 @@ static dv_result open_data(dv_worker *worker, dv_error *error)
     return dv_data_gate_new(key.ptr, worker->detectors, &worker->data, error);
 }
 
+/* The key of actions on values; without one no policy may have such an action. *ret_new: it is
+ * another than before. */
+static dv_result load_key(dv_worker *worker, bool *ret_new, dv_error *error)
+{
+    dv_slice key = {0};
+    *ret_new = false;
+    dv_result result =
+        dv_snapshot_get(worker->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_MASKING_KEY), &key);
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    if (key.len != 32) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "the snapshot's masking key is broken");
+    }
+    *ret_new = !dv_data_gate_has_key(worker->data, key.ptr);
+    return *ret_new ? dv_data_gate_set_key(worker->data, key.ptr) : DV_OK;
+}
+
 static dv_result load_config(dv_worker *worker, dv_error *error)
 {
     dv_slice text = {0};
+    bool new_key = false;
+    DV_TRY(load_key(worker, &new_key, error));
     DV_TRY(dv_snapshot_get(worker->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY), &text));
+    if (new_key) {
+        dv_buf_clear(&worker->config_text); /* its policies are under the old one */
+    }
     if (worker->config != NULL && dv_slice_eq(text, dv_buf_slice(&worker->config_text))) {
         return DV_OK;
     }

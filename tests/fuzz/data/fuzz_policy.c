@@ -44,7 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static dv_data_gate *gate;
     dv_error error = {0};
     dv_data_policy *policy = NULL;
-    require(gate != NULL || dv_data_gate_new(key, NULL, &gate, &error) == DV_OK);
+    if (gate == NULL) {
+        require(dv_data_gate_new(key, NULL, &gate, &error) == DV_OK);
+        require(dv_data_gate_set_key(gate, key) == DV_OK);
+    }
     if (dv_data_policy_parse(gate, dv_slice_of(data, size), &policy, &error) != DV_OK) {
         return 0;
     }

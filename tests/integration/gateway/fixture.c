@@ -4,6 +4,7 @@
  *
  *   fixture init RUNTIME                     pepper, placeholder key, log key
  *   fixture config RUNTIME FILE              the gateway's configuration
+ *   fixture masking-key RUNTIME FILE         the key of actions on values
  *   fixture policies RUNTIME FILE            Cedar's text
  *   fixture key RUNTIME ID USER ANCESTOR...  a user with one API key; prints the key (KEY_EXPIRES:
  *                                            nanoseconds of its life)
@@ -20,6 +21,7 @@
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "engine/detect/action/action.h"
 #include "engine/log/segment.h"
 #include "engine/log/spool.h"
 #include "gateway/nginx_conf.h"
@@ -93,7 +95,7 @@ static void init(char **argv)
 {
     uint8_t public_key[32];
     uint8_t secret_key[32];
-    uint8_t random[64];
+    uint8_t random[96];
     dv_box_keypair(public_key, secret_key);
     write_hex(argv[0], DV_LOG_KEY_FILE, public_key, sizeof(public_key));
     write_hex(argv[0], "log.secret", secret_key, sizeof(secret_key));
@@ -101,6 +103,18 @@ static void init(char **argv)
     dv_snapshot *snapshot = begin_write(argv[0]);
     put(snapshot, DV_TABLE_META, DV_META_PEPPER, dv_slice_of(random, 32));
     put(snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_PLACEHOLDER_KEY), dv_slice_of(random + 32, 32));
+    put(snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_MASKING_KEY), dv_slice_of(random + 64, 32));
+    commit(snapshot);
+}
+
+/* The key of actions on values, from a file as `dvara data` takes it. */
+static void masking_key(char **argv)
+{
+    uint8_t key[DV_ACTION_KEY_LEN];
+    dv_error error = {0};
+    check(dv_action_key_read(argv[1], key, &error), &error, argv[1]);
+    dv_snapshot *snapshot = begin_write(argv[0]);
+    put(snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_MASKING_KEY), dv_slice_of(key, sizeof(key)));
     commit(snapshot);
 }
 
@@ -294,6 +308,8 @@ int main(int argc, char **argv)
         init(argv);
     } else if (dv_slice_eq_str(verb, "config") && argc == 2) {
         config(argv);
+    } else if (dv_slice_eq_str(verb, "masking-key") && argc == 2) {
+        masking_key(argv);
     } else if (dv_slice_eq_str(verb, "policies") && argc == 2) {
         policies(argv);
     } else if (dv_slice_eq_str(verb, "key") && argc >= 3) {

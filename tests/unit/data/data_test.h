@@ -106,8 +106,10 @@ static dv_data_gate *gate;
 static inline int gate_set_up(void **state)
 {
     static const uint8_t key[32] = {1, 2, 3};
+    static const uint8_t action_key[32] = {4, 5, 6};
     dv_error error = {0};
-    if (dv_data_gate_new(key, NULL, &gate, &error) != DV_OK) {
+    if (dv_data_gate_new(key, NULL, &gate, &error) != DV_OK ||
+        dv_data_gate_set_key(gate, action_key) != DV_OK) {
         print_error("%s\n", error.message);
         return -1;
     }

@@ -465,6 +465,57 @@ static void names_do_not_pass(void **state)
     masks = before;
 }
 
+/* What the engine's actions make of values is longer or shorter than they are. */
+static void results_of_actions_are_whole(void **state)
+{
+    static const char *const actions[] = {"hash", "pseudonym", "fpe", "date_shift", "generalise"};
+    static const char *const texts[] = {
+        "Write to bob@example.com, or call +1 415 555 2671; born: 12 May 1980.",
+        "From 81.2.69.160 on, card 4111 1111 1111 1111 and 4111-1111-1111-1111.",
+        "date of birth: 02/03/1980, IBAN DE89 3704 0044 0532 0130 00, q=bob%40example.com&x=1",
+        "My name is John Smith of 2001:db8:85a3::8a2e:370:7334, SSN 856-45-6789.",
+    };
+    dv_data_policy *before = masks;
+    for (size_t a = 0; a < DV_ARRAY_LEN(actions); a++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_context *context = context_of("User::\"a\"", arena);
+        masks = policy_of(dv_arena_printf(arena,
+                                          "{\"default\":\"%s\",\"decode\":true,\"names\":true,"
+                                          "\"detectors\":{\"date_of_birth\":\"%s\"}}",
+                                          actions[a], actions[a]));
+        for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
+            seeded first = seed_of(texts[i], context, arena);
+            seeded second = seed_of(texts[(i + 1) % DV_ARRAY_LEN(texts)], context, arena);
+            assert_int_equal(dv_slice_find(first.wanted, DV_LIT("bob@")), -1);
+            assert_int_equal(dv_slice_find(first.wanted, DV_LIT("1111")), -1);
+            assert_int_equal(dv_slice_find(first.wanted, DV_LIT("Smith")), -1);
+            assert_false(dv_slice_eq(first.wanted, first.text));
+            check_everywhere(context, &first, &second);
+        }
+        dv_data_policy_free(masks);
+    }
+    masks = before;
+}
+
+/* What the request's values became is told as it is, under any policy for answers. */
+static void what_was_made_is_told_as_it_is(void **state)
+{
+    static const char *const actions[] = {"pseudonym", "fpe"};
+    dv_verdict verdict = {0};
+    for (size_t a = 0; a < DV_ARRAY_LEN(actions); a++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_context *context = context_of("User::\"a\"", arena);
+        dv_data_outcome asked = inspect(
+            false, dv_arena_printf(arena, "{\"default\":\"%s\"}", actions[a]), context,
+            DV_LIT("[\"4111111111111111, 81.2.69.160, bob@example.com\"]"), arena, &verdict);
+        dv_slice said = dv_slice_sub(asked.body, 2, asked.body.len - 4);
+        const char *text = dv_arena_printf(arena, "So %.*s; eve@example.com", DV_SLICE_ARGS(said));
+        seeded first = seed_of(text, context, arena);
+        assert_text(first.wanted, dv_arena_printf(arena, "So %.*s; [EMAIL]", DV_SLICE_ARGS(said)));
+        check_everywhere(context, &first, &first);
+    }
+}
+
 static void placeholders_are_restored_exactly(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -563,6 +614,8 @@ int main(void)
         cmocka_unit_test(seeded_values_do_not_pass),
         cmocka_unit_test(encoded_values_do_not_pass),
         cmocka_unit_test(names_do_not_pass),
+        cmocka_unit_test(results_of_actions_are_whole),
+        cmocka_unit_test(what_was_made_is_told_as_it_is),
         cmocka_unit_test(placeholders_are_restored_exactly),
         cmocka_unit_test(clean_text_is_not_delayed),
         cmocka_unit_test(values_in_plain_streams_do_not_pass),

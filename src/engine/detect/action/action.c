@@ -160,7 +160,8 @@ static dv_result token(const dv_action_tools *tools, const dv_action *action,
 static dv_result apply(dv_action_tools *tools, const dv_action *action,
                        const dv_action_value *value, dv_buf *out)
 {
-    if (dv_action_needs_key(action->kind) && action->kind != DV_ACT_TOKEN && tools->hash == NULL) {
+    bool keyed = tools != NULL && (tools->hash != NULL || action->kind == DV_ACT_TOKEN);
+    if (dv_action_needs_key(action->kind) && !keyed) {
         return DV_ERR_UNSUPPORTED;
     }
     switch ((dv_action_kind)action->kind) {

@@ -81,9 +81,9 @@ DV_DEFINE_AUTO_PTR(action_tools, dv_action_tools, dv_action_tools_free)
 
 bool dv_action_needs_key(dv_action_kind kind);
 
-/* Appends what the value becomes. Errors: DV_ERR_UNSUPPORTED (it needs a key or a vault, and there
- * is none), DV_ERR_NOT_FOUND (reverse: no such token), the vault's; out then holds no part of the
- * value, but may hold something. */
+/* Appends what the value becomes. tools NULL: for actions that need no key. Errors:
+ * DV_ERR_UNSUPPORTED (it needs a key or a vault, and there is none), DV_ERR_NOT_FOUND (reverse: no
+ * such token), the vault's; out then holds no part of the value, but may hold something. */
 dv_must dv_result dv_action_apply(dv_action_tools *tools, const dv_action *action,
                                   const dv_action_value *value, dv_buf *out);
 

@@ -36,7 +36,7 @@ static dv_result read_kind_of(const dv_yaml *map, dv_action *action, bool *ret_d
                         : read_kind(node, action, ret_detect, error);
 }
 
-static dv_result read_order(const dv_yaml *node, uint8_t *ret_order, dv_error *error)
+dv_result dv_action_order_read(const dv_yaml *node, dv_date_order *ret_order, dv_error *error)
 {
     const char *name = NULL;
     DV_TRY(dv_yaml_string(node, &name, error));
@@ -120,7 +120,9 @@ static dv_result read_settings(const dv_yaml *map, dv_action *action, dv_error *
         DV_TRY(read_fill(node, action, error));
     }
     if ((node = dv_yaml_get(map, "date_order")) != NULL) {
-        DV_TRY(read_order(node, &action->order, error));
+        dv_date_order order;
+        DV_TRY(dv_action_order_read(node, &order, error));
+        action->order = (uint8_t)order;
     }
     return DV_OK;
 }
@@ -129,9 +131,8 @@ static const char *const action_keys[] = {"action",  "keep_first", "keep_last", 
                                           "letters", "length",     "to",         "width",
                                           "days",    "fill",       "date_order", NULL};
 
-/* "mask", or a map with its settings. */
-static dv_result read_action(const dv_yaml *node, dv_date_order order, dv_action *ret_action,
-                             dv_error *error)
+dv_result dv_action_read(const dv_yaml *node, dv_date_order order, dv_action *ret_action,
+                         dv_error *error)
 {
     dv_action action = {.order = (uint8_t)order};
     if (node->type != DV_YAML_MAP) {
@@ -253,7 +254,7 @@ static dv_result read_map(const dv_yaml *root, const char *key, bool (*known)(co
             }
         }
         dv_named_action named = {.name = node->key};
-        DV_TRY(read_action(node, order, &named.action, error));
+        DV_TRY(dv_action_read(node, order, &named.action, error));
         (*ret_list)[(*ret_count)++] = named;
     }
     return DV_OK;
@@ -264,16 +265,16 @@ static dv_result read_file(const dv_yaml *root, dv_action_rules *rules, dv_arena
 {
     static const char *const keys[] = {"default", "date_order", "categories", "detectors",
                                        "names",   "columns",    NULL};
-    uint8_t order = DV_DATE_DMY;
+    dv_date_order order = DV_DATE_DMY;
     const dv_yaml *node = NULL;
     DV_TRY(dv_yaml_check_keys(root, keys, error));
     if ((node = dv_yaml_get(root, "date_order")) != NULL) {
-        DV_TRY(read_order(node, &order, error));
-        rules->order = (dv_date_order)order;
-        rules->fallback.order = order;
+        DV_TRY(dv_action_order_read(node, &order, error));
+        rules->order = order;
+        rules->fallback.order = (uint8_t)order;
     }
     if ((node = dv_yaml_get(root, "default")) != NULL) {
-        DV_TRY(read_action(node, rules->order, &rules->fallback, error));
+        DV_TRY(dv_action_read(node, rules->order, &rules->fallback, error));
     }
     DV_TRY(read_map(root, "categories", is_category, rules->order, arena, &rules->categories,
                     &rules->category_count, error));

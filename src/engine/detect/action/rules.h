@@ -47,6 +47,14 @@ typedef struct dv_action_rules {
     dv_date_order order;
 } dv_action_rules;
 
+/* One action: "mask", or a map with its settings. order: of dates, unless the settings say so.
+ * Errors: DV_ERR_INVALID with the line. */
+dv_must dv_result dv_action_read(const dv_yaml *node, dv_date_order order, dv_action *ret_action,
+                                 dv_error *error);
+/* "dmy" or "mdy". Errors: the same. */
+dv_must dv_result dv_action_order_read(const dv_yaml *node, dv_date_order *ret_order,
+                                       dv_error *error);
+
 /* root NULL: nothing but the default. fallback: the default unless the file says one. What is made
  * lies in the arena and borrows the tree's texts. Errors: DV_ERR_INVALID with the line. */
 dv_must dv_result dv_action_rules_read(const dv_yaml *root, const dv_action *fallback,

@@ -51,7 +51,8 @@ dv_must dv_result dv_api_resources(const dv_yaml *root, dv_buf *out, dv_error *e
 dv_must dv_result dv_api_body_max(const dv_yaml *root, uint64_t *ret_bytes, dv_error *error);
 
 /* Puts the gateway's configuration and that record into the snapshot, with the key that
- * placeholders are made from, in a transaction of its own that leaves the change sequence as it is.
- */
-dv_must dv_result dv_api_publish(dv_slice gateway_json, dv_slice resources, dv_services *services,
+ * placeholders are made from and that of actions on values (masking_key, 32 bytes; NULL: the
+ * installation's), in a transaction of its own that leaves the change sequence as it is. */
+dv_must dv_result dv_api_publish(dv_slice gateway_json, dv_slice resources,
+                                 const uint8_t *masking_key, dv_services *services,
                                  dv_error *error);

@@ -36,9 +36,11 @@
  *    "refused_fields": ["api_base", ...]}  in no depth of any body
  */
 
-/* The other record in DV_TABLE_ROUTES that room/api/control writes: 32 bytes, the same for as long
- * as conversations last, from which the placeholders of masked values are made: HKDF of the master
- * key, purpose "dvara placeholder". */
+/* Two more records in DV_TABLE_ROUTES that room/api/control writes, of 32 bytes each. From the one
+ * the placeholders of masked values are made; it is the same for as long as conversations last:
+ * HKDF of the master key, purpose "dvara placeholder". The other is the key of the actions hash,
+ * pseudonym, fpe and date_shift: what `key_file` of `masking:` holds, or HKDF of the master key,
+ * purpose "dvara masking actions". */
 
 #include "base/address.h"
 #include "base/buf.h"
@@ -50,6 +52,7 @@
 
 #define DV_API_CONFIG_KEY DV_GATEWAY_KEY
 #define DV_API_PLACEHOLDER_KEY "placeholder_key"
+#define DV_API_MASKING_KEY "masking_key"
 
 enum {
     DV_API_ROUTES_MAX = 256,

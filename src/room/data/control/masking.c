@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/random.h"
 #include "room/data/control/data_control.h"
 #include "room/data/control/loss.h"
+#include "room/data/control/masking_action.h"
 #include "room/data/control/scope.h"
 #include "room/data/control/volume.h"
 #include "room/data/gate/names.h"
@@ -10,27 +12,11 @@ enum {
     TEXT_MAX = 64 << 10, /* of what is made of the section: what the gate reads */
 };
 
-static const char *const section_keys[] = {"request", "answer", "decode", "names", "rules", NULL};
+static const char *const section_keys[] = {"request", "answer",   "decode",     "names",
+                                           "rules",   "key_file", "date_order", NULL};
 static const char *const directions[] = {"request", "answer", NULL};
 static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
 static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
-
-static dv_result read_action(const dv_yaml *node, const char **ret_name, dv_error *error)
-{
-    const char *text = NULL;
-    DV_TRY(dv_yaml_string(node, &text, error));
-    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_ALLOW; action++) {
-        const char *name = dv_content_action_name((dv_content_action)action);
-        if (strcmp(text, name) == 0) {
-            *ret_name = name;
-            return DV_OK;
-        }
-    }
-    return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
-                           "masking: '%.32s' is no action: block, redact, mask, placeholder, "
-                           "alert or allow",
-                           text);
-}
 
 static dv_result check_detector(const dv_yaml *node, const char *name, dv_error *error)
 {
@@ -58,25 +44,23 @@ static const dv_yaml *part(const dv_yaml *policy, const char *key)
     return policy == NULL ? NULL : dv_yaml_get(policy, key);
 }
 
-/* What the section says of this detector; else its own action, unless the section has a default. */
-static dv_result action_of(const dv_yaml *policy, const char *standard, size_t index, bool answer,
-                           const char **ret_action, dv_error *error)
+/* What is said of this detector; else its own action, unless there is a default. */
+static dv_result action_of(const dv_yaml *named, size_t index, bool answer, dv_date_order order,
+                           dv_masking_action *ret_action, dv_error *error)
 {
     const dv_detector_info *info = dv_masking_kind(index);
-    const dv_yaml *named = part(part(policy, "detectors"), info->id);
     if (named != NULL) {
-        DV_TRY(read_action(named, ret_action, error));
-        return check_direction(named, *ret_action, answer, error);
+        DV_TRY(dv_masking_action_read(named, order, ret_action, error));
+        return check_direction(named, ret_action->name, answer, error);
     }
-    *ret_action = standard != NULL
-                      ? standard
-                      : dv_content_action_name((dv_content_action)(answer ? info->answer_action
-                                                                          : info->request_action));
+    uint8_t own = answer ? info->answer_action : info->request_action;
+    dv_masking_action_plain(dv_content_action_name((dv_content_action)own), ret_action);
     return DV_OK;
 }
 
-static dv_result append_detectors(const dv_yaml *policy, const char *standard, bool answer,
-                                  dv_buf *out, dv_error *error)
+/* Those that the default covers are left out: it is theirs. */
+static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool answer,
+                                  dv_date_order order, dv_buf *out, dv_error *error)
 {
     const dv_yaml *map = part(policy, "detectors");
     if (map != NULL && map->type != DV_YAML_MAP) {
@@ -90,11 +74,12 @@ static dv_result append_detectors(const dv_yaml *policy, const char *standard, b
     const char *comma = "";
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         const dv_detector_info *info = dv_masking_kind(i);
-        const char *action = NULL;
-        DV_TRY(action_of(policy, standard, i, answer, &action, error));
-        bool standard_one = info->standard && dv_detect_index(info->id) >= 0;
-        if (standard_one || part(map, info->id) != NULL) {
-            DV_TRY(dv_buf_append_printf(out, "%s\"%s\":\"%s\"", comma, info->id, action));
+        const dv_yaml *named = part(map, info->id);
+        bool standard = info->standard && dv_detect_index(info->id) >= 0;
+        dv_masking_action action;
+        if (named != NULL || (standard && !has_default)) {
+            DV_TRY(action_of(named, i, answer, order, &action, error));
+            DV_TRY(dv_buf_append_printf(out, "%s\"%s\":%s", comma, info->id, action.json));
             comma = ",";
         }
     }
@@ -125,6 +110,7 @@ static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
 typedef struct common {
     bool decode; /* values that stand encoded are looked for, too */
     bool names;  /* people and addresses are */
+    dv_date_order order;
     const dv_yaml *rules;
     const dv_yaml *loss; /* the section loss_prevention */
     const char *runtime; /* see loss.h */
@@ -137,6 +123,7 @@ static dv_result read_common(const dv_yaml *section, const dv_yaml *loss, common
     const dv_yaml *names = part(section, "names");
     *ret = (common){.decode = true, .rules = part(section, "rules"), .loss = loss};
     DV_TRY(names == NULL ? DV_OK : dv_yaml_bool(names, &ret->names, error));
+    DV_TRY(dv_masking_order(section, &ret->order, error));
     return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
 }
 
@@ -163,28 +150,29 @@ static dv_result speaks_of(const dv_yaml *rule, size_t direction, bool *ret_spea
     return DV_OK;
 }
 
-static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, dv_buf *out,
-                             dv_error *error)
+static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, dv_date_order order,
+                             dv_buf *out, dv_error *error)
 {
     const dv_yaml *said = dv_yaml_get(rule, "action");
     const dv_yaml *overrides = dv_yaml_get(rule, "override");
-    const char *action = NULL;
+    dv_masking_action action;
     bool flag = false;
     if (said == NULL) {
         return dv_error_set_at(error, DV_ERR_INVALID, rule->line, rule->column,
                                "masking: a rule wants an action");
     }
-    DV_TRY(read_action(said, &action, error));
-    DV_TRY(check_direction(said, action, answer, error));
+    DV_TRY(dv_masking_action_read(said, order, &action, error));
+    DV_TRY(check_direction(said, action.name, answer, error));
     DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
     DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
     DV_TRY(dv_data_scope_append(rule, "masking", out, error));
-    return dv_buf_append_printf(out, "\"action\":\"%s\",\"override\":%s}", action,
+    return dv_buf_append_printf(out, "\"action\":%s,\"override\":%s}", action.json,
                                 flag ? "true" : "false");
 }
 
-static dv_result append_rules(const dv_yaml *list, size_t direction, dv_buf *out, dv_error *error)
+static dv_result append_rules(const common *both, size_t direction, dv_buf *out, dv_error *error)
 {
+    const dv_yaml *list = both->rules;
     size_t count = 0, written = 0;
     if (list == NULL) {
         return DV_OK;
@@ -205,7 +193,7 @@ static dv_result append_rules(const dv_yaml *list, size_t direction, dv_buf *out
         DV_TRY(speaks_of(rule, direction, &speaks, error));
         if (speaks) {
             DV_TRY(dv_buf_append_str(out, written++ > 0 ? "," : ""));
-            DV_TRY(append_rule(rule, count - 1, direction == 1, out, error));
+            DV_TRY(append_rule(rule, count - 1, direction == 1, both->order, out, error));
         }
     }
     return dv_buf_append_str(out, "]");
@@ -215,7 +203,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
                                dv_buf *out, dv_error *error)
 {
     bool answer = direction == 1;
-    const char *standard = NULL;
+    dv_masking_action standard;
     const dv_yaml *said = NULL;
     if (policy != NULL) {
         if (policy->type != DV_YAML_MAP) {
@@ -226,16 +214,16 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
         DV_TRY(dv_yaml_check_keys(policy, policy_keys, error));
         said = dv_yaml_get(policy, "default");
     }
+    dv_masking_action_plain(standard_actions[direction], &standard);
     if (said != NULL) {
-        DV_TRY(read_action(said, &standard, error));
-        DV_TRY(check_direction(said, standard, answer, error));
+        DV_TRY(dv_masking_action_read(said, both->order, &standard, error));
+        DV_TRY(check_direction(said, standard.name, answer, error));
     }
-    DV_TRY(dv_buf_append_printf(out, "%s\"%s\":{\"default\":\"%s\"", answer ? "," : "",
-                                directions[direction],
-                                standard != NULL ? standard : standard_actions[direction]));
-    DV_TRY(append_detectors(policy, standard, answer, out, error));
+    DV_TRY(dv_buf_append_printf(out, "%s\"%s\":{\"default\":%s", answer ? "," : "",
+                                directions[direction], standard.json));
+    DV_TRY(append_detectors(policy, said != NULL, answer, both->order, out, error));
     DV_TRY(append_off(policy, out, error));
-    DV_TRY(append_rules(both->rules, direction, out, error));
+    DV_TRY(append_rules(both, direction, out, error));
     DV_TRY(dv_data_volume_append(part(both->loss, "volume"), answer, out, error));
     DV_TRY(dv_data_loss_fingerprints(both->loss, answer, both->runtime, out, error));
     DV_TRY(both->names ? dv_buf_append_str(out, ",\"names\":true") : DV_OK);
@@ -259,8 +247,10 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, const cha
     common both;
     if (section != NULL) {
         if (section->type != DV_YAML_MAP) {
-            return dv_error_set_at(error, DV_ERR_INVALID, section->line, section->column,
-                                   "'masking' wants request, answer, decode, names or rules");
+            return dv_error_set_at(
+                error, DV_ERR_INVALID, section->line, section->column,
+                "'masking' wants request, answer, rules, decode, names, key_file or "
+                "date_order");
         }
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
@@ -282,10 +272,15 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, const cha
 static dv_result check(const dv_yaml *section, dv_error *error)
 {
     dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
-    return policies(section, NULL, NULL, &unused, error);
+    uint8_t key[DV_ACTION_KEY_LEN];
+    bool said = false;
+    DV_TRY(policies(section, NULL, NULL, &unused, error));
+    dv_result result = dv_masking_key(section, key, &said, error);
+    dv_wipe(key, sizeof(key));
+    return result;
 }
 
 /* No apply: it goes into force with the gateway's configuration. */
 const dv_config_section dv_data_config_masking = {"masking", check, NULL};
 
-const dv_masking_source dv_data_masking = {policies};
+const dv_masking_source dv_data_masking = {policies, dv_masking_key};

@@ -4,12 +4,19 @@
 /* Private to the data room's gate. */
 
 #include "crypto/hash.h"
+#include "engine/detect/action/action.h"
 #include "engine/detect/detect.h"
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
 #include "room/data/gate/loss.h"
 #include "room/data/gate/names.h"
 #include "room/data/gate/volume.h"
+
+/* Keys of the engine's actions, prepared. */
+typedef struct dv_data_acting {
+    uint8_t key[DV_ACTION_KEY_LEN];
+    dv_action_tools *tools; /* NULL: none */
+} dv_data_acting;
 
 struct dv_data_gate {
     const dv_detect_rules *rules;
@@ -23,8 +30,12 @@ struct dv_data_gate {
     dv_arena *events;              /* work on one event of any stream; made with the first */
     struct dv_tagger_model *names; /* and its tagger; opened when a policy asks for names */
     struct dv_tagger *tagger;
-    dv_arena *decoding;              /* what stands encoded; made when it is asked for */
-    dv_fingerprint_matcher *matcher; /* the same, of own data */
+    dv_arena *decoding;                    /* what stands encoded; made when it is asked for */
+    dv_fingerprint_matcher *matcher;       /* the same, of own data */
+    dv_data_acting acting[2];              /* the latest first */
+    uint8_t action_key[DV_ACTION_KEY_LEN]; /* of policies that are read */
+    bool has_action_key;
+    dv_buf made_text; /* what one value became */
 };
 
 enum {
@@ -45,6 +56,7 @@ typedef struct dv_data_scope {
 typedef struct dv_data_rule {
     dv_data_scope scope;
     uint8_t action;  /* dv_content_action */
+    uint8_t setting; /* of dv_data_policy.settings */
     bool overrides;  /* those that do not */
     uint32_t number; /* in the list of dvara.yaml, from 0 */
 } dv_data_rule;
@@ -68,13 +80,20 @@ typedef struct dv_data_made {
 struct dv_data_policy {
     dv_detector_set enabled;        /* detectors that take part */
     uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
-    bool rewrites;                  /* some action masks, replaces or blocks, or a volume does: what
-                                       could hide values is refused */
-    bool names;                     /* some of the enabled kinds are names */
-    bool decode;                    /* values that stand encoded are looked for, too */
-    dv_data_loss *loss;             /* own data that is looked for; NULL: none */
-    uint32_t loss_on;               /* which sets of it: a bit each */
-    dv_arena *arena;                /* of its own rules; NULL: it has none */
+    uint8_t setting[DV_DETECT_MAX]; /* and its settings: of the list */
+    const dv_action *settings;      /* the first has none */
+    dv_action *setting_list;        /* the same while the policy is read */
+    size_t setting_count;
+    uint8_t *key;       /* of the engine's actions; NULL: none. Not of those that were
+                           made of it for rules */
+    bool keyed;         /* some action needs it */
+    bool rewrites;      /* some action masks, replaces or blocks, or a volume does: what
+                           could hide values is refused */
+    bool names;         /* some of the enabled kinds are names */
+    bool decode;        /* values that stand encoded are looked for, too */
+    dv_data_loss *loss; /* own data that is looked for; NULL: none */
+    uint32_t loss_on;   /* which sets of it: a bit each */
+    dv_arena *arena;    /* of its own rules; NULL: it has none */
     dv_data_rule *rules;
     size_t rule_count;
     dv_data_made made[DV_DATA_MADE_MAX];
@@ -87,9 +106,11 @@ struct dv_data_policy {
 
 /* Fills in what follows from enabled, actions and the switches. */
 void dv_data_policy_complete(dv_data_policy *policy);
-/* The action that a string names. Errors: DV_ERR_INVALID, which says where. */
+/* An action of the policy (action_json.h), whose settings it keeps. Errors: DV_ERR_INVALID, which
+ * says where. */
 dv_must dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
-                                      dv_arena *arena, uint8_t *ret_action, dv_error *error);
+                                      dv_data_policy *policy, dv_arena *arena, uint8_t *ret_action,
+                                      uint8_t *ret_setting, dv_error *error);
 /* Reads "rules" of a policy whose detectors are known. */
 dv_must dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_error *error);
 /* Reads "volumes" of a policy whose rules are read, and has it find what they count. */
@@ -113,6 +134,27 @@ bool dv_data_scope_meets(const dv_data_scope *scope, const dv_principal *princip
  * value live in the context's arena. */
 dv_must dv_result dv_data_placeholder_make(dv_data_context *context, const char *label,
                                            dv_slice value, dv_slice *ret_text);
+
+/* ---- the engine's actions ---- */
+
+/* Texts that values of a request became, in its arena. */
+typedef struct dv_data_made_texts {
+    dv_slice *slots; /* open addressing; a power of two of them, half full at most */
+    size_t slot_count;
+    size_t count;
+} dv_data_made_texts;
+
+dv_must dv_result dv_data_made_add(dv_data_made_texts *made, dv_slice text, dv_arena *arena);
+bool dv_data_made_has(const dv_data_made_texts *made, dv_slice text);
+/* Notes what a value of this request became, and tells whether the text is such. */
+dv_must dv_result dv_data_context_made(dv_data_context *context, dv_slice text);
+bool dv_data_context_has_made(const dv_data_context *context, dv_slice text);
+
+/* The gate's key for a policy that is read (none where the gate is NULL or has none), and the end
+ * of it. */
+dv_must dv_result dv_data_act_key(const dv_data_gate *gate, dv_data_policy *policy);
+void dv_data_act_forget(dv_data_policy *policy);
+void dv_data_act_release(dv_data_gate *gate);
 
 /* One of the context's placeholders in a text. */
 typedef struct dv_data_place {
@@ -202,6 +244,11 @@ dv_must dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t 
  * ptr NULL: the hit stays as it is. On a block the verdict is denied. */
 dv_must dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
                                       const char *place, dv_slice *ret_text);
+
+/* What the value becomes by the engine's action that the policy has for that kind, in pass->temp. A
+ * request's context takes note of it. */
+dv_must dv_result dv_data_act(dv_data_pass *pass, size_t kind, const dv_finding *finding,
+                              dv_slice value, dv_slice *ret_text);
 
 /* ---- own data ---- */
 

@@ -115,14 +115,20 @@ static unsigned strictness(dv_content_action action)
     case DV_ACTION_ALERT:
     case DV_ACTION_MONITOR:
         return 0;
+    case DV_ACTION_GENERALISE:
+        return 1; /* leaves a part of what it was meant for */
     case DV_ACTION_MASK:
     case DV_ACTION_PLACEHOLDER:
     case DV_ACTION_REDACT:
-        return 1; /* all hide the value */
+    case DV_ACTION_HASH:
+    case DV_ACTION_PSEUDONYM:
+    case DV_ACTION_FPE:
+    case DV_ACTION_DATE_SHIFT:
+        return 2; /* all hide the value */
     case DV_ACTION_BLOCK:
         break;
     }
-    return 2;
+    return 3;
 }
 
 static dv_content_action action_at(const dv_data_pass *pass, size_t detector)
@@ -435,20 +441,23 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         *ret_text = hit->value;
         return DV_OK;
     }
+    dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
+    *ret_text = (dv_slice){NULL, 0};
+    if (dv_data_context_has_made(pass->context, value)) {
+        return DV_OK; /* it stands for a value, and is none */
+    }
     size_t index = decider(pass, hit->finding);
     const dv_detector_info *info = dv_masking_kind(index);
     if (info == NULL) {
         return DV_ERR_INTERNAL;
     }
     dv_content_action action = action_at(pass, index);
-    dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
     DV_TRY(note(pass, (dv_data_sighting){.detector = info->id,
                                          .place = place,
                                          .action = action,
                                          .score = hit->finding->score,
                                          .times = 1}));
     count_value(pass, hit->finding);
-    *ret_text = (dv_slice){NULL, 0};
     switch (action) {
     case DV_ACTION_ALLOW:
     case DV_ACTION_ALERT:
@@ -460,6 +469,12 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         return mask(pass, info, keep_last(hit->finding, info), value, ret_text);
     case DV_ACTION_PLACEHOLDER:
         return dv_data_placeholder_make(pass->context, info->label, value, ret_text);
+    case DV_ACTION_HASH:
+    case DV_ACTION_PSEUDONYM:
+    case DV_ACTION_FPE:
+    case DV_ACTION_DATE_SHIFT:
+    case DV_ACTION_GENERALISE:
+        return dv_data_act(pass, index, hit->finding, value, ret_text);
     case DV_ACTION_BLOCK:
         break;
     }

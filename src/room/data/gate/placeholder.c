@@ -31,6 +31,7 @@ struct dv_data_context {
     entry *slots;  /* open addressing; a power of two of them, half full at most */
     size_t slot_count;
     size_t count;
+    dv_data_made_texts made;
 };
 
 dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv_arena *arena,
@@ -45,6 +46,16 @@ dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv_arena *
     DV_TRY(dv_arena_copy(arena, principal, &context->principal));
     *ret_context = context;
     return DV_OK;
+}
+
+dv_result dv_data_context_made(dv_data_context *context, dv_slice text)
+{
+    return dv_data_made_add(&context->made, text, context->arena);
+}
+
+bool dv_data_context_has_made(const dv_data_context *context, dv_slice text)
+{
+    return context != NULL && dv_data_made_has(&context->made, text);
 }
 
 /* ---- the key ---- */

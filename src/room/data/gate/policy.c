@@ -3,8 +3,12 @@
 
 #include "base/caps.h"
 #include "crypto/random.h"
+#include "room/data/gate/action_json.h"
 
 enum {
+    SETTINGS_MAX = UINT8_MAX + 1, /* the first has none */
+    DEPTH_MAX = 4,
+    MADE_MAX = 8 * DV_ACTION_VALUE_MAX, /* a word of one letter becomes one of eight */
     POLICY_ARENA = 4 << 20,
     POLICY_TOKENS = 32 << 10,          /* more than fit in what dvarad makes of `masking:` */
     KNOWN_DECODED = DV_DETECT_MAX - 1, /* no detector has this bit */
@@ -39,6 +43,7 @@ dv_result dv_data_gate_new(const uint8_t placeholder_key[32], const dv_data_dete
     if (gate == NULL) {
         return DV_ERR_NO_MEMORY;
     }
+    gate->made_text = dv_buf_init(MADE_MAX);
     dv_result result = make_principal_keys(placeholder_key, &gate->principal_keys);
     if (result == DV_OK && detectors == NULL) {
         result = dv_data_detectors_new(&gate->made, error);
@@ -64,6 +69,7 @@ dv_result dv_data_gate_share(const dv_data_gate *gate, dv_data_gate **ret_gate)
     shared->borrows_keys = true;
     shared->rules = gate->rules;
     shared->principal_keys = gate->principal_keys;
+    shared->made_text = dv_buf_init(MADE_MAX);
     dv_result result = dv_detect_scratch_new(gate->rules, &shared->scratch);
     if (result != DV_OK) {
         free(shared);
@@ -87,6 +93,7 @@ void dv_data_gate_free(dv_data_gate *gate)
     dv_arena_free(gate->decoding);
     dv_data_names_release(gate);
     dv_fingerprint_matcher_free(gate->matcher);
+    dv_data_act_release(gate);
     dv_detect_scratch_free(gate->scratch);
     dv_data_detectors_free(gate->made);
     if (!gate->borrows_keys) {
@@ -97,22 +104,54 @@ void dv_data_gate_free(dv_data_gate *gate)
 
 /* ---- reading a policy ---- */
 
-dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
-                              dv_arena *arena, uint8_t *ret_action, dv_error *error)
+static const dv_action no_settings[1];
+
+/* Where the settings stand in the policy's list; equal ones stand there once. */
+static dv_result keep_settings(dv_data_policy *policy, const dv_action *settings,
+                               uint8_t *ret_setting, dv_error *error)
 {
-    dv_slice text = {NULL, 0};
-    if (json->tokens[token].type == DV_JSON_STRING) {
-        DV_TRY(dv_json_string(json, token, arena, &text));
+    dv_arena *arena = NULL;
+    if (policy->setting_count == 1) {
+        DV_TRY(dv_data_policy_arena(policy, &arena));
+        dv_action *list = dv_arena_alloc(arena, SETTINGS_MAX * sizeof(*list));
+        if (list == NULL) {
+            return DV_ERR_NO_MEMORY;
+        }
+        policy->settings = policy->setting_list = list;
     }
-    for (unsigned action = DV_ACTION_BLOCK; action <= DV_ACTION_ALLOW; action++) {
-        if (dv_slice_eq_str(text, dv_content_action_name((dv_content_action)action))) {
-            *ret_action = (uint8_t)action;
+    for (size_t i = 1; i < policy->setting_count; i++) {
+        if (dv_data_action_same(&policy->settings[i], settings)) {
+            *ret_setting = (uint8_t)i;
             return DV_OK;
         }
     }
-    return dv_error_set(error, DV_ERR_INVALID,
-                        "data policy: %s: want block, redact, mask, placeholder, alert or allow",
-                        where);
+    if (policy->setting_count == SETTINGS_MAX) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "data policy: more than %d actions with settings of their own",
+                            SETTINGS_MAX - 1);
+    }
+    policy->setting_list[policy->setting_count] = *settings;
+    *ret_setting = (uint8_t)policy->setting_count++;
+    return DV_OK;
+}
+
+dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
+                              dv_data_policy *policy, dv_arena *arena, uint8_t *ret_action,
+                              uint8_t *ret_setting, dv_error *error)
+{
+    dv_content_action action = DV_ACTION_BLOCK;
+    dv_action settings = {0};
+    dv_action_kind kind = DV_ACT_REDACT;
+    DV_TRY(dv_data_action_parse(json, token, where, arena, &action, &settings, error));
+    bool engine = dv_data_action_kind(action, &kind);
+    const dv_action plain = {.kind = settings.kind};
+    *ret_setting = 0;
+    if (engine && !dv_data_action_same(&settings, &plain)) {
+        DV_TRY(keep_settings(policy, &settings, ret_setting, error));
+    }
+    policy->keyed |= engine && dv_action_needs_key(kind);
+    *ret_action = (uint8_t)action;
+    return DV_OK;
 }
 
 static dv_result detector_of(const dv_json *json, uint32_t token, dv_arena *arena,
@@ -139,8 +178,8 @@ static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *are
     for (uint32_t key = map + 1; key < json->tokens[map].next; key = json->tokens[key + 1].next) {
         size_t index = 0;
         DV_TRY(detector_of(json, key, arena, &index, error));
-        DV_TRY(dv_data_action_read(json, key + 1, dv_masking_kind(index)->id, arena,
-                                   &policy->actions[index], error));
+        DV_TRY(dv_data_action_read(json, key + 1, dv_masking_kind(index)->id, policy, arena,
+                                   &policy->actions[index], &policy->setting[index], error));
         dv_detector_set_add(&policy->enabled, index);
     }
     return DV_OK;
@@ -193,22 +232,30 @@ void dv_data_policy_complete(dv_data_policy *policy)
     }
 }
 
+static dv_result read_default(const dv_json *json, dv_arena *arena, dv_data_policy *policy,
+                              dv_error *error)
+{
+    uint32_t standard = dv_json_member(json, 0, "default");
+    uint8_t action = DV_ACTION_BLOCK, setting = 0;
+    if (standard == 0) {
+        return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
+    }
+    DV_TRY(dv_data_action_read(json, standard, "default", policy, arena, &action, &setting, error));
+    memset(policy->actions, action, sizeof(policy->actions));
+    memset(policy->setting, setting, sizeof(policy->setting));
+    return DV_OK;
+}
+
 static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_policy *policy,
                              dv_error *error)
 {
     if (json->tokens[0].type != DV_JSON_OBJECT) {
         return dv_error_set(error, DV_ERR_INVALID, "data policy: is no object");
     }
-    uint32_t standard = dv_json_member(json, 0, "default");
     uint32_t detectors = dv_json_member(json, 0, "detectors");
     uint32_t off = dv_json_member(json, 0, "off");
-    uint8_t action = DV_ACTION_BLOCK;
     bool names = false;
-    if (standard == 0) {
-        return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
-    }
-    DV_TRY(dv_data_action_read(json, standard, "default", arena, &action, error));
-    memset(policy->actions, action, sizeof(policy->actions));
+    DV_TRY(read_default(json, arena, policy, error));
     DV_TRY(read_flag(json, "names", &names, error));
     if (names) {
         dv_data_names_standard(&policy->enabled);
@@ -241,7 +288,7 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
                                dv_error *error)
 {
     static const dv_json_limits limits = {
-        .depth = 4, .tokens = POLICY_TOKENS, .refuse_duplicate_keys = true};
+        .depth = DEPTH_MAX, .tokens = POLICY_TOKENS, .refuse_duplicate_keys = true};
     dv_auto(arena) dv_arena *arena = dv_arena_new(POLICY_ARENA);
     dv_json json;
     if (arena == NULL) {
@@ -253,7 +300,16 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
         return DV_ERR_NO_MEMORY;
     }
     policy->enabled = *dv_detect_standard();
-    dv_result result = read_policy(&json, arena, policy, error);
+    policy->settings = no_settings;
+    policy->setting_count = 1;
+    dv_result result = dv_data_act_key(gate, policy);
+    if (result == DV_OK) {
+        result = read_policy(&json, arena, policy, error);
+    }
+    if (result == DV_OK && policy->keyed && gate != NULL && policy->key == NULL) {
+        result =
+            dv_error_set(error, DV_ERR_INVALID, "data policy: there is no key for its actions");
+    }
     if (result != DV_OK) {
         dv_data_policy_free(policy);
         return result;
@@ -265,6 +321,7 @@ dv_result dv_data_policy_parse(const dv_data_gate *gate, dv_slice text, dv_data_
 void dv_data_policy_free(dv_data_policy *policy)
 {
     if (policy != NULL) {
+        dv_data_act_forget(policy);
         dv_arena_free(policy->arena);
         dv_data_loss_free(policy->loss);
     }

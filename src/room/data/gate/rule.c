@@ -110,18 +110,19 @@ static dv_result read_place(const dv_json *json, uint32_t rule, uint32_t *number
 }
 
 static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
-                           const dv_detector_set *enabled, dv_data_rule *rule, dv_error *error)
+                           dv_data_policy *policy, dv_data_rule *rule, dv_error *error)
 {
     if (json->tokens[token].type != DV_JSON_OBJECT) {
         return wrong(error, "place holds no object");
     }
     uint32_t action = dv_json_member(json, token, "action");
     uint32_t overrides = dv_json_member(json, token, "override");
-    DV_TRY(dv_data_scope_read(json, token, arena, enabled, &rule->scope, error));
+    DV_TRY(dv_data_scope_read(json, token, arena, &policy->enabled, &rule->scope, error));
     DV_TRY(read_place(json, token, &rule->number, error));
     rule->overrides = overrides != 0 && json->tokens[overrides].type == DV_JSON_TRUE;
     return action == 0 ? wrong(error, "action is missing")
-                       : dv_data_action_read(json, action, "a rule", arena, &rule->action, error);
+                       : dv_data_action_read(json, action, "a rule", policy, arena, &rule->action,
+                                             &rule->setting, error);
 }
 
 dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_error *error)
@@ -145,8 +146,7 @@ dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_err
                                 DV_DATA_RULES_MAX);
         }
         policy->rules[policy->rule_count].number = (uint32_t)policy->rule_count;
-        DV_TRY(read_rule(json, item, arena, &policy->enabled, &policy->rules[policy->rule_count],
-                         error));
+        DV_TRY(read_rule(json, item, arena, policy, &policy->rules[policy->rule_count], error));
         policy->rule_count++;
     }
     return DV_OK;
@@ -193,12 +193,15 @@ static uint64_t matching(const dv_data_policy *policy, const dv_principal *princ
     return met;
 }
 
-/* From passing to refusing; what comes back later hides less than what does not. */
+/* From passing to refusing. What comes back later hides less than what does not, what leaves a part
+ * less than what leaves none; what tells which values are the same, less than what does not. */
 static unsigned strictness(uint8_t action)
 {
     static const uint8_t order[] = {
-        [DV_ACTION_ALLOW] = 0, [DV_ACTION_ALERT] = 1,  [DV_ACTION_PLACEHOLDER] = 2,
-        [DV_ACTION_MASK] = 3,  [DV_ACTION_REDACT] = 4, [DV_ACTION_BLOCK] = 5,
+        [DV_ACTION_ALLOW] = 0,       [DV_ACTION_MONITOR] = 1,    [DV_ACTION_ALERT] = 1,
+        [DV_ACTION_PLACEHOLDER] = 2, [DV_ACTION_GENERALISE] = 3, [DV_ACTION_DATE_SHIFT] = 4,
+        [DV_ACTION_FPE] = 5,         [DV_ACTION_PSEUDONYM] = 6,  [DV_ACTION_HASH] = 7,
+        [DV_ACTION_MASK] = 8,        [DV_ACTION_REDACT] = 9,     [DV_ACTION_BLOCK] = 10,
     };
     return action < DV_ARRAY_LEN(order) ? order[action] : UINT8_MAX;
 }
@@ -230,6 +233,7 @@ static void apply(const dv_data_policy *policy, uint64_t met, uint32_t loss, dv_
         const dv_data_rule *rule = decider(policy, met, i);
         if (rule != NULL) {
             made->actions[i] = rule->action;
+            made->setting[i] = rule->setting;
             dv_detector_set_add(&made->enabled, i);
         }
     }

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room/data/gate/gate_private.h"
+
+#include "base/siphash.h"
+#include "crypto/random.h"
+#include "room/data/gate/action_json.h"
+
+/* Hash, pseudonym, fpe, date_shift and generalise: the engine's actions on values in flight.
+ *
+ * 1. A value becomes what `dvara data` makes of it under the same key: this is the same engine.
+ * 2. What an action can't be done to, and what stands encoded, is redacted.
+ * 3. What a request's value became is no value: it is left as it is where the request says it again
+ *    (an assistant's message of an earlier turn), and where its answer does. */
+
+enum { SPARE = 4096, SLOTS_START = 32 };
+
+/* ---- keys ---- */
+
+static void forget(dv_data_acting *acting)
+{
+    dv_action_tools_free(acting->tools);
+    dv_wipe(acting->key, sizeof(acting->key));
+    acting->tools = NULL;
+}
+
+/* The prepared keys of that key. Of two that take turns (streams that began before a reload go on
+ * under the old one) both are kept. */
+static dv_result find_tools(dv_data_gate *gate, const uint8_t *key, dv_action_tools **ret_tools)
+{
+    dv_data_acting fresh = {.tools = NULL};
+    for (size_t i = 0; i < DV_ARRAY_LEN(gate->acting); i++) {
+        if (gate->acting[i].tools != NULL &&
+            memcmp(gate->acting[i].key, key, DV_ACTION_KEY_LEN) == 0) {
+            *ret_tools = gate->acting[i].tools;
+            return DV_OK;
+        }
+    }
+    DV_TRY(dv_action_tools_new(key, NULL, &fresh.tools));
+    memcpy(fresh.key, key, DV_ACTION_KEY_LEN);
+    forget(&gate->acting[1]);
+    gate->acting[1] = gate->acting[0];
+    gate->acting[0] = fresh;
+    *ret_tools = fresh.tools;
+    dv_wipe(fresh.key, sizeof(fresh.key));
+    return DV_OK;
+}
+
+dv_result dv_data_gate_set_key(dv_data_gate *gate, const uint8_t key[32])
+{
+    dv_action_tools *tools = NULL;
+    DV_TRY(find_tools(gate, key, &tools));
+    memcpy(gate->action_key, key, sizeof(gate->action_key));
+    gate->has_action_key = true;
+    return DV_OK;
+}
+
+bool dv_data_gate_has_key(const dv_data_gate *gate, const uint8_t key[32])
+{
+    return gate->has_action_key && memcmp(gate->action_key, key, sizeof(gate->action_key)) == 0;
+}
+
+void dv_data_act_release(dv_data_gate *gate)
+{
+    for (size_t i = 0; i < DV_ARRAY_LEN(gate->acting); i++) {
+        forget(&gate->acting[i]);
+    }
+    dv_wipe(gate->action_key, sizeof(gate->action_key));
+    dv_buf_release(&gate->made_text);
+}
+
+dv_result dv_data_act_key(const dv_data_gate *gate, dv_data_policy *policy)
+{
+    if (gate == NULL || !gate->has_action_key) {
+        return DV_OK;
+    }
+    policy->key = malloc(sizeof(gate->action_key));
+    if (policy->key == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    memcpy(policy->key, gate->action_key, sizeof(gate->action_key));
+    return DV_OK;
+}
+
+void dv_data_act_forget(dv_data_policy *policy)
+{
+    if (policy->key != NULL) {
+        dv_wipe(policy->key, DV_ACTION_KEY_LEN);
+        free(policy->key);
+    }
+}
+
+/* ---- what was made ---- */
+
+/* The slot that holds the text, or the free one where it belongs. */
+static dv_slice *find_slot(const dv_data_made_texts *made, const uint8_t *hash_key, dv_slice text)
+{
+    size_t at = (size_t)dv_siphash(hash_key, text) & (made->slot_count - 1);
+    while (made->slots[at].ptr != NULL && !dv_slice_eq(made->slots[at], text)) {
+        at = (at + 1) & (made->slot_count - 1);
+    }
+    return &made->slots[at];
+}
+
+static dv_result grow(dv_data_made_texts *made, const uint8_t *hash_key, dv_arena *arena)
+{
+    dv_data_made_texts bigger = *made;
+    bigger.slot_count = made->slot_count == 0 ? SLOTS_START : made->slot_count * 2;
+    bigger.slots = dv_arena_alloc(arena, bigger.slot_count * sizeof(*bigger.slots));
+    if (bigger.slots == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < made->slot_count; i++) {
+        if (made->slots[i].ptr != NULL) {
+            *find_slot(&bigger, hash_key, made->slots[i]) = made->slots[i];
+        }
+    }
+    *made = bigger;
+    return DV_OK;
+}
+
+dv_result dv_data_made_add(dv_data_made_texts *made, dv_slice text, dv_arena *arena)
+{
+    const uint8_t *hash_key = NULL;
+    DV_TRY(dv_siphash_process_key(&hash_key));
+    if ((made->count + 1) * 2 > made->slot_count) {
+        DV_TRY(grow(made, hash_key, arena));
+    }
+    dv_slice *slot = find_slot(made, hash_key, text);
+    if (slot->ptr == NULL) {
+        DV_TRY(dv_arena_copy(arena, text, slot));
+        made->count++;
+    }
+    return DV_OK;
+}
+
+bool dv_data_made_has(const dv_data_made_texts *made, dv_slice text)
+{
+    const uint8_t *hash_key = NULL;
+    return made->count > 0 && text.len > 0 && dv_siphash_process_key(&hash_key) == DV_OK &&
+           find_slot(made, hash_key, text)->ptr != NULL;
+}
+
+/* ---- acting ---- */
+
+/* Of a network its address is what detectors find again. */
+static dv_slice found_again(dv_content_action action, dv_slice text)
+{
+    ptrdiff_t slash = dv_slice_find_byte(text, '/');
+    return action == DV_ACTION_GENERALISE && slash > 0 ? dv_slice_sub(text, 0, (size_t)slash)
+                                                       : text;
+}
+
+static dv_result apply(dv_data_pass *pass, size_t kind, const dv_finding *finding, dv_slice value)
+{
+    dv_data_gate *gate = pass->gate;
+    const dv_data_policy *policy = pass->policy;
+    const dv_detector_info *info = dv_masking_kind(kind);
+    dv_action_tools *tools = NULL;
+    dv_action action = policy->settings[policy->setting[kind]];
+    dv_action_kind named = DV_ACT_REDACT;
+    (void)dv_data_action_kind((dv_content_action)policy->actions[kind], &named);
+    action.kind = (uint8_t)(finding->encoded ? DV_ACT_REDACT : named);
+    if (dv_action_needs_key(action.kind)) {
+        if (policy->key == NULL) {
+            return DV_ERR_INTERNAL; /* such a policy is not read */
+        }
+        DV_TRY(find_tools(gate, policy->key, &tools));
+    }
+    dv_buf_clear(&gate->made_text);
+    const dv_action_value whole = {.text = value, .label = info->label};
+    return dv_action_apply(tools, &action, &whole, &gate->made_text);
+}
+
+dv_result dv_data_act(dv_data_pass *pass, size_t kind, const dv_finding *finding, dv_slice value,
+                      dv_slice *ret_text)
+{
+    dv_content_action action = (dv_content_action)pass->policy->actions[kind];
+    dv_buf *made = &pass->gate->made_text;
+    DV_TRY(apply(pass, kind, finding, value));
+    dv_result result = dv_arena_copy(pass->temp, dv_buf_slice(made), ret_text);
+    if (result == DV_OK && !pass->answer && pass->context != NULL) {
+        result = dv_data_context_made(pass->context, found_again(action, dv_buf_slice(made)));
+    }
+    dv_buf_trim(made, SPARE);
+    return result;
+}
