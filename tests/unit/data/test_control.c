@@ -3,8 +3,13 @@
 
 #include "api/operations.h"
 #include "core/operation.h"
+#include "engine/detect/action/action.h"
 #include "engine/detect/detect.h"
 #include "room/data/control/data_control.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { ARENA = 16 << 20 };
 
@@ -175,6 +180,104 @@ static void the_strictest_rule_counts(void **state)
     }
 }
 
+/* ---- actions of the engine, and their key ---- */
+
+static const char *made_of(dv_action action, const char *text, dv_arena *arena)
+{
+    static const uint8_t key[32] = {4, 5, 6}; /* of gate_set_up */
+    dv_auto(action_tools) dv_action_tools *tools = NULL;
+    dv_auto(buf) dv_buf made = dv_buf_init(1 << 10);
+    const dv_action_value value = {.text = dv_slice_str(text), .label = "KIND"};
+    assert_int_equal(dv_action_tools_new(key, NULL, &tools), DV_OK);
+    assert_int_equal(dv_action_apply(tools, &action, &value, &made), DV_OK);
+    return dv_arena_printf(arena, "%.*s", (int)made.len, (const char *)made.ptr);
+}
+
+static void actions_of_the_engine_reach_the_gate(void **state)
+{
+    static const char yaml[] =
+        "masking:\n"
+        "  date_order: mdy\n"
+        "  request:\n"
+        "    default: pseudonym\n"
+        "    detectors:\n"
+        "      payment_card: {action: fpe, keep_first: 6, keep_last: 4, luhn: true}\n"
+        "      date_of_birth: date_shift\n"
+        "  answer: {default: hash, detectors: {email: {action: mask}}}\n"
+        "  rules:\n"
+        "    - {roles: [analyst], detectors: [email], action: {action: hash, length: 24}}\n"
+        "    - {roles: [intern], detectors: [email], action: generalise, direction: request}\n";
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    const char *mail = "bob@example.com", *card = "4111111111111111";
+    const dv_action hash = {.kind = DV_ACT_HASH, .length = 24, .order = DV_DATE_MDY};
+    const dv_action fpe = {
+        .kind = DV_ACT_FPE, .keep_first = 6, .keep_last = 4, .keep_said = true, .luhn = true};
+    const dv_action shift = {.kind = DV_ACT_DATE_SHIFT, .order = DV_DATE_MDY};
+    assert_rule(yaml, "request", "Role::\"none\"", "chat", mail,
+                made_of((dv_action){.kind = DV_ACT_PSEUDONYM}, mail, arena));
+    assert_rule(yaml, "request", "Role::\"none\"", "chat", card, made_of(fpe, card, arena));
+    assert_rule(yaml, "request", "Role::\"none\"", "chat", "date of birth: 02/03/1980",
+                dv_arena_printf(arena, "date of birth: %s", made_of(shift, "02/03/1980", arena)));
+    assert_rule(yaml, "request", "Role::\"analyst\"", "chat", mail, made_of(hash, mail, arena));
+    assert_rule(yaml, "request", "Role::\"intern\"", "chat", mail, "@example.com");
+    assert_rule(yaml, "answer", "Role::\"intern\"", "chat", mail, "[EMAIL]");
+    assert_rule(yaml, "answer", "Role::\"none\"", "chat", card,
+                made_of((dv_action){.kind = DV_ACT_HASH}, card, arena));
+}
+
+static void tokens_are_refused_with_what_there_is(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
+    dv_error error = {0};
+    assert_int_equal(policies_of("masking:\n  request: {default: token}\n", arena, &json, &error),
+                     DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "placeholder is the action that comes back"));
+    assert_non_null(strstr(error.message, "pseudonym, fpe, date_shift"));
+}
+
+static dv_result read_key(const char *path, uint8_t key[32], bool *ret_said, dv_error *error)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    const dv_yaml *root = NULL;
+    const char *yaml = path == NULL ? "masking: {names: true}\n"
+                                    : dv_arena_printf(arena, "masking:\n  key_file: %s\n", path);
+    assert_int_equal(dv_yaml_parse(dv_slice_str(yaml), arena, &root, error), DV_OK);
+    const dv_yaml *section = dv_yaml_get(root, "masking");
+    dv_result result = dv_data_masking.key(section, key, ret_said, error);
+    dv_error checked = {0};
+    assert_int_equal(dv_data_config_masking.check(section, &checked), result);
+    assert_int_equal(checked.line, result == DV_OK ? 0 : error->line);
+    return result;
+}
+
+static void the_key_is_a_file_of_its_owner(void **state)
+{
+    static const char text[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+    char path[] = "/tmp/dvara-masking-key-XXXXXX";
+    uint8_t key[32] = {0xFF};
+    bool said = true;
+    dv_error error = {0};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(read_key(NULL, key, &said, &error), DV_OK);
+    assert_true(!said && key[0] == 0xFF);
+    assert_int_equal(read_key(path, key, &said, &error), DV_ERR_INVALID); /* empty */
+    assert_int_equal(error.line, 2);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(read_key(path, key, &said, &error), DV_OK);
+    assert_true(said && key[0] == 0 && key[31] == 31);
+    assert_int_equal(fchmod(fd, 0640), 0);
+    assert_int_equal(read_key(path, key, &said, &error), DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "others may read it"));
+    assert_null(strstr(error.message, "0405"));
+    (void)close(fd);
+    (void)unlink(path);
+    assert_int_equal(read_key(path, key, &said, &error), DV_ERR_INVALID);
+    assert_int_equal(read_key("masking.key", key, &said, &error), DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "whole path"));
+}
+
 static void bad_masking_names_its_line(void **state)
 {
     static const struct {
@@ -209,6 +312,15 @@ static void bad_masking_names_its_line(void **state)
         {"masking:\n  request:\n    off: email\n", 3},
         {"masking:\n  request:\n    off:\n      - nothing\n", 4},
         {"masking:\n  answer:\n    default: placeholder\n", 3},
+        {"masking:\n  answer:\n    default: monitor\n", 3},
+        {"masking:\n  answer:\n    default: {length: 8}\n", 3},
+        {"masking:\n  answer:\n    default: {action: mask, length: 8}\n", 3},
+        {"masking:\n  answer:\n    default: {action: hash, length: 7}\n", 3},
+        {"masking:\n  answer:\n    default: {action: hash, size: 8}\n", 3},
+        {"masking:\n  answer:\n    default: {action: fpe, luhn: true, letters: true}\n", 3},
+        {"masking:\n  answer:\n    default: {action: placeholder}\n", 3},
+        {"masking:\n  answer:\n    default: [hash]\n", 3},
+        {"masking:\n  date_order: ymd\n", 2},
     };
     for (size_t i = 0; i < DV_ARRAY_LEN(bad); i++) {
         dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -433,6 +545,9 @@ int main(void)
         cmocka_unit_test(masking_says_otherwise),
         cmocka_unit_test(rules_choose_by_role_and_route),
         cmocka_unit_test(the_strictest_rule_counts),
+        cmocka_unit_test(actions_of_the_engine_reach_the_gate),
+        cmocka_unit_test(tokens_are_refused_with_what_there_is),
+        cmocka_unit_test(the_key_is_a_file_of_its_owner),
         cmocka_unit_test(bad_masking_names_its_line),
         cmocka_unit_test(too_many_names_are_told),
         cmocka_unit_test(volumes_reach_the_gate),
