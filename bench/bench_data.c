@@ -19,6 +19,7 @@ static dv_data_policy *placeholders;
 static dv_data_policy *masks;
 static dv_data_policy *decoding; /* masks, and decodes */
 static dv_data_policy *naming;   /* masks names, too */
+static dv_data_policy *pseudonyms;
 
 static void must(dv_result result)
 {
@@ -74,6 +75,8 @@ int main(void)
                               NULL));
     must(
         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"names\":true}"), &naming, NULL));
+    must(dv_data_gate_set_key(gate, key));
+    must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"pseudonym\"}"), &pseudonyms, NULL));
     measure_body("data/request, 1.7 KB", "", placeholders);
     measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111",
                  placeholders);
@@ -82,6 +85,9 @@ int main(void)
     measure_body("data/answer, 1.7 KB, decoded, one value encoded", "bob%40example.com", decoding);
     measure_body("data/answer, 1.7 KB, names", "", naming);
     measure_body("data/answer, 1.7 KB, names, two of them", "Maria Garcia met John Smith.", naming);
+    measure_body("data/answer, 1.7 KB, two pseudonyms", "bob@example.com, 4111 1111 1111 1111",
+                 pseudonyms);
+    dv_data_policy_free(pseudonyms);
     dv_data_policy_free(naming);
     dv_data_policy_free(decoding);
     dv_data_policy_free(masks);

@@ -10,6 +10,7 @@ static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH, .tokens = 10
 static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
+static dv_data_policy *pseudonyms;
 
 static void set_up(void)
 {
@@ -18,7 +19,10 @@ static void set_up(void)
         (dv_data_gate_new(key, NULL, &gate, NULL) != DV_OK ||
          dv_data_policy_parse(gate, DV_LIT("{\"default\":\"placeholder\"}"), &placeholders, NULL) !=
              DV_OK ||
-         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL) != DV_OK)) {
+         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL) != DV_OK ||
+         dv_data_gate_set_key(gate, key) != DV_OK ||
+         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"pseudonym\"}"), &pseudonyms, NULL) !=
+             DV_OK)) {
         abort();
     }
 }
@@ -56,6 +60,28 @@ static void inspect(const dv_json *json, const dv_data_policy *policy, dv_data_c
     check_same_structure(json, &again);
 }
 
+/* By the first policy, and what came of it by the second. */
+static void there_and_back(const dv_json *json, const dv_data_policy *asks,
+                           const dv_data_policy *answers, dv_arena *arena)
+{
+    dv_json rewritten;
+    dv_data_context *context = NULL;
+    dv_data_outcome asked = {0};
+    dv_data_outcome told = {0};
+    dv_verdict verdict = {0};
+    if (dv_data_context_new(gate, DV_LIT("User::\"f\""), arena, &context) != DV_OK) {
+        abort();
+    }
+    inspect(json, asks, context, false, arena, &asked, &verdict);
+    if (verdict.decision == DV_DENY) {
+        return;
+    }
+    if (dv_json_scan(asked.body, &limits, arena, &rewritten, NULL) != DV_OK) {
+        abort();
+    }
+    inspect(&rewritten, answers, context, true, arena, &told, &verdict);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -63,24 +89,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_up();
     dv_auto(arena) dv_arena *arena = dv_arena_new(DV_LIMIT_REQUEST_ARENA);
     dv_json json;
-    dv_json rewritten;
-    dv_data_context *context = NULL;
-    dv_data_outcome asked = {0};
-    dv_data_outcome told = {0};
-    dv_verdict verdict = {0};
     if (dv_json_scan(dv_slice_of(data, size), &limits, arena, &json, NULL) != DV_OK) {
         return 0;
     }
-    if (dv_data_context_new(gate, DV_LIT("User::\"f\""), arena, &context) != DV_OK) {
-        abort();
-    }
-    inspect(&json, placeholders, context, false, arena, &asked, &verdict);
-    if (verdict.decision == DV_DENY) {
-        return 0;
-    }
-    if (dv_json_scan(asked.body, &limits, arena, &rewritten, NULL) != DV_OK) {
-        abort();
-    }
-    inspect(&rewritten, masks, context, true, arena, &told, &verdict);
+    there_and_back(&json, placeholders, masks, arena);
+    there_and_back(&json, pseudonyms, pseudonyms, arena);
     return 0;
 }
