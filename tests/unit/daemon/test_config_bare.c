@@ -33,6 +33,12 @@ static void test_harmless_values_stay(void **state)
             "---\nworkers: auto\nmasking:\n  request:\n    default: block\n    detectors:\n"
             "      email: mask\n",
             0);
+    bare_is(
+        "masking: {key_file: /etc/k, date_order: mdy, rules: [{action: {action: fpe, keep_last: 4, "
+        "luhn: true}}]}\n",
+        "---\nmasking:\n  key_file: \"[removed]\"\n  date_order: mdy\n  rules:\n    -\n"
+        "      action:\n        action: fpe\n        keep_last: 4\n        luhn: true\n",
+        1);
     bare_is("audit: {collect_spool: 512MiB, export: []}\nx: {}\ny:\n",
             "---\naudit:\n  collect_spool: 512MiB\n  export: []\nx: {}\ny: null\n", 0);
 }

@@ -11,9 +11,11 @@
  *   request: {default: placeholder, detectors: {ip_address: alert}, off: [phone]}
  *   answer:  {default: mask}
  *   decode:  true
+ *   key_file: /etc/dvara/masking.key
  *   rules:
  *     - {roles: [support], categories: [personal], action: allow}
- * Actions: block, redact, mask, placeholder, alert, allow. What is not named keeps its default. */
+ * Actions: those of core/finding.h, with the settings of the engine's (masking_action.h). What is not
+ * named keeps its default. */
 extern const dv_config_section dv_data_config_masking;
 
 /* loss_prevention:
