@@ -80,7 +80,7 @@ static void random_sightings(int side, const dv_sighting **ret_sightings, size_t
 {
     static const char *const detectors[] = {"email", "payment_card", "phone"};
     size_t count = chance(3) ? next() % SIGHTINGS : chance(2) ? 0 : next() % 4;
-    uint64_t actions = chance(2) ? 2 : 4; /* without and with those that rewrite */
+    uint64_t actions = chance(2) ? 2 : DV_CONTENT_ACTIONS; /* without and with those that rewrite */
     for (size_t i = 0; i < count; i++) {
         random_bytes(f.places[side][i], sizeof(f.places[side][i]));
         f.sightings[side][i] = (dv_sighting){

@@ -14,8 +14,8 @@
  *   key_file: /etc/dvara/masking.key
  *   rules:
  *     - {roles: [support], categories: [personal], action: allow}
- * Actions: those of core/finding.h, with the settings of the engine's (masking_action.h). What is not
- * named keeps its default. */
+ * Actions: those of core/finding.h, with the settings of the engine's (masking_action.h). What is
+ * not named keeps its default. */
 extern const dv_config_section dv_data_config_masking;
 
 /* loss_prevention:
