@@ -188,10 +188,10 @@ static dv_result load_config(dv_worker *worker, dv_error *error)
     dv_slice text = {0};
     bool new_key = false;
     DV_TRY(load_key(worker, &new_key, error));
-    DV_TRY(dv_snapshot_get(worker->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY), &text));
-    if (new_key) {
+    if (new_key) { /* at once: whatever fails now, the next try reads them again */
         dv_buf_clear(&worker->config_text); /* its policies are under the old one */
     }
+    DV_TRY(dv_snapshot_get(worker->snapshot, DV_TABLE_ROUTES, DV_LIT(DV_API_CONFIG_KEY), &text));
     if (worker->config != NULL && dv_slice_eq(text, dv_buf_slice(&worker->config_text))) {
         return DV_OK;
     }

@@ -6,6 +6,7 @@
 #include "engine/detect/action/action.h"
 #include "engine/detect/detect.h"
 #include "room/data/gate/action_json.h"
+#include "room/data/gate/gate_private.h"
 #include "room/data/gate/names.h"
 
 enum { ARENA = 16 << 20 };
@@ -293,6 +294,71 @@ static void what_was_made_is_left_as_it_is(void **state)
     }
 }
 
+static dv_data_policy *of_births(const char *action, dv_arena *arena)
+{
+    return policy_of(dv_arena_printf(
+        arena, "{\"default\":\"mask\",\"detectors\":{\"date_of_birth\":\"%s\"}}", action));
+}
+
+/* What one person's birth date became may be another one's: it is a value all the same. In the
+ * answer it is left only where the caller could find out as much by asking. */
+static void what_may_well_be_a_value_is_one(void **state)
+{
+    static const char *const days[] = {"02.03.1980", "1999-12-31", "05/06/1985", "May 5, 1980"};
+    const dv_content_action two[] = {DV_ACTION_DATE_SHIFT, DV_ACTION_PSEUDONYM};
+    for (size_t i = 0; i < 2 * DV_ARRAY_LEN(days); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_context *context = context_of("u", arena);
+        dv_data_policy *policy = of_births(dv_content_action_name(two[i % 2]), arena);
+        dv_data_policy *redacts = of_births("redact", arena);
+        dv_action_kind kind = DV_ACT_REDACT;
+        assert_true(dv_data_action_kind(two[i % 2], &kind));
+        const char *one = engine_str(kind, days[i / 2], arena);
+        const char *other = engine_str(kind, one, arena);
+        const char *born = dv_arena_printf(arena, "born %s", one);
+        dv_data_outcome asked =
+            texts(policy, context, false,
+                  dv_arena_printf(arena, "Ann, born %s; Bob, born %s", days[i / 2], one), arena);
+        assert_text(asked.body, dv_arena_printf(arena, "Ann, born %s; Bob, born %s", one, other));
+        assert_int_equal(asked.sighting_count, 2);
+        asked = texts(policy, context, true, born, arena);
+        assert_true(!asked.changed && asked.sighting_count == 0);
+        asked = texts(redacts, context, true, born, arena);
+        assert_text(asked.body, "born [DOB]");
+        assert_int_equal(asked.sighting_count, 1);
+        dv_data_policy_free(policy);
+        dv_data_policy_free(redacts);
+    }
+}
+
+/* Numbers of few digits, as well; addresses are many, however short. */
+static void short_numbers_may_well_be_values(void **state)
+{
+    static const struct {
+        const char *text;
+        bool common;
+    } cases[] = {
+        {"1234567", true},          {"12345678", false},   {"AB-1234", true},
+        {"ABCDEF", false},          {"1.2.3.4", false},    {"::1", false},
+        {"19800501", true},         {"1980-05-01", true},  {"u1@d2.example", false},
+        {"31.12.1999 10:20", true}, {"13/31/1999", false}, {"12/31/1999", true},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_data_made_texts made = {.slots = NULL};
+        dv_slice text = dv_slice_str(cases[i].text);
+        assert_false(dv_data_made_has(&made, DV_ACTION_HASH, true, text));
+        assert_int_equal(dv_data_made_add(&made, DV_ACTION_PSEUDONYM, text, arena), DV_OK);
+        assert_int_equal(dv_data_made_add(&made, DV_ACTION_HASH, text, arena), DV_OK);
+        assert_int_equal(made.count, 1);
+        if (dv_data_made_has(&made, DV_ACTION_PSEUDONYM, false, text) == cases[i].common) {
+            fail_msg("%s", cases[i].text);
+        }
+        assert_true(dv_data_made_has(&made, DV_ACTION_PSEUDONYM, true, text));
+        assert_int_equal(dv_data_made_has(&made, DV_ACTION_REDACT, true, text), !cases[i].common);
+    }
+}
+
 static void a_network_is_not_made_rougher(void **state)
 {
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
@@ -479,6 +545,8 @@ int main(void)
         cmocka_unit_test(settings_have_a_limit),
         cmocka_unit_test(results_fit_the_json_around_them),
         cmocka_unit_test(what_was_made_is_left_as_it_is),
+        cmocka_unit_test(what_may_well_be_a_value_is_one),
+        cmocka_unit_test(short_numbers_may_well_be_values),
         cmocka_unit_test(a_network_is_not_made_rougher),
         cmocka_unit_test(a_conversation_keeps_its_pseudonyms),
         cmocka_unit_test(many_values_are_kept_apart),

@@ -3,6 +3,7 @@
 
 #include "base/siphash.h"
 #include "crypto/random.h"
+#include "engine/detect/action/shape.h"
 #include "room/data/gate/action_json.h"
 
 /* Hash, pseudonym, fpe, date_shift and generalise: the engine's actions on values in flight.
@@ -10,9 +11,16 @@
  * 1. A value becomes what `dvara data` makes of it under the same key: this is the same engine.
  * 2. What an action can't be done to, and what stands encoded, is redacted.
  * 3. What a request's value became is no value: it is left as it is where the request says it again
- *    (an assistant's message of an earlier turn), and where its answer does. */
+ *    (an assistant's message of an earlier turn), and where its answer does.
+ * 4. But what a real value may well be, too, is one in the request: of the birth dates of two
+ *    hundred people one is likely to be what another became. In the answer it is left where the
+ * same action would be taken on it: who may ask what a value becomes learns no more from either. */
 
-enum { SPARE = 4096, SLOTS_START = 32 };
+enum {
+    SPARE = 4096,
+    SLOTS_START = 32,
+    RARE = 100000000, /* of so many texts of its shape one is no other value */
+};
 
 /* ---- keys ---- */
 
@@ -91,11 +99,28 @@ void dv_data_act_forget(dv_data_policy *policy)
 
 /* ---- what was made ---- */
 
+/* Dates are few, as are texts of few letters and digits. */
+static bool is_common(dv_slice text)
+{
+    uint64_t texts = 1;
+    dv_date date;
+    if (dv_shape_of(text, DV_DATE_DMY) == DV_SHAPE_ADDRESS) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len && texts < RARE; i++) {
+        uint8_t byte = text.ptr[i];
+        texts *= dv_is_digit(byte) ? 10 : dv_is_alnum(byte) ? 26 : 1;
+    }
+    return texts < RARE || dv_date_parse(text, DV_DATE_DMY, true, &date) ||
+           dv_date_parse(text, DV_DATE_MDY, true, &date);
+}
+
 /* The slot that holds the text, or the free one where it belongs. */
-static dv_slice *find_slot(const dv_data_made_texts *made, const uint8_t *hash_key, dv_slice text)
+static dv_data_made_text *find_slot(const dv_data_made_texts *made, const uint8_t *hash_key,
+                                    dv_slice text)
 {
     size_t at = (size_t)dv_siphash(hash_key, text) & (made->slot_count - 1);
-    while (made->slots[at].ptr != NULL && !dv_slice_eq(made->slots[at], text)) {
+    while (made->slots[at].text.ptr != NULL && !dv_slice_eq(made->slots[at].text, text)) {
         at = (at + 1) & (made->slot_count - 1);
     }
     return &made->slots[at];
@@ -110,34 +135,41 @@ static dv_result grow(dv_data_made_texts *made, const uint8_t *hash_key, dv_aren
         return DV_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < made->slot_count; i++) {
-        if (made->slots[i].ptr != NULL) {
-            *find_slot(&bigger, hash_key, made->slots[i]) = made->slots[i];
+        if (made->slots[i].text.ptr != NULL) {
+            *find_slot(&bigger, hash_key, made->slots[i].text) = made->slots[i];
         }
     }
     *made = bigger;
     return DV_OK;
 }
 
-dv_result dv_data_made_add(dv_data_made_texts *made, dv_slice text, dv_arena *arena)
+dv_result dv_data_made_add(dv_data_made_texts *made, dv_content_action action, dv_slice text,
+                           dv_arena *arena)
 {
     const uint8_t *hash_key = NULL;
     DV_TRY(dv_siphash_process_key(&hash_key));
     if ((made->count + 1) * 2 > made->slot_count) {
         DV_TRY(grow(made, hash_key, arena));
     }
-    dv_slice *slot = find_slot(made, hash_key, text);
-    if (slot->ptr == NULL) {
-        DV_TRY(dv_arena_copy(arena, text, slot));
+    dv_data_made_text *slot = find_slot(made, hash_key, text);
+    if (slot->text.ptr == NULL) {
+        DV_TRY(dv_arena_copy(arena, text, &slot->text));
+        slot->action = (uint8_t)action;
+        slot->common = is_common(text);
         made->count++;
     }
     return DV_OK;
 }
 
-bool dv_data_made_has(const dv_data_made_texts *made, dv_slice text)
+bool dv_data_made_has(const dv_data_made_texts *made, dv_content_action action, bool answer,
+                      dv_slice text)
 {
     const uint8_t *hash_key = NULL;
-    return made->count > 0 && text.len > 0 && dv_siphash_process_key(&hash_key) == DV_OK &&
-           find_slot(made, hash_key, text)->ptr != NULL;
+    if (made->count == 0 || text.len == 0 || dv_siphash_process_key(&hash_key) != DV_OK) {
+        return false;
+    }
+    const dv_data_made_text *slot = find_slot(made, hash_key, text);
+    return slot->text.ptr != NULL && (!slot->common || (answer && slot->action == action));
 }
 
 /* ---- acting ---- */
@@ -179,7 +211,8 @@ dv_result dv_data_act(dv_data_pass *pass, size_t kind, const dv_finding *finding
     DV_TRY(apply(pass, kind, finding, value));
     dv_result result = dv_arena_copy(pass->temp, dv_buf_slice(made), ret_text);
     if (result == DV_OK && !pass->answer && pass->context != NULL) {
-        result = dv_data_context_made(pass->context, found_again(action, dv_buf_slice(made)));
+        result =
+            dv_data_context_made(pass->context, action, found_again(action, dv_buf_slice(made)));
     }
     dv_buf_trim(made, SPARE);
     return result;

@@ -137,18 +137,30 @@ dv_must dv_result dv_data_placeholder_make(dv_data_context *context, const char 
 
 /* ---- the engine's actions ---- */
 
-/* Texts that values of a request became, in its arena. */
+/* One of the texts that values of a request became. */
+typedef struct dv_data_made_text {
+    dv_slice text;  /* ptr NULL: a free slot */
+    uint8_t action; /* dv_content_action: what made it */
+    bool common;    /* a real value may well be the same: a date, a short number */
+} dv_data_made_text;
+
+/* All of them, in the request's arena. */
 typedef struct dv_data_made_texts {
-    dv_slice *slots; /* open addressing; a power of two of them, half full at most */
+    dv_data_made_text *slots; /* open addressing; a power of two of them, half full at most */
     size_t slot_count;
     size_t count;
 } dv_data_made_texts;
 
-dv_must dv_result dv_data_made_add(dv_data_made_texts *made, dv_slice text, dv_arena *arena);
-bool dv_data_made_has(const dv_data_made_texts *made, dv_slice text);
-/* Notes what a value of this request became, and tells whether the text is such. */
-dv_must dv_result dv_data_context_made(dv_data_context *context, dv_slice text);
-bool dv_data_context_has_made(const dv_data_context *context, dv_slice text);
+dv_must dv_result dv_data_made_add(dv_data_made_texts *made, dv_content_action action,
+                                   dv_slice text, dv_arena *arena);
+/* Whether the text, on which that action would be taken, is one of them and no value. */
+bool dv_data_made_has(const dv_data_made_texts *made, dv_content_action action, bool answer,
+                      dv_slice text);
+/* The same for what a context's request made. */
+dv_must dv_result dv_data_context_made(dv_data_context *context, dv_content_action action,
+                                       dv_slice text);
+bool dv_data_context_has_made(const dv_data_context *context, dv_content_action action, bool answer,
+                              dv_slice text);
 
 /* The gate's key for a policy that is read (none where the gate is NULL or has none), and the end
  * of it. */

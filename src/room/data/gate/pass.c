@@ -441,17 +441,17 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         *ret_text = hit->value;
         return DV_OK;
     }
-    dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
-    *ret_text = (dv_slice){NULL, 0};
-    if (dv_data_context_has_made(pass->context, value)) {
-        return DV_OK; /* it stands for a value, and is none */
-    }
     size_t index = decider(pass, hit->finding);
     const dv_detector_info *info = dv_masking_kind(index);
     if (info == NULL) {
         return DV_ERR_INTERNAL;
     }
+    dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
     dv_content_action action = action_at(pass, index);
+    *ret_text = (dv_slice){NULL, 0};
+    if (dv_data_context_has_made(pass->context, action, pass->answer, value)) {
+        return DV_OK; /* it stands for a value, and is none */
+    }
     DV_TRY(note(pass, (dv_data_sighting){.detector = info->id,
                                          .place = place,
                                          .action = action,

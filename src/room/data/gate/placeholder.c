@@ -48,14 +48,15 @@ dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv_arena *
     return DV_OK;
 }
 
-dv_result dv_data_context_made(dv_data_context *context, dv_slice text)
+dv_result dv_data_context_made(dv_data_context *context, dv_content_action action, dv_slice text)
 {
-    return dv_data_made_add(&context->made, text, context->arena);
+    return dv_data_made_add(&context->made, action, text, context->arena);
 }
 
-bool dv_data_context_has_made(const dv_data_context *context, dv_slice text)
+bool dv_data_context_has_made(const dv_data_context *context, dv_content_action action, bool answer,
+                              dv_slice text)
 {
-    return context != NULL && dv_data_made_has(&context->made, text);
+    return context != NULL && dv_data_made_has(&context->made, action, answer, text);
 }
 
 /* ---- the key ---- */
