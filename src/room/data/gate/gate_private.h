@@ -55,10 +55,10 @@ typedef struct dv_data_scope {
 /* An action for some principals, on some routes. */
 typedef struct dv_data_rule {
     dv_data_scope scope;
-    uint8_t action;  /* dv_content_action */
-    uint8_t setting; /* of dv_data_policy.settings */
-    bool overrides;  /* those that do not */
-    uint32_t number; /* in the list of dvara.yaml, from 0 */
+    uint8_t action;   /* dv_content_action */
+    uint16_t setting; /* of dv_data_policy.settings */
+    bool overrides;   /* those that do not */
+    uint32_t number;  /* in the list of dvara.yaml, from 0 */
 } dv_data_rule;
 
 /* How many values may pass over time. */
@@ -78,11 +78,11 @@ typedef struct dv_data_made {
 } dv_data_made;
 
 struct dv_data_policy {
-    dv_detector_set enabled;        /* detectors that take part */
-    uint8_t actions[DV_DETECT_MAX]; /* dv_content_action, by detector index */
-    uint8_t setting[DV_DETECT_MAX]; /* and its settings: of the list */
-    const dv_action *settings;      /* the first has none */
-    dv_action *setting_list;        /* the same while the policy is read */
+    dv_detector_set enabled;         /* detectors that take part */
+    uint8_t actions[DV_DETECT_MAX];  /* dv_content_action, by detector index */
+    uint16_t setting[DV_DETECT_MAX]; /* and its settings: of the list */
+    const dv_action *settings;       /* the first has none */
+    dv_action *setting_list;         /* the same while the policy is read */
     size_t setting_count;
     uint8_t *key;       /* of the engine's actions; NULL: none. Not of those that were
                            made of it for rules */
@@ -110,7 +110,7 @@ void dv_data_policy_complete(dv_data_policy *policy);
  * says where. */
 dv_must dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
                                       dv_data_policy *policy, dv_arena *arena, uint8_t *ret_action,
-                                      uint8_t *ret_setting, dv_error *error);
+                                      uint16_t *ret_setting, dv_error *error);
 /* Reads "rules" of a policy whose detectors are known. */
 dv_must dv_result dv_data_rules_read(const dv_json *json, dv_data_policy *policy, dv_error *error);
 /* Reads "volumes" of a policy whose rules are read, and has it find what they count. */

@@ -6,7 +6,8 @@
 #include "room/data/gate/action_json.h"
 
 enum {
-    SETTINGS_MAX = UINT8_MAX + 1, /* the first has none */
+    /* The first has none; the default's, each detector's and each rule's fit. */
+    SETTINGS_MAX = 1 + 1 + DV_DETECT_MAX + DV_DATA_RULES_MAX,
     DEPTH_MAX = 4,
     MADE_MAX = 8 * DV_ACTION_VALUE_MAX, /* a word of one letter becomes one of eight */
     POLICY_ARENA = 4 << 20,
@@ -108,7 +109,7 @@ static const dv_action no_settings[1];
 
 /* Where the settings stand in the policy's list; equal ones stand there once. */
 static dv_result keep_settings(dv_data_policy *policy, const dv_action *settings,
-                               uint8_t *ret_setting, dv_error *error)
+                               uint16_t *ret_setting)
 {
     dv_arena *arena = NULL;
     if (policy->setting_count == 1) {
@@ -121,23 +122,21 @@ static dv_result keep_settings(dv_data_policy *policy, const dv_action *settings
     }
     for (size_t i = 1; i < policy->setting_count; i++) {
         if (dv_data_action_same(&policy->settings[i], settings)) {
-            *ret_setting = (uint8_t)i;
+            *ret_setting = (uint16_t)i;
             return DV_OK;
         }
     }
     if (policy->setting_count == SETTINGS_MAX) {
-        return dv_error_set(error, DV_ERR_INVALID,
-                            "data policy: more than %d actions with settings of their own",
-                            SETTINGS_MAX - 1);
+        return DV_ERR_INTERNAL; /* there is nothing else that could have them */
     }
     policy->setting_list[policy->setting_count] = *settings;
-    *ret_setting = (uint8_t)policy->setting_count++;
+    *ret_setting = (uint16_t)policy->setting_count++;
     return DV_OK;
 }
 
 dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *where,
                               dv_data_policy *policy, dv_arena *arena, uint8_t *ret_action,
-                              uint8_t *ret_setting, dv_error *error)
+                              uint16_t *ret_setting, dv_error *error)
 {
     dv_content_action action = DV_ACTION_BLOCK;
     dv_action settings = {0};
@@ -147,7 +146,7 @@ dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *w
     const dv_action plain = {.kind = settings.kind};
     *ret_setting = 0;
     if (engine && !dv_data_action_same(&settings, &plain)) {
-        DV_TRY(keep_settings(policy, &settings, ret_setting, error));
+        DV_TRY(keep_settings(policy, &settings, ret_setting));
     }
     policy->keyed |= engine && dv_action_needs_key(kind);
     *ret_action = (uint8_t)action;
@@ -236,13 +235,16 @@ static dv_result read_default(const dv_json *json, dv_arena *arena, dv_data_poli
                               dv_error *error)
 {
     uint32_t standard = dv_json_member(json, 0, "default");
-    uint8_t action = DV_ACTION_BLOCK, setting = 0;
+    uint8_t action = DV_ACTION_BLOCK;
+    uint16_t setting = 0;
     if (standard == 0) {
         return dv_error_set(error, DV_ERR_INVALID, "data policy: 'default' is missing");
     }
     DV_TRY(dv_data_action_read(json, standard, "default", policy, arena, &action, &setting, error));
     memset(policy->actions, action, sizeof(policy->actions));
-    memset(policy->setting, setting, sizeof(policy->setting));
+    for (size_t i = 0; i < DV_ARRAY_LEN(policy->setting); i++) {
+        policy->setting[i] = setting;
+    }
     return DV_OK;
 }
 
