@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hash, pseudonym, fpe, date_shift and generalise through a real nginx, with a key that `dvara data` has, too (DATA-3.4.3)."""
 import copy
+import datetime
 import json
 import subprocess
 
@@ -133,6 +134,20 @@ def test_a_conversation_goes_on_with_what_its_values_became(make_gate, config, u
     upstream.sends(SSE + b"\r\n", *(piece(CHAT, c) for c in became), end(CHAT))
     got = events(gate.send(CHAT, {**body(CHAT), "messages": turns}, key))
     assert "".join(e["choices"][0]["delta"]["content"] for e in got if e != "[DONE]" and e["choices"]) == became
+
+
+def test_dates_that_others_become_move_as_well(make_gate, config, upstream):
+    policy = config["data_policies"]["request"]
+    policy["detectors"] = {"date_of_birth": {"action": "date_shift", "days": 9}}
+    gate = make_gate(config=config)
+    days = [datetime.date(1980, 1, 1) + datetime.timedelta(days=i) for i in range(60)]
+    text = "; ".join(f"person born {day}" for day in days)
+    key = gate.key("ann", USER)
+    answer = gate.chat(key, text)
+    became = [datetime.date.fromisoformat(part[-10:]) for part in sent(upstream).split("; ")]
+    shifts = {new - old for new, old in zip(became, days, strict=True)}
+    assert len(shifts) == 1 and 0 < abs(shifts.pop().days) <= 9
+    assert sent(upstream) in answer.json()["got"]  # echoed: they move no more
 
 
 def test_large_bodies_in_threads_become_the_same(make_gate, config, upstream, tmp_path):
