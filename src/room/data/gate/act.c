@@ -13,8 +13,10 @@
  * 3. What a request's value became is no value: it is left as it is where the request says it again
  *    (an assistant's message of an earlier turn), and where its answer does.
  * 4. But what a real value may well be, too, is one in the request: of the birth dates of two
- *    hundred people one is likely to be what another became. In the answer it is left where the
- * same action would be taken on it: who may ask what a value becomes learns no more from either. */
+ * hundred people one is likely to be what another became. In the answer it is left where the same
+ * action would be taken on it: who may ask what a value becomes learns no more from either. So is
+ * what a caller could have guessed: of a card whose first six and last four digits fpe keeps, some
+ *    thousand others that he asks about would become the one that he wants to be told. */
 
 enum {
     SPARE = 4096,
@@ -99,8 +101,8 @@ void dv_data_act_forget(dv_data_policy *policy)
 
 /* ---- what was made ---- */
 
-/* Dates are few, as are texts of few letters and digits. */
-static bool is_common(dv_slice text)
+/* Dates are few, as are texts of few letters and digits besides those that were kept. */
+static bool is_common(dv_slice text, size_t kept)
 {
     uint64_t texts = 1;
     dv_date date;
@@ -109,7 +111,11 @@ static bool is_common(dv_slice text)
     }
     for (size_t i = 0; i < text.len && texts < RARE; i++) {
         uint8_t byte = text.ptr[i];
-        texts *= dv_is_digit(byte) ? 10 : dv_is_alnum(byte) ? 26 : 1;
+        if (kept > 0 && dv_is_alnum(byte)) {
+            kept--;
+        } else {
+            texts *= dv_is_digit(byte) ? 10 : dv_is_alnum(byte) ? 26 : 1;
+        }
     }
     return texts < RARE || dv_date_parse(text, DV_DATE_DMY, true, &date) ||
            dv_date_parse(text, DV_DATE_MDY, true, &date);
@@ -144,7 +150,7 @@ static dv_result grow(dv_data_made_texts *made, const uint8_t *hash_key, dv_aren
 }
 
 dv_result dv_data_made_add(dv_data_made_texts *made, dv_content_action action, dv_slice text,
-                           dv_arena *arena)
+                           size_t kept, dv_arena *arena)
 {
     const uint8_t *hash_key = NULL;
     DV_TRY(dv_siphash_process_key(&hash_key));
@@ -155,7 +161,8 @@ dv_result dv_data_made_add(dv_data_made_texts *made, dv_content_action action, d
     if (slot->text.ptr == NULL) {
         DV_TRY(dv_arena_copy(arena, text, &slot->text));
         slot->action = (uint8_t)action;
-        slot->common = is_common(text);
+        slot->common = is_common(text, 0);
+        slot->guessable = is_common(text, kept);
         made->count++;
     }
     return DV_OK;
@@ -169,7 +176,10 @@ bool dv_data_made_has(const dv_data_made_texts *made, dv_content_action action, 
         return false;
     }
     const dv_data_made_text *slot = find_slot(made, hash_key, text);
-    return slot->text.ptr != NULL && (!slot->common || (answer && slot->action == action));
+    if (slot->text.ptr == NULL) {
+        return false;
+    }
+    return answer ? !slot->guessable || slot->action == action : !slot->common;
 }
 
 /* ---- acting ---- */
@@ -180,6 +190,15 @@ static dv_slice found_again(dv_content_action action, dv_slice text)
     ptrdiff_t slash = dv_slice_find_byte(text, '/');
     return action == DV_ACTION_GENERALISE && slash > 0 ? dv_slice_sub(text, 0, (size_t)slash)
                                                        : text;
+}
+
+/* Letters and digits of a value that stay. */
+static size_t kept_by(const dv_data_pass *pass, size_t kind)
+{
+    const dv_data_policy *policy = pass->policy;
+    const dv_action *settings = &policy->settings[policy->setting[kind]];
+    bool keeps = policy->actions[kind] == DV_ACTION_FPE && settings->keep_said;
+    return keeps ? (size_t)settings->keep_first + settings->keep_last : 0;
 }
 
 static dv_result apply(dv_data_pass *pass, size_t kind, const dv_finding *finding, dv_slice value)
@@ -211,8 +230,8 @@ dv_result dv_data_act(dv_data_pass *pass, size_t kind, const dv_finding *finding
     DV_TRY(apply(pass, kind, finding, value));
     dv_result result = dv_arena_copy(pass->temp, dv_buf_slice(made), ret_text);
     if (result == DV_OK && !pass->answer && pass->context != NULL) {
-        result =
-            dv_data_context_made(pass->context, action, found_again(action, dv_buf_slice(made)));
+        result = dv_data_context_made(pass->context, action,
+                                      found_again(action, dv_buf_slice(made)), kept_by(pass, kind));
     }
     dv_buf_trim(made, SPARE);
     return result;

@@ -142,6 +142,7 @@ typedef struct dv_data_made_text {
     dv_slice text;  /* ptr NULL: a free slot */
     uint8_t action; /* dv_content_action: what made it */
     bool common;    /* a real value may well be the same: a date, a short number */
+    bool guessable; /* or can be made the same by some thousand guesses */
 } dv_data_made_text;
 
 /* All of them, in the request's arena. */
@@ -151,14 +152,15 @@ typedef struct dv_data_made_texts {
     size_t count;
 } dv_data_made_texts;
 
+/* kept: so many of its letters and digits stood in the value. */
 dv_must dv_result dv_data_made_add(dv_data_made_texts *made, dv_content_action action,
-                                   dv_slice text, dv_arena *arena);
+                                   dv_slice text, size_t kept, dv_arena *arena);
 /* Whether the text, on which that action would be taken, is one of them and no value. */
 bool dv_data_made_has(const dv_data_made_texts *made, dv_content_action action, bool answer,
                       dv_slice text);
 /* The same for what a context's request made. */
 dv_must dv_result dv_data_context_made(dv_data_context *context, dv_content_action action,
-                                       dv_slice text);
+                                       dv_slice text, size_t kept);
 bool dv_data_context_has_made(const dv_data_context *context, dv_content_action action, bool answer,
                               dv_slice text);
 

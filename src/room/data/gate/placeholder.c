@@ -48,9 +48,10 @@ dv_result dv_data_context_new(dv_data_gate *gate, dv_slice principal, dv_arena *
     return DV_OK;
 }
 
-dv_result dv_data_context_made(dv_data_context *context, dv_content_action action, dv_slice text)
+dv_result dv_data_context_made(dv_data_context *context, dv_content_action action, dv_slice text,
+                               size_t kept)
 {
-    return dv_data_made_add(&context->made, action, text, context->arena);
+    return dv_data_made_add(&context->made, action, text, kept, context->arena);
 }
 
 bool dv_data_context_has_made(const dv_data_context *context, dv_content_action action, bool answer,
