@@ -173,6 +173,27 @@ static dv_result add_text(parser *parse, const dv_cli_input *input, const char *
     return add_value(parse, input, value);
 }
 
+/* An argument. A list's is one of it as it stands: names of files may hold commas. */
+static dv_result add_argument(parser *parse, const dv_cli_input *input, const char *text)
+{
+    json_t *value = NULL, *list = NULL;
+    dv_error detail = {0};
+    if ((input->schema->types & DV_SCHEMA_ARRAY) == 0 || is_json_typed(input->schema)) {
+        return add_text(parse, input, text);
+    }
+    dv_result result = dv_check_read(input->schema->items, dv_slice_str(text), &value, &detail);
+    if (result == DV_ERR_INVALID) {
+        return wrong(parse, "%s %s", input->flag, detail.message);
+    }
+    DV_TRY(result);
+    list = json_array();
+    if (json_array_append_new(list, value) != 0) { /* takes the reference, also without a list */
+        json_decref(list);
+        return DV_ERR_NO_MEMORY;
+    }
+    return add_value(parse, input, list);
+}
+
 static dv_result add_secret(parser *parse, const dv_cli_input *input, const char *path)
 {
     dv_auto(secret_buf) dv_buf secret = dv_buf_init(DV_SECRET_MAX);
@@ -335,10 +356,10 @@ static dv_result take_word(parser *parse, const char *word)
     if (parse->positional == args) {
         /* The last argument takes all the words that are left, if it is a list. */
         return last != NULL && (last->schema->types & DV_SCHEMA_ARRAY) != 0
-                   ? add_text(parse, last, word)
+                   ? add_argument(parse, last, word)
                    : wrong(parse, "\"%s\" is one argument too many", word);
     }
-    return add_text(parse, &line->command->inputs[parse->positional++], word);
+    return add_argument(parse, &line->command->inputs[parse->positional++], word);
 }
 
 /* --- the whole line ------------------------------------------------------------------------- */
