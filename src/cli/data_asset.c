@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
+#include <stdlib.h>
+
 enum { FINDINGS_MAX = 200, TEXT_MAX = 64 << 10 };
 
 json_t *dv_data_text_json(const char *text)
@@ -61,6 +63,56 @@ static json_t *findings_json(const dv_data_part *const *parts, size_t count, uin
             }
         }
     }
+    return list;
+}
+
+/* ---- the same by kind ---- */
+
+static int by_values(const void *a, const void *b)
+{
+    const dv_data_tally *one = a, *other = b;
+    return one->values != other->values ? (one->values < other->values ? 1 : -1)
+                                        : (int)one->kind - (int)other->kind;
+}
+
+static json_t *tallies_json(dv_data_tally *sums, size_t count)
+{
+    json_t *list = json_array();
+    qsort(sums, count, sizeof(*sums), by_values);
+    for (size_t i = 0; i < count && sums[i].values > 0; i++) {
+        const dv_data_tally *sum = &sums[i];
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:I, s:i, s:i}", "detector", dv_data_kind_id(sum->kind),
+                      "type", dv_data_kind_type(sum->kind), "category",
+                      dv_data_kind_category(sum->kind), "values", (json_int_t)sum->values, "score",
+                      (int)sum->score, "average_score", (int)(sum->score_sum / sum->values)));
+    }
+    return list;
+}
+
+/* All places together, the most values first. */
+static json_t *types_json(const dv_data_part *const *parts, size_t count)
+{
+    size_t kinds = dv_data_kind_count();
+    dv_data_tally *sums = calloc(kinds, sizeof(*sums));
+    if (sums == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < parts[i]->count; k++) {
+            const dv_data_tally *tally = &parts[i]->tallies[k];
+            dv_data_tally *sum = &sums[tally->kind];
+            sum->values += tally->values;
+            sum->score_sum += tally->score_sum;
+            sum->score = DV_MAX(sum->score, tally->score);
+        }
+    }
+    for (size_t kind = 0; kind < kinds; kind++) {
+        sums[kind].kind = (uint16_t)kind;
+    }
+    json_t *list = tallies_json(sums, kinds);
+    free(sums);
     return list;
 }
 
@@ -127,6 +179,7 @@ json_t *dv_data_asset_json(const dv_scan_item *item, const dv_data_part *const *
     const char *name = json_string_value(json_object_get(json, "name"));
     bool exact = name != NULL && strcmp(name, item->name) == 0;
     json_object_set_new(json, "stamp", json_string(exact ? item->stamp : ""));
+    json_object_set_new(json, "types", types_json(parts, count));
     json_object_set_new(json, "findings", findings);
     json_object_set_new(json, "sampled", json_boolean(item->sampled));
     if (cut) {

@@ -89,33 +89,13 @@ static dv_result copy(dv_scan_source *source, int file, bool *ret_whole)
     return DV_OK;
 }
 
-/* What the program says, for as long as the file may take. */
-static dv_result read_pipe(dv_scan_source *source, uint8_t *out, size_t room, size_t *ret_len)
-{
-    struct pollfd ready = {.fd = source->fd, .events = POLLIN};
-    dv_time left = source->scan->until - dv_time_monotonic();
-    int count = -1;
-    do {
-        count = poll(&ready, 1, (int)DV_MAX(DV_MIN(left / DV_MILLISECOND, 3600000), 0));
-    } while (count < 0 && errno == EINTR);
-    ssize_t len = count > 0 ? read(source->fd, out, room) : 0;
-    if (count <= 0 || len < 0) {
-        dv_scan_problem(source->scan, "its PDF took too long: only a part of it was read");
-        len = 0;
-    }
-    *ret_len = (size_t)len;
-    return DV_OK;
-}
-
 static dv_result read_text(dv_scan *scan, int pipe_fd, dv_slice member)
 {
     dv_scan_source *source = calloc(1, sizeof(*source));
     if (source == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    source->scan = scan;
-    source->read = read_pipe;
-    source->fd = pipe_fd;
+    dv_scan_source_pipe(scan, pipe_fd, "its PDF took too long: only a part of it was read", source);
     dv_result result = dv_scan_text(scan, source, member);
     free(source);
     return result;

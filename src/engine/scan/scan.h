@@ -50,7 +50,8 @@ enum { DV_SCAN_PROBLEM_MAX = 160, DV_SCAN_STAMP_MAX = 80 };
 /* One file or table. */
 typedef struct dv_scan_item {
     const char *name; /* path below the first folder, as the disk has it; schema.table */
-    uint64_t size;    /* of the file; of a table as it lies on the disk, 0: not known */
+    /* Of the file; of a pipe what it gave; of a table as it lies on the disk, 0: not known. */
+    uint64_t size;
     dv_time modified; /* 0: not known */
     /* Of a file, as it was before it was read: "INODE.SIZE.MODIFIED.CHANGED", times in ns. Nobody
      * writes into it, renames or replaces it without another stamp. "": none, since it changed so
@@ -105,6 +106,16 @@ dv_must dv_result dv_scan_path(const char *path, const dv_scan_limits *limits,
                                const dv_scan_visitor *visitor, dv_scan_totals *ret_totals,
                                dv_error *error);
 
-/* The same without reading any file: how many there are, and how large. */
+/* Reads what is open, a file or a pipe, from where it stands to its end; of a pipe for limits' time
+ * of a file at most, whoever writes into it. name: what the item is called. ret_size: bytes of the
+ * file, or that the pipe gave. Errors: DV_ERR_IO (fd is not open), the visitor's. */
+dv_must dv_result dv_scan_stream(int fd, const char *name, const dv_scan_limits *limits,
+                                 const dv_scan_visitor *visitor, uint64_t *ret_size,
+                                 dv_error *error);
+/* Tells of what could not be read at all, and why. Errors: the visitor's. */
+dv_must dv_result dv_scan_tell_unread(const char *name, const char *problem,
+                                      const dv_scan_visitor *visitor);
+
+/* dv_scan_path without reading any file: how many there are, and how large. */
 dv_must dv_result dv_scan_count(const char *path, const dv_scan_limits *limits,
                                 dv_scan_totals *ret_totals, dv_error *error);

@@ -34,8 +34,10 @@ struct dv_scan_source {
     dv_result (*read)(dv_scan_source *source, uint8_t *out, size_t room, size_t *ret_len);
     void *data;
     int fd;
-    size_t at;  /* of head, that was handed out */
-    size_t len; /* of head */
+    const char *late; /* of a pipe: the problem, when it says nothing for too long */
+    uint64_t given;   /* bytes that fd gave */
+    size_t at;        /* of head, that was handed out */
+    size_t len;       /* of head */
     uint8_t head[DV_SCAN_HEAD];
 };
 
@@ -44,12 +46,20 @@ void dv_scan_problem(dv_scan *scan, const char *format, ...) dv_printf(2, 3);
 
 /* A file. */
 void dv_scan_source_fd(dv_scan *scan, int fd, dv_scan_source *source);
+/* What may wait for others, until the scan's time is over. late: borrowed. */
+void dv_scan_source_pipe(dv_scan *scan, int fd, const char *late, dv_scan_source *source);
 /* The first bytes, which are read again by dv_scan_read. Valid as long as the source. */
 dv_must dv_result dv_scan_peek(dv_scan_source *source, dv_slice *ret_head);
 /* The next bytes, at most `room`; none: the end, or a limit, which is then the item's problem. */
 dv_must dv_result dv_scan_read(dv_scan_source *source, uint8_t *out, size_t room, size_t *ret_len);
 /* All that is left, up to out's maximum. ret_whole: that was all. */
 dv_must dv_result dv_scan_read_all(dv_scan_source *source, dv_buf *out, bool *ret_whole);
+
+/* Reads what is open and tells of it. scan: limits, visitor, until, arena and the item's name are
+ * set. source: room for it. */
+struct stat;
+dv_must dv_result dv_scan_open_item(dv_scan *scan, int fd, const struct stat *about,
+                                    dv_scan_source *source);
 
 /* What it is, by its first bytes; `whole`: there are no others. */
 dv_scan_kind dv_scan_kind_of(dv_slice head, bool whole, char *ret_delimiter);

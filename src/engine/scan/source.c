@@ -2,6 +2,7 @@
 #include "engine/scan/scan_private.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ static dv_result read_fd(dv_scan_source *source, uint8_t *out, size_t room, size
         dv_scan_problem(source->scan, "could not be read to its end: %s", strerror(errno));
         len = 0;
     }
+    source->given += (uint64_t)len;
     *ret_len = (size_t)len;
     return DV_OK;
 }
@@ -36,6 +38,32 @@ void dv_scan_source_fd(dv_scan *scan, int fd, dv_scan_source *source)
     source->read = read_fd;
     source->fd = fd;
     source->at = source->len = 0;
+    source->given = 0;
+}
+
+/* Nobody has to write anything into a pipe: a read might wait for ever. */
+static dv_result read_pipe(dv_scan_source *source, uint8_t *out, size_t room, size_t *ret_len)
+{
+    struct pollfd ready = {.fd = source->fd, .events = POLLIN};
+    int count = -1;
+    do {
+        dv_time left = source->scan->until - dv_time_monotonic();
+        count = poll(&ready, 1, (int)DV_MAX(DV_MIN(left / DV_MILLISECOND, 3600000), 0));
+    } while ((count < 0 && errno == EINTR) ||
+             (count == 0 && dv_time_monotonic() < source->scan->until));
+    if (count <= 0) {
+        dv_scan_problem(source->scan, "%s", source->late);
+        *ret_len = 0;
+        return DV_OK;
+    }
+    return read_fd(source, out, room, ret_len);
+}
+
+void dv_scan_source_pipe(dv_scan *scan, int fd, const char *late, dv_scan_source *source)
+{
+    dv_scan_source_fd(scan, fd, source);
+    source->read = read_pipe;
+    source->late = late;
 }
 
 /* Past a limit everything ends, at all levels of an archive. */

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -54,62 +53,30 @@ static bool stopped(walk *w)
 
 /* ---- one file ---- */
 
-/* 0: before 1970, or later than a dv_time can tell; anybody may set a file's time. */
-static dv_time time_of(const struct timespec *time)
-{
-    static const time_t latest = 9000000000; /* in 2255 */
-    return time->tv_sec < 0 || time->tv_sec > latest ? 0 : time->tv_sec * DV_SECOND + time->tv_nsec;
-}
-
-void dv_scan_stamp(const struct stat *about, char out[DV_SCAN_STAMP_MAX])
-{
-    (void)snprintf(out, DV_SCAN_STAMP_MAX, "%" PRIu64 ".%" PRId64 ".%" PRId64 ".%" PRId64,
-                   (uint64_t)about->st_ino, (int64_t)about->st_size, time_of(&about->st_mtim),
-                   time_of(&about->st_ctim));
-}
-
-static void set_stamp(dv_scan_item *item, const struct stat *about)
-{
-    dv_time changed = time_of(&about->st_ctim); /* 0: no clock tells it */
-    if (changed != 0 && dv_time_now() - changed > 2 * DV_SECOND) {
-        dv_scan_stamp(about, item->stamp);
-    }
-}
-
 static dv_result read_item(walk *w, int fd, const struct stat *about)
 {
     dv_scan scan = {
         .limits = w->limits,
         .visitor = w->visitor,
-        .left = w->limits->bytes,
-        .members_left = w->limits->members,
         .until = DV_MIN(w->until, dv_time_monotonic() + w->limits->file_time),
         .arena = w->arena,
     };
     scan.item.name = dv_buf_cstr(&w->path);
-    scan.item.size = (uint64_t)about->st_size;
-    scan.item.modified = time_of(&about->st_mtim);
-    set_stamp(&scan.item, about);
-    if (scan.item.name == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    dv_scan_source_fd(&scan, fd, &w->source);
-    DV_TRY(w->visitor->begin(w->visitor->data, &scan.item));
-    DV_TRY(dv_scan_content(&scan, &w->source, (dv_slice){NULL, 0}, 0, &scan.item.kind));
-    return w->visitor->end(w->visitor->data, &scan.item);
+    return scan.item.name == NULL ? DV_ERR_NO_MEMORY
+                                  : dv_scan_open_item(&scan, fd, about, &w->source);
 }
 
 /* A file that is there and says nothing is told of, too: somebody has to look at it. */
 static dv_result tell_unreadable(walk *w, int why)
 {
-    dv_scan_item item = {.name = dv_buf_cstr(&w->path), .kind = DV_SCAN_OPAQUE};
+    char problem[DV_SCAN_PROBLEM_MAX];
+    const char *name = dv_buf_cstr(&w->path);
     w->totals->unreadable++;
-    if (w->visitor == NULL || item.name == NULL) {
+    if (w->visitor == NULL || name == NULL) {
         return w->visitor == NULL ? DV_OK : DV_ERR_NO_MEMORY;
     }
-    (void)snprintf(item.problem, sizeof(item.problem), "could not be opened: %s", strerror(why));
-    DV_TRY(w->visitor->begin(w->visitor->data, &item));
-    return w->visitor->end(w->visitor->data, &item);
+    (void)snprintf(problem, sizeof(problem), "could not be opened: %s", strerror(why));
+    return dv_scan_tell_unread(name, problem, w->visitor);
 }
 
 static dv_result visit_file(walk *w, int folder, const char *name)

@@ -474,6 +474,30 @@ static void urls_of_databases(void **state)
         DV_ERR_INVALID);
 }
 
+/* What a pipe gives, in two pieces, is one text; who writes nothing more keeps nobody waiting. */
+static void a_pipe_is_read_as_it_comes(void **state)
+{
+    fixture *f = *state;
+    dv_error error = {0};
+    int ends[2];
+    uint64_t size = 0;
+    const dv_scan_visitor visitor = {f, on_begin, on_text, on_value, on_end};
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], "a,b\n1,", 6), 6);
+    assert_int_equal(write(ends[1], "2\n3,4\n", 6), 6);
+    f->limits.file_time = 50 * DV_MILLISECOND;
+    assert_int_equal(dv_scan_stream(ends[0], "-", &f->limits, &visitor, &size, &error), DV_OK);
+    assert_has(dv_buf_cstr(&f->told), "|b=2\n");
+    assert_has(dv_buf_cstr(&f->told), "< - csv 2 took too long: only a part of it was read\n");
+    assert_int_equal(size, 12);
+    close(ends[1]);
+    dv_buf_clear(&f->told);
+    assert_int_equal(dv_scan_stream(ends[0], "-", &f->limits, &visitor, &size, &error), DV_OK);
+    assert_string_equal(dv_buf_cstr(&f->told), "> -\n< - empty 0 \n");
+    close(ends[0]);
+    assert_int_equal(dv_scan_stream(ends[0], "-", &f->limits, &visitor, &size, &error), DV_ERR_IO);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, end)
 
 int main(void)
@@ -497,6 +521,7 @@ int main(void)
         TEST(utf16_is_read),
         TEST(damaged_archives_say_so),
         TEST(a_pdf_that_can_not_be_copied_says_so),
+        TEST(a_pipe_is_read_as_it_comes),
         TEST(urls_of_databases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
