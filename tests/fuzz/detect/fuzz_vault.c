@@ -46,6 +46,18 @@ static off_t begin(const char *path, size_t values)
     return about.st_size;
 }
 
+/* A view takes what a reader takes, or less of it; it changes nothing. */
+static void look(const char *path)
+{
+    dv_auto(vault) dv_vault *vault = NULL, *view = NULL;
+    dv_error error = {0};
+    bool viewed = dv_vault_view(path, key, UINT64_MAX, &view, &error) == DV_OK;
+    bool opened = dv_vault_open(path, key, false, &vault, &error) == DV_OK;
+    require(viewed == opened);
+    require(!viewed || dv_vault_count(view) <= dv_vault_count(vault));
+    require(!viewed || dv_vault_refresh(view, path, &error) == DV_OK);
+}
+
 /* Whether it opened. */
 static bool use(const char *path)
 {
@@ -78,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     off_t whole = alone ? 0 : begin(path, values);
     append(path, dv_slice_sub(bytes, 1, size));
     require(stat(path, &before) == 0);
+    look(path);
     bool opened = use(path);
     require(stat(path, &after) == 0);
     /* A refused one stays as it is; another one keeps its records and got one more. */

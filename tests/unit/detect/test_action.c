@@ -425,6 +425,106 @@ static void survives_half_a_mark(const char *path)
     assert_refused(path, "head of");
 }
 
+/* ---- views ---- */
+
+static dv_result tell(dv_vault *vault, const char *token, const char *value)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(100);
+    dv_result result = dv_vault_open_token(vault, dv_slice_str(token), &out);
+    if (result == DV_OK) {
+        assert_string_equal(dv_buf_cstr(&out), value);
+    }
+    return result;
+}
+
+/* Beside a writer, who is not kept waiting; of what he did not commit it knows nothing. */
+static void view_beside_a_writer(const char *path)
+{
+    char one[64], two[64], three[64];
+    dv_vault *writer = NULL, *view = NULL;
+    unlink(path);
+    assert_int_equal(dv_vault_view(path, key, 1 << 20, &view, NULL), DV_ERR_NOT_FOUND);
+    assert_int_equal(dv_vault_open(path, key, true, &writer, NULL), DV_OK);
+    token_of(writer, "one", one);
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    token_of(writer, "two", two);
+    assert_int_equal(dv_vault_view(path, key, 1 << 20, &view, NULL), DV_OK);
+    assert_int_equal(dv_vault_count(view), 1);
+    assert_int_equal(tell(view, one, "one"), DV_OK);
+    assert_int_equal(tell(view, two, ""), DV_ERR_NOT_FOUND);
+    assert_int_equal(dv_vault_refresh(view, path, NULL), DV_OK);
+    assert_int_equal(dv_vault_count(view), 1);
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    assert_int_equal(dv_vault_refresh(view, path, NULL), DV_OK);
+    assert_int_equal(tell(view, two, "two"), DV_OK);
+    assert_int_equal(dv_vault_committed(view), dv_vault_bytes(view));
+    dv_vault_free(writer); /* who comes next is not kept waiting, either */
+    assert_int_equal(dv_vault_open(path, key, true, &writer, NULL), DV_OK);
+    token_of(writer, "three", three);
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    dv_vault_free(writer);
+    assert_int_equal(dv_vault_refresh(view, path, NULL), DV_OK);
+    assert_int_equal(tell(view, three, "three"), DV_OK);
+    dv_vault_free(view);
+}
+
+/* What becomes of the file while it is open. */
+static void view_of_a_changed_file(const char *path)
+{
+    char old[64], token[64], other[80];
+    dv_error error = {0};
+    dv_vault *writer = NULL, *view = NULL;
+    snprintf(other, sizeof(other), "%s.other", path);
+    off_t committed = make_vault(path);
+    assert_int_equal(dv_vault_view(path, key, (uint64_t)committed, &view, &error),
+                     DV_ERR_TOO_LARGE); /* a third value stands behind the mark */
+    assert_int_equal(dv_vault_view(path, other_key, 1 << 20, &view, &error), DV_ERR_FORBIDDEN);
+    assert_int_equal(dv_vault_open(path, key, true, &writer, NULL), DV_OK);
+    token_of(writer, "one", old);
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    dv_vault_free(writer);
+    assert_int_equal(dv_vault_view(path, key, 1 << 20, &view, NULL), DV_OK);
+
+    /* Another vault of the same key in the same file, whose first value lies where "one" lay. */
+    assert_int_equal(dv_vault_open(other, key, true, &writer, NULL), DV_OK);
+    token_of(writer, "six", token);
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    dv_vault_free(writer);
+    char bytes[4096];
+    size_t len = (size_t)size_of(other);
+    int fd = open(other, O_RDONLY);
+    assert_true(fd >= 0 && len < sizeof(bytes) && read(fd, bytes, len) == (ssize_t)len);
+    close(fd);
+    put_at(path, 0, bytes, len);
+    assert_int_equal(tell(view, old, "one"), DV_ERR_CORRUPT);              /* and never "six" */
+    assert_int_equal(dv_vault_refresh(view, path, NULL), DV_ERR_CONFLICT); /* an earlier mark */
+    dv_vault_free(view);
+    assert_int_equal(truncate(path, (off_t)len - 1), 0);
+    assert_int_equal(dv_vault_view(path, key, 1 << 20, &view, &error), DV_ERR_CORRUPT);
+
+    assert_int_equal(dv_vault_view(other, key, 1 << 20, &view, NULL), DV_OK);
+    put_at(other, (off_t)len - 8, "damage", 6);
+    assert_int_equal(tell(view, token, "six"), DV_ERR_CORRUPT);
+    assert_int_equal(rename(other, path), 0);
+    assert_int_equal(dv_vault_refresh(view, other, NULL), DV_ERR_CONFLICT); /* it is gone */
+    make_vault(other);
+    assert_int_equal(dv_vault_refresh(view, other, NULL), DV_ERR_CONFLICT); /* another file */
+    dv_vault_free(view);
+    unlink(other);
+}
+
+static void views_of_vaults(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/dvara-vault-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/vault", folder);
+    view_beside_a_writer(path);
+    view_of_a_changed_file(path);
+    unlink(path);
+    rmdir(folder);
+}
+
 static void damaged_vaults(void **state)
 {
     (void)state;
@@ -451,6 +551,7 @@ int main(void)
         cmocka_unit_test(reads_keys),
         cmocka_unit_test(keeps_tokens_in_a_vault),
         cmocka_unit_test(damaged_vaults),
+        cmocka_unit_test(views_of_vaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

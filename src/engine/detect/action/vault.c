@@ -41,6 +41,9 @@ typedef struct entry {
 struct dv_vault {
     int fd;
     bool write;
+    bool view;
+    uint64_t most;      /* bytes, of a view */
+    uint64_t size;      /* of the file */
     uint64_t end;       /* of the last record */
     uint64_t committed; /* what no crash takes any more; at most end */
     unsigned mark;      /* which of the two says so */
@@ -220,32 +223,49 @@ static bool is_damage(dv_result result)
     return result == DV_ERR_NOT_FOUND || result == DV_ERR_CORRUPT;
 }
 
-/* Up to what was committed every byte counts. What a run left behind it that was cut off is kept as
- * far as it is whole; nobody was told that the rest was kept. */
-static dv_result load(dv_vault *v, uint64_t size, const char *path, dv_error *error)
+static dv_result load_failed(const dv_vault *v, dv_result result, const char *path, dv_error *error)
 {
-    v->end = HEAD_LEN;
-    if (size < v->committed) {
-        return dv_error_set(error, DV_ERR_CORRUPT,
-                            "%s was cut short, %llu of its %llu bytes are there: take a copy of it "
-                            "that is whole",
-                            path, (unsigned long long)size, (unsigned long long)v->committed);
-    }
-    dv_result result = take_records(v, v->committed);
-    if (is_damage(result)) {
-        return dv_error_set(error, DV_ERR_CORRUPT,
-                            "%s is damaged at byte %llu: take a copy of it that is whole", path,
-                            (unsigned long long)v->end);
-    }
-    if (result == DV_OK) {
-        result = take_records(v, size);
-    }
-    if (is_damage(result)) {
-        result = v->write && ftruncate(v->fd, (off_t)v->end) != 0 ? DV_ERR_IO : DV_OK;
-    }
     return result == DV_OK ? DV_OK
                            : dv_error_set(error, result, "%s can't be read: %s at byte %llu", path,
                                           dv_result_name(result), (unsigned long long)v->end);
+}
+
+/* Up to what was committed every byte counts. */
+static dv_result load_committed(dv_vault *v, const char *path, dv_error *error)
+{
+    if (v->view && v->size > v->most) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE,
+                            "%s has %llu bytes, and %llu at most are served", path,
+                            (unsigned long long)v->size, (unsigned long long)v->most);
+    }
+    if (v->size < v->committed) {
+        return dv_error_set(error, DV_ERR_CORRUPT,
+                            "%s was cut short, %llu of its %llu bytes are there: take a copy of it "
+                            "that is whole",
+                            path, (unsigned long long)v->size, (unsigned long long)v->committed);
+    }
+    dv_result result = take_records(v, v->committed);
+    return is_damage(result)
+               ? dv_error_set(error, DV_ERR_CORRUPT,
+                              "%s is damaged at byte %llu: take a copy of it that is whole", path,
+                              (unsigned long long)v->end)
+               : load_failed(v, result, path, error);
+}
+
+/* What a run that was cut off left behind the mark is kept as far as it is whole; nobody was told
+ * that the rest was kept. */
+static dv_result load(dv_vault *v, const char *path, dv_error *error)
+{
+    v->end = HEAD_LEN;
+    DV_TRY(load_committed(v, path, error));
+    if (v->view) {
+        return DV_OK;
+    }
+    dv_result result = take_records(v, v->size);
+    if (is_damage(result)) {
+        result = v->write && ftruncate(v->fd, (off_t)v->end) != 0 ? DV_ERR_IO : DV_OK;
+    }
+    return load_failed(v, result, path, error);
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -344,9 +364,22 @@ static dv_result lock_file(dv_vault *v, const char *path, bool *ret_fresh, dv_er
         return dv_error_set(error, errno == ENOENT ? DV_ERR_NOT_FOUND : DV_ERR_IO, "%s: %s", path,
                             strerror(errno));
     }
+    if (v->view) {
+        return DV_OK;
+    }
     return flock(v->fd, (v->write ? LOCK_EX : LOCK_SH) | (*ret_fresh ? 0 : LOCK_NB)) == 0
                ? DV_OK
                : dv_error_set(error, DV_ERR_CONFLICT, "%s is being used by another program", path);
+}
+
+/* How large it is, seen after its marks: what they count on is there by then. */
+static dv_result look(dv_vault *v, struct stat *about, const char *path, dv_error *error)
+{
+    if (fstat(v->fd, about) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    v->size = (uint64_t)about->st_size;
+    return DV_OK;
 }
 
 static dv_result open_file(dv_vault *v, const char *path, dv_error *error)
@@ -361,18 +394,19 @@ static dv_result open_file(dv_vault *v, const char *path, dv_error *error)
         return begin(v, path, error);
     }
     DV_TRY(read_head(v, path, error));
-    return load(v, (uint64_t)about.st_size, path, error);
+    DV_TRY(look(v, &about, path, error));
+    return load(v, path, error);
 }
 
-dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write, dv_vault **ret_vault,
-                        dv_error *error)
+static dv_result open_vault(const dv_vault *how, const char *path, const uint8_t *key,
+                            dv_vault **ret_vault, dv_error *error)
 {
     dv_vault *vault = calloc(1, sizeof(*vault));
     if (vault == NULL) {
         return DV_ERR_NO_MEMORY;
     }
+    *vault = *how;
     vault->fd = -1;
-    vault->write = write;
     vault->record = dv_buf_init(RECORD_MAX);
     dv_result result = dv_buf_reserve(&vault->record, RECORD_MAX);
     if (result == DV_OK) {
@@ -390,6 +424,34 @@ dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write, dv_
     }
     *ret_vault = vault;
     return DV_OK;
+}
+
+dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write, dv_vault **ret_vault,
+                        dv_error *error)
+{
+    const dv_vault how = {.write = write};
+    return open_vault(&how, path, key, ret_vault, error);
+}
+
+dv_result dv_vault_view(const char *path, const uint8_t key[32], uint64_t most,
+                        dv_vault **ret_vault, dv_error *error)
+{
+    const dv_vault how = {.view = true, .most = most};
+    return open_vault(&how, path, key, ret_vault, error);
+}
+
+dv_result dv_vault_refresh(dv_vault *v, const char *path, dv_error *error)
+{
+    struct stat there, about;
+    uint64_t before = v->committed;
+    if (lstat(path, &there) != 0 || fstat(v->fd, &about) != 0 || there.st_dev != about.st_dev ||
+        there.st_ino != about.st_ino) {
+        return DV_ERR_CONFLICT;
+    }
+    v->committed = 0;
+    DV_TRY(read_head(v, path, error));
+    DV_TRY(look(v, &about, path, error));
+    return v->committed < before ? DV_ERR_CONFLICT : load_committed(v, path, error);
 }
 
 void dv_vault_free(dv_vault *vault)
@@ -475,6 +537,9 @@ dv_result dv_vault_open_token(dv_vault *v, dv_slice token, dv_buf *out)
     }
     DV_TRY(result);
     const uint8_t *at = v->record.ptr;
+    if (memcmp(at + 4 + INDEX_LEN, token.ptr + 4, TAIL_LEN) != 0) {
+        return DV_ERR_CORRUPT; /* another record stands there by now, as good as it may be */
+    }
     size_t sealed = v->record.len - FRONT_LEN - 4;
     DV_TRY(dv_buf_reserve(out, sealed));
     DV_TRY(dv_aead_open(v->aead, at + 4 + INDEX_LEN + TAIL_LEN, bound(v),
@@ -512,6 +577,16 @@ dv_result dv_vault_commit(dv_vault *v, dv_error *error)
 size_t dv_vault_count(const dv_vault *v)
 {
     return v->count == 0 ? 0 : v->count - 1;
+}
+
+uint64_t dv_vault_bytes(const dv_vault *v)
+{
+    return v->size;
+}
+
+uint64_t dv_vault_committed(const dv_vault *v)
+{
+    return v->committed;
 }
 
 bool dv_vault_is_token(dv_slice text, size_t at)

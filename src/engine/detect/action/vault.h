@@ -9,7 +9,8 @@
  * 2. Records are only appended, and what was committed is marked. What does not check out before
  * the mark, or is missing, is an error: the vault is left as it is. What a run that was cut off
  * left behind the mark is dropped by the next writer from where it does not check out.
- * 3. One writer at a time (a lock on the file), or many readers. */
+ * 3. One writer at a time (a lock on the file), or many readers; beside either any number of views.
+ * 4. Of a token its own value is told, whatever became of the file since it was opened. */
 
 #include "base/buf.h"
 
@@ -27,6 +28,16 @@ typedef struct dv_vault dv_vault;
 dv_must dv_result dv_vault_open(const char *path, const uint8_t key[32], bool write,
                                 dv_vault **ret_vault, dv_error *error);
 void dv_vault_free(dv_vault *vault);
+
+/* A view: what was committed, and nothing behind it, without a lock, while others write. Records
+ * before a mark never change, so that a view sees whole ones only. most: bytes of the file.
+ * Errors: as above, and DV_ERR_TOO_LARGE. */
+dv_must dv_result dv_vault_view(const char *path, const uint8_t key[32], uint64_t most,
+                                dv_vault **ret_vault, dv_error *error);
+/* Takes into a view what was committed since. Errors: DV_ERR_CONFLICT (at the path is another file,
+ * or none, or an earlier state of this one: it is to be opened anew), and those of dv_vault_view.
+ */
+dv_must dv_result dv_vault_refresh(dv_vault *view, const char *path, dv_error *error);
 DV_DEFINE_AUTO_PTR(vault, dv_vault, dv_vault_free)
 
 /* Appends the value's token, a new one for a new value. Errors: DV_ERR_INVALID (too long a value),
@@ -37,6 +48,9 @@ dv_must dv_result dv_vault_open_token(dv_vault *vault, dv_slice token, dv_buf *o
 /* What was added is on disk once this returns. */
 dv_must dv_result dv_vault_commit(dv_vault *vault, dv_error *error);
 size_t dv_vault_count(const dv_vault *vault);
+/* How large the file was when it was looked at last, and how far it was committed. */
+uint64_t dv_vault_bytes(const dv_vault *vault);
+uint64_t dv_vault_committed(const dv_vault *vault);
 
 /* Whether a token's text stands at `at`. */
 bool dv_vault_is_token(dv_slice text, size_t at);
