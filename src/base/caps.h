@@ -55,6 +55,10 @@ enum {
     DV_LIMIT_CASE_REASON = 2048,        /* of one step */
     DV_LIMIT_CASE_DETAILS = 8192,       /* what a type adds to a case or item, as JSON */
     DV_LIMIT_DATA_RULES = 64,           /* of data_access: in dvara.yaml */
+    DV_LIMIT_DATA_VAULTS = 16,          /* of data_vaults: in dvara.yaml */
+    DV_LIMIT_DATA_VAULT = 128 << 20,    /* bytes of one of them: about a million values */
+    DV_LIMIT_DATA_TOKENS = 1000,        /* turned back by one call */
+    DV_LIMIT_DATA_TOLD = 4 << 20,       /* bytes of values that one call is told */
     DV_LIMIT_DATA_APPROVALS = 5,        /* that one grant for data wants */
     DV_LIMIT_DATA_GRANT_DAYS = 3650,    /* of one grant for data */
     DV_LIMIT_DATA_PENDING = 50,         /* requests for data of one caller that wait for answers */

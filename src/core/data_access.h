@@ -14,6 +14,8 @@
 #define DV_DATA_GRANT_NEEDED DV_DATA_GRANT_POLICY "needed"
 /* The Cedar type of what is in the inventory. */
 #define DV_DATA_ASSET_TYPE "DataAsset"
+/* The Cedar type of a vault of tokens. */
+#define DV_DATA_VAULT_TYPE "DataVault"
 
 /* Who asks, and when. */
 typedef struct dv_data_asker {
@@ -36,8 +38,10 @@ typedef struct dv_data_access_source {
 
 /* Of the auth room. */
 typedef struct dv_people_source {
-    /* Whether the caller may do this to System::"dvara", with the scopes of his key. */
-    dv_result (*caller_may)(dv_call *call, const char *action, bool *ret_may, dv_error *error);
+    /* Whether the caller may do this to the resource (NULL: System::"dvara"), with the scopes of
+     * his key. The machine's owner may. */
+    dv_result (*caller_may)(dv_call *call, const char *action, const char *resource, bool *ret_may,
+                            dv_error *error);
     /* A user, service or group itself and all that it is in, in the call's arena. The machine's
      * owner (Local::"root") is in nothing. Errors: DV_ERR_NOT_FOUND with a sentence. */
     dv_result (*entities)(dv_call *call, const char *entity, const char *const **ret_entities,

@@ -76,6 +76,8 @@ typedef struct dv_event_data {
     int64_t bytes;          /* -1: not known */
     const dv_slice *labels; /* of the data: "personal", "restricted" */
     size_t label_count;
+    dv_slice reason;           /* what it was wanted for, as who asked says; or empty */
+    int64_t missing;           /* beside a reason: what was asked for and is not there */
     dv_slice operation;        /* of the REST API by which it was done, or empty */
     const dv_verdict *verdict; /* whose policies are named; or NULL */
 } dv_event_data;

@@ -17,6 +17,7 @@ dv_event_wide_view dv_event_wide_view_of(dv_event_view base)
         .priority_id = DV_EVENT_UNKNOWN,
         .verdict_id = DV_EVENT_UNKNOWN,
         .compliance_id = DV_EVENT_UNKNOWN,
+        .missing = DV_EVENT_UNKNOWN,
     };
 }
 
@@ -238,6 +239,8 @@ dv_result dv_event_data_access(dv_buf *out, const dv_event_actor *actor, dv_data
     view.query = data->query;
     view.rows = known(data->rows);
     view.bytes = known(data->bytes);
+    view.reason = data->reason;
+    view.missing = data->reason.len > 0 ? data->missing : DV_EVENT_UNKNOWN;
     view.labels = data->labels;
     view.label_count = data->label_count;
     view.base.operation = data->operation;

@@ -52,7 +52,8 @@ typedef struct dv_event_wide_view {
     dv_slice detector, side;                              /* data security */
     dv_slice standard, control, evidence, check, file;    /* compliance, evidence */
     dv_slice command, action, desc;                       /* remediation */
-    int64_t expires_ms, began_ms, rows, bytes, store_type, priority_id, verdict_id, compliance_id;
+    int64_t expires_ms, began_ms, rows, bytes, store_type, priority_id, verdict_id, compliance_id,
+        missing;
     bool break_glass, mfa, suspected_breach, dry_run;
     const dv_slice *names; /* privileges */
     size_t name_count;

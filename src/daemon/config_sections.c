@@ -11,5 +11,6 @@ const dv_config_section *const dv_config_sections[] = {
     &dv_api_config_routes,    &dv_api_config_limits,   &dv_api_config_refused_fields,
     &dv_api_config_prices,    &dv_api_config_models,   &dv_control_config_section,
     &dv_audit_config_section, &dv_data_config_loss,    &dv_data_config_retention,
+    &dv_data_config_vaults,
 };
 const size_t dv_config_section_count = DV_ARRAY_LEN(dv_config_sections);

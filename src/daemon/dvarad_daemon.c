@@ -228,6 +228,7 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(dv_data_keys_new(daemon->state_dir, &daemon->control.services.keys));
     DV_TRY(dv_data_rules_new(&daemon->control.services.data_rules));
     DV_TRY(dv_disposal_rules_new(&daemon->control.services.disposal_rules));
+    DV_TRY(dv_data_vaults_new(&daemon->control.services.vaults));
     daemon->control.services.data_access = &dv_data_access;
     daemon->control.services.people = &dv_auth_people;
     daemon->control.services.log = &dv_audit_log_events;
@@ -277,6 +278,7 @@ void dv_daemon_close(dv_daemon *daemon)
     dv_data_keys_free(control->services.keys);
     dv_data_rules_free(control->services.data_rules);
     dv_disposal_rules_free(control->services.disposal_rules);
+    dv_data_vaults_free(control->services.vaults);
     dv_node_searches_free(control->services.node_searches);
     dv_retention_client_free(control->services.retention);
     if (control->gate != NULL) {

@@ -242,7 +242,9 @@ static void sample_data(const sample_words *words, const dv_event_actor *actor, 
                                       .rows = activity & 1 ? words->number : -1,
                                       .bytes = activity & 1 ? -1 : words->number,
                                       .labels = labels,
-                                      .label_count = activity & 1 ? 2 : 0};
+                                      .label_count = activity & 1 ? 2 : 0,
+                                      .reason = activity & 4 ? words->text : none,
+                                      .missing = words->number};
         pass(to, "an access to data",
              dv_event_data_access(&to->out, actor, (dv_data_activity)activity, &access));
     }

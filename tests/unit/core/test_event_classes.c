@@ -181,6 +181,19 @@ static void test_a_reading_of_data(void **state)
     assert_false(contains(&out, "query_info"));
 }
 
+/* Zero that is missing is told, but only of who says what for. */
+static void test_values_that_somebody_asked_for(void **state)
+{
+    dv_auto(buf) dv_buf out = dv_buf_init(DV_LIMIT_RECORD);
+    dv_event_data data = {.database = DV_LIT("customers"), .rows = 2, .bytes = -1};
+    assert_int_equal(dv_event_data_access(&out, &alice, DV_DATA_QUERY, &data), DV_OK);
+    assert_false(contains(&out, "missing"));
+    data.reason = DV_LIT("chargeback 4711");
+    dv_buf_clear(&out);
+    assert_int_equal(dv_event_data_access(&out, &alice, DV_DATA_QUERY, &data), DV_OK);
+    assert_true(contains(&out, "\"reason\":\"chargeback 4711\",\"rows\":2,\"missing\":0"));
+}
+
 static void test_what_never_became_a_request(void **state)
 {
     dv_auto(buf) dv_buf out = dv_buf_init(DV_LIMIT_RECORD);
@@ -273,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_a_key_without_scopes_has_all_of_its_holders),
         cmocka_unit_test(test_a_list_that_is_too_long_is_cut),
         cmocka_unit_test(test_a_reading_of_data),
+        cmocka_unit_test(test_values_that_somebody_asked_for),
         cmocka_unit_test(test_what_never_became_a_request),
         cmocka_unit_test(test_a_data_finding_names_what_blocked),
         cmocka_unit_test(test_an_alarm_says_whom_it_is_about),

@@ -77,6 +77,7 @@ dv_result dv_known_actions(dv_call *call, const dv_cedar_policy_set *policies, d
 {
     DV_TRY(dv_uid_list_add_named(list, "Action", "use_model"));
     DV_TRY(dv_uid_list_add_named(list, "Action", "break_glass"));
+    DV_TRY(dv_uid_list_add_named(list, "Action", "detokenize"));
     DV_TRY(stored_add(call, "Action",
                       "SELECT DISTINCT permission FROM auth_role_permission"
                       " WHERE permission <> '*'",
@@ -209,7 +210,8 @@ dv_result dv_access_action_check(const dv_access *access, const char *field, dv_
 {
     dv_slice uid;
     dv_call *call = access->call;
-    bool known = dv_slice_eq_str(action, "use_model") || dv_slice_eq_str(action, "break_glass");
+    bool known = dv_slice_eq_str(action, "use_model") || dv_slice_eq_str(action, "break_glass") ||
+                 dv_slice_eq_str(action, "detokenize");
     for (size_t i = 0; i < dv_operation_count && !known; i++) {
         known = dv_slice_eq_str(action, dv_operations[i].permission);
     }

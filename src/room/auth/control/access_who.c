@@ -30,7 +30,11 @@ typedef struct who {
 static const struct {
     const char *word;
     const char *type;
-} OWN[] = {{"model", "Model"}, {"route", "Route"}, {"system", "System"}, {"role", "Role"}};
+} OWN[] = {{"model", "Model"},
+           {"route", "Route"},
+           {"system", "System"},
+           {"role", "Role"},
+           {"vault", "DataVault"}};
 
 static dv_result type_check(dv_call *call, dv_slice type, dv_error *error)
 {

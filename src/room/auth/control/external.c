@@ -11,8 +11,9 @@
  * A type that is Dvara's own can't be registered, and can't be a parent: who may register entities
  * would otherwise hand out what roles permit. */
 
-static const char *const OWN_TYPES[] = {"User",  "Service", "Group", "Role",   "Model",
-                                        "Route", "System",  "Local", "Action", "ModelGroup"};
+static const char *const OWN_TYPES[] = {"User",   "Service",    "Group",    "Role",
+                                        "Model",  "Route",      "System",   "Local",
+                                        "Action", "ModelGroup", "DataVault"};
 
 /* --- reading what is given ------------------------------------------------------------------- */
 

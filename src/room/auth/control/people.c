@@ -31,13 +31,15 @@ dv_result dv_auth_entities_of(dv_call *call, const char *entity, const char *con
     return DV_OK;
 }
 
-static dv_result caller_may(dv_call *call, const char *action, bool *ret_may, dv_error *error)
+static dv_result caller_may(dv_call *call, const char *action, const char *resource, bool *ret_may,
+                            dv_error *error)
 {
     if (dv_auth_caller_is_the_machine(call)) {
         *ret_may = true;
         return DV_OK;
     }
-    return dv_auth_caller_may(call, action, "System::\"dvara\"", ret_may, error);
+    return dv_auth_caller_may(call, action, resource != NULL ? resource : "System::\"dvara\"",
+                              ret_may, error);
 }
 
 /* Who is in the store is asked for, too: a name that nobody has yet is nobody's. */

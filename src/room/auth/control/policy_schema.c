@@ -21,6 +21,7 @@ static const char TYPES[] = "// Who and what there is.\n"
                             "entity Model in [ModelGroup] = {" RESOURCE "};\n"
                             "entity Route = {" RESOURCE "};\n"
                             "entity System;\n"
+                            "entity DataVault;\n"
                             "\n"
                             "// What the gate tells of a request.\n"
                             "type Request = {\n"
@@ -35,8 +36,8 @@ static const char TYPES[] = "// Who and what there is.\n"
 
 bool dv_auth_schema_has_type(dv_slice type)
 {
-    static const char *const types[] = {"Role",  "Group",  "User",   "Service",   "Model",
-                                        "Route", "System", "Action", "ModelGroup"};
+    static const char *const types[] = {"Role",  "Group",  "User",   "Service",    "Model",
+                                        "Route", "System", "Action", "ModelGroup", "DataVault"};
     bool found = false;
     for (size_t i = 0; i < DV_ARRAY_LEN(types) && !found; i++) {
         found = dv_slice_eq_str(type, types[i]);
@@ -65,6 +66,9 @@ static const char *resources_of(const char *action)
     }
     if (strcmp(action, "break_glass") == 0) {
         return "Role";
+    }
+    if (strcmp(action, "detokenize") == 0) {
+        return "DataVault";
     }
     return is_operation(action) ? "System" : "Model, Route, System, Role";
 }
@@ -96,7 +100,7 @@ static dv_result actions_write(const char *const *names, size_t count, dv_buf *o
 
 dv_result dv_auth_schema_write(dv_auth_names declared, dv_arena *arena, dv_buf *out)
 {
-    static const char *const own[] = {"use_model", "break_glass"};
+    static const char *const own[] = {"use_model", "break_glass", "detokenize"};
     size_t count = 0;
     size_t most = dv_operation_count + declared.count + DV_ARRAY_LEN(own);
     const char **names = dv_arena_alloc(arena, most * sizeof(*names));

@@ -44,6 +44,12 @@ struct dv_disposal_rules;
 dv_must dv_result dv_disposal_rules_new(struct dv_disposal_rules **ret_rules);
 void dv_disposal_rules_free(struct dv_disposal_rules *rules);
 
+/* data_vaults: vaults of tokens whose values dvarad tells (vaults.h). */
+extern const dv_config_section dv_data_config_vaults;
+struct dv_data_vaults;
+dv_must dv_result dv_data_vaults_new(struct dv_data_vaults **ret_vaults);
+void dv_data_vaults_free(struct dv_data_vaults *vaults);
+
 /* What decisions see of grants (core/data_access.h). */
 struct dv_data_access_source;
 extern const struct dv_data_access_source dv_data_access;

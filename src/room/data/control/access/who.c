@@ -9,10 +9,10 @@ dv_result dv_data_person_read(dv_call *call, dv_data_person *ret_person, dv_erro
     dv_data_person person = {0};
     const dv_people_source *people = call->services->people;
     DV_TRY(people->entities(call, call->caller, &person.entities, &person.count, error));
-    DV_TRY(people->caller_may(call, "manage_data_access", &person.manages, error));
+    DV_TRY(people->caller_may(call, "manage_data_access", NULL, &person.manages, error));
     person.views = person.manages;
     if (!person.views) {
-        DV_TRY(people->caller_may(call, "view_data_access", &person.views, error));
+        DV_TRY(people->caller_may(call, "view_data_access", NULL, &person.views, error));
     }
     *ret_person = person;
     return DV_OK;

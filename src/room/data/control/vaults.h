@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Vaults of tokens (engine/detect/action/vault.h) whose values dvarad tells: the section
+ * `data_vaults:` of dvara.yaml.
+ *
+ * data_vaults:
+ *   - {name: customers, file: /srv/vaults/customers.dv, key: /etc/dvara/customers.key}
+ *
+ * 1. dvarad reads them only, and never holds up who writes: `dvara data tokenize`.
+ * 2. A value is told to who may `detokenize` on DataVault::"NAME", says what for, and is on record
+ *    for it before the answer goes out. No value is in a record, a log line or an error.
+ * 3. Each call looks at the file anew. One that is gone, exchanged or damaged is told of by the
+ *    calls that want it, and stops nothing else. */
+
+#include "core/config.h"
+#include "engine/detect/action/vault.h"
+
+typedef struct dv_data_vaults dv_data_vaults;
+
+typedef struct dv_data_vault {
+    const char *name;
+    const char *file;
+    const char *key;
+    dv_vault *open; /* NULL: not asked for yet, or it could not be opened */
+} dv_data_vault;
+
+/* None. */
+dv_must dv_result dv_data_vaults_new(dv_data_vaults **ret_vaults);
+void dv_data_vaults_free(dv_data_vaults *vaults);
+
+/* Takes the section; NULL: none. Errors: DV_ERR_INVALID, with the place; then they are as before.
+ * No file is touched. */
+dv_must dv_result dv_data_vaults_set(dv_data_vaults *vaults, const dv_yaml *section,
+                                     dv_error *error);
+
+size_t dv_data_vault_count(const dv_data_vaults *vaults);
+/* Borrowed until the vaults are set. */
+dv_data_vault *dv_data_vault_at(dv_data_vaults *vaults, size_t index);
+/* By its name, or NULL. */
+dv_data_vault *dv_data_vault_find(dv_data_vaults *vaults, const char *name);
+
+/* Opens it, or takes what was added since it was asked for last. Errors: DV_ERR_UNAVAILABLE, with
+ * what is wrong with the file or its key. */
+dv_must dv_result dv_data_vault_ready(dv_data_vault *vault, dv_error *error);
+/* The next call opens it anew. */
+void dv_data_vault_close(dv_data_vault *vault);
+
+extern const dv_config_section dv_data_config_vaults;
