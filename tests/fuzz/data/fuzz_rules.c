@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may have data, and how long it is kept: the sections data_access and data_retention. Any text
+/* Who may have data, how long it is kept, and whose tokens are turned back: the sections
+ * data_access, data_retention and data_vaults. Any text
  * is refused with a word, or gives rules that judge any data within their bounds. The text is the
  * section; the part behind a NUL is labels. */
 #include "base/caps.h"
 #include "room/data/control/access/rules.h"
 #include "room/data/control/disposal/rules.h"
+#include "room/data/control/vaults.h"
 
 #include <stdlib.h>
 
@@ -54,6 +56,23 @@ static void check_retention(const dv_yaml *section, dv_slice words)
     dv_disposal_rules_free(rules);
 }
 
+static void check_vaults(const dv_yaml *section)
+{
+    dv_data_vaults *vaults = NULL;
+    dv_error error = {0};
+    require(dv_data_vaults_new(&vaults) == DV_OK);
+    dv_result result = dv_data_vaults_set(vaults, section, &error);
+    require(result == DV_OK || error.message[0] != '\0');
+    require(dv_data_vault_count(vaults) <= (result == DV_OK ? DV_LIMIT_DATA_VAULTS : 0));
+    for (size_t i = 0; i < dv_data_vault_count(vaults); i++) {
+        dv_data_vault *vault = dv_data_vault_at(vaults, i);
+        require(dv_data_vault_find(vaults, vault->name) == vault && vault->open == NULL);
+        require(strchr(vault->name, '"') == NULL); /* it stands in an entity's name */
+        require(vault->file[0] == '/' && vault->key[0] == '/');
+    }
+    dv_data_vaults_free(vaults);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = size > 0 ? memchr(data, 0, size) : NULL;
@@ -65,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (dv_yaml_parse(dv_slice_of(data, len), arena, &section, &error) == DV_OK) {
         check_access(section, words);
         check_retention(section, words);
+        check_vaults(section);
     }
     dv_arena_free(arena);
     return 0;
