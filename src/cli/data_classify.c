@@ -14,8 +14,8 @@ enum { PLACES_SHOWN = 3 };
 
 /* ---- reading ---- */
 
-/* A pipe is opened when somebody writes into it; a device is not, since that may do something. -1:
- * *ret_why says why it can't be read. */
+/* A device is not opened, since that may do something; a pipe is, without waiting for who writes
+ * into it: it has its time as any other. -1: *ret_why says why it can't be read. */
 static int open_file(const char *path, const char **ret_why)
 {
     struct stat about;
@@ -23,13 +23,12 @@ static int open_file(const char *path, const char **ret_why)
         *ret_why = strerror(errno);
         return -1;
     }
-    bool pipe = S_ISFIFO(about.st_mode);
     *ret_why = S_ISDIR(about.st_mode) ? "is a folder: `dvara data scan` reads folders"
                                       : "is neither a file nor a pipe";
-    if (!pipe && !S_ISREG(about.st_mode)) {
+    if (!S_ISFIFO(about.st_mode) && !S_ISREG(about.st_mode)) {
         return -1;
     }
-    int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (pipe ? 0 : O_NONBLOCK));
+    int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     *ret_why = fd < 0 ? strerror(errno) : "";
     return fd;
 }

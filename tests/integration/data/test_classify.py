@@ -187,6 +187,14 @@ def test_a_named_pipe(tmp_path):
     assert (item["sensitivity"], item["size"], summary["bytes"]) == ("confidential", 15, 15)
 
 
+def test_a_named_pipe_into_which_nobody_writes_has_its_time_and_no_more(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.txt").write_text("bob@example.com")
+    [pipe, other], _ = classify(tmp_path / "pipe", tmp_path / "a.txt", "--max-seconds", "1")
+    assert "took too long" in pipe["problem"] and other["sensitivity"] == "confidential"
+    assert run(tmp_path / "pipe", "--max-seconds", "1", "--fail-on", "restricted").returncode == 1
+
+
 @pytest.mark.ordinary_build
 def test_memory_is_bounded_whatever_comes():
     """More than the process may have."""
