@@ -28,6 +28,7 @@ enum {
     FRONT_LEN = 4 + INDEX_LEN + TAIL_LEN + DV_AEAD_NONCE_LEN,
     RECORD_MAX = FRONT_LEN + DV_VAULT_VALUE_MAX + DV_AEAD_TAG_LEN + 4,
     SLOTS_START = 1024,
+    WINDOW_LEN = 4 * RECORD_MAX,
 };
 
 static const char magic[16] = "dvara vault v2\n";
@@ -169,18 +170,54 @@ static dv_result write_at(const dv_vault *v, uint64_t offset, dv_slice bytes)
     return DV_OK;
 }
 
-/* The whole record at offset into v->record. Errors: DV_ERR_NOT_FOUND (the file ends within it),
- * DV_ERR_CORRUPT. */
-static dv_result read_record(dv_vault *v, uint64_t offset)
+/* What lies ahead in the file, for many records in a row: two reads for each took most of the time
+ * of opening a large vault. */
+typedef struct window {
+    uint8_t *bytes; /* WINDOW_LEN */
+    uint64_t at;    /* in the file */
+    size_t len;
+} window;
+
+static dv_result window_fill(const dv_vault *v, window *w, uint64_t offset)
+{
+    ssize_t got = -1;
+    do {
+        got = pread(v->fd, w->bytes, WINDOW_LEN, (off_t)offset);
+    } while (got < 0 && errno == EINTR);
+    w->at = offset;
+    w->len = got < 0 ? 0 : (size_t)got;
+    return got < 0 ? DV_ERR_IO : DV_OK;
+}
+
+/* read_at through the window. len: RECORD_MAX at most. */
+static dv_result read_through(const dv_vault *v, window *w, uint64_t offset, uint8_t *out,
+                              size_t len)
+{
+    bool within = offset >= w->at && offset - w->at <= w->len && len <= w->len - (offset - w->at);
+    if (!within) {
+        DV_TRY(window_fill(v, w, offset));
+    }
+    if (len > w->len - (offset - w->at)) {
+        return read_at(v, offset, out, len); /* less than was asked for: the end, most likely */
+    }
+    memcpy(out, w->bytes + (offset - w->at), len);
+    return DV_OK;
+}
+
+/* The whole record at offset into v->record. w: NULL reads it alone. Errors: DV_ERR_NOT_FOUND (the
+ * file ends within it), DV_ERR_CORRUPT. */
+static dv_result read_record(dv_vault *v, window *w, uint64_t offset)
 {
     uint8_t len[4];
-    DV_TRY(read_at(v, offset, len, sizeof(len)));
+    DV_TRY(w != NULL ? read_through(v, w, offset, len, sizeof(len))
+                     : read_at(v, offset, len, sizeof(len)));
     uint32_t sealed = dv_get_u32(len);
     if (sealed < DV_AEAD_TAG_LEN || sealed > DV_VAULT_VALUE_MAX + DV_AEAD_TAG_LEN) {
         return DV_ERR_CORRUPT;
     }
     size_t size = FRONT_LEN + (size_t)sealed + 4;
-    DV_TRY(read_at(v, offset, v->record.ptr, size));
+    DV_TRY(w != NULL ? read_through(v, w, offset, v->record.ptr, size)
+                     : read_at(v, offset, v->record.ptr, size));
     v->record.len = size;
     return dv_crc32c(0, dv_slice_of(v->record.ptr, size - 4)) ==
                    dv_get_u32(v->record.ptr + size - 4)
@@ -206,8 +243,13 @@ static dv_slice bound(const dv_vault *v)
 static dv_result take_records(dv_vault *v, uint64_t until)
 {
     entry fresh;
+    dv_auto(free) uint8_t *bytes = v->end < until ? malloc(WINDOW_LEN) : NULL;
+    window w = {.bytes = bytes};
+    if (v->end < until && bytes == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
     while (v->end < until) {
-        DV_TRY(read_record(v, v->end));
+        DV_TRY(read_record(v, &w, v->end));
         if (v->record.len > until - v->end) {
             return DV_ERR_CORRUPT;
         }
@@ -531,7 +573,7 @@ dv_result dv_vault_open_token(dv_vault *v, dv_slice token, dv_buf *out)
     if (known == 0) {
         return DV_ERR_NOT_FOUND;
     }
-    dv_result result = read_record(v, v->entries[known].offset);
+    dv_result result = read_record(v, NULL, v->entries[known].offset);
     if (result == DV_ERR_NOT_FOUND) {
         return DV_ERR_CORRUPT;
     }
