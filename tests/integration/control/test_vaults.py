@@ -187,6 +187,20 @@ def test_long_values_are_told_in_several_answers(vaults):
     assert vaults.ask(vaults.keys["all"], tokens[:60], vault="others").json["values"][59]["value"][:4] == "059x"
 
 
+def test_bytes_that_are_no_text_are_told_as_base64(vaults):
+    """A NUL in one value must not make the answer unreadable for all that stand beside it."""
+    source, rules = vaults.folder / "in.csv", vaults.folder / "rules.yaml"
+    rules.write_text("columns: {t.v: token}\n")
+    source.write_bytes(b"v\n\xff\xfe@example.com\na\0b@example.com\nplain@example.com\n")
+    done = vaults.control.dvara("data", "tokenize", "--input", str(source), "--key-file", str(vaults.key), "--vault",
+                                str(vaults.path("others")), "--rules", str(rules), "--table", "t")
+    source.unlink()
+    assert done.returncode == 0, done.stderr
+    told = vaults.control.json("data", "vault", "detokenize", "others", *done.stdout.splitlines()[1:], "--purpose", WHY)
+    assert [base64.b64decode(row["base64"]) for row in told["values"][:2]] == [b"\xff\xfe@example.com", b"a\0b@example.com"]
+    assert told["values"][2]["value"] == "plain@example.com" and "base64" not in told["values"][2]
+
+
 def test_command_line(vaults):
     control = vaults.control
     rows = {row["name"]: row for row in control.json("data", "vault", "list")["items"]}

@@ -75,10 +75,11 @@ static dv_result check_permitted(dv_call *call, const dv_data_vault *vault, dv_e
                               resource);
 }
 
-/* Bytes that are no text are told as base64. */
+/* Bytes that are no text are told as base64; so is a text with a NUL, which readers of JSON refuse
+ * with all that stands beside it, ours too. */
 static dv_result put_value(json_t *row, dv_slice value)
 {
-    if (dv_utf8_valid(value)) {
+    if (dv_utf8_valid(value) && dv_slice_find_byte(value, '\0') < 0) {
         json_t *text = json_stringn(value.len > 0 ? (const char *)value.ptr : "", value.len);
         return json_object_set_new(row, "value", text) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
     }
