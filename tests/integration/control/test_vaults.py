@@ -266,9 +266,14 @@ def test_a_vault_that_is_gone_exchanged_or_damaged_stops_nothing_else(vaults):
     assert vaults.ask(key, vaults.tokens).json["found"] == 0
     path.write_bytes(whole)
     assert vaults.ask(key, vaults.tokens).json["found"] == 3
+    # Taking the key away counts at once, also while the vault is open.
     secret = vaults.key.read_bytes()
-    path.unlink()
-    path.write_bytes(whole)
+    vaults.key.unlink()
+    answer = vaults.ask(key, vaults.tokens)
+    assert answer.status == 503 and "No such file" in answer.error["message"]
+    vaults.key.touch(mode=0o600)
+    vaults.key.write_bytes(secret)
+    assert vaults.ask(key, vaults.tokens).json["found"] == 3
     vaults.key.write_bytes(base64.b64encode(bytes(32)))
     answer = vaults.ask(key, vaults.tokens)
     assert answer.status == 503 and "another key" in answer.error["message"]

@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -120,6 +121,99 @@ static void files_that_are_not_there(void **state)
     assert_int_equal(dv_data_vault_ready(vault, &error), DV_ERR_UNAVAILABLE);
 }
 
+typedef struct place {
+    char folder[32];
+    char file[64], key[64], yaml[256];
+} place;
+
+static void write_file(const char *path, const void *bytes, size_t len)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
+/* A vault of one value, and its configuration. */
+static void make_place(place *p)
+{
+    static const uint8_t key[DV_ACTION_KEY_LEN];
+    dv_vault *vault = NULL;
+    dv_auto(buf) dv_buf token = dv_buf_init(64);
+    *p = (place){.folder = "/tmp/dvara-vaults-XXXXXX"};
+    assert_non_null(mkdtemp(p->folder));
+    snprintf(p->file, sizeof(p->file), "%s/vault", p->folder);
+    snprintf(p->key, sizeof(p->key), "%s/key", p->folder);
+    snprintf(p->yaml, sizeof(p->yaml), "- {name: a, file: %s, key: %s}\n", p->file, p->key);
+    write_file(p->key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 44);
+    assert_int_equal(dv_vault_open(p->file, key, true, &vault, &error), DV_OK);
+    assert_int_equal(dv_vault_token(vault, DV_LIT("bob@example.com"), &token), DV_OK);
+    assert_int_equal(dv_vault_commit(vault, &error), DV_OK);
+    dv_vault_free(vault);
+    assert_int_equal(set(p->yaml), DV_OK);
+}
+
+static void remove_place(const place *p)
+{
+    assert_int_equal(unlink(p->file), 0);
+    assert_int_equal(unlink(p->key), 0);
+    assert_int_equal(rmdir(p->folder), 0);
+}
+
+/* Changes the last byte in place. */
+static void flip(const place *p)
+{
+    FILE *file = fopen(p->file, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    int last = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    assert_int_equal(fputc(last ^ 1, file), last ^ 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void damage_is_looked_for_once(void **state)
+{
+    (void)state;
+    place p;
+    struct stat file;
+    make_place(&p);
+    dv_data_vault *vault = dv_data_vault_find(vaults, "a");
+    flip(&p);
+    do { /* until a further change would show */
+        (void)usleep(100000);
+        assert_int_equal(dv_data_vault_ready(vault, &error), DV_ERR_UNAVAILABLE);
+        assert_non_null(strstr(error.message, "is damaged at byte"));
+    } while (vault->damaged.st_ino == 0);
+    assert_int_equal(stat(p.file, &file), 0);
+    assert_int_equal(vault->damaged.st_ino, file.st_ino);
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_ERR_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "is damaged at byte"));
+    flip(&p);
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_OK);
+    assert_int_equal(dv_vault_count(vault->open), 1);
+    remove_place(&p);
+}
+
+static void without_its_key_it_is_closed(void **state)
+{
+    (void)state;
+    place p;
+    make_place(&p);
+    dv_data_vault *vault = dv_data_vault_find(vaults, "a");
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_OK);
+    assert_int_equal(chmod(p.key, 0644), 0);
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_ERR_UNAVAILABLE);
+    assert_null(vault->open);
+    write_file(p.key, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 44);
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_ERR_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "another key"));
+    write_file(p.key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 44);
+    assert_int_equal(dv_data_vault_ready(vault, &error), DV_OK);
+    remove_place(&p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -129,6 +223,8 @@ int main(void)
         TEST(slips_are_refused_and_change_nothing),
         TEST(limits),
         TEST(files_that_are_not_there),
+        TEST(damage_is_looked_for_once),
+        TEST(without_its_key_it_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "room/data/control/vaults.h"
 
 #include "base/caps.h"
+#include "base/clock.h"
 #include "crypto/random.h"
 #include "engine/detect/action/action.h"
 
@@ -163,25 +164,66 @@ void dv_data_vault_close(dv_data_vault *vault)
 {
     dv_vault_free(vault->open);
     vault->open = NULL;
+    dv_wipe(vault->opened_with, sizeof(vault->opened_with));
 }
 
-static dv_result open_anew(dv_data_vault *vault, dv_error *error)
+/* A change within a tick of the file system's clock would not show. */
+static bool shows_changes(const struct stat *file)
+{
+    return dv_time_now() / DV_SECOND - file->st_ctim.tv_sec > 2;
+}
+
+static bool is_unchanged(const struct stat *one, const struct stat *other)
+{
+    return one->st_ino == other->st_ino && one->st_dev == other->st_dev &&
+           one->st_size == other->st_size && one->st_ctim.tv_sec == other->st_ctim.tv_sec &&
+           one->st_ctim.tv_nsec == other->st_ctim.tv_nsec;
+}
+
+/* Damage at the end of a large vault costs as much as reading all of it: once, not for each call
+ * that wants it, while all others wait. */
+static dv_result open_anew(dv_data_vault *vault, const uint8_t *key, dv_error *error)
+{
+    struct stat file;
+    dv_data_vault_close(vault);
+    bool there = lstat(vault->file, &file) == 0;
+    if (there && vault->damaged.st_ino != 0 && is_unchanged(&file, &vault->damaged)) {
+        return dv_error_set(error, DV_ERR_CORRUPT, "%s", vault->damage);
+    }
+    vault->damaged.st_ino = 0;
+    dv_result result = dv_vault_view(vault->file, key, DV_LIMIT_DATA_VAULT, &vault->open, error);
+    if (result == DV_OK) {
+        memcpy(vault->opened_with, key, sizeof(vault->opened_with));
+    } else if (result == DV_ERR_CORRUPT && there && shows_changes(&file)) {
+        vault->damaged = file;
+        (void)snprintf(vault->damage, sizeof(vault->damage), "%s", error->message);
+    }
+    return result;
+}
+
+static dv_result ready(dv_data_vault *vault, dv_error *error)
 {
     uint8_t key[DV_ACTION_KEY_LEN];
-    dv_data_vault_close(vault);
-    DV_TRY(dv_action_key_read(vault->key, key, error));
-    dv_result result = dv_vault_view(vault->file, key, DV_LIMIT_DATA_VAULT, &vault->open, error);
+    dv_error unused = {0};
+    dv_result result = dv_action_key_read(vault->key, key, error);
+    if (result != DV_OK) {
+        dv_data_vault_close(vault);
+        return result;
+    }
+    bool same =
+        vault->open != NULL && dv_equal_constant_time(dv_slice_of(key, sizeof(key)),
+                                                      dv_slice_of(vault->opened_with, sizeof(key)));
+    if (!same || dv_vault_refresh(vault->open, vault->file, &unused) != DV_OK) {
+        result = open_anew(vault, key, error);
+    }
     dv_wipe(key, sizeof(key));
     return result;
 }
 
 dv_result dv_data_vault_ready(dv_data_vault *vault, dv_error *error)
 {
-    dv_error unused = {0}, why = {0};
-    if (vault->open != NULL && dv_vault_refresh(vault->open, vault->file, &unused) == DV_OK) {
-        return DV_OK;
-    }
-    dv_result result = open_anew(vault, &why);
+    dv_error why = {0};
+    dv_result result = ready(vault, &why);
     return result == DV_OK || result == DV_ERR_NO_MEMORY
                ? result
                : dv_error_set(error, DV_ERR_UNAVAILABLE, "the vault %s can't be read: %s",

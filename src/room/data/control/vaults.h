@@ -10,11 +10,15 @@
  * 1. dvarad reads them only, and never holds up who writes: `dvara data tokenize`.
  * 2. A value is told to who may `detokenize` on DataVault::"NAME", says what for, and is on record
  *    for it before the answer goes out. No value is in a record, a log line or an error.
- * 3. Each call looks at the file anew. One that is gone, exchanged or damaged is told of by the
- *    calls that want it, and stops nothing else. */
+ * 3. Each call looks at the file and its key anew: without the key it was opened with nothing is
+ *    told. One that is gone, exchanged or damaged is told of by the calls that want it, and stops
+ *    nothing else; a damaged one is not read again before somebody changed it. */
 
 #include "core/config.h"
+#include "engine/detect/action/action.h"
 #include "engine/detect/action/vault.h"
+
+#include <sys/stat.h>
 
 typedef struct dv_data_vaults dv_data_vaults;
 
@@ -23,6 +27,9 @@ typedef struct dv_data_vault {
     const char *file;
     const char *key;
     dv_vault *open; /* NULL: not asked for yet, or it could not be opened */
+    uint8_t opened_with[DV_ACTION_KEY_LEN];
+    struct stat damaged; /* the file in which damage was found; st_ino 0: none */
+    char damage[DV_ERROR_MESSAGE_MAX];
 } dv_data_vault;
 
 /* None. */
