@@ -513,6 +513,38 @@ static void view_of_a_changed_file(const char *path)
     unlink(other);
 }
 
+static void add_values(const char *path, const char *const *values)
+{
+    char token[64];
+    dv_vault *writer = NULL;
+    assert_int_equal(dv_vault_open(path, key, true, &writer, NULL), DV_OK);
+    for (; *values != NULL; values++) {
+        token_of(writer, *values, token);
+    }
+    assert_int_equal(dv_vault_commit(writer, NULL), DV_OK);
+    dv_vault_free(writer);
+}
+
+/* Values of one length, so that every record of the later state lies where the view expects one. */
+static void view_of_a_copy_that_grew(const char *path)
+{
+    dv_vault *view = NULL;
+    char bytes[4096];
+    unlink(path);
+    add_values(path, (const char *const[]){"one", NULL});
+    size_t len = (size_t)size_of(path);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && len < sizeof(bytes) && read(fd, bytes, len) == (ssize_t)len);
+    close(fd);
+    add_values(path, (const char *const[]){"two", NULL});
+    assert_int_equal(dv_vault_view(path, key, 1 << 20, &view, NULL), DV_OK);
+    assert_int_equal(truncate(path, 0), 0);
+    put_at(path, 0, bytes, len);
+    add_values(path, (const char *const[]){"six", "ten", NULL});
+    assert_int_equal(dv_vault_refresh(view, path, NULL), DV_ERR_CONFLICT);
+    dv_vault_free(view);
+}
+
 static void views_of_vaults(void **state)
 {
     (void)state;
@@ -521,6 +553,7 @@ static void views_of_vaults(void **state)
     snprintf(path, sizeof(path), "%s/vault", folder);
     view_beside_a_writer(path);
     view_of_a_changed_file(path);
+    view_of_a_copy_that_grew(path);
     unlink(path);
     rmdir(folder);
 }

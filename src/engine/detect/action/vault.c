@@ -482,6 +482,15 @@ dv_result dv_vault_view(const char *path, const uint8_t key[32], uint64_t most,
     return open_vault(&how, path, key, ret_vault, error);
 }
 
+/* The last record that is known. Of an earlier copy that was put back in place and has grown
+ * since, the mark is as late or later, and records of one length even lie where others lay. */
+static bool still_holds_last(dv_vault *v)
+{
+    const entry *last = v->count > 1 ? &v->entries[v->count - 1] : NULL;
+    return last == NULL || (read_record(v, NULL, last->offset) == DV_OK &&
+                            memcmp(v->record.ptr + 4 + INDEX_LEN, last->token, TAIL_LEN) == 0);
+}
+
 dv_result dv_vault_refresh(dv_vault *v, const char *path, dv_error *error)
 {
     struct stat there, about;
@@ -493,7 +502,8 @@ dv_result dv_vault_refresh(dv_vault *v, const char *path, dv_error *error)
     v->committed = 0;
     DV_TRY(read_head(v, path, error));
     DV_TRY(look(v, &about, path, error));
-    return v->committed < before ? DV_ERR_CONFLICT : load_committed(v, path, error);
+    return v->committed < before || !still_holds_last(v) ? DV_ERR_CONFLICT
+                                                         : load_committed(v, path, error);
 }
 
 void dv_vault_free(dv_vault *vault)

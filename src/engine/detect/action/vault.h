@@ -35,8 +35,8 @@ void dv_vault_free(dv_vault *vault);
 dv_must dv_result dv_vault_view(const char *path, const uint8_t key[32], uint64_t most,
                                 dv_vault **ret_vault, dv_error *error);
 /* Takes into a view what was committed since. Errors: DV_ERR_CONFLICT (at the path is another file,
- * or none, or an earlier state of this one: it is to be opened anew), and those of dv_vault_view.
- */
+ * or none, or other records than were in this one: it is to be opened anew), and those of
+ * dv_vault_view. */
 dv_must dv_result dv_vault_refresh(dv_vault *view, const char *path, dv_error *error);
 DV_DEFINE_AUTO_PTR(vault, dv_vault, dv_vault_free)
 
