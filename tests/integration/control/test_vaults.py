@@ -196,8 +196,10 @@ def test_bytes_that_are_no_text_are_told_as_base64(vaults):
                                 str(vaults.path("others")), "--rules", str(rules), "--table", "t")
     source.unlink()
     assert done.returncode == 0, done.stderr
-    told = vaults.control.json("data", "vault", "detokenize", "others", *done.stdout.splitlines()[1:], "--purpose", WHY)
-    assert [base64.b64decode(row["base64"]) for row in told["values"][:2]] == [b"\xff\xfe@example.com", b"a\0b@example.com"]
+    tokens = done.stdout.splitlines()[1:]
+    told = vaults.control.json("data", "vault", "detokenize", "others", *tokens, "--purpose", WHY)
+    bytes_of = [base64.b64decode(row["base64"]) for row in told["values"][:2]]
+    assert bytes_of == [b"\xff\xfe@example.com", b"a\0b@example.com"]
     assert told["values"][2]["value"] == "plain@example.com" and "base64" not in told["values"][2]
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import zipfile
 
 import pytest
 
-from support import BUILD
+from support import BUILD, ROOT
 
 CARD = "4111 1111 1111 1111"
 
@@ -193,6 +194,34 @@ def test_a_named_pipe_into_which_nobody_writes_has_its_time_and_no_more(tmp_path
     [pipe, other], _ = classify(tmp_path / "pipe", tmp_path / "a.txt", "--max-seconds", "1")
     assert "took too long" in pipe["problem"] and other["sensitivity"] == "confidential"
     assert run(tmp_path / "pipe", "--max-seconds", "1", "--fail-on", "restricted").returncode == 1
+
+
+def test_the_hook_of_the_docs_reads_what_is_committed(tmp_path):
+    """And not what became of the file since."""
+    hook = re.search(r"pre-commit.*?```\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL).group(1)
+    env = {"PATH": f"{BUILD}:{os.environ['PATH']}", "HOME": str(tmp_path), "TMPDIR": str(tmp_path),
+           "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(*words, code=0):
+        done = subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
+                              cwd=tmp_path / "repo", env=env, capture_output=True, timeout=60, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    (tmp_path / "repo").mkdir()
+    git("init", "-q")
+    path = tmp_path / "repo/.git/hooks/pre-commit"
+    path.write_text(hook)
+    path.chmod(0o755)
+    file = tmp_path / "repo/a, b.txt"
+    file.write_text(f"card {CARD}")
+    git("add", "--", file.name)
+    file.write_text("nothing")
+    refused = git("commit", "-m", "x", code=1)
+    assert b"1 restricted" in refused.stdout + refused.stderr
+    git("add", "--", file.name)
+    git("commit", "-m", "x")
+    assert [one.name for one in tmp_path.iterdir()] == ["repo"]
 
 
 @pytest.mark.ordinary_build
