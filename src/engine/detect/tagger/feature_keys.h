@@ -7,9 +7,9 @@
 #include "engine/detect/tagger/token.h"
 
 enum {
-    DV_TAGGER_FEATURES = 24,
+    DV_TAGGER_FEATURES = 27,
     DV_TAGGER_CONTEXT_FIRST = 6, /* from this feature */
-    DV_TAGGER_CONTEXT_LAST = 15, /* to this they say which words stand around */
+    DV_TAGGER_CONTEXT_LAST = 16, /* to this they say which words stand around */
 };
 
 /* A word and the two on each side, within the context. */
@@ -63,13 +63,18 @@ dv_tagger_features(const dv_tagger_around *a, uint64_t ret_keys[DV_TAGGER_FEATUR
     ret_keys[13] = dv_tagger_key(13, w->hash, a->after->hash);
     ret_keys[14] = dv_tagger_key(14, a->before->hash, before_form);
     ret_keys[15] = dv_tagger_key(15, a->after->hash, after_form);
+    ret_keys[16] = dv_tagger_key(16, a->before->hash, a->after->hash);
     /* forms and classes */
-    ret_keys[16] = dv_tagger_key(16, before_form, w->classes);
-    ret_keys[17] = dv_tagger_key(17, after_form, w->classes);
-    ret_keys[18] = dv_tagger_key(18, before_form, (uint64_t)a->after->gap << 8 | a->after->shape);
-    ret_keys[19] = dv_tagger_key(19, classes | a->after->classes, w->shape);
-    ret_keys[20] = dv_tagger_key(20, classes, before_form);
-    ret_keys[21] = dv_tagger_key(21, (uint64_t)w->classes << 8 | a->after->classes, after_form);
-    ret_keys[22] = dv_tagger_key(22, before_form, dv_tagger_form(a->before2, a->before));
-    ret_keys[23] = dv_tagger_key(23, after_form, dv_tagger_form(a->after, a->after2));
+    ret_keys[17] = dv_tagger_key(17, before_form, w->classes);
+    ret_keys[18] = dv_tagger_key(18, after_form, w->classes);
+    ret_keys[19] = dv_tagger_key(19, before_form, (uint64_t)a->after->gap << 8 | a->after->shape);
+    ret_keys[20] = dv_tagger_key(20, classes | a->after->classes, w->shape);
+    ret_keys[21] = dv_tagger_key(21, classes, before_form);
+    ret_keys[22] = dv_tagger_key(22, (uint64_t)w->classes << 8 | a->after->classes, after_form);
+    ret_keys[23] = dv_tagger_key(23, before_form, dv_tagger_form(a->before2, a->before));
+    ret_keys[24] = dv_tagger_key(24, after_form, dv_tagger_form(a->after, a->after2));
+    ret_keys[25] = dv_tagger_key(25, classes | a->before2->classes, gaps);
+    ret_keys[26] = dv_tagger_key(
+        26, (uint64_t)w->classes << 16 | (uint64_t)a->after->classes << 8 | a->after2->classes,
+        gaps);
 }

@@ -17,7 +17,7 @@
 #include "engine/detect/tagger/tagger.h"
 
 enum {
-    DV_TAGGER_VERSION = 1, /* of the file, and of tokens and features: they change together */
+    DV_TAGGER_VERSION = 2, /* of the file, and of tokens and features: they change together */
     DV_TAGGER_LABELS = 14,
     DV_TAGGER_LANES = 16,
     DV_TAGGER_BINS = 16,
