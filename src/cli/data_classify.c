@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -192,17 +191,5 @@ static dv_result classify(dv_data_scanner *s, dv_error *error)
 
 int dv_command_data_classify(dv_cli *cli, const json_t *params)
 {
-    dv_error error = {0};
-    dv_data_scanner *s = calloc(1, sizeof(*s));
-    if (s == NULL) {
-        error.result = DV_ERR_NO_MEMORY;
-        return dv_cli_fail(cli, &error);
-    }
-    s->cli = cli;
-    s->params = params;
-    dv_result result = classify(s, &error);
-    int status = dv_data_scanner_exit(s, result, &error);
-    dv_data_scanner_close(s);
-    free(s);
-    return status;
+    return dv_data_scanner_run(cli, params, classify);
 }

@@ -154,8 +154,8 @@ static void tell_if_lost(const disposal *d, const piece *p, dv_result result)
 {
     if (result != DV_OK) {
         fprintf(d->cli->err,
-                "a file that is to stay has no name of its own: look for .dvara-disposal-%.40s-* "
-                "below the source\n",
+                "a file that is to stay has no name of its own: look for " DV_REMOVE_GIVEN
+                "%.40s-* below the source\n",
                 p->run);
     }
 }
@@ -238,8 +238,8 @@ static dv_result send_piece(disposal *d, piece *p, dv_error *error)
     return result != DV_ERR_IO
                ? result
                : dv_error_set(error, result,
-                              "a file that is to stay could not be given its name back: look for "
-                              ".dvara-disposal-%.40s-* below the source",
+                              "a file that is to stay could not be given its name back: look "
+                              "for " DV_REMOVE_GIVEN "%.40s-* below the source",
                               p->run);
 }
 

@@ -4,8 +4,6 @@
 #include "cli/data_scanner.h"
 #include "engine/scan/postgres.h"
 
-#include <stdlib.h>
-
 static const char *text_param(const json_t *params, const char *name)
 {
     return json_string_value(json_object_get(params, name));
@@ -92,17 +90,5 @@ static dv_result scan(dv_data_scanner *s, dv_error *error)
 
 int dv_command_data_scan(dv_cli *cli, const json_t *params)
 {
-    dv_error error = {0};
-    dv_data_scanner *s = calloc(1, sizeof(*s));
-    if (s == NULL) {
-        error.result = DV_ERR_NO_MEMORY;
-        return dv_cli_fail(cli, &error);
-    }
-    s->cli = cli;
-    s->params = params;
-    dv_result result = scan(s, &error);
-    int status = dv_data_scanner_exit(s, result, &error);
-    dv_data_scanner_close(s);
-    free(s);
-    return status;
+    return dv_data_scanner_run(cli, params, scan);
 }

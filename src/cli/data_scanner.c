@@ -6,6 +6,7 @@
 #include "engine/detect/detect.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 enum { SHOWN_MAX = 100000, RULES_ARENA = 16 << 20, ASSET_ARENA = 16 << 20 };
 
@@ -123,7 +124,7 @@ dv_result dv_data_scanner_open(dv_data_scanner *s, dv_error *error)
     return dv_data_finder_new(&options, &s->finder, error);
 }
 
-void dv_data_scanner_close(dv_data_scanner *s)
+static void release(dv_data_scanner *s)
 {
     dv_data_save_free(s->save);
     dv_data_finder_free(s->finder);
@@ -180,7 +181,7 @@ static bool must_fail(const dv_data_scanner *s)
     return s->failed || (text_param(s->params, "fail_on") != NULL && dv_data_scanner_has_gaps(s));
 }
 
-int dv_data_scanner_exit(const dv_data_scanner *s, dv_result result, dv_error *error)
+static int exit_status(const dv_data_scanner *s, dv_result result, dv_error *error)
 {
     if (result == DV_ERR_TOO_LARGE && error->message[0] == '\0') {
         (void)dv_error_set(error, result, "there is more than this format shows: --output jsonl");
@@ -189,4 +190,22 @@ int dv_data_scanner_exit(const dv_data_scanner *s, dv_result result, dv_error *e
     return result != DV_OK ? dv_cli_fail(s->cli, error)
            : must_fail(s)  ? DV_EXIT_FAILED
                            : DV_EXIT_DONE;
+}
+
+int dv_data_scanner_run(dv_cli *cli, const json_t *params,
+                        dv_result (*work)(dv_data_scanner *, dv_error *))
+{
+    dv_error error = {0};
+    dv_data_scanner *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        error.result = DV_ERR_NO_MEMORY;
+        return dv_cli_fail(cli, &error);
+    }
+    s->cli = cli;
+    s->params = params;
+    dv_result result = work(s, &error);
+    int status = exit_status(s, result, &error);
+    release(s);
+    free(s);
+    return status;
 }

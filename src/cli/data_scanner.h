@@ -32,11 +32,15 @@ typedef struct dv_data_scanner {
     dv_error *error;
 } dv_data_scanner;
 
-/* cli, params and what stands before the empty line are set by the caller, the rest is zero. Limits
- * that the flags above do not name are the usual ones. error lives as long as the scanner. Errors:
- * those of the rules. To be closed also after an error. */
+/* Runs a command: work with a scanner in which cli and params are set and the rest is zero; its
+ * exit status. A scan that could not see everything is no proof that there is nothing: with fail_on
+ * that fails, too. */
+int dv_data_scanner_run(dv_cli *cli, const json_t *params,
+                        dv_result (*work)(dv_data_scanner *, dv_error *));
+
+/* What stands before the empty line is set by then. Limits that the flags above do not name are the
+ * usual ones. error lives as long as the scanner. Errors: those of the rules. */
 dv_must dv_result dv_data_scanner_open(dv_data_scanner *scanner, dv_error *error);
-void dv_data_scanner_close(dv_data_scanner *scanner);
 
 /* There may be more than was seen. */
 bool dv_data_scanner_has_gaps(const dv_data_scanner *scanner);
@@ -46,6 +50,3 @@ json_t *dv_data_scanner_summary(const dv_data_scanner *scanner);
 dv_must dv_result dv_data_scanner_print(dv_data_scanner *scanner, const json_t *summary);
 /* The summary for people, on standard error, without the line's end. done: "scanned". */
 void dv_data_scanner_say(const dv_data_scanner *scanner, const char *done);
-/* The exit status. A scan that could not see everything is no proof that there is nothing: with
- * fail_on that fails, too. */
-int dv_data_scanner_exit(const dv_data_scanner *scanner, dv_result result, dv_error *error);

@@ -101,7 +101,7 @@ static dv_remove_outcome find_folder(int root, const char *name, const char *mar
     char above[PATH_MAX] = ".";
     const char *slash = strrchr(name, '/');
     *p = (place){.folder = -1, .fd = -1, .base = slash != NULL ? slash + 1 : name};
-    (void)snprintf(p->own, sizeof(p->own), ".dvara-disposal-%s", mark);
+    (void)snprintf(p->own, sizeof(p->own), DV_REMOVE_GIVEN "%s", mark);
     if (slash != NULL && (size_t)(slash - name) >= sizeof(above)) {
         return refused(ENAMETOOLONG, why);
     }

@@ -27,6 +27,9 @@ typedef enum dv_remove_outcome {
     DV_REMOVE_LINKED,  /* it has several names */
 } dv_remove_outcome;
 
+/* What the name of ours begins with. */
+#define DV_REMOVE_GIVEN ".dvara-disposal-"
+
 enum { DV_REMOVE_WHY_MAX = 128, DV_REMOVE_MARK_MAX = 64 };
 
 /* Opens the folder for the calls below; *ret_fd is the caller's to close. One call at a time has

@@ -75,9 +75,9 @@ static dv_result stored_add(dv_call *call, const char *type, const char *sql, dv
 dv_result dv_known_actions(dv_call *call, const dv_cedar_policy_set *policies, dv_uid_list *list,
                            dv_error *error)
 {
-    DV_TRY(dv_uid_list_add_named(list, "Action", "use_model"));
-    DV_TRY(dv_uid_list_add_named(list, "Action", "break_glass"));
-    DV_TRY(dv_uid_list_add_named(list, "Action", "detokenize"));
+    for (size_t i = 0; i < dv_auth_own_action_count; i++) {
+        DV_TRY(dv_uid_list_add_named(list, "Action", dv_auth_own_actions[i].name));
+    }
     DV_TRY(stored_add(call, "Action",
                       "SELECT DISTINCT permission FROM auth_role_permission"
                       " WHERE permission <> '*'",
@@ -210,8 +210,10 @@ dv_result dv_access_action_check(const dv_access *access, const char *field, dv_
 {
     dv_slice uid;
     dv_call *call = access->call;
-    bool known = dv_slice_eq_str(action, "use_model") || dv_slice_eq_str(action, "break_glass") ||
-                 dv_slice_eq_str(action, "detokenize");
+    bool known = false;
+    for (size_t i = 0; i < dv_auth_own_action_count && !known; i++) {
+        known = dv_slice_eq_str(action, dv_auth_own_actions[i].name);
+    }
     for (size_t i = 0; i < dv_operation_count && !known; i++) {
         known = dv_slice_eq_str(action, dv_operations[i].permission);
     }

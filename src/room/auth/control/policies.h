@@ -67,6 +67,17 @@ dv_must dv_result dv_auth_set_parse(dv_store *store, const dv_auth_documents *do
 
 /* --- the schema (policy_schema.c) ------------------------------------------------------------ */
 
+/* Dvara's own actions that are no operation's permission, and the types of what they are asked
+ * about
+ * ("Model, Route"). */
+typedef struct dv_auth_own_action {
+    const char *name;
+    const char *resources;
+} dv_auth_own_action;
+
+extern const dv_auth_own_action dv_auth_own_actions[];
+extern const size_t dv_auth_own_action_count;
+
 /* Appends the schema with Dvara's own actions and the declared ones. Errors: DV_ERR_NO_MEMORY,
  * DV_ERR_TOO_LARGE. */
 dv_must dv_result dv_auth_schema_write(dv_auth_names declared, dv_arena *arena, dv_buf *out);

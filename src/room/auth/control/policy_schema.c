@@ -2,6 +2,7 @@
 #include "room/auth/control/policies.h"
 
 #include "api/operations.h"
+#include "core/data_access.h"
 
 /* The schema that policies are checked against: what there is, and what the gate tells of it
  * (gate/context.h). Actions are those that Dvara asks for and the permissions of all roles: naming
@@ -45,6 +46,10 @@ bool dv_auth_schema_has_type(dv_slice type)
     return found;
 }
 
+const dv_auth_own_action dv_auth_own_actions[] = {
+    {"use_model", "Model, Route"}, {"break_glass", "Role"}, {"detokenize", DV_DATA_VAULT_TYPE}};
+const size_t dv_auth_own_action_count = DV_ARRAY_LEN(dv_auth_own_actions);
+
 static int order(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -61,14 +66,10 @@ static bool is_operation(const char *action)
 
 static const char *resources_of(const char *action)
 {
-    if (strcmp(action, "use_model") == 0) {
-        return "Model, Route";
-    }
-    if (strcmp(action, "break_glass") == 0) {
-        return "Role";
-    }
-    if (strcmp(action, "detokenize") == 0) {
-        return "DataVault";
+    for (size_t i = 0; i < dv_auth_own_action_count; i++) {
+        if (strcmp(action, dv_auth_own_actions[i].name) == 0) {
+            return dv_auth_own_actions[i].resources;
+        }
     }
     return is_operation(action) ? "System" : "Model, Route, System, Role";
 }
@@ -100,15 +101,14 @@ static dv_result actions_write(const char *const *names, size_t count, dv_buf *o
 
 dv_result dv_auth_schema_write(dv_auth_names declared, dv_arena *arena, dv_buf *out)
 {
-    static const char *const own[] = {"use_model", "break_glass", "detokenize"};
     size_t count = 0;
-    size_t most = dv_operation_count + declared.count + DV_ARRAY_LEN(own);
+    size_t most = dv_operation_count + declared.count + dv_auth_own_action_count;
     const char **names = dv_arena_alloc(arena, most * sizeof(*names));
     if (names == NULL) {
         return DV_ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < DV_ARRAY_LEN(own); i++) {
-        names[count++] = own[i];
+    for (size_t i = 0; i < dv_auth_own_action_count; i++) {
+        names[count++] = dv_auth_own_actions[i].name;
     }
     for (size_t i = 0; i < dv_operation_count; i++) {
         names[count++] = dv_operations[i].permission;

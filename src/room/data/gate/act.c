@@ -33,14 +33,19 @@ static void forget(dv_data_acting *acting)
     acting->tools = NULL;
 }
 
+static bool is_key(const uint8_t *one, const uint8_t *other)
+{
+    return dv_equal_constant_time(dv_slice_of(one, DV_ACTION_KEY_LEN),
+                                  dv_slice_of(other, DV_ACTION_KEY_LEN));
+}
+
 /* The prepared keys of that key. Of two that take turns (streams that began before a reload go on
  * under the old one) both are kept. */
 static dv_result find_tools(dv_data_gate *gate, const uint8_t *key, dv_action_tools **ret_tools)
 {
     dv_data_acting fresh = {.tools = NULL};
     for (size_t i = 0; i < DV_ARRAY_LEN(gate->acting); i++) {
-        if (gate->acting[i].tools != NULL &&
-            memcmp(gate->acting[i].key, key, DV_ACTION_KEY_LEN) == 0) {
+        if (gate->acting[i].tools != NULL && is_key(gate->acting[i].key, key)) {
             *ret_tools = gate->acting[i].tools;
             return DV_OK;
         }
@@ -66,7 +71,7 @@ dv_result dv_data_gate_set_key(dv_data_gate *gate, const uint8_t key[32])
 
 bool dv_data_gate_has_key(const dv_data_gate *gate, const uint8_t key[32])
 {
-    return gate->has_action_key && memcmp(gate->action_key, key, sizeof(gate->action_key)) == 0;
+    return gate->has_action_key && is_key(gate->action_key, key);
 }
 
 void dv_data_act_release(dv_data_gate *gate)

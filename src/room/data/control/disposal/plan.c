@@ -3,6 +3,7 @@
 #include "room/data/control/disposal/disposal.h"
 
 #include "api/operations.h"
+#include "engine/scan/remove.h"
 
 enum { LOOKED_MAX = 20000 /* rows that one page looks at */ };
 
@@ -83,13 +84,12 @@ static dv_disposal_file file_of(const dv_disposal_asset *asset)
                               asset->first_seen};
 }
 
-/* Whether an earlier run gave the file this name (engine/scan/remove.c), as a scan in between saw.
- */
+/* Whether an earlier run gave the file this name, as a scan in between saw. */
 static bool is_being_removed(const char *name)
 {
-    static const char given[] = ".dvara-disposal-";
     const char *last = strrchr(name, '/');
-    return strncmp(last != NULL ? last + 1 : name, given, sizeof(given) - 1) == 0;
+    return dv_slice_starts_with(dv_slice_str(last != NULL ? last + 1 : name),
+                                DV_LIT(DV_REMOVE_GIVEN));
 }
 
 /* What keeps a file whose time is over, as this row has it; "": nothing, NULL: no memory. */
