@@ -152,6 +152,7 @@ static const char *const words[] = {
     "openai_completions",
     "openai_responses",
     "openai_embeddings",
+    "upload",
     "openai_models",
     "anthropic_messages",
     "json",

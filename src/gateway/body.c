@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The request's body: read, checked, inspected, replaced (DESIGN section 4, steps 4 to 6). What is
  * computed over a large one is computed by a thread. */
+#include "base/multipart.h"
 #include "gateway/request.h"
 
 #include <fcntl.h>
@@ -28,6 +29,18 @@ static bool has_body(const ngx_http_request_t *r)
     return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
 }
 
+static bool take_boundary(dv_request *request, const ngx_table_elt_t *type)
+{
+    dv_error error = {0};
+    dv_slice boundary = {NULL, 0};
+    dv_slice value = type != NULL ? dv_ngx_slice(type->value) : (dv_slice){NULL, 0};
+    if (dv_multipart_boundary(value, &boundary, &error) != DV_OK) {
+        return dv_request_deny(request, DV_REASON_BAD_CONTENT_TYPE, error.message);
+    }
+    return dv_arena_copy(request->arena, boundary, &request->work.boundary) == DV_OK ||
+           dv_request_deny(request, DV_REASON_INTERNAL, "");
+}
+
 /* What the headers say of the body, before a byte of it is read. */
 static bool check_head(dv_request *request)
 {
@@ -49,6 +62,9 @@ static bool check_head(dv_request *request)
     }
     if (find_header(r, "content-encoding") != NULL) {
         return dv_request_deny(request, DV_REASON_BAD_ENCODING, "");
+    }
+    if (route->protocol->form) {
+        return take_boundary(request, type);
     }
     return (type != NULL && dv_api_type_is_json(dv_ngx_slice(type->value))) ||
            dv_request_deny(request, DV_REASON_BAD_CONTENT_TYPE, "send application/json");

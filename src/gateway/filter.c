@@ -197,7 +197,7 @@ static ngx_int_t inspect_head(dv_request *request)
         drop_validators(r);
         return dv_stream_begin(request);
     }
-    if (dv_api_type_is_text(type)) {
+    if (dv_api_type_is_text(type) || request->route->protocol->form) {
         return hold(request, true);
     }
     return unreadable(request, "its content type is not known");

@@ -91,6 +91,13 @@ static bool check_rules(dv_work *work)
     return result == DV_OK || deny(work, DV_REASON_INTERNAL, "");
 }
 
+static bool check_form(dv_work *work)
+{
+    dv_result result = dv_api_form_check(work->config->api, work->route, work->bytes,
+                                         work->boundary, work->arena, &work->body, &work->verdict);
+    return result == DV_OK || deny(work, DV_REASON_INTERNAL, "");
+}
+
 static bool check(dv_work *work)
 {
     if (!read_pieces(work)) {
@@ -100,7 +107,7 @@ static bool check(dv_work *work)
         return true;
     }
     if (work->bytes.len > 0) {
-        return scan(work) && check_rules(work);
+        return work->route->protocol->form ? check_form(work) : scan(work) && check_rules(work);
     }
     return !work->route->protocol->object_body ||
            deny(work, DV_REASON_BAD_REQUEST, "a JSON body is needed");
@@ -159,11 +166,22 @@ static dv_result find_inserts(dv_work *work)
     return add_inserts(work, json, caps, asks);
 }
 
+/* Files take their time, which is a thread's. */
+static dv_result inspect_form(dv_work *work)
+{
+    return work->effort != 0
+               ? DV_ERR_AGAIN
+               : dv_data_gate_form(work->gate, work->request_policy, work->context, work->bytes,
+                                   work->boundary, work->arena, &work->outcome, &work->verdict);
+}
+
 void dv_work_inspect(dv_work *work)
 {
     dv_verdict_allow(&work->verdict, "");
     work->result = DV_OK;
-    if (work->request_policy != NULL && work->json.count > 0) {
+    if (work->request_policy != NULL && work->route->protocol->form && work->bytes.len > 0) {
+        work->result = inspect_form(work);
+    } else if (work->request_policy != NULL && work->json.count > 0) {
         dv_data_gate_hurry(work->gate, work->effort);
         work->result =
             dv_data_gate_request(work->gate, work->request_policy, work->context, &work->json,
@@ -258,6 +276,12 @@ static uint64_t count_text(const dv_json *json, bool any)
 static dv_result inspect_answer(dv_work *work, const dv_data_policy *policy)
 {
     dv_json json = {0};
+    if (work->text && work->route->protocol->form) {
+        work->text_bytes = work->bytes.len;
+        return work->effort != 0 ? DV_ERR_AGAIN
+                                 : dv_data_gate_file(work->gate, policy, work->context, work->bytes,
+                                                     work->arena, &work->outcome, &work->verdict);
+    }
     if (work->text) {
         work->text_bytes = work->bytes.len;
         return dv_data_gate_text(work->gate, policy, work->context, true, work->bytes, work->arena,

@@ -34,10 +34,11 @@ typedef struct dv_work {
     const dv_data_policy *request_policy; /* NULL: it is not inspected */
     const dv_data_policy *answer_policy;
     dv_slice bytes;              /* the body */
+    dv_slice boundary;           /* of a form; in the arena */
     const dv_work_piece *pieces; /* still to be read from `file`; in the arena */
     size_t piece_count;
     int file;        /* its descriptor, owned; -1: none */
-    bool text;       /* an answer's body is text, not JSON */
+    bool text;       /* an answer's body is text or a file, not JSON */
     uint64_t effort; /* that inspecting may take; 0: as much as it needs */
     bool count_text; /* text_bytes is asked for */
     uint64_t cap;    /* that the body is to bound its answer with; 0: it does, or need not */

@@ -325,8 +325,9 @@ static dv_result tell_piece(packed *p, dv_slice piece)
     return DV_OK;
 }
 
-static dv_result look_piece(void *data, dv_slice piece)
+static dv_result look_piece(void *data, dv_slice piece, bool contents)
 {
+    (void)contents;
     packed *p = data;
     const dv_encoded *job = p->s->job;
     const dv_finding *found = NULL;
@@ -379,7 +380,7 @@ static dv_result look_packed(search *s, size_t at)
         .s = s,
         .finding = {.encoded = true, .start = (uint32_t)at, .end = (uint32_t)end},
     };
-    DV_TRY(dv_packed_open(bytes, s->job->work, look_piece, &p));
+    DV_TRY(dv_packed_open(bytes, DV_PACKED_MAX, s->job->work, look_piece, &p));
     return p.any ? add(s, &p.finding) : DV_OK;
 }
 

@@ -26,7 +26,8 @@ typedef struct opening {
     size_t room; /* bytes that may still be unpacked */
     int depth;
     int members;
-    dv_result (*visit)(void *data, dv_slice piece);
+    size_t most; /* bytes of one piece */
+    dv_packed_visit visit;
     void *data;
 } opening;
 
@@ -103,19 +104,25 @@ static dv_result inflate_one(opening *o, dv_slice packed, int bits, dv_slice *re
 
 static dv_result open_bytes(opening *o, dv_slice bytes);
 
+/* A file's name, or the list of names and comments. */
+static dv_result tell_names(opening *o, dv_slice piece)
+{
+    return piece.len > 0 ? o->visit(o->data, piece, false) : DV_OK;
+}
+
 static dv_result hand_out(opening *o, dv_slice piece)
 {
     if (piece.len == 0) {
         return DV_OK;
     }
-    DV_TRY(o->visit(o->data, piece));
+    DV_TRY(o->visit(o->data, piece, true));
     return dv_packed_is(piece) ? open_bytes(o, piece) : DV_OK;
 }
 
 /* Members follow each other (RFC 1952 section 2.2); what stands behind them is handed out, too. */
 static dv_result open_gzip(opening *o, dv_slice rest)
 {
-    dv_auto(buf) dv_buf whole = dv_buf_init(DV_PACKED_MAX);
+    dv_auto(buf) dv_buf whole = dv_buf_init(o->most);
     do {
         dv_slice piece = {NULL, 0};
         DV_TRY(inflate_one(o, rest, GZIP_BITS, &piece, &rest));
@@ -169,7 +176,7 @@ static dv_result open_member(opening *o, dv_slice *rest)
         return DV_ERR_TOO_LARGE;
     }
     o->members++;
-    DV_TRY(hand_out(o, dv_slice_sub(*rest, LOCAL_HEAD, name)));
+    DV_TRY(tell_names(o, dv_slice_sub(*rest, LOCAL_HEAD, name)));
     dv_slice data = dv_slice_sub(*rest, LOCAL_HEAD + name + extra, rest->len);
     if (!behind && data.len < size) {
         return DV_ERR_TOO_LARGE;
@@ -192,9 +199,8 @@ static dv_result open_zip(opening *o, dv_slice rest)
     while (is_zip(rest)) {
         DV_TRY(open_member(o, &rest));
     }
-    return is_signature(rest) && dv_slice_find(rest, DV_LIT(LOCAL_MAGIC)) < 0
-               ? o->visit(o->data, rest) /* names and comments */
-               : DV_ERR_TOO_LARGE;
+    return is_signature(rest) && dv_slice_find(rest, DV_LIT(LOCAL_MAGIC)) < 0 ? tell_names(o, rest)
+                                                                              : DV_ERR_TOO_LARGE;
 }
 
 static dv_result open_bytes(opening *o, dv_slice bytes)
@@ -208,11 +214,11 @@ static dv_result open_bytes(opening *o, dv_slice bytes)
     return result;
 }
 
-dv_result dv_packed_open(dv_slice bytes, dv_arena *arena,
-                         dv_result (*visit)(void *data, dv_slice piece), void *data)
+dv_result dv_packed_open(dv_slice bytes, size_t most, dv_arena *arena, dv_packed_visit visit,
+                         void *data)
 {
-    size_t most = DV_MIN(bytes.len, (size_t)DV_PACKED_MAX) * DV_PACKED_RATIO + DV_PACKED_FREE;
+    size_t room = DV_MIN(bytes.len, most) * DV_PACKED_RATIO + DV_PACKED_FREE;
     opening o = {
-        .arena = arena, .room = DV_MIN(most, (size_t)DV_PACKED_MAX), .visit = visit, .data = data};
+        .arena = arena, .room = DV_MIN(room, most), .most = most, .visit = visit, .data = data};
     return dv_packed_is(bytes) ? open_bytes(&o, bytes) : DV_OK;
 }

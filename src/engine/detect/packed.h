@@ -9,7 +9,8 @@
 #include "base/arena.h"
 
 enum {
-    DV_PACKED_MAX = 4 << 20,   /* bytes unpacked, of all levels together */
+    DV_PACKED_MAX = 4 << 20,   /* bytes unpacked of what stands in a text, */
+    DV_PACKED_FILE = 32 << 20, /* and of a file; each of all levels together */
     DV_PACKED_RATIO = 200,     /* of them for each that was packed, */
     DV_PACKED_FREE = 64 << 10, /* beyond these */
     DV_PACKED_DEPTH = 3,       /* one in another */
@@ -20,8 +21,13 @@ enum {
 /* Whether the bytes begin as what is unpacked does. */
 bool dv_packed_is(dv_slice bytes);
 
-/* Hands out what the bytes hold: contents of files and their names, each whole. Works in the arena,
- * which keeps all of it. Errors: DV_ERR_TOO_LARGE (it can't be unpacked), DV_ERR_NO_MEMORY, the
- * visitor's. */
-dv_must dv_result dv_packed_open(dv_slice bytes, dv_arena *arena,
-                                 dv_result (*visit)(void *data, dv_slice piece), void *data);
+/* Is told each piece, whole. contents: it is what a file holds, or stands behind a gzip file; else
+ * a file's name, or the list behind the files of a zip. */
+typedef dv_result (*dv_packed_visit)(void *data, dv_slice piece, bool contents);
+
+/* Hands out what the bytes hold: contents of files and their names. A piece that is packed itself
+ * is handed out before it is opened. most: bytes unpacked (DV_PACKED_MAX, DV_PACKED_FILE). Works in
+ * the arena, which keeps all of it. Errors: DV_ERR_TOO_LARGE (it can't be unpacked),
+ * DV_ERR_NO_MEMORY, the visitor's. */
+dv_must dv_result dv_packed_open(dv_slice bytes, size_t most, dv_arena *arena,
+                                 dv_packed_visit visit, void *data);

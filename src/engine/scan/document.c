@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The text in the XML of office documents, through expat. Runs of one paragraph are joined, so that
  * a value is found however it is formatted; paragraphs and cells end with a line. */
+#include "base/markup.h"
 #include "engine/scan/scan_private.h"
 
 #include <expat.h>
@@ -45,19 +46,10 @@ static void XMLCALL on_text(void *data, const XML_Char *text, int len)
     end_with(data, add(data, dv_slice_of(text, (size_t)len)));
 }
 
-/* What ends a line in WordprocessingML, DrawingML, SpreadsheetML (ECMA-376 part 1) and ODF. */
 static bool ends_line(const char *name)
 {
-    static const char *const ends[] = {"p",  "br", "cr", "tab", "h",          "tr",
-                                       "tc", "si", "c",  "row", "line-break", "table-cell"};
     const char *colon = strrchr(name, ':');
-    const char *local = colon != NULL ? colon + 1 : name;
-    for (size_t i = 0; i < DV_ARRAY_LEN(ends); i++) {
-        if (strcmp(local, ends[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return dv_markup_ends_line(dv_slice_str(colon != NULL ? colon + 1 : name));
 }
 
 static void XMLCALL on_start(void *data, const XML_Char *name, const XML_Char **attributes)

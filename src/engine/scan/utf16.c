@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text in UTF-16 (RFC 2781), as spreadsheets and Windows write it: read as UTF-8. */
+#include "base/codec.h"
 #include "engine/scan/scan_private.h"
 
 #include <stdlib.h>
@@ -25,30 +26,6 @@ typedef struct decoding {
     dv_scan_source source; /* of UTF-8 */
 } decoding;
 
-static size_t put(uint8_t *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (uint8_t)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (uint8_t)(0xC0 | (c >> 6));
-        out[1] = (uint8_t)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (uint8_t)(0xE0 | (c >> 12));
-        out[1] = (uint8_t)(0x80 | ((c >> 6) & 0x3F));
-        out[2] = (uint8_t)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xF0 | (c >> 18));
-    out[1] = (uint8_t)(0x80 | ((c >> 12) & 0x3F));
-    out[2] = (uint8_t)(0x80 | ((c >> 6) & 0x3F));
-    out[3] = (uint8_t)(0x80 | (c & 0x3F));
-    return 4;
-}
-
 /* One unit of 16 bits; a half without its other half becomes U+FFFD. */
 static size_t take(decoding *d, uint32_t unit, uint8_t *out)
 {
@@ -56,19 +33,19 @@ static size_t take(decoding *d, uint32_t unit, uint8_t *out)
     bool high = unit >= HIGH_FIRST && unit < LOW_FIRST;
     size_t len = 0;
     if (d->high != 0 && low) {
-        len = put(out, 0x10000 + ((d->high - HIGH_FIRST) << 10) + (unit - LOW_FIRST));
+        len = dv_utf8_encode(0x10000 + ((d->high - HIGH_FIRST) << 10) + (unit - LOW_FIRST), out);
         d->high = 0;
         return len;
     }
     if (d->high != 0) {
-        len = put(out, REPLACEMENT);
+        len = dv_utf8_encode(REPLACEMENT, out);
         d->high = 0;
     }
     if (high) {
         d->high = unit;
         return len;
     }
-    return len + put(out + len, low ? REPLACEMENT : unit);
+    return len + dv_utf8_encode(low ? REPLACEMENT : unit, out + len);
 }
 
 static dv_result fill(decoding *d)

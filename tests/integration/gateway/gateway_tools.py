@@ -48,6 +48,8 @@ CONFIG = {
               body_limit=0),
         route("small", "/small", "json", body_limit=100),
         route("large", "/large", "json", body_limit=8 << 20),
+        route("files", "/v1/files", "upload", methods=["GET", "POST"], match="prefix", body_limit=8 << 20),
+        route("named", "/named", "upload", fields=["purpose", "file"]),
         route("raw", "/raw", "json", methods=["GET", "POST"], match="prefix",
               request_policy=None, answer_policy=None),
     ],

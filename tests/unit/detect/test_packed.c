@@ -19,9 +19,10 @@ static const char said[] = "write to bob@example.com";
 /* All that was handed out, with a bar behind each piece. */
 static dv_buf seen;
 
-static dv_result note(void *data, dv_slice piece)
+static dv_result note(void *data, dv_slice piece, bool contents)
 {
     (void)data;
+    (void)contents;
     DV_TRY(dv_buf_append(&seen, piece));
     return dv_buf_append_str(&seen, "|");
 }
@@ -31,7 +32,7 @@ static dv_result open_it(dv_slice bytes)
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
     assert_non_null(arena);
     dv_buf_clear(&seen);
-    return dv_packed_open(bytes, arena, note, NULL);
+    return dv_packed_open(bytes, DV_PACKED_MAX, arena, note, NULL);
 }
 
 static bool saw(const char *text)

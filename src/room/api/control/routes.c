@@ -12,6 +12,7 @@ static const char *const protocols[] = {"openai_chat",
                                         "openai_embeddings",
                                         "openai_models",
                                         "anthropic_messages",
+                                        "upload",
                                         "json",
                                         NULL};
 static const char *const matches[] = {"exact", "prefix", NULL};

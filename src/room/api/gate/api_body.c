@@ -107,25 +107,10 @@ static bool is_tool_schema(const checker *c, uint32_t key, uint32_t tools)
                       : depth == 2 && (parameters || dv_slice_eq_str(name, "input_schema"));
 }
 
-/* A model server fetches what such a member names, from inside the network. */
-static bool names_url(dv_slice name)
-{
-    static const dv_slice names[] = {
-        DV_LIT("url"),       DV_LIT("uri"),       DV_LIT("image_url"),  DV_LIT("file_url"),
-        DV_LIT("video_url"), DV_LIT("audio_url"), DV_LIT("server_url"),
-    };
-    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
-        if (dv_slice_eq_nocase(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_private_url(const checker *c, uint32_t key, dv_slice name)
 {
     dv_slice value = {0};
-    return type_of(c, key + 1) == DV_JSON_STRING && names_url(name) &&
+    return type_of(c, key + 1) == DV_JSON_STRING && dv_api_url_names(name) &&
            (dv_json_string(c->json, key + 1, c->arena, &value) != DV_OK ||
             dv_api_url_is_private(value));
 }

@@ -11,7 +11,8 @@
  *       "match": "exact" | "prefix",
  *       "methods": ["POST"],
  *       "protocol": "openai_chat" | "openai_completions" | "openai_responses" |
- *                   "openai_embeddings" | "openai_models" | "anthropic_messages" | "json",
+ *                   "openai_embeddings" | "openai_models" | "anthropic_messages" | "upload" |
+ *                   "json",
  *       "action": "use_model",             the permission
  *       "upstream": "default",             optional; a group of dv_nginx_upstream
  *       "body_limit": 10485760,            bytes

@@ -64,6 +64,7 @@ typedef struct dv_api_protocol {
                                    * ended by an empty name */
     const char *const *parts;     /* content parts that are text; NULL-ended */
     bool asks_usage;              /* streams tell their usage when stream_options ask for it */
+    bool form;                    /* a body is multipart/form-data, an answer may be any file */
     bool any_text;                /* bodies have no known form: every text of an answer counts */
 } dv_api_protocol;
 

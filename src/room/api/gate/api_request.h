@@ -58,6 +58,12 @@ dv_must dv_result dv_api_body_check(const dv_api_config *config, const dv_api_ro
                                     const dv_json *json, dv_arena *arena, dv_api_body *ret_body,
                                     dv_verdict *verdict);
 
+/* Reads a form (base/multipart.h) and checks the names of its parts, and what of its fields is JSON
+ * or a URL, as those of a body. Errors: DV_ERR_INVALID, with a denial (BAD_REQUEST, BAD_FIELD). */
+dv_must dv_result dv_api_form_check(const dv_api_config *config, const dv_api_route *route,
+                                    dv_slice form, dv_slice boundary, dv_arena *arena,
+                                    dv_api_body *ret_body, dv_verdict *verdict);
+
 /* Bytes of a text that give way to others. */
 typedef struct dv_api_insert {
     size_t at;

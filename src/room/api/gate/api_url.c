@@ -125,3 +125,17 @@ bool dv_api_url_is_private(dv_slice text)
     text = skip_blanks(text);
     return take_scheme(&text, &file) && (file || is_private_host(host_of(text)));
 }
+
+bool dv_api_url_names(dv_slice name)
+{
+    static const dv_slice names[] = {
+        DV_LIT("url"),       DV_LIT("uri"),       DV_LIT("image_url"),  DV_LIT("file_url"),
+        DV_LIT("video_url"), DV_LIT("audio_url"), DV_LIT("server_url"),
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        if (dv_slice_eq_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}

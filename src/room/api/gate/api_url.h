@@ -10,3 +10,6 @@
  * or .home.arpa, a file, or a host that can't be read with certainty (percent-encoded, not ASCII).
  * Names of the open DNS are not resolved: what they point at is the model server's to check. */
 bool dv_api_url_is_private(dv_slice text);
+/* Whether a member of that name, in any case, is a URL that a model server fetches, from inside the
+ * network. */
+bool dv_api_url_names(dv_slice name);

@@ -433,6 +433,11 @@ static void prepend_step(dv_data_pass *pass, const document *d, uint32_t token, 
     }
 }
 
+static const char *root_of(const dv_data_pass *pass)
+{
+    return pass->root != NULL ? pass->root : "";
+}
+
 /* JSON pointer of a part; within a nested document its own pointer follows its carrier's. */
 static dv_result make_place(inspection *in, uint32_t part_index, const char **ret_place)
 {
@@ -450,7 +455,7 @@ static dv_result make_place(inspection *in, uint32_t part_index, const char **re
         }
         part_index = d->carrier;
     }
-    *ret_place = dv_arena_printf(in->pass->temp, "%s", pointer + start);
+    *ret_place = dv_arena_printf(in->pass->temp, "%s%s", root_of(in->pass), pointer + start);
     return *ret_place == NULL ? DV_ERR_NO_MEMORY : DV_OK;
 }
 
@@ -601,9 +606,8 @@ dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const ui
 
 /* ---- entries ---- */
 
-/* Fills the outcome; whatever went wrong is a denial too. */
-static dv_result finish(dv_data_pass *pass, dv_result result, dv_data_edits *edits, dv_slice text,
-                        dv_data_outcome *ret_outcome)
+dv_result dv_data_pass_finish(dv_data_pass *pass, dv_result result, dv_data_edits *edits,
+                              dv_slice text, dv_data_outcome *ret_outcome)
 {
     dv_data_outcome outcome = {.body = text};
     if (result == DV_OK && edits->count > 0) {
@@ -633,7 +637,7 @@ static dv_result inspect_json(dv_data_pass *pass, const dv_json *body, dv_data_o
 {
     dv_data_edits edits = {0};
     dv_result result = dv_data_body_inspect(pass, body, NULL, &edits);
-    return finish(pass, result, &edits, body->text, ret_outcome);
+    return dv_data_pass_finish(pass, result, &edits, body->text, ret_outcome);
 }
 
 dv_result dv_data_gate_request(dv_data_gate *gate, const dv_data_policy *policy,
@@ -673,8 +677,9 @@ static bool is_known(const dv_data_pass *pass, dv_slice text)
            !(pass->answer && dv_data_placeholder_find(pass->context, text, 0, &place));
 }
 
-static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *edits)
+dv_result dv_data_text_inspect(dv_data_pass *pass, dv_slice text, dv_data_edits *edits)
 {
+    const char *place = root_of(pass);
     dv_data_hit *hits = NULL;
     size_t count = 0;
     if (is_known(pass, text)) {
@@ -685,11 +690,11 @@ static dv_result inspect_text(dv_data_pass *pass, dv_slice text, dv_data_edits *
         dv_known_texts_add(&pass->gate->known, text, &pass->policy->known);
     }
     for (size_t i = 0; i < pass->mets.count; i++) {
-        DV_TRY(dv_data_pass_meet(pass, &pass->mets.list[i], ""));
+        DV_TRY(dv_data_pass_meet(pass, &pass->mets.list[i], place));
     }
     for (size_t i = 0; i < count; i++) {
         dv_slice instead = {NULL, 0};
-        DV_TRY(dv_data_pass_decide(pass, text, &hits[i], "", &instead));
+        DV_TRY(dv_data_pass_decide(pass, text, &hits[i], place, &instead));
         if (instead.ptr != NULL) {
             DV_TRY(dv_data_edits_add(edits, pass->temp, hits[i].start, hits[i].end, instead));
         }
@@ -709,6 +714,6 @@ dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *policy,
                          .arena = arena,
                          .temp = arena};
     dv_data_edits edits = {0};
-    dv_result result = inspect_text(&pass, text, &edits);
-    return finish(&pass, result, &edits, text, ret_outcome);
+    dv_result result = dv_data_text_inspect(&pass, text, &edits);
+    return dv_data_pass_finish(&pass, result, &edits, text, ret_outcome);
 }

@@ -129,6 +129,22 @@ dv_must dv_result dv_data_gate_text(dv_data_gate *gate, const dv_data_policy *po
                                     dv_arena *arena, dv_data_outcome *ret_outcome,
                                     dv_verdict *verdict);
 
+/* A form's parts (base/multipart.h): fields as text, files by what their bytes are, whatever their
+ * type says: text, JSON and lines of JSON are rewritten; UTF-16, gzip, zip and what office programs
+ * write in them are read, and refused where something would have to be hidden; any other is
+ * refused, as long as the policy hides anything. Names and types of parts are never rewritten,
+ * names of files are. The boundary keeps its meaning. Only for a thread: dv_data_gate_hurry is not
+ * heeded. */
+dv_must dv_result dv_data_gate_form(dv_data_gate *gate, const dv_data_policy *policy,
+                                    dv_data_context *context, dv_slice form, dv_slice boundary,
+                                    dv_arena *arena, dv_data_outcome *ret_outcome,
+                                    dv_verdict *verdict);
+
+/* A file that an answer is, in the same way. */
+dv_must dv_result dv_data_gate_file(dv_data_gate *gate, const dv_data_policy *policy,
+                                    dv_data_context *context, dv_slice file, dv_arena *arena,
+                                    dv_data_outcome *ret_outcome, dv_verdict *verdict);
+
 /* A caller's own words as they may be recorded, whatever the policies say: all that any detector
  * finds is masked, and whatever begins like one of Dvara's keys. The text is the input or lives in
  * the arena. Errors: DV_ERR_NO_MEMORY, DV_ERR_TOO_LARGE: do not record it. */

@@ -200,6 +200,7 @@ typedef struct dv_data_pass {
     size_t sighting_room;
     const dv_finding *found; /* by the last search, in temp */
     size_t found_count;
+    const char *root;  /* JSON pointer before the places of what is found; NULL: none */
     bool folds;        /* sightings of one kind at one place are one: of a stream */
     bool cut;          /* of a stream: what is searched begins in the middle of its text, */
     bool more;         /* and goes on */
@@ -283,8 +284,15 @@ dv_must dv_result dv_data_pass_meet(dv_data_pass *pass, const dv_data_met *met, 
 /* Appends text as the inside of a JSON string, in the arena. */
 dv_must dv_result dv_data_escape(dv_slice text, dv_arena *arena, dv_slice *ret_text);
 
+/* Fills the outcome of a pass whose inspection came to that result; whatever went wrong is a
+ * denial, too, but for DV_ERR_AGAIN. text: all that was inspected. */
+dv_must dv_result dv_data_pass_finish(dv_data_pass *pass, dv_result result, dv_data_edits *edits,
+                                      dv_slice text, dv_data_outcome *ret_outcome);
+
+/* Inspects a text that is nothing else, and adds its edits. */
+dv_must dv_result dv_data_text_inspect(dv_data_pass *pass, dv_slice text, dv_data_edits *edits);
+
 /* Inspects all strings, names and long whole numbers of a document but the tokens marked in
- * `skip` (one byte a token; NULL: none), and adds the edits of its text. root: pointer text that
- * stands before the places of what is found. */
+ * `skip` (one byte a token; NULL: none), and adds the edits of its text. */
 dv_must dv_result dv_data_body_inspect(dv_data_pass *pass, const dv_json *body, const uint8_t *skip,
                                        dv_data_edits *edits);
