@@ -37,6 +37,8 @@ typedef struct dv_detect_candidate {
 
 typedef bool (*dv_detect_check)(dv_detect_candidate *candidate);
 
+enum { DV_DETECT_STEPS_MAX = 1000000 }; /* of one PCRE2 call; patterns are bounded, this is a net */
+
 /* A detector whose values have no greatest length (MAX_LENGTH in generate.py). */
 enum { DV_DETECT_UNBOUNDED = 20000 };
 
@@ -181,7 +183,9 @@ struct dv_detect_scratch {
     uint64_t *live;            /* patterns, as in `starts` */
     uint64_t *candidates;      /* the same */
     bool hurried;
-    uint64_t effort; /* what is left, when hurried */
+    uint64_t effort;                       /* what is left, when hurried */
+    const struct dv_detect_custom *custom; /* that are looked for, too; NULL: none */
+    uint64_t custom_serial;                /* for which hs has room */
 };
 
 /* Bits of entropy a byte (Shannon), in hundredths. */

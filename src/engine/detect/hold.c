@@ -197,6 +197,7 @@ dv_result dv_detect_hold(const dv_detect_rules *rules, dv_detect_scratch *scratc
     if (!hold_sieved(&s, run, &hold) || !hold_literals(&s, run, &hold)) {
         return s.result;
     }
+    DV_TRY(dv_custom_hold(&s, &hold));
     for (size_t i = 0; i < count; i++) {
         if (!dv_search_hold_glued(&s, &found[i], run, &hold)) {
             return s.result;

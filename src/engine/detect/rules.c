@@ -5,7 +5,6 @@
 #include "engine/detect/database.h"
 
 enum {
-    MATCH_STEPS_MAX = 1000000,  /* of one PCRE2 call; patterns are bounded, this is a net */
     JIT_STACK_START = 32 << 10, /* bytes */
     JIT_STACK_MAX = 512 << 10,
     GLUED_PATTERN_MAX = 4096, /* bytes of its spelling */
@@ -348,8 +347,8 @@ static bool make_contexts(const dv_detect_rules *rules, dv_detect_scratch *scrat
         return false;
     }
     pcre2_jit_stack_assign(scratch->match, NULL, scratch->stack);
-    pcre2_set_match_limit(scratch->match, MATCH_STEPS_MAX);
-    pcre2_set_match_limit(scratch->words, MATCH_STEPS_MAX);
+    pcre2_set_match_limit(scratch->match, DV_DETECT_STEPS_MAX);
+    pcre2_set_match_limit(scratch->words, DV_DETECT_STEPS_MAX);
     return true;
 }
 

@@ -543,6 +543,7 @@ dv_result dv_detect_scan(const dv_detect_rules *rules, dv_detect_scratch *scratc
     s.arena = arena;
     if (text.len > from && !dv_detector_set_is_empty(enabled)) {
         DV_TRY(run(&s));
+        DV_TRY(dv_custom_find(&s));
         DV_TRY(settle(&s));
     }
     *ret_count = s.count;

@@ -107,6 +107,11 @@ bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t st
 /* What the value itself says: its checksum, its randomness. */
 bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *candidate);
 
+/* Adds what the scratch's users' detectors find (custom.h); *hold comes down to the first start
+ * from which one of them may go on. Errors: as dv_detect_scan. */
+dv_must dv_result dv_custom_find(dv_search *s);
+dv_must dv_result dv_custom_hold(dv_search *s, size_t *hold);
+
 /* How many bytes may be read for glued values in a text. */
 uint64_t dv_search_reads(size_t len);
 

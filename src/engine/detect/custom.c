@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users' detectors: compiling, and searching with them.
+ *
+ * 1. vectorscan tells where a value may end (as a prefilter: more often than it does), PCRE2 finds
+ *    it among the starts before. Every start is tried once by a pattern, as for built-in ones.
+ * 2. All that is asked of a value stands before or within it, and at most DV_CUSTOM_BEHIND bytes
+ *    behind: what a stream holds back is what a pattern calls a partial match. */
+#include "engine/detect/custom_private.h"
+
+#include "base/caps.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    CUSTOM_ARENA = 1 << 20,
+    SCORE_CONTEXT = 5, /* as scan.c */
+    FINDINGS_FIRST = 16,
+    CODE_MAX = 256 << 10, /* bytes of a compiled pattern */
+    DATABASE_MAX = 4 << 20,
+    TRIAL = 2 * DV_CUSTOM_LONGEST + 64, /* bytes of a text that a pattern is tried on */
+    STRETCHED = 64,
+    HS_FLAGS = HS_FLAG_PREFILTER | HS_FLAG_MULTILINE,
+};
+
+/* ---- those that live ---- */
+
+static pthread_mutex_t living_lock = PTHREAD_MUTEX_INITIALIZER;
+static dv_detect_custom *living;
+static uint64_t last_serial;
+
+size_t dv_detect_custom_count(const dv_detect_custom *custom)
+{
+    return custom == NULL ? 0 : custom->count;
+}
+
+const dv_detector_info *dv_detect_custom_info(const dv_detect_custom *custom, size_t bit)
+{
+    size_t index = bit - DV_CUSTOM_FIRST;
+    return bit >= DV_CUSTOM_FIRST && index < dv_detect_custom_count(custom)
+               ? &custom->rules[index].info
+               : NULL;
+}
+
+ptrdiff_t dv_detect_custom_index(const dv_detect_custom *custom, const char *id)
+{
+    for (size_t i = 0; i < dv_detect_custom_count(custom); i++) {
+        if (strcmp(custom->rules[i].info.id, id) == 0) {
+            return (ptrdiff_t)(DV_CUSTOM_FIRST + i);
+        }
+    }
+    return -1;
+}
+
+dv_slice dv_detect_custom_text(const dv_detect_custom *custom)
+{
+    return custom->text;
+}
+
+static void destroy(dv_detect_custom *custom)
+{
+    for (size_t i = 0; i < DV_CUSTOM_MAX; i++) {
+        pcre2_code_free(custom->rules[i].code);
+        pcre2_code_free(custom->rules[i].context);
+    }
+    (void)hs_free_database(custom->database);
+    dv_arena_free(custom->arena);
+    free(custom);
+}
+
+void dv_detect_custom_free(dv_detect_custom *custom)
+{
+    if (custom == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&living_lock);
+    bool last = --custom->users == 0;
+    for (dv_detect_custom **at = &living; last && *at != NULL; at = &(*at)->next) {
+        if (*at == custom) {
+            *at = custom->next;
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&living_lock);
+    if (last) {
+        destroy(custom);
+    }
+}
+
+static dv_detect_custom *find_living(dv_slice text)
+{
+    dv_detect_custom *found = living;
+    while (found != NULL && !dv_slice_eq(found->text, text)) {
+        found = found->next;
+    }
+    if (found != NULL) {
+        found->users++;
+    }
+    return found;
+}
+
+/* ---- compiling ---- */
+
+static dv_result refuse_pattern(const dv_custom_rule *rule, dv_error *error, const char *why)
+{
+    return dv_error_set_at(error, DV_ERR_INVALID, rule->line, 0, "detector %s: %s", rule->info.id,
+                           why);
+}
+
+static dv_result compile_code(const dv_custom_rule *rule, const char *text, uint32_t options,
+                              pcre2_code **ret_code, dv_error *error)
+{
+    int failure = 0;
+    PCRE2_SIZE at = 0;
+    PCRE2_UCHAR message[128] = "";
+    char why[256];
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C | options,
+                                     &failure, &at, NULL);
+    if (code == NULL) {
+        (void)pcre2_get_error_message(failure, message, sizeof(message));
+        (void)snprintf(why, sizeof(why), "'match' is no expression: %s at its byte %zu", message,
+                       at);
+        return refuse_pattern(rule, error, why);
+    }
+    *ret_code = code; /* the rule's, whatever comes */
+    if (pcre2_jit_compile(code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) != 0) {
+        return refuse_pattern(rule, error, "PCRE2 can not compile its pattern");
+    }
+    return DV_OK;
+}
+
+static uint32_t info_of(const pcre2_code *code, uint32_t what)
+{
+    uint32_t value = 0;
+    (void)pcre2_pattern_info(code, what, &value);
+    return value;
+}
+
+/* What values may look like: bounded, and neither tiny nor of any text. */
+static dv_result check_shape(dv_custom_rule *rule, dv_error *error)
+{
+    hs_expr_info_t *info = NULL;
+    hs_compile_error_t *failure = NULL;
+    unsigned flags = HS_FLAGS | (rule->caseless ? HS_FLAG_CASELESS : 0);
+    size_t size = 0;
+    if (hs_expression_info(rule->match, flags, &info, &failure) != HS_SUCCESS) {
+        char why[256];
+        (void)snprintf(why, sizeof(why), "'match' can not be searched for: %.180s",
+                       failure != NULL ? failure->message : "no memory");
+        (void)hs_free_compile_error(failure);
+        return refuse_pattern(rule, error, why);
+    }
+    unsigned shortest = info->min_width, longest = info->max_width;
+    free(info);
+    (void)pcre2_pattern_info(rule->code, PCRE2_INFO_SIZE, &size);
+    rule->longest = longest;
+    if (longest > DV_CUSTOM_LONGEST) {
+        return refuse_pattern(rule, error,
+                              "its values have no greatest length of 512 bytes or fewer: use "
+                              "{1,20} and the like in place of + and *");
+    }
+    if (shortest < DV_CUSTOM_SHORTEST) {
+        return refuse_pattern(rule, error, "its values may have fewer than 4 bytes");
+    }
+    if (info_of(rule->code, PCRE2_INFO_MAXLOOKBEHIND) > DV_CUSTOM_BEHIND) {
+        return refuse_pattern(rule, error, "it looks behind more than 64 bytes");
+    }
+    return size <= CODE_MAX ? DV_OK : refuse_pattern(rule, error, "it is too large");
+}
+
+static dv_result compile_rule(dv_custom_rule *rule, dv_error *error)
+{
+    uint32_t caseless = rule->caseless ? PCRE2_CASELESS : 0;
+    DV_TRY(compile_code(rule, rule->match, PCRE2_MULTILINE | caseless, &rule->code, error));
+    DV_TRY(check_shape(rule, error));
+    rule->info.max_length = (uint32_t)rule->longest;
+    return rule->words == NULL ? DV_OK : compile_code(rule, rule->words, 0, &rule->context, error);
+}
+
+static dv_result compile_database(dv_detect_custom *custom, dv_error *error)
+{
+    const char *texts[DV_CUSTOM_MAX];
+    unsigned flags[DV_CUSTOM_MAX];
+    unsigned ids[DV_CUSTOM_MAX];
+    hs_compile_error_t *failure = NULL;
+    size_t size = 0;
+    for (unsigned i = 0; i < custom->count; i++) {
+        texts[i] = custom->rules[i].match;
+        flags[i] = HS_FLAGS | (custom->rules[i].caseless ? HS_FLAG_CASELESS : 0);
+        ids[i] = i;
+    }
+    if (hs_compile_multi(texts, flags, ids, (unsigned)custom->count, HS_MODE_BLOCK, NULL,
+                         &custom->database, &failure) != HS_SUCCESS) {
+        bool named = failure != NULL && failure->expression >= 0;
+        const dv_custom_rule *rule = &custom->rules[named ? failure->expression : 0];
+        char why[256];
+        (void)snprintf(why, sizeof(why), "'match' can not be searched for: %.180s",
+                       failure != NULL ? failure->message : "no memory");
+        (void)hs_free_compile_error(failure);
+        return refuse_pattern(rule, error, why);
+    }
+    (void)hs_database_size(custom->database, &size);
+    return size <= DATABASE_MAX
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_TOO_LARGE, "the detectors are too large together");
+}
+
+static dv_result make(dv_detect_custom *custom, bool (*taken)(const char *id), dv_error *error)
+{
+    DV_TRY(dv_custom_parse(custom, taken, error));
+    for (size_t i = 0; i < custom->count; i++) {
+        DV_TRY(compile_rule(&custom->rules[i], error));
+        dv_detector_set_add(&custom->set, DV_CUSTOM_FIRST + i);
+    }
+    DV_TRY(compile_database(custom, error));
+    return dv_custom_try(custom, error);
+}
+
+dv_result dv_detect_custom_read(dv_slice yaml, bool (*taken)(const char *id),
+                                dv_detect_custom **ret_custom, dv_error *error)
+{
+    if (yaml.len > DV_CUSTOM_TEXT_MAX) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "a file of detectors has at most 64 KiB");
+    }
+    (void)pthread_mutex_lock(&living_lock);
+    *ret_custom = find_living(yaml);
+    uint64_t serial = ++last_serial;
+    (void)pthread_mutex_unlock(&living_lock);
+    if (*ret_custom != NULL) {
+        return DV_OK;
+    }
+    dv_detect_custom *custom = calloc(1, sizeof(*custom));
+    if (custom == NULL || (custom->arena = dv_arena_new(CUSTOM_ARENA)) == NULL ||
+        dv_arena_copy(custom->arena, yaml, &custom->text) != DV_OK) {
+        free(custom);
+        return DV_ERR_NO_MEMORY;
+    }
+    custom->users = 1;
+    custom->serial = serial;
+    dv_result result = make(custom, taken, error);
+    if (result != DV_OK) {
+        destroy(custom);
+        return result;
+    }
+    (void)pthread_mutex_lock(&living_lock);
+    custom->next = living;
+    living = custom;
+    (void)pthread_mutex_unlock(&living_lock);
+    *ret_custom = custom;
+    return DV_OK;
+}
+
+dv_result dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *custom)
+{
+    scratch->custom = custom;
+    if (custom == NULL || scratch->custom_serial == custom->serial) {
+        return DV_OK;
+    }
+    scratch->custom_serial = 0;
+    if (hs_alloc_scratch(custom->database, &scratch->hs) != HS_SUCCESS) {
+        scratch->custom = NULL;
+        return DV_ERR_NO_MEMORY;
+    }
+    scratch->custom_serial = custom->serial;
+    return DV_OK;
+}
+
+/* ---- searching ---- */
+
+typedef struct custom_search {
+    dv_search *s;
+    const dv_detect_custom *custom;
+    size_t base;                /* what vectorscan's offsets count from */
+    size_t next[DV_CUSTOM_MAX]; /* the first start that a pattern has not tried */
+} custom_search;
+
+/* Runs a pattern over the text until `end`, from `start` to `limit` at most. Returns what PCRE2
+ * did; *ret_failed: it failed. */
+static int match_at(dv_search *s, pcre2_code *code, size_t end, size_t start, size_t limit,
+                    uint32_t options)
+{
+    pcre2_set_offset_limit(s->scratch->match, limit);
+    pcre2_set_match_limit(s->scratch->match, DV_CUSTOM_STEPS);
+    int rc =
+        pcre2_match(code, s->text.ptr, end, start, options, s->scratch->data, s->scratch->match);
+    pcre2_set_match_limit(s->scratch->match, DV_DETECT_STEPS_MAX);
+    return rc;
+}
+
+static bool fails(dv_search *s, int rc)
+{
+    bool failed = rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL;
+    if (failed) {
+        s->result = DV_ERR_TOO_LARGE;
+    }
+    return failed;
+}
+
+static bool has_words(dv_search *s, const dv_custom_rule *rule, size_t start, bool *ret_has)
+{
+    size_t begin = start > rule->distance ? start - rule->distance : 0;
+    int rc = match_at(s, rule->context, start, begin, start, 0);
+    *ret_has = rc >= 0;
+    return !fails(s, rc);
+}
+
+static dv_result add(dv_search *s, size_t bit, const dv_custom_rule *rule,
+                     const dv_detect_candidate *c)
+{
+    size_t start = c->start, end = 0;
+    if (s->count == DV_LIMIT_FINDINGS) {
+        return DV_ERR_TOO_LARGE;
+    }
+    if (!dv_search_spend(s, DV_EFFORT_FINDING)) {
+        return DV_ERR_AGAIN;
+    }
+    if (!dv_search_escape_around(s->text, start, &start, &end) || start < s->from) {
+        start = c->start; /* otherwise it takes the escape's backslash in */
+    }
+    dv_finding *found =
+        dv_arena_grow(s->arena, s->found, s->count, &s->room, sizeof(*found), FINDINGS_FIRST);
+    if (found == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    s->found = found;
+    unsigned score = c->score + (c->context ? SCORE_CONTEXT : 0);
+    found[s->count] = (dv_finding){.detector = rule->info.id,
+                                   .start = (uint32_t)start,
+                                   .end = (uint32_t)c->end,
+                                   .score = (uint8_t)DV_MIN(score, 100u)};
+    dv_detector_set_add(&found[s->count++].detectors, bit);
+    return DV_OK;
+}
+
+/* What the value says of itself, and the words before it. *ret_next: where the search goes on. */
+static bool judge(dv_search *s, size_t bit, const dv_custom_rule *rule, size_t start, size_t end,
+                  size_t *ret_next)
+{
+    dv_detect_candidate c = {s->text, start, end, false, rule->info.score};
+    *ret_next = start + 1;
+    if (rule->context != NULL && !has_words(s, rule, start, &c.context)) {
+        return false;
+    }
+    if (end - start < DV_CUSTOM_SHORTEST || (rule->required && !c.context) ||
+        (rule->check != NULL && !rule->check(&c))) {
+        return true;
+    }
+    dv_slice value = dv_slice_sub(s->text, c.start, c.end - c.start);
+    if (rule->entropy > 0 && dv_detect_entropy(value) < rule->entropy) {
+        return true;
+    }
+    s->result = add(s, bit, rule, &c);
+    *ret_next = c.end;
+    return s->result == DV_OK;
+}
+
+/* A NUL ends every value: strings are joined by it. */
+static size_t end_at_nul(dv_search *s, size_t begin, size_t end)
+{
+    const uint8_t *nul = memchr(s->text.ptr + begin, 0, end - begin);
+    return nul == NULL ? end : (size_t)(nul - s->text.ptr);
+}
+
+/* Tries the pattern's starts before `until`. */
+static bool try_starts(custom_search *c, unsigned index, size_t until)
+{
+    dv_search *s = c->s;
+    const dv_custom_rule *rule = &c->custom->rules[index];
+    size_t *next = &c->next[index];
+    size_t most = DV_MIN(s->text.len, until + rule->longest + DV_CUSTOM_BEHIND);
+    while (*next < until) {
+        if (!dv_search_spend(s, DV_EFFORT_MATCH)) {
+            return false;
+        }
+        size_t end = most;
+        int rc = match_at(s, rule->code, end, *next, until - 1, 0);
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
+        if (rc >= 0) {
+            end = end_at_nul(s, span[0], span[1]);
+        }
+        if (rc >= 0 && end < span[1]) { /* as much of it as stands before the NUL */
+            size_t start = span[0];
+            rc = match_at(s, rule->code, end, start, start, 0);
+            if (rc == PCRE2_ERROR_NOMATCH) {
+                *next = start + 1;
+                continue;
+            }
+        }
+        if (rc < 0) {
+            *next = until;
+            return !fails(s, rc);
+        }
+        if (!judge(s, DV_CUSTOM_FIRST + index, rule, span[0], span[1], next)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* vectorscan's callback: a value of detector `id` may end before `to`. */
+static int on_end(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                  void *data)
+{
+    custom_search *c = data;
+    dv_search *s = c->s;
+    size_t end = c->base + (size_t)to;
+    size_t longest = c->custom->rules[id].longest;
+    size_t first = end > longest ? end - longest : 0;
+    if (!dv_detector_set_has(s->enabled, DV_CUSTOM_FIRST + id) || end <= s->from) {
+        return 0;
+    }
+    if (!dv_search_spend(s, DV_EFFORT_TRIGGER)) {
+        return 1;
+    }
+    c->next[id] = DV_MAX(c->next[id], first);
+    return try_starts(c, id, end) ? 0 : 1;
+}
+
+dv_result dv_custom_find(dv_search *s)
+{
+    const dv_detect_custom *custom = s->scratch->custom;
+    if (custom == NULL || !dv_detector_set_meets(s->enabled, &custom->set)) {
+        return DV_OK;
+    }
+    custom_search c = {.s = s, .custom = custom};
+    c.base = s->from > DV_CUSTOM_BEHIND ? s->from - DV_CUSTOM_BEHIND : 0;
+    for (size_t i = 0; i < custom->count; i++) {
+        c.next[i] = s->from;
+    }
+    hs_error_t told = hs_scan(custom->database, (const char *)s->text.ptr + c.base,
+                              (unsigned)(s->text.len - c.base), 0, s->scratch->hs, on_end, &c);
+    if (told == HS_SUCCESS) {
+        return DV_OK;
+    }
+    return s->result != DV_OK ? s->result : DV_ERR_INTERNAL;
+}
+
+/* ---- what a stream holds back ---- */
+
+/* The first start at or after `begin` from which the pattern calls for more. */
+static bool hold_for(dv_search *s, const dv_custom_rule *rule, size_t begin, size_t *hold)
+{
+    while (begin < *hold) {
+        int rc = match_at(s, rule->code, s->text.len, begin, *hold, PCRE2_PARTIAL_HARD);
+        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
+        if (fails(s, rc)) {
+            return false;
+        }
+        if (rc == PCRE2_ERROR_PARTIAL) {
+            *hold = DV_MIN(*hold, (size_t)span[0]);
+        }
+        if (rc < 0) {
+            return true;
+        }
+        begin = span[0] + 1;
+    }
+    return true;
+}
+
+dv_result dv_custom_hold(dv_search *s, size_t *hold)
+{
+    const dv_detect_custom *custom = s->scratch->custom;
+    if (custom == NULL || !dv_detector_set_meets(s->enabled, &custom->set)) {
+        return DV_OK;
+    }
+    const uint8_t *nul = memrchr(s->text.ptr + s->from, 0, s->text.len - s->from);
+    size_t first = nul == NULL ? s->from : (size_t)(nul - s->text.ptr) + 1;
+    for (size_t i = 0; i < custom->count; i++) {
+        size_t reach = custom->rules[i].longest + DV_CUSTOM_BEHIND;
+        size_t begin = s->text.len > reach ? s->text.len - reach : 0;
+        if (dv_detector_set_has(s->enabled, DV_CUSTOM_FIRST + i) &&
+            !hold_for(s, &custom->rules[i], DV_MAX(begin, first), hold)) {
+            return s->result;
+        }
+    }
+    return DV_OK;
+}
+
+/* ---- trying ---- */
+
+/* What trying a pattern takes: in the code its own shortcuts are off, which a text may have no use
+ * for. */
+typedef struct trial {
+    const dv_custom_rule *rule;
+    pcre2_code *code;
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    uint8_t text[TRIAL];
+    size_t len;
+} trial;
+
+static void trial_end(trial *t)
+{
+    pcre2_code_free(t->code);
+    pcre2_match_data_free(t->data);
+    pcre2_match_context_free(t->context);
+}
+
+static dv_result trial_begin(trial *t, const dv_custom_rule *rule)
+{
+    int failure = 0;
+    PCRE2_SIZE at = 0;
+    uint32_t options = PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE |
+                       (rule->caseless ? PCRE2_CASELESS : 0);
+    *t = (trial){.rule = rule};
+    t->code =
+        pcre2_compile((PCRE2_SPTR)rule->match, PCRE2_ZERO_TERMINATED, options, &failure, &at, NULL);
+    t->data = pcre2_match_data_create(1, NULL);
+    t->context = pcre2_match_context_create(NULL);
+    if (t->code == NULL || t->data == NULL || t->context == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    pcre2_set_match_limit(t->context, DV_CUSTOM_STEPS);
+    return DV_OK;
+}
+
+static void trial_add(trial *t, const uint8_t *bytes, size_t len, size_t until)
+{
+    for (size_t i = 0; len > 0 && t->len < DV_MIN(until, sizeof(t->text)); i++) {
+        t->text[t->len++] = bytes[i % len];
+    }
+}
+
+/* Asks for every value of the text, and empties it. */
+static dv_result trial_run(trial *t, dv_error *error)
+{
+    int rc = 0;
+    for (size_t at = 0; at < t->len && rc >= 0; at++) {
+        rc = pcre2_match(t->code, t->text, t->len, at, 0, t->data, t->context);
+        at = rc >= 0 ? pcre2_get_ovector_pointer(t->data)[0] : at;
+    }
+    t->len = 0;
+    return rc >= 0 || rc == PCRE2_ERROR_NOMATCH
+               ? DV_OK
+               : refuse_pattern(t->rule, error,
+                                "its pattern takes too many steps on some texts: do not repeat "
+                                "what repeats itself");
+}
+
+/* The value with some of its bytes, those from `at`, repeated until it is as long as values get,
+ * and without its last byte: a pattern then tries in how many ways it could go on. */
+static dv_result try_stretched(trial *t, const uint8_t *value, size_t len, size_t at, size_t width,
+                               dv_error *error)
+{
+    trial_add(t, value, at, at);
+    trial_add(t, value + at, width, DV_CUSTOM_LONGEST / 2);
+    trial_add(t, value + at + width, len - at - width, t->len + (len - at - width) - 1);
+    trial_add(t, (const uint8_t *)"~", 1, t->len + 1);
+    return trial_run(t, error);
+}
+
+static dv_result try_value(trial *t, const uint8_t *value, size_t len, dv_error *error)
+{
+    trial_add(t, value, len, TRIAL);
+    DV_TRY(trial_run(t, error));
+    trial_add(t, value, len - 1, TRIAL);
+    DV_TRY(trial_run(t, error));
+    for (size_t at = 0; at + 1 < DV_MIN(len, (size_t)STRETCHED); at++) {
+        DV_TRY(try_stretched(t, value, len, at, 1, error));
+        DV_TRY(at + 2 < len ? try_stretched(t, value, len, at, 2, error) : DV_OK);
+    }
+    return DV_OK;
+}
+
+/* Texts on which patterns that repeat what repeats itself do not come to an end. */
+static dv_result try_steps(const dv_custom_rule *rule, dv_error *error)
+{
+    static const char *const common[] = {"a", "A", "0", " ", "-", "a0", "A0", "a ", "0-", ".", "_"};
+    trial t;
+    dv_result result = trial_begin(&t, rule);
+    for (size_t i = 0; i < DV_ARRAY_LEN(common) && result == DV_OK; i++) {
+        trial_add(&t, (const uint8_t *)common[i], strlen(common[i]), TRIAL);
+        result = trial_run(&t, error);
+    }
+    for (size_t i = 0; i < rule->info.example_count && result == DV_OK; i++) {
+        const dv_detector_example *e = &rule->info.examples[i];
+        size_t len = e->end - e->start;
+        if (len >= DV_CUSTOM_SHORTEST && len <= DV_CUSTOM_LONGEST) {
+            result = try_value(&t, (const uint8_t *)e->text + e->start, len, error);
+        }
+    }
+    trial_end(&t);
+    return result;
+}
+
+/* What of the text the detector finds, alone. */
+static dv_result find_in(const dv_detect_custom *custom, size_t index, const char *text,
+                         dv_detect_scratch *scratch, dv_arena *arena, const dv_finding **ret_found,
+                         size_t *ret_count)
+{
+    dv_detector_set one = {{0}};
+    dv_search s = {.scratch = scratch, .text = dv_slice_str(text), .enabled = &one, .arena = arena};
+    dv_detector_set_add(&one, DV_CUSTOM_FIRST + index);
+    DV_TRY(dv_custom_find(&s));
+    *ret_found = s.found;
+    *ret_count = s.count;
+    return DV_OK;
+}
+
+static dv_result try_examples(const dv_detect_custom *custom, size_t index,
+                              dv_detect_scratch *scratch, dv_arena *arena, dv_error *error)
+{
+    const dv_custom_rule *rule = &custom->rules[index];
+    const dv_finding *found = NULL;
+    size_t count = 0;
+    char why[256];
+    for (size_t i = 0; i < rule->info.example_count; i++) {
+        const dv_detector_example *e = &rule->info.examples[i];
+        DV_TRY(find_in(custom, index, e->text, scratch, arena, &found, &count));
+        if (count != 1 || found[0].start != e->start || found[0].end != e->end) {
+            (void)snprintf(why, sizeof(why), "its example %zu is not found as it is marked%s",
+                           i + 1, count == 0 ? ": nothing is" : "");
+            return refuse_pattern(rule, error, why);
+        }
+    }
+    for (size_t i = 0; i < rule->info.counter_example_count; i++) {
+        const dv_detector_example *e = &rule->info.counter_examples[i];
+        DV_TRY(find_in(custom, index, e->text, scratch, arena, &found, &count));
+        if (count > 0) {
+            (void)snprintf(why, sizeof(why), "something is found in its counter-example %zu",
+                           i + 1);
+            return dv_error_set_at(error, DV_ERR_INVALID, (int)e->start, 0, "detector %s: %s",
+                                   rule->info.id, why);
+        }
+    }
+    return DV_OK;
+}
+
+/* A scratch without built-in detectors. */
+static dv_result bare_scratch(dv_detect_scratch *scratch)
+{
+    scratch->data = pcre2_match_data_create(1, NULL);
+    scratch->match = pcre2_match_context_create(NULL);
+    return scratch->data != NULL && scratch->match != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+dv_result dv_custom_try(const dv_detect_custom *custom, dv_error *error)
+{
+    dv_detect_scratch scratch = {0};
+    dv_auto(arena) dv_arena *arena = dv_arena_new(CUSTOM_ARENA);
+    dv_result result = arena != NULL ? bare_scratch(&scratch) : DV_ERR_NO_MEMORY;
+    if (result == DV_OK) {
+        result = dv_detect_scratch_use(&scratch, custom);
+    }
+    for (size_t i = 0; i < custom->count && result == DV_OK; i++) {
+        result = try_steps(&custom->rules[i], error);
+        if (result == DV_OK) {
+            result = try_examples(custom, i, &scratch, arena, error);
+        }
+    }
+    pcre2_match_data_free(scratch.data);
+    pcre2_match_context_free(scratch.match);
+    (void)hs_free_scratch(scratch.hs);
+    return result;
+}
