@@ -14,12 +14,23 @@ static const char prose[] =
     "each worker and moved tasks only when a queue ran empty; in 2019 that cost about 12.5% of "
     "the time. The new one (see section 4.2) shares a ring of 256 slots: `ring[head & 0xff]`. ";
 
+#define OPEN "\xe2\x9f\xa6"
+#define CLOSE "\xe2\x9f\xa7"
+static const char custom_policy[] =
+    "{\"default\":\"mask\",\"custom\":\"detectors:\\n"
+    "- {id: employee, match: 'EMP-[0-9]{6}', examples: [" OPEN "EMP-004711" CLOSE "]}\\n"
+    "- {id: project, match: 'Project [A-Z][a-z]{3,12}', examples: [" OPEN "Project Heron" CLOSE
+    "]}\\n"
+    "- {id: patient, match: '[0-9]{7}', words: [patient], examples: [patient " OPEN "1234567" CLOSE
+    "]}\"}";
+
 static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
 static dv_data_policy *decoding; /* masks, and decodes */
 static dv_data_policy *naming;   /* masks names, too */
 static dv_data_policy *pseudonyms;
+static dv_data_policy *customs; /* masks, and looks for three detectors of a user */
 
 static void must(dv_result result)
 {
@@ -105,6 +116,7 @@ int main(void)
         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"names\":true}"), &naming, NULL));
     must(dv_data_gate_set_key(gate, key));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"pseudonym\"}"), &pseudonyms, NULL));
+    must(dv_data_policy_parse(gate, dv_slice_str(custom_policy), &customs, NULL));
     measure_body("data/request, 1.7 KB", "", placeholders);
     measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111",
                  placeholders);
@@ -115,6 +127,9 @@ int main(void)
     measure_body("data/answer, 1.7 KB, names, two of them", "Maria Garcia met John Smith.", naming);
     measure_body("data/answer, 1.7 KB, two pseudonyms", "bob@example.com, 4111 1111 1111 1111",
                  pseudonyms);
+    measure_body("data/answer, 1.7 KB, three detectors of a user", "", customs);
+    measure_body("data/answer, 1.7 KB, the same, one value", "EMP-004711", customs);
+    dv_data_policy_free(customs);
     measure_form("data/upload, 4 MB of text", false, masks);
     measure_form("data/upload, 4 MB of text, decoded", false, decoding);
     measure_form("data/upload, 4 MB of lines of JSON, decoded", true, decoding);

@@ -7,6 +7,7 @@
 #include "cli/data_asset.h"
 #include "cli/data_names.h"
 #include "cli/data_read.h"
+#include "cli/data_tools.h"
 #include "engine/detect/walk.h"
 #include "engine/scan/unpack.h"
 
@@ -23,7 +24,8 @@ typedef struct detecting {
     dv_cli *cli;
     dv_detect_rules *rules;
     dv_detect_scratch *scratch;
-    dv_data_names *names; /* NULL: not asked for */
+    dv_detect_custom *custom; /* users' detectors; NULL: none */
+    dv_data_names *names;     /* NULL: not asked for */
     dv_arena *arena;
     dv_walk walk;
     dv_data_extra extra;
@@ -90,9 +92,12 @@ static dv_result choose(const json_t *params, dv_detector_set *set, dv_error *er
 
 static dv_result show(detecting *d, const dv_finding *finding, uint64_t base)
 {
-    const char *name = dv_data_names_type(finding);
-    const char *type =
-        name != NULL ? name : dv_detect_info((size_t)dv_detect_index(finding->detector))->type;
+    ptrdiff_t custom = dv_detect_custom_index(d->custom, finding->detector);
+    const char *name = custom < 0 ? dv_data_names_type(finding) : NULL;
+    const char *type = custom >= 0 ? dv_detect_custom_info(d->custom, (size_t)custom)->type
+                       : name != NULL
+                           ? name
+                           : dv_detect_info((size_t)dv_detect_index(finding->detector))->type;
     const char *detector = name != NULL ? "names" : finding->detector;
     unsigned long long start = base + finding->start;
     unsigned long long end = base + finding->end;
@@ -285,6 +290,7 @@ static dv_result detect(detecting *d, const json_t *params, dv_error *error)
     DV_TRY(choose(params, &d->enabled, error));
     DV_TRY(dv_detect_rules_builtin(&d->rules, error));
     DV_TRY(dv_detect_scratch_new(d->rules, &d->scratch));
+    DV_TRY(dv_data_custom_open(params, d->scratch, &d->enabled, &d->custom, error));
     if (json_is_true(json_object_get(params, "names"))) {
         DV_TRY(dv_data_names_new(&d->names, error));
     }
@@ -314,6 +320,7 @@ int dv_command_data_detect(dv_cli *cli, const json_t *params)
     dv_data_names_free(d.names);
     dv_detect_scratch_free(d.scratch);
     dv_detect_rules_free(d.rules);
+    dv_detect_custom_free(d.custom);
     json_decref(d.shown);
     error.result = result;
     return result == DV_OK ? DV_EXIT_DONE : dv_cli_fail(cli, &error);

@@ -74,6 +74,26 @@ static dv_result make_actions(const json_t *params, bool reverse, dv_data_tools 
 
 /* ---- what is searched ---- */
 
+dv_result dv_data_custom_open(const json_t *params, dv_detect_scratch *scratch,
+                              dv_detector_set *set, dv_detect_custom **ret_custom, dv_error *error)
+{
+    const char *path = text_param(params, "custom_detectors");
+    dv_error why = {0};
+    if (path == NULL) {
+        return DV_OK;
+    }
+    dv_auto(buf) dv_buf text = dv_buf_init(DV_CUSTOM_TEXT_MAX);
+    DV_TRY(dv_file_read(path, &text, error));
+    dv_result result = dv_detect_custom_read(dv_buf_slice(&text), ret_custom, &why);
+    if (result != DV_OK) {
+        return dv_error_set(error, result, "%s:%d: %s", path, why.line, why.message);
+    }
+    for (size_t i = 0; i < dv_detect_custom_count(*ret_custom); i++) {
+        dv_detector_set_add(set, DV_CUSTOM_FIRST + i);
+    }
+    return dv_detect_scratch_use(scratch, *ret_custom);
+}
+
 static dv_result make_search(const json_t *params, dv_data_tools *tools, dv_error *error)
 {
     DV_TRY(dv_detect_rules_builtin(&tools->detect, error));
@@ -81,6 +101,9 @@ static dv_result make_search(const json_t *params, dv_data_tools *tools, dv_erro
     tools->setup.walk.rules = tools->detect;
     tools->setup.walk.scratch = tools->scratch;
     dv_action_rules_enable(tools->rules, is_set(params, "all"), &tools->setup.walk.enabled);
+    DV_TRY(dv_data_custom_open(params, tools->scratch, &tools->setup.walk.enabled, &tools->custom,
+                               error));
+    tools->setup.custom = tools->custom;
     if (is_set(params, "names")) {
         DV_TRY(dv_data_names_new(&tools->names, error));
     }
@@ -112,6 +135,7 @@ void dv_data_tools_close(dv_data_tools *tools)
     dv_data_names_free(tools->names);
     dv_detect_scratch_free(tools->scratch);
     dv_detect_rules_free(tools->detect);
+    dv_detect_custom_free(tools->custom);
     dv_arena_free(tools->arena);
     *tools = (dv_data_tools){.arena = NULL};
 }

@@ -7,6 +7,7 @@
 #include "cli/data_names.h"
 #include "engine/detect/action/transform.h"
 #include "engine/detect/action/vault.h"
+#include "engine/detect/custom.h"
 
 #include <jansson.h>
 
@@ -17,6 +18,7 @@ typedef struct dv_data_tools {
     dv_action_tools *actions;
     dv_detect_rules *detect; /* NULL: nothing is searched */
     dv_detect_scratch *scratch;
+    dv_detect_custom *custom; /* NULL: none */
     dv_data_names *names;
     dv_data_extra extra;
     dv_transform_setup setup; /* with all of these; borrowed by whoever transforms */
@@ -28,6 +30,12 @@ typedef struct dv_data_tools {
 dv_must dv_result dv_data_tools_open(const json_t *params, const dv_action *fallback, bool reverse,
                                      dv_data_tools *tools, dv_error *error);
 void dv_data_tools_close(dv_data_tools *tools);
+
+/* The detectors of the file that `custom_detectors` names, which the scratch then looks for and the
+ * set has, too; NULL: it names none. The caller frees them. Errors name the file and its line. */
+dv_must dv_result dv_data_custom_open(const json_t *params, dv_detect_scratch *scratch,
+                                      dv_detector_set *set, dv_detect_custom **ret_custom,
+                                      dv_error *error);
 
 /* "csv" of "people.csv"; "" where a name has none. */
 const char *dv_data_ending(const char *path);

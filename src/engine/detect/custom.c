@@ -52,6 +52,11 @@ ptrdiff_t dv_detect_custom_index(const dv_detect_custom *custom, const char *id)
     return -1;
 }
 
+uint64_t dv_detect_custom_serial(const dv_detect_custom *custom)
+{
+    return custom == NULL ? 0 : custom->serial;
+}
+
 dv_slice dv_detect_custom_text(const dv_detect_custom *custom)
 {
     return custom->text;
@@ -206,9 +211,9 @@ static dv_result compile_database(dv_detect_custom *custom, dv_error *error)
                : dv_error_set(error, DV_ERR_TOO_LARGE, "the detectors are too large together");
 }
 
-static dv_result make(dv_detect_custom *custom, bool (*taken)(const char *id), dv_error *error)
+static dv_result make(dv_detect_custom *custom, dv_error *error)
 {
-    DV_TRY(dv_custom_parse(custom, taken, error));
+    DV_TRY(dv_custom_parse(custom, error));
     for (size_t i = 0; i < custom->count; i++) {
         DV_TRY(compile_rule(&custom->rules[i], error));
         dv_detector_set_add(&custom->set, DV_CUSTOM_FIRST + i);
@@ -217,8 +222,7 @@ static dv_result make(dv_detect_custom *custom, bool (*taken)(const char *id), d
     return dv_custom_try(custom, error);
 }
 
-dv_result dv_detect_custom_read(dv_slice yaml, bool (*taken)(const char *id),
-                                dv_detect_custom **ret_custom, dv_error *error)
+dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
 {
     if (yaml.len > DV_CUSTOM_TEXT_MAX) {
         return dv_error_set(error, DV_ERR_TOO_LARGE, "a file of detectors has at most 64 KiB");
@@ -238,7 +242,7 @@ dv_result dv_detect_custom_read(dv_slice yaml, bool (*taken)(const char *id),
     }
     custom->users = 1;
     custom->serial = serial;
-    dv_result result = make(custom, taken, error);
+    dv_result result = make(custom, error);
     if (result != DV_OK) {
         destroy(custom);
         return result;

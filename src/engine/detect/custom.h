@@ -47,10 +47,10 @@ enum {
 typedef struct dv_detect_custom dv_detect_custom; /* read-only, for any number of threads */
 
 /* The same text read again is the same detectors, which are compiled once for as long as somebody
- * has them. Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE, DV_ERR_CONFLICT (an id that `taken` says is
- * another's; NULL: nobody else has any), each with the line; DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_detect_custom_read(dv_slice yaml, bool (*taken)(const char *id),
-                                        dv_detect_custom **ret_custom, dv_error *error);
+ * has them. Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE, DV_ERR_CONFLICT (an id that another detector
+ * has, or a kind of names), each with the line; DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom,
+                                        dv_error *error);
 void dv_detect_custom_free(dv_detect_custom *custom);
 DV_DEFINE_AUTO_PTR(detect_custom, dv_detect_custom, dv_detect_custom_free)
 
@@ -61,6 +61,8 @@ size_t dv_detect_custom_count(const dv_detect_custom *custom);
 const dv_detector_info *dv_detect_custom_info(const dv_detect_custom *custom, size_t bit);
 /* Its bit, or -1. */
 ptrdiff_t dv_detect_custom_index(const dv_detect_custom *custom, const char *id);
+/* Another number for each that was ever read; 0 for NULL. */
+uint64_t dv_detect_custom_serial(const dv_detect_custom *custom);
 /* The YAML that they were read from. */
 dv_slice dv_detect_custom_text(const dv_detect_custom *custom);
 

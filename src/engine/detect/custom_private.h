@@ -35,7 +35,6 @@ struct dv_detect_custom {
 };
 
 /* Reads the YAML into custom->rules and what they point at into custom->arena; compiles nothing. */
-dv_must dv_result dv_custom_parse(dv_detect_custom *custom, bool (*taken)(const char *id),
-                                  dv_error *error);
+dv_must dv_result dv_custom_parse(dv_detect_custom *custom, dv_error *error);
 /* Holds its examples against it. */
 dv_must dv_result dv_custom_try(const dv_detect_custom *custom, dv_error *error);

@@ -25,6 +25,10 @@ static const char *const action_keys[] = {"request", "answer", NULL};
 static const char *const categories[] = {"personal",   "payment", "government_id",
                                          "credential", "health",  "network"};
 
+/* Kinds of names that the tagger finds (engine/detect/tagger), as policies call them. */
+static const char *const names[] = {"person",    "location", "organization", "address",
+                                    "date_time", "age",      "nrp",          "title"};
+
 #define OPEN "\xe2\x9f\xa6"  /* U+27E6 */
 #define CLOSE "\xe2\x9f\xa7" /* U+27E7 */
 
@@ -120,7 +124,7 @@ static dv_result read_text(dv_detect_custom *custom, const dv_yaml *map, const c
 }
 
 static dv_result read_id(dv_detect_custom *custom, const dv_yaml *map, dv_custom_rule *rule,
-                         bool (*taken)(const char *id), dv_error *error)
+                         dv_error *error)
 {
     const dv_yaml *node = dv_yaml_get(map, "id");
     DV_TRY(read_text(custom, map, "id", NULL, &rule->info.id, error));
@@ -128,7 +132,10 @@ static dv_result read_id(dv_detect_custom *custom, const dv_yaml *map, dv_custom
     if (!is_word(id, ID_MAX, "abcdefghijklmnopqrstuvwxyz0123456789_")) {
         return dv_yaml_refuse(node, error, "'id' is 1 to %d of a to z, 0 to 9 and '_'", ID_MAX);
     }
-    bool is_known = dv_detect_index(id) >= 0 || (taken != NULL && taken(id));
+    bool is_known = dv_detect_index(id) >= 0;
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        is_known |= strcmp(names[i], id) == 0;
+    }
     for (size_t i = 0; i < custom->count; i++) {
         is_known |= strcmp(custom->rules[i].info.id, id) == 0;
     }
@@ -417,13 +424,12 @@ static dv_result read_examples(dv_detect_custom *custom, const dv_yaml *map, con
 
 /* ---- the file ---- */
 
-static dv_result read_rule(dv_detect_custom *custom, const dv_yaml *map,
-                           bool (*taken)(const char *id), dv_error *error)
+static dv_result read_rule(dv_detect_custom *custom, const dv_yaml *map, dv_error *error)
 {
     dv_custom_rule *rule = &custom->rules[custom->count];
     dv_detector_info *info = &rule->info;
     DV_TRY(dv_yaml_check_keys(map, keys, error));
-    DV_TRY(read_id(custom, map, rule, taken, error));
+    DV_TRY(read_id(custom, map, rule, error));
     DV_TRY(read_text(custom, map, "name", info->id, &info->name, error));
     DV_TRY(read_text(custom, map, "doc", info->name, &info->doc, error));
     DV_TRY(read_text(custom, map, "region", "any", &info->region, error));
@@ -440,7 +446,7 @@ static dv_result read_rule(dv_detect_custom *custom, const dv_yaml *map,
     return DV_OK;
 }
 
-dv_result dv_custom_parse(dv_detect_custom *custom, bool (*taken)(const char *id), dv_error *error)
+dv_result dv_custom_parse(dv_detect_custom *custom, dv_error *error)
 {
     const dv_yaml *root = NULL;
     DV_TRY(dv_yaml_parse(custom->text, custom->arena, &root, error));
@@ -455,7 +461,7 @@ dv_result dv_custom_parse(dv_detect_custom *custom, bool (*taken)(const char *id
             return dv_error_set_at(error, DV_ERR_TOO_LARGE, map->line, map->column,
                                    "more than %d detectors", DV_CUSTOM_MAX);
         }
-        DV_TRY(read_rule(custom, map, taken, error));
+        DV_TRY(read_rule(custom, map, error));
     }
     return DV_OK;
 }

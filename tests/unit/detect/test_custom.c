@@ -34,16 +34,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static bool taken(const char *id)
-{
-    return strcmp(id, "person") == 0;
-}
-
 static dv_detect_custom *read_ok(const char *yaml)
 {
     dv_detect_custom *custom = NULL;
     dv_error error = {0};
-    if (dv_detect_custom_read(dv_slice_str(yaml), taken, &custom, &error) != DV_OK) {
+    if (dv_detect_custom_read(dv_slice_str(yaml), &custom, &error) != DV_OK) {
         fail_msg("line %d: %s", error.line, error.message);
     }
     return custom;
@@ -272,8 +267,7 @@ static void what_can_not_be_run_is_refused(void **state)
     for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
         dv_detect_custom *custom = NULL;
         dv_error error = {0};
-        dv_result result =
-            dv_detect_custom_read(dv_slice_str(cases[i].yaml), taken, &custom, &error);
+        dv_result result = dv_detect_custom_read(dv_slice_str(cases[i].yaml), &custom, &error);
         if (result == DV_OK || error.line != cases[i].line ||
             strstr(error.message, cases[i].message) == NULL) {
             fail_msg("%s gives %d, line %d: %s", cases[i].yaml, result, error.line, error.message);
@@ -305,7 +299,7 @@ static dv_result read_many(size_t detectors, size_t match, size_t words, size_t 
         }
         assert_int_equal(dv_buf_append_str(&yaml, "]\n"), DV_OK);
     }
-    dv_result result = dv_detect_custom_read(dv_buf_slice(&yaml), NULL, &custom, NULL);
+    dv_result result = dv_detect_custom_read(dv_buf_slice(&yaml), &custom, NULL);
     dv_detect_custom_free(custom);
     return result;
 }
@@ -323,7 +317,7 @@ static void has_limits(void **state)
     static char large[DV_CUSTOM_TEXT_MAX + 1];
     dv_detect_custom *custom = NULL;
     memset(large, ' ', sizeof(large));
-    assert_int_equal(dv_detect_custom_read(dv_slice_of(large, sizeof(large)), NULL, &custom, NULL),
+    assert_int_equal(dv_detect_custom_read(dv_slice_of(large, sizeof(large)), &custom, NULL),
                      DV_ERR_TOO_LARGE);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/action/batch.h"
+#include "engine/detect/custom.h"
 
 enum { ARENA_MAX = 256 << 20, JOINED_MAX = 64 << 20, PIECE = 64 << 10 };
 
@@ -82,7 +83,11 @@ dv_result dv_batch_apply(const dv_transform_setup *setup, const dv_transform_see
                          dv_slice value, const dv_finding *finding, dv_slice subject, dv_buf *out)
 {
     ptrdiff_t index = dv_detect_index(finding->detector);
-    const dv_detector_info *info = index < 0 ? NULL : dv_detect_info((size_t)index);
+    ptrdiff_t custom = dv_detect_custom_index(setup->custom, finding->detector);
+    const dv_detector_info *info = index >= 0 ? dv_detect_info((size_t)index)
+                                   : custom >= 0
+                                       ? dv_detect_custom_info(setup->custom, (size_t)custom)
+                                       : NULL;
     const dv_action *action = dv_action_rules_for(setup->rules, finding);
     const dv_action_value whole = {
         .text = value,

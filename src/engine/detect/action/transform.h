@@ -46,7 +46,8 @@ typedef struct dv_transform_setup {
     dv_slice subject; /* of dates for which no column says whose they are */
     bool reverse;     /* undo: tokens in cells are opened, columns' fpe and date shifts undone */
     char separator;   /* of CSV; 0: seen from its first line */
-    const dv_transform_watch *watch; /* NULL: nobody */
+    const dv_transform_watch *watch;       /* NULL: nobody */
+    const struct dv_detect_custom *custom; /* users' detectors that walk's scratch uses; or NULL */
 } dv_transform_setup;
 
 typedef struct dv_transform_counts {

@@ -9,18 +9,21 @@
 
 enum {
     RULES_MAX = 64,      /* as the gate reads them */
-    TEXT_MAX = 64 << 10, /* of what is made of the section: what the gate reads */
+    TEXT_MAX = 64 << 10, /* of what is made of the section: what the gate reads, */
+    CUSTOM_MAX = 2 * 2 * DV_CUSTOM_TEXT_MAX, /* and of users' detectors, for each direction */
 };
 
 static const char *const section_keys[] = {"request", "answer",   "decode",     "names",
-                                           "rules",   "key_file", "date_order", NULL};
+                                           "rules",   "key_file", "date_order", "custom_detectors",
+                                           NULL};
 static const char *const directions[] = {"request", "answer", NULL};
 static const char *const policy_keys[] = {"default", "detectors", "off", NULL};
 static const char *const standard_actions[] = {"placeholder", "mask"}; /* of the directions */
 
-static dv_result check_detector(const dv_yaml *node, const char *name, dv_error *error)
+static dv_result check_detector(const dv_yaml *node, const char *name,
+                                const dv_detect_custom *custom, dv_error *error)
 {
-    if (dv_masking_kind_index(name) >= 0) {
+    if (dv_masking_kind_index(name) >= 0 || dv_detect_custom_index(custom, name) >= 0) {
         return DV_OK;
     }
     return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
@@ -45,10 +48,9 @@ static const dv_yaml *part(const dv_yaml *policy, const char *key)
 }
 
 /* What is said of this detector; else its own action, unless there is a default. */
-static dv_result action_of(const dv_yaml *named, size_t index, bool answer, dv_date_order order,
-                           dv_masking_action *ret_action, dv_error *error)
+static dv_result action_of(const dv_yaml *named, const dv_detector_info *info, bool answer,
+                           dv_date_order order, dv_masking_action *ret_action, dv_error *error)
 {
-    const dv_detector_info *info = dv_masking_kind(index);
     if (named != NULL) {
         DV_TRY(dv_masking_action_read(named, order, ret_action, error));
         return check_direction(named, ret_action->name, answer, error);
@@ -58,9 +60,20 @@ static dv_result action_of(const dv_yaml *named, size_t index, bool answer, dv_d
     return DV_OK;
 }
 
+/* What holds for both directions. */
+typedef struct common {
+    bool decode; /* values that stand encoded are looked for, too */
+    bool names;  /* people and addresses are */
+    dv_date_order order;
+    const dv_yaml *rules;
+    const dv_yaml *loss;      /* the section loss_prevention */
+    const char *runtime;      /* see loss.h */
+    dv_detect_custom *custom; /* users' detectors; NULL: none */
+} common;
+
 /* Those that the default covers are left out: it is theirs. */
 static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool answer,
-                                  dv_date_order order, dv_buf *out, dv_error *error)
+                                  const common *both, dv_buf *out, dv_error *error)
 {
     const dv_yaml *map = part(policy, "detectors");
     if (map != NULL && map->type != DV_YAML_MAP) {
@@ -68,17 +81,20 @@ static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool 
                                "masking: 'detectors' wants names with an action each");
     }
     for (const dv_yaml *node = map == NULL ? NULL : map->first; node != NULL; node = node->next) {
-        DV_TRY(check_detector(node, node->key, error));
+        DV_TRY(check_detector(node, node->key, both->custom, error));
     }
     DV_TRY(dv_buf_append_str(out, ",\"detectors\":{"));
     const char *comma = "";
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        const dv_detector_info *info = dv_masking_kind(i);
+    size_t built_in = dv_masking_kind_count();
+    for (size_t i = 0; i < built_in + dv_detect_custom_count(both->custom); i++) {
+        const dv_detector_info *info =
+            i < built_in ? dv_masking_kind(i)
+                         : dv_detect_custom_info(both->custom, DV_CUSTOM_FIRST + i - built_in);
         const dv_yaml *named = part(map, info->id);
-        bool standard = info->standard && dv_detect_index(info->id) >= 0;
+        bool standard = info->standard && (i >= built_in || dv_detect_index(info->id) >= 0);
         dv_masking_action action;
         if (named != NULL || (standard && !has_default)) {
-            DV_TRY(action_of(named, i, answer, order, &action, error));
+            DV_TRY(action_of(named, info, answer, both->order, &action, error));
             DV_TRY(dv_buf_append_printf(out, "%s\"%s\":%s", comma, info->id, action.json));
             comma = ",";
         }
@@ -86,7 +102,7 @@ static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool 
     return dv_buf_append_str(out, "}");
 }
 
-static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
+static dv_result append_off(const dv_yaml *policy, const common *both, dv_buf *out, dv_error *error)
 {
     const dv_yaml *list = part(policy, "off");
     if (list == NULL) {
@@ -100,21 +116,11 @@ static dv_result append_off(const dv_yaml *policy, dv_buf *out, dv_error *error)
     for (const dv_yaml *node = list->first; node != NULL; node = node->next) {
         const char *name = NULL;
         DV_TRY(dv_yaml_string(node, &name, error));
-        DV_TRY(check_detector(node, name, error));
+        DV_TRY(check_detector(node, name, both->custom, error));
         DV_TRY(dv_buf_append_printf(out, "%s\"%s\"", node == list->first ? "" : ",", name));
     }
     return dv_buf_append_str(out, "]");
 }
-
-/* What holds for both directions. */
-typedef struct common {
-    bool decode; /* values that stand encoded are looked for, too */
-    bool names;  /* people and addresses are */
-    dv_date_order order;
-    const dv_yaml *rules;
-    const dv_yaml *loss; /* the section loss_prevention */
-    const char *runtime; /* see loss.h */
-} common;
 
 static dv_result read_common(const dv_yaml *section, const dv_yaml *loss, common *ret,
                              dv_error *error)
@@ -150,7 +156,7 @@ static dv_result speaks_of(const dv_yaml *rule, size_t direction, bool *ret_spea
     return DV_OK;
 }
 
-static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, dv_date_order order,
+static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, const common *both,
                              dv_buf *out, dv_error *error)
 {
     const dv_yaml *said = dv_yaml_get(rule, "action");
@@ -161,11 +167,11 @@ static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, dv
         return dv_error_set_at(error, DV_ERR_INVALID, rule->line, rule->column,
                                "masking: a rule wants an action");
     }
-    DV_TRY(dv_masking_action_read(said, order, &action, error));
+    DV_TRY(dv_masking_action_read(said, both->order, &action, error));
     DV_TRY(check_direction(said, action.name, answer, error));
     DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
     DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
-    DV_TRY(dv_data_scope_append(rule, "masking", out, error));
+    DV_TRY(dv_data_scope_append(rule, "masking", both->custom, out, error));
     return dv_buf_append_printf(out, "\"action\":%s,\"override\":%s}", action.json,
                                 flag ? "true" : "false");
 }
@@ -193,10 +199,19 @@ static dv_result append_rules(const common *both, size_t direction, dv_buf *out,
         DV_TRY(speaks_of(rule, direction, &speaks, error));
         if (speaks) {
             DV_TRY(dv_buf_append_str(out, written++ > 0 ? "," : ""));
-            DV_TRY(append_rule(rule, count - 1, direction == 1, both->order, out, error));
+            DV_TRY(append_rule(rule, count - 1, direction == 1, both, out, error));
         }
     }
     return dv_buf_append_str(out, "]");
+}
+
+static dv_result append_custom(const common *both, dv_buf *out)
+{
+    if (both->custom == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_buf_append_str(out, ",\"custom\":"));
+    return dv_buf_append_json_string(out, dv_detect_custom_text(both->custom));
 }
 
 static dv_result append_policy(const dv_yaml *policy, const common *both, size_t direction,
@@ -221,8 +236,9 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     }
     DV_TRY(dv_buf_append_printf(out, "%s\"%s\":{\"default\":%s", answer ? "," : "",
                                 directions[direction], standard.json));
-    DV_TRY(append_detectors(policy, said != NULL, answer, both->order, out, error));
-    DV_TRY(append_off(policy, out, error));
+    DV_TRY(append_custom(both, out));
+    DV_TRY(append_detectors(policy, said != NULL, answer, both, out, error));
+    DV_TRY(append_off(policy, both, out, error));
     DV_TRY(append_rules(both, direction, out, error));
     DV_TRY(dv_data_volume_append(part(both->loss, "volume"), answer, out, error));
     DV_TRY(dv_data_loss_fingerprints(both->loss, answer, both->runtime, out, error));
@@ -249,18 +265,21 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, const cha
         if (section->type != DV_YAML_MAP) {
             return dv_error_set_at(
                 error, DV_ERR_INVALID, section->line, section->column,
-                "'masking' wants request, answer, rules, decode, names, key_file or "
-                "date_order");
+                "'masking' wants request, answer, rules, decode, names, key_file, "
+                "custom_detectors or date_order");
         }
         DV_TRY(dv_yaml_check_keys(section, section_keys, error));
     }
     DV_TRY(read_common(section, loss, &both, error));
     both.runtime = runtime;
+    DV_TRY(dv_masking_custom(section, &both.custom, error));
     size_t before = out->len;
     dv_result result = append_policies(section, &both, out, error);
+    size_t most = TEXT_MAX + (both.custom != NULL ? CUSTOM_MAX : 0);
+    dv_detect_custom_free(both.custom);
     const dv_yaml *blamed = section != NULL ? section : loss;
     if (blamed != NULL &&
-        (result == DV_ERR_TOO_LARGE || (result == DV_OK && out->len - before > TEXT_MAX))) {
+        (result == DV_ERR_TOO_LARGE || (result == DV_OK && out->len - before > most))) {
         return dv_error_set_at(error, DV_ERR_INVALID, blamed->line, blamed->column,
                                "masking: the rules name too much (more than %d KiB in all): name "
                                "groups in place of users",
@@ -271,7 +290,7 @@ static dv_result policies(const dv_yaml *section, const dv_yaml *loss, const cha
 
 static dv_result check(const dv_yaml *section, dv_error *error)
 {
-    dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX);
+    dv_auto(buf) dv_buf unused = dv_buf_init(TEXT_MAX + CUSTOM_MAX);
     uint8_t key[DV_ACTION_KEY_LEN];
     bool said = false;
     DV_TRY(policies(section, NULL, NULL, &unused, error));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Actions and their key in `masking:` of dvara.yaml. */
+/* Actions, their key, and users' detectors in `masking:` of dvara.yaml. */
 
 #include "base/yaml.h"
 #include "engine/detect/action/action.h"
+#include "engine/detect/custom.h"
 
 typedef struct dv_masking_action {
     const char *name; /* "fpe" */
@@ -24,3 +25,7 @@ dv_must dv_result dv_masking_order(const dv_yaml *section, dv_date_order *ret_or
  * line, whatever is wrong with the file. */
 dv_must dv_result dv_masking_key(const dv_yaml *section, uint8_t ret_key[32], bool *ret_said,
                                  dv_error *error);
+/* The detectors of the file that `custom_detectors` names; NULL: it does not. The caller frees
+ * them. Errors: DV_ERR_INVALID with the line of dvara.yaml and that of the file. */
+dv_must dv_result dv_masking_custom(const dv_yaml *section, dv_detect_custom **ret_custom,
+                                    dv_error *error);

@@ -16,7 +16,8 @@ typedef struct question {
     const char *who;
     const char *route;
     const char *direction;
-    size_t detector;
+    const char *detector; /* its id, */
+    size_t kind;          /* and its index in the policy */
 } question;
 
 /* ---- asking ---- */
@@ -57,12 +58,7 @@ static dv_result read_question(dv_call *call, question *q, dv_error *error)
     *q = (question){.call = call,
                     .route = dv_call_param(call, "route"),
                     .direction = dv_call_param(call, "direction")};
-    const char *detector = dv_call_param(call, "detector");
-    ptrdiff_t index = dv_masking_kind_index(detector);
-    if (index < 0) {
-        return dv_error_set(error, DV_ERR_NOT_FOUND, "no detector is called '%.64s'", detector);
-    }
-    q->detector = (size_t)index;
+    q->detector = dv_call_param(call, "detector");
     return read_who(q, error);
 }
 
@@ -139,6 +135,18 @@ static json_t *row_of(const char *rule, const char *action, bool decides, const 
                      "why", reason);
 }
 
+/* Its index in the policy, which may have detectors of its own. */
+static dv_result find_kind(question *q, const dv_data_policy *policy, dv_error *error)
+{
+    ptrdiff_t index = policy != NULL ? dv_data_policy_kind(policy, q->detector)
+                                     : dv_masking_kind_index(q->detector);
+    if (index < 0) {
+        return dv_error_set(error, DV_ERR_NOT_FOUND, "no detector is called '%.64s'", q->detector);
+    }
+    q->kind = (size_t)index;
+    return DV_OK;
+}
+
 /* The rules, and behind them what counts without any. *ret_by: what decides. */
 static json_t *rows_of(const question *q, const dv_data_policy *policy, const char *name,
                        const char **ret_action, const char **ret_by)
@@ -147,8 +155,8 @@ static json_t *rows_of(const question *q, const dv_data_policy *policy, const ch
     dv_content_action action = DV_ACTION_BLOCK;
     bool searched = false;
     json_t *rows = json_array();
-    size_t count = dv_data_policy_explain(policy, &q->principal, dv_slice_str(q->route),
-                                          q->detector, reasons, &action, &searched);
+    size_t count = dv_data_policy_explain(policy, &q->principal, dv_slice_str(q->route), q->kind,
+                                          reasons, &action, &searched);
     *ret_by = NULL;
     for (size_t i = 0; i < count; i++) {
         const char *rule = dv_arena_printf(q->call->arena, "rules[%u]", reasons[i].rule);
@@ -176,10 +184,13 @@ dv_result dv_op_masking_explain(dv_call *call, dv_error *error)
     DV_TRY(dv_data_gateway_config(call, &config, error));
     dv_result result = find_policy(&q, config, &name, &policy, error);
     if (result == DV_OK) {
+        result = find_kind(&q, policy, error);
+    }
+    if (result == DV_OK) {
         json_t *rows = policy != NULL ? rows_of(&q, policy, name, &action, &by) : json_array();
         call->answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "who", q.who, "route",
-                                 q.route, "detector", dv_masking_kind(q.detector)->id, "direction",
-                                 q.direction, "action", action, "decided_by", by, "rules", rows);
+                                 q.route, "detector", q.detector, "direction", q.direction,
+                                 "action", action, "decided_by", by, "rules", rows);
         result = call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
     }
     dv_data_policy_free(policy);

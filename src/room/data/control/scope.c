@@ -7,7 +7,8 @@
 /* A rule that is read. */
 typedef struct scope {
     const dv_yaml *rule;
-    const char *what; /* begins each message */
+    const char *what;               /* begins each message */
+    const dv_detect_custom *custom; /* users' detectors; NULL: none */
     dv_buf *out;
     dv_error *error;
 } scope;
@@ -16,33 +17,45 @@ typedef struct scope {
 static const char *const who_lists[][2] = {
     {"roles", "Role"}, {"groups", "Group"}, {"users", "User"}, {"services", "Service"}};
 
-static bool has_category(const char *name)
+/* Of users' detectors: what a rule may speak of. */
+static bool custom_has(const scope *in, const char *name, bool category)
+{
+    for (size_t i = 0; i < dv_detect_custom_count(in->custom); i++) {
+        const dv_detector_info *info = dv_detect_custom_info(in->custom, DV_CUSTOM_FIRST + i);
+        if (strcmp(category ? info->category : info->label, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_category(const scope *in, const char *name)
 {
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         if (strcmp(dv_masking_kind(i)->category, name) == 0) {
             return true;
         }
     }
-    return false;
+    return custom_has(in, name, true);
 }
 
-static bool has_label(const char *name)
+static bool has_label(const scope *in, const char *name)
 {
     for (size_t i = 0; i < dv_masking_kind_count(); i++) {
         if (strcmp(dv_masking_kind(i)->label, name) == 0) {
             return true;
         }
     }
-    return false;
+    return custom_has(in, name, false);
 }
 
-static bool is_detector(const char *name)
+static bool is_detector(const scope *in, const char *name)
 {
-    return dv_masking_kind_index(name) >= 0;
+    return dv_masking_kind_index(name) >= 0 || dv_detect_custom_index(in->custom, name) >= 0;
 }
 
 /* Names of principals and routes; what they are is not looked up: they may come later. */
-static bool is_name(const char *name)
+static bool is_name(const scope *in, const char *name)
 {
     static const char bytes[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
@@ -59,9 +72,9 @@ static bool stands_before(const dv_yaml *first, const dv_yaml *node, const char 
 }
 
 static dv_result check_name(const scope *in, const dv_yaml *list, const dv_yaml *node,
-                            const char *name, bool (*known)(const char *name))
+                            const char *name, bool (*known)(const scope *in, const char *name))
 {
-    if (!known(name)) {
+    if (!known(in, name)) {
         return known == is_name
                    ? dv_yaml_refuse(node, in->error,
                                     "%s: '%.64s' in '%s' is no name: letters, digits, _ . @ -",
@@ -79,7 +92,7 @@ static dv_result check_name(const scope *in, const dv_yaml *list, const dv_yaml 
 /* Appends the list's names, each as `type` of Cedar where there is one. *count: how many are there
  * already. */
 static dv_result append_names(const scope *in, const char *key, const char *type,
-                              bool (*known)(const char *name), size_t *count)
+                              bool (*known)(const scope *in, const char *name), size_t *count)
 {
     const dv_yaml *list = dv_yaml_get(in->rule, key);
     if (list == NULL) {
@@ -100,7 +113,8 @@ static dv_result append_names(const scope *in, const char *key, const char *type
     return DV_OK;
 }
 
-static dv_result append_list(const scope *in, const char *key, bool (*known)(const char *name))
+static dv_result append_list(const scope *in, const char *key,
+                             bool (*known)(const scope *in, const char *name))
 {
     size_t count = 0;
     if (dv_yaml_get(in->rule, key) == NULL) {
@@ -121,9 +135,10 @@ static dv_result append_who(const scope *in)
     return dv_buf_append_str(in->out, "],");
 }
 
-dv_result dv_data_scope_append(const dv_yaml *rule, const char *what, dv_buf *out, dv_error *error)
+dv_result dv_data_scope_append(const dv_yaml *rule, const char *what,
+                               const dv_detect_custom *custom, dv_buf *out, dv_error *error)
 {
-    const scope in = {rule, what, out, error};
+    const scope in = {rule, what, custom, out, error};
     DV_TRY(append_who(&in));
     DV_TRY(append_list(&in, "routes", is_name));
     DV_TRY(append_list(&in, "detectors", is_detector));

@@ -102,7 +102,7 @@ static dv_result append_rule(const dv_yaml *rule, size_t number, dv_buf *out, dv
     DV_TRY(read_per(rule, &per, error));
     DV_TRY(read_action(rule, &action, error));
     DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
-    DV_TRY(dv_data_scope_append(rule, "volume", out, error));
+    DV_TRY(dv_data_scope_append(rule, "volume", NULL, out, error));
     return dv_buf_append_printf(
         out, "\"name\":\"%s\",\"values\":%lld,\"per_ns\":%lld,\"action\":\"%s\"}", name,
         (long long)count, (long long)per, action);

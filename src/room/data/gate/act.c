@@ -210,7 +210,7 @@ static dv_result apply(dv_data_pass *pass, size_t kind, const dv_finding *findin
 {
     dv_data_gate *gate = pass->gate;
     const dv_data_policy *policy = pass->policy;
-    const dv_detector_info *info = dv_masking_kind(kind);
+    const dv_detector_info *info = dv_data_kind(policy, kind);
     dv_action_tools *tools = NULL;
     dv_action action = policy->settings[policy->setting[kind]];
     dv_action_kind named = DV_ACT_REDACT;

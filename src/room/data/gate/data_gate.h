@@ -56,6 +56,7 @@ typedef enum dv_volume_action {
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
  * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert",
  * "payment_card":{"action":"fpe","keep_last":4,"keep_said":1}},"off":["ip_address"],
+ * "custom":"detectors:\n- id: ...", (engine/detect/custom.h)
  * "decode":true,"rules":[{"who":["Role::\"support\""],"routes":["chat"],"detectors":["email"],
  * "categories":["payment"],"labels":["PHONE"],"action":"allow","override":true}],
  * "volumes":[{"name":"many-cards","who":[...],"routes":[...],"detectors":[...],"categories":[...],
@@ -81,7 +82,10 @@ typedef struct dv_data_reason {
     bool decides; /* it is the one whose action is taken */
 } dv_data_reason;
 
-/* Why values of a detector (dv_masking_kind_index) are treated as they are. *ret_action: what is
+/* A detector's index in that policy by its id, also of one that a user wrote; -1: there is none. */
+ptrdiff_t dv_data_policy_kind(const dv_data_policy *policy, const char *id);
+
+/* Why values of a detector (dv_data_policy_kind) are treated as they are. *ret_action: what is
  * done; *ret_searched: false: they are not looked for. Returns how many rules there are. */
 size_t dv_data_policy_explain(const dv_data_policy *policy, const dv_principal *principal,
                               dv_slice route, size_t detector,

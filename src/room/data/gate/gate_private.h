@@ -5,6 +5,7 @@
 
 #include "crypto/hash.h"
 #include "engine/detect/action/action.h"
+#include "engine/detect/custom.h"
 #include "engine/detect/detect.h"
 #include "room/data/gate/data_gate.h"
 #include "room/data/gate/known.h"
@@ -25,7 +26,8 @@ struct dv_data_gate {
     dv_hmac *principal_keys;       /* of a principal's text: the key of its placeholders */
     bool borrows_keys;             /* principal_keys are another gate's */
     uint64_t effort;               /* see dv_data_gate_hurry */
-    dv_known_texts known;          /* to the detectors */
+    dv_known_texts known;          /* to the detectors, */
+    uint64_t known_custom;         /* and these of users */
     dv_known_texts clean;          /* also valid, and without our own keys */
     dv_arena *events;              /* work on one event of any stream; made with the first */
     struct dv_tagger_model *names; /* and its tagger; opened when a policy asks for names */
@@ -84,16 +86,17 @@ struct dv_data_policy {
     const dv_action *settings;       /* the first has none */
     dv_action *setting_list;         /* the same while the policy is read */
     size_t setting_count;
-    uint8_t *key;       /* of the engine's actions; NULL: none. Not of those that were
-                           made of it for rules */
-    bool keyed;         /* some action needs it */
-    bool rewrites;      /* some action masks, replaces or blocks, or a volume does: what
-                           could hide values is refused */
-    bool names;         /* some of the enabled kinds are names */
-    bool decode;        /* values that stand encoded are looked for, too */
-    dv_data_loss *loss; /* own data that is looked for; NULL: none */
-    uint32_t loss_on;   /* which sets of it: a bit each */
-    dv_arena *arena;    /* of its own rules; NULL: it has none */
+    uint8_t *key;             /* of the engine's actions; NULL: none. Not of those that were
+                                 made of it for rules */
+    bool keyed;               /* some action needs it */
+    dv_detect_custom *custom; /* users' detectors; NULL: none. As the key */
+    bool rewrites;            /* some action masks, replaces or blocks, or a volume does: what
+                                 could hide values is refused */
+    bool names;               /* some of the enabled kinds are names */
+    bool decode;              /* values that stand encoded are looked for, too */
+    dv_data_loss *loss;       /* own data that is looked for; NULL: none */
+    uint32_t loss_on;         /* which sets of it: a bit each */
+    dv_arena *arena;          /* of its own rules; NULL: it has none */
     dv_data_rule *rules;
     size_t rule_count;
     dv_data_made made[DV_DATA_MADE_MAX];
@@ -103,6 +106,15 @@ struct dv_data_policy {
     dv_detector_set counted; /* by some volume: found where they are allowed, too */
     dv_detector_set known;   /* of known.h: the detectors, and whether texts are decoded */
 };
+
+/* The kinds that a policy speaks of: those that all do (names.h), and its users' own; NULL: none is
+ * called so, there are gaps. One past the last: */
+size_t dv_data_kind_end(const dv_data_policy *policy);
+const dv_detector_info *dv_data_kind(const dv_data_policy *policy, size_t index);
+/* Reads "custom" of a policy, whose detectors then take part. Errors: those of
+ * dv_detect_custom_read. */
+dv_must dv_result dv_data_custom_read(const dv_json *json, dv_data_policy *policy, dv_arena *arena,
+                                      dv_error *error);
 
 /* Fills in what follows from enabled, actions and the switches. */
 void dv_data_policy_complete(dv_data_policy *policy);
@@ -123,8 +135,8 @@ dv_must dv_result dv_data_policy_arena(dv_data_policy *policy, dv_arena **ret_ar
 
 /* Reads whom and what a rule is about; detectors: `enabled` ones, where it does not name them. */
 dv_must dv_result dv_data_scope_read(const dv_json *json, uint32_t rule, dv_arena *arena,
-                                     const dv_detector_set *enabled, dv_data_scope *scope,
-                                     dv_error *error);
+                                     const dv_data_policy *policy, const dv_detector_set *enabled,
+                                     dv_data_scope *scope, dv_error *error);
 /* principal: NULL is nobody whom a rule could name. */
 bool dv_data_scope_meets(const dv_data_scope *scope, const dv_principal *principal, dv_slice route);
 
@@ -248,6 +260,10 @@ typedef struct dv_data_hit {
 dv_must dv_result dv_data_names_find(dv_data_pass *pass, dv_slice text, size_t from,
                                      const dv_finding **found, size_t *count);
 void dv_data_names_release(dv_data_gate *gate);
+
+/* Has the gate look for the users' detectors of the pass's policy, and no others. Before any
+ * search. Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_custom_use(dv_data_pass *pass);
 
 /* Whether no detector finds anything in a short text; false as well when that can't be told. */
 bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text);

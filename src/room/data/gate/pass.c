@@ -140,15 +140,16 @@ static dv_content_action action_at(const dv_data_pass *pass, size_t detector)
  * equals the one that names the finding. */
 static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
 {
-    size_t best = dv_masking_kind_count();
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+    size_t end = dv_data_kind_end(pass->policy);
+    size_t best = end;
+    for (size_t i = 0; i < end; i++) {
         if (!dv_detector_set_has(&finding->detectors, i)) {
             continue;
         }
         unsigned rank = strictness(action_at(pass, i));
-        unsigned reached = best < dv_masking_kind_count() ? strictness(action_at(pass, best)) : 0;
-        bool named = dv_masking_kind(i)->id == finding->detector;
-        if (best == dv_masking_kind_count() || rank > reached || (rank == reached && named)) {
+        unsigned reached = best < end ? strictness(action_at(pass, best)) : 0;
+        bool named = dv_data_kind(pass->policy, i)->id == finding->detector;
+        if (best == end || rank > reached || (rank == reached && named)) {
             best = i;
         }
     }
@@ -258,10 +259,13 @@ static bool is_clean_decoded(dv_data_pass *pass, dv_slice text)
 bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
 {
     dv_data_gate *gate = pass->gate;
+    dv_detector_set detectors = *dv_detect_standard();
     const dv_finding *found = NULL;
     size_t count = 0;
-    if (dv_detect_scan(gate->rules, gate->scratch, text, 0, dv_detect_standard(), pass->temp,
-                       &found, &count) != DV_OK ||
+    dv_detector_set_join(&detectors, &pass->policy->enabled);
+    if (dv_data_custom_use(pass) != DV_OK ||
+        dv_detect_scan(gate->rules, gate->scratch, text, 0, &detectors, pass->temp, &found,
+                       &count) != DV_OK ||
         count > 0) {
         return false;
     }
@@ -301,6 +305,7 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
     dv_data_hit *hits = NULL;
     size_t count = 0;
     size_t room = 0;
+    DV_TRY(dv_data_custom_use(pass));
     dv_detect_scratch_hurry(pass->gate->scratch, pass->gate->effort);
     dv_result result = find_all(pass, text, from, &findings, &finding_count);
     dv_detect_scratch_hurry(pass->gate->scratch, 0);
@@ -332,12 +337,13 @@ static bool is_shown(uint8_t byte)
 }
 
 /* How many characters a mask may show: where values overlap, as few as any of them allows. */
-static size_t keep_last(const dv_finding *finding, const dv_detector_info *info)
+static size_t keep_last(const dv_data_policy *policy, const dv_finding *finding,
+                        const dv_detector_info *info)
 {
     size_t keep = finding->encoded ? 0 : info->keep_last; /* what it would show is no clear text */
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
         if (dv_detector_set_has(&finding->detectors, i)) {
-            keep = DV_MIN(keep, (size_t)dv_masking_kind(i)->keep_last);
+            keep = DV_MIN(keep, (size_t)dv_data_kind(policy, i)->keep_last);
         }
     }
     return keep;
@@ -442,7 +448,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
         return DV_OK;
     }
     size_t index = decider(pass, hit->finding);
-    const dv_detector_info *info = dv_masking_kind(index);
+    const dv_detector_info *info = dv_data_kind(pass->policy, index);
     if (info == NULL) {
         return DV_ERR_INTERNAL;
     }
@@ -466,7 +472,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     case DV_ACTION_REDACT:
         return mask(pass, info, 0, value, ret_text);
     case DV_ACTION_MASK:
-        return mask(pass, info, keep_last(hit->finding, info), value, ret_text);
+        return mask(pass, info, keep_last(pass->policy, hit->finding, info), value, ret_text);
     case DV_ACTION_PLACEHOLDER:
         return dv_data_placeholder_make(pass->context, info->label, value, ret_text);
     case DV_ACTION_HASH:

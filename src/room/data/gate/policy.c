@@ -153,13 +153,14 @@ dv_result dv_data_action_read(const dv_json *json, uint32_t token, const char *w
     return DV_OK;
 }
 
-static dv_result detector_of(const dv_json *json, uint32_t token, dv_arena *arena,
-                             size_t *ret_index, dv_error *error)
+static dv_result detector_of(const dv_json *json, uint32_t token, const dv_data_policy *policy,
+                             dv_arena *arena, size_t *ret_index, dv_error *error)
 {
     dv_slice name;
     DV_TRY(dv_json_string(json, token, arena, &name));
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        if (dv_slice_eq_str(name, dv_masking_kind(i)->id)) {
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
+        const dv_detector_info *info = dv_data_kind(policy, i);
+        if (info != NULL && dv_slice_eq_str(name, info->id)) {
             *ret_index = i;
             return DV_OK;
         }
@@ -176,8 +177,8 @@ static dv_result read_detectors(const dv_json *json, uint32_t map, dv_arena *are
     }
     for (uint32_t key = map + 1; key < json->tokens[map].next; key = json->tokens[key + 1].next) {
         size_t index = 0;
-        DV_TRY(detector_of(json, key, arena, &index, error));
-        DV_TRY(dv_data_action_read(json, key + 1, dv_masking_kind(index)->id, policy, arena,
+        DV_TRY(detector_of(json, key, policy, arena, &index, error));
+        DV_TRY(dv_data_action_read(json, key + 1, dv_data_kind(policy, index)->id, policy, arena,
                                    &policy->actions[index], &policy->setting[index], error));
         dv_detector_set_add(&policy->enabled, index);
     }
@@ -195,7 +196,7 @@ static dv_result read_off(const dv_json *json, uint32_t list, dv_arena *arena,
         if (json->tokens[item].type != DV_JSON_STRING) {
             return dv_error_set(error, DV_ERR_INVALID, "data policy: 'off' lists detectors");
         }
-        DV_TRY(detector_of(json, item, arena, &index, error));
+        DV_TRY(detector_of(json, item, policy, arena, &index, error));
         dv_detector_set_remove(&policy->enabled, index);
     }
     return DV_OK;
@@ -215,7 +216,7 @@ static dv_result read_flag(const dv_json *json, const char *name, bool *ret_flag
 void dv_data_policy_complete(dv_data_policy *policy)
 {
     policy->rewrites = dv_data_volumes_block(policy);
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
         bool passes =
             policy->actions[i] == DV_ACTION_ALERT || policy->actions[i] == DV_ACTION_ALLOW;
         if (policy->actions[i] == DV_ACTION_ALLOW && !dv_detector_set_has(&policy->counted, i)) {
@@ -257,6 +258,7 @@ static dv_result read_policy(const dv_json *json, dv_arena *arena, dv_data_polic
     uint32_t detectors = dv_json_member(json, 0, "detectors");
     uint32_t off = dv_json_member(json, 0, "off");
     bool names = false;
+    DV_TRY(dv_data_custom_read(json, policy, arena, error));
     DV_TRY(read_default(json, arena, policy, error));
     DV_TRY(read_flag(json, "names", &names, error));
     if (names) {
@@ -326,6 +328,7 @@ void dv_data_policy_free(dv_data_policy *policy)
         dv_data_act_forget(policy);
         dv_arena_free(policy->arena);
         dv_data_loss_free(policy->loss);
+        dv_detect_custom_free(policy->custom);
     }
     free(policy);
 }

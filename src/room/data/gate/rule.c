@@ -60,8 +60,8 @@ static bool is_one_of(const char *text, const dv_slice *list, size_t count)
 /* Detectors by name, and the standard ones of categories and labels; all that take part when the
  * rule says nothing of them. */
 static dv_result read_detectors(const dv_json *json, uint32_t rule, dv_arena *arena,
-                                const dv_detector_set *enabled, dv_detector_set *ret_set,
-                                dv_error *error)
+                                const dv_data_policy *policy, const dv_detector_set *enabled,
+                                dv_detector_set *ret_set, dv_error *error)
 {
     const dv_slice *lists[3] = {NULL};
     size_t counts[3], matched = 0;
@@ -72,8 +72,11 @@ static dv_result read_detectors(const dv_json *json, uint32_t rule, dv_arena *ar
         *ret_set = *enabled;
         return DV_OK;
     }
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
-        const dv_detector_info *info = dv_masking_kind(i);
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
+        const dv_detector_info *info = dv_data_kind(policy, i);
+        if (info == NULL) {
+            continue;
+        }
         bool named = is_one_of(info->id, lists[0], counts[0]);
         bool kind = is_one_of(info->category, lists[1], counts[1]) ||
                     is_one_of(info->label, lists[2], counts[2]);
@@ -86,9 +89,10 @@ static dv_result read_detectors(const dv_json *json, uint32_t rule, dv_arena *ar
 }
 
 dv_result dv_data_scope_read(const dv_json *json, uint32_t rule, dv_arena *arena,
-                             const dv_detector_set *enabled, dv_data_scope *scope, dv_error *error)
+                             const dv_data_policy *policy, const dv_detector_set *enabled,
+                             dv_data_scope *scope, dv_error *error)
 {
-    DV_TRY(read_detectors(json, rule, arena, enabled, &scope->detectors, error));
+    DV_TRY(read_detectors(json, rule, arena, policy, enabled, &scope->detectors, error));
     DV_TRY(read_list(json, rule, "who", arena, &scope->who, &scope->who_count, error));
     return read_list(json, rule, "routes", arena, &scope->routes, &scope->route_count, error);
 }
@@ -117,7 +121,7 @@ static dv_result read_rule(const dv_json *json, uint32_t token, dv_arena *arena,
     }
     uint32_t action = dv_json_member(json, token, "action");
     uint32_t overrides = dv_json_member(json, token, "override");
-    DV_TRY(dv_data_scope_read(json, token, arena, &policy->enabled, &rule->scope, error));
+    DV_TRY(dv_data_scope_read(json, token, arena, policy, &policy->enabled, &rule->scope, error));
     DV_TRY(read_place(json, token, &rule->number, error));
     rule->overrides = overrides != 0 && json->tokens[overrides].type == DV_JSON_TRUE;
     return action == 0 ? wrong(error, "action is missing")
@@ -229,7 +233,7 @@ static void apply(const dv_data_policy *policy, uint64_t met, uint32_t loss, dv_
     *made = *policy;
     made->arena = NULL;
     made->loss_on = loss;
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
         const dv_data_rule *rule = decider(policy, met, i);
         if (rule != NULL) {
             made->actions[i] = rule->action;

@@ -56,14 +56,14 @@ static dv_result read_action(const dv_json *json, uint32_t rule, dv_arena *arena
 }
 
 static dv_result read_volume(const dv_json *json, uint32_t token, dv_arena *arena,
-                             const dv_detector_set *enabled, dv_data_volume *volume,
-                             dv_error *error)
+                             const dv_data_policy *policy, const dv_detector_set *enabled,
+                             dv_data_volume *volume, dv_error *error)
 {
     uint64_t per = 0;
     if (json->tokens[token].type != DV_JSON_OBJECT) {
         return wrong(error, "place holds no object");
     }
-    DV_TRY(dv_data_scope_read(json, token, arena, enabled, &volume->scope, error));
+    DV_TRY(dv_data_scope_read(json, token, arena, policy, enabled, &volume->scope, error));
     DV_TRY(read_text(json, token, "name", arena, &volume->name, error));
     DV_TRY(read_action(json, token, arena, &volume->action, error));
     DV_TRY(read_number(json, token, "values", UINT32_MAX, &volume->values, error));
@@ -78,7 +78,7 @@ static dv_result read_volume(const dv_json *json, uint32_t token, dv_arena *aren
 /* What is counted is found, also where it may pass; what else takes part is not changed. */
 static void count_also(dv_data_policy *policy, const dv_detector_set *detectors)
 {
-    for (size_t i = 0; i < dv_masking_kind_count(); i++) {
+    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
         if (!dv_detector_set_has(detectors, i)) {
             continue;
         }
@@ -112,7 +112,7 @@ dv_result dv_data_volumes_read(const dv_json *json, dv_data_policy *policy, dv_e
             return dv_error_set(error, DV_ERR_INVALID, "data policy: more than %d volumes",
                                 DV_DATA_VOLUMES_MAX);
         }
-        DV_TRY(read_volume(json, item, arena, &enabled, &volumes[count], error));
+        DV_TRY(read_volume(json, item, arena, policy, &enabled, &volumes[count], error));
         count_also(policy, &volumes[count].scope.detectors);
         count++;
     }
