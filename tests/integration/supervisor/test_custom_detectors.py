@@ -2,8 +2,11 @@
 """`masking: {custom_detectors: FILE}` with `dvara up`: found, explained, reloaded, refused with file and line (DATA-3.1.3)."""
 import shutil
 
+import test_masking_key
 from support import wait_until
-from test_masking_key import listener, sent  # noqa: F401
+from test_masking_key import sent
+
+listener = test_masking_key.listener
 
 DETECTORS = """detectors:
   - id: employee_number
@@ -27,7 +30,7 @@ def write(dvara, text):
     return shutil.move(made, dvara.folder / "detectors.yaml")
 
 
-def test_detectors_of_a_file(make, listener):  # noqa: F811
+def test_detectors_of_a_file(make, listener):
     dvara = make()
     dvara.upstream = f"http://127.0.0.1:{listener.server_port}"
     file = write(dvara, DETECTORS)
