@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/data_scanner.h"
 
+#include "cli/data_tools.h"
+
 #include "base/file.h"
 #include "cli/data_asset.h"
 #include "engine/detect/detect.h"
@@ -120,6 +122,8 @@ dv_result dv_data_scanner_open(dv_data_scanner *s, dv_error *error)
     if (s->rules_arena == NULL || s->arena == NULL) {
         return DV_ERR_NO_MEMORY;
     }
+    DV_TRY(dv_data_custom_open(s->params, NULL, &options.detectors, &s->custom, error));
+    dv_data_kinds_use(s->custom);
     DV_TRY(read_rules(s, error));
     return dv_data_finder_new(&options, &s->finder, error);
 }
@@ -128,6 +132,8 @@ static void release(dv_data_scanner *s)
 {
     dv_data_save_free(s->save);
     dv_data_finder_free(s->finder);
+    dv_data_kinds_use(NULL);
+    dv_detect_custom_free(s->custom);
     dv_arena_free(s->arena);
     dv_arena_free(s->rules_arena);
     json_decref(s->shown);

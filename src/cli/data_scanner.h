@@ -22,6 +22,7 @@ typedef struct dv_data_scanner {
     dv_arena *rules_arena;
     dv_arena *arena; /* of one asset */
     dv_data_finder *finder;
+    dv_detect_custom *custom; /* users' detectors; NULL: none */
     dv_progress_bar bar;
     uint64_t done; /* bytes */
     /* Assets by sensitivity, without those where nothing is known. */

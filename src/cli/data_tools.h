@@ -31,8 +31,9 @@ dv_must dv_result dv_data_tools_open(const json_t *params, const dv_action *fall
                                      dv_data_tools *tools, dv_error *error);
 void dv_data_tools_close(dv_data_tools *tools);
 
-/* The detectors of the file that `custom_detectors` names, which the scratch then looks for and the
- * set has, too; NULL: it names none. The caller frees them. Errors name the file and its line. */
+/* The detectors of the file that `custom_detectors` names, which the scratch (if any) then looks
+ * for and the set has, too; NULL: it names none. The caller frees them. Errors name the file and
+ * its line. */
 dv_must dv_result dv_data_custom_open(const json_t *params, dv_detect_scratch *scratch,
                                       dv_detector_set *set, dv_detect_custom **ret_custom,
                                       dv_error *error);

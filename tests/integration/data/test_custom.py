@@ -63,6 +63,26 @@ def test_values_are_hidden(file, tmp_path):
     assert rows == "name,note\nBob,see [EMPLOYEE]\n"
 
 
+def test_scans_label_what_they_find(file, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "staff.csv").write_text("name,no\n" + "".join(f"n{i},EMP-{i:06}\n" for i in range(30)))
+    (folder / "plain.txt").write_text("nothing\n")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("- {id: staff, doc: Staff., category: personal, sensitivity: confidential, labels: [hr],\n"
+                     "   find: [employee_number]}\n")
+    by_rule = ("scan", folder, "--custom-detectors", file, "--output", "json", "--rules", rules)
+    told = json.loads(dvara(*by_rule))["items"]
+    assert [(one["name"], one["sensitivity"], one["categories"]) for one in told] == [
+        ("staff.csv", "confidential", ["personal"])]
+    assert told[0]["types"][0]["type"] == "EMPLOYEE"
+    assert "employee_number" in dvara("scan", folder, "--rules", rules, code=1)  # it is no kind without the file
+    file.write_text(DETECTORS.replace("keep_last", "category: government_id\n    keep_last"))
+    told = json.loads(dvara("classify", folder / "staff.csv", "--custom-detectors", file, "--output", "json"))["items"]
+    assert told[0]["sensitivity"] == "restricted" and told[0]["types"][0]["type"] == "EMPLOYEE"
+    assert json.loads(dvara("scan", folder, "--output", "json"))["items"] == []
+
+
 def test_what_can_not_be_run_is_refused_with_file_and_line(file):
     file.write_text(DETECTORS.replace("[0-9]{6}", "([0-9]{1,9}){1,40}x"))
     said = dvara("detect", "--custom-detectors", file, code=1)

@@ -45,20 +45,48 @@ typedef struct findings {
 
 /* ---- kinds ---- */
 
-size_t dv_data_kind_count(void)
+static const dv_detect_custom *custom; /* of this process */
+
+void dv_data_kinds_use(const dv_detect_custom *detectors)
+{
+    custom = detectors;
+}
+
+/* The first kind behind the names. */
+static size_t first_custom(void)
 {
     return dv_detect_count() + DV_TAGGER_TYPES;
 }
 
+size_t dv_data_kind_count(void)
+{
+    return first_custom() + dv_detect_custom_count(custom);
+}
+
 static bool is_name(size_t kind)
 {
-    return kind >= dv_detect_count();
+    return kind >= dv_detect_count() && kind < first_custom();
+}
+
+/* Of one that is no name. */
+static const dv_detector_info *info_of(size_t kind)
+{
+    return kind < dv_detect_count()
+               ? dv_detect_info(kind)
+               : dv_detect_custom_info(custom, kind - first_custom() + DV_CUSTOM_FIRST);
+}
+
+static size_t kind_of(const dv_finding *finding)
+{
+    ptrdiff_t own = dv_detect_custom_index(custom, finding->detector);
+    return own < 0 ? (size_t)dv_detect_index(finding->detector)
+                   : first_custom() + (size_t)own - DV_CUSTOM_FIRST;
 }
 
 const char *dv_data_kind_id(size_t kind)
 {
     return is_name(kind) ? dv_tagger_type_name((dv_tagger_type)(kind - dv_detect_count()))
-                         : dv_detect_info(kind)->id;
+                         : info_of(kind)->id;
 }
 
 const char *dv_data_kind_type(size_t kind)
@@ -73,12 +101,12 @@ const char *dv_data_kind_type(size_t kind)
         [DV_TAGGER_NRP] = "NRP",
         [DV_TAGGER_TITLE] = "TITLE",
     };
-    return is_name(kind) ? types[kind - dv_detect_count()] : dv_detect_info(kind)->type;
+    return is_name(kind) ? types[kind - dv_detect_count()] : info_of(kind)->type;
 }
 
 const char *dv_data_kind_category(size_t kind)
 {
-    return is_name(kind) ? "name" : dv_detect_info(kind)->category;
+    return is_name(kind) ? "name" : info_of(kind)->category;
 }
 
 ptrdiff_t dv_data_kind_find(const char *id)
@@ -133,8 +161,7 @@ static dv_result count_text(dv_data_finder *f, dv_data_place *place, const findi
     for (size_t i = 0; i < found->count && found->values[i].start < found->until; i++) {
         const dv_finding *one = &found->values[i];
         if (one->score >= f->options.least) {
-            size_t kind = (size_t)dv_detect_index(one->detector);
-            DV_TRY(dv_data_place_count(&f->places, place, kind, one->score, 0));
+            DV_TRY(dv_data_place_count(&f->places, place, kind_of(one), one->score, 0));
         }
     }
     for (size_t i = 0; i < found->name_count && found->names[i].start < found->until; i++) {
@@ -240,8 +267,8 @@ static dv_result count_values(dv_data_finder *f, dv_data_place *place, size_t fi
 {
     for (size_t i = 0; i < found->count; i++) {
         const dv_finding *one = &found->values[i];
-        DV_TRY(count_value(f, place, first, count, (uint32_t)(offset + one->start),
-                           (size_t)dv_detect_index(one->detector), one->score));
+        DV_TRY(count_value(f, place, first, count, (uint32_t)(offset + one->start), kind_of(one),
+                           one->score));
     }
     for (size_t i = 0; i < found->name_count; i++) {
         const dv_tagger_span *one = &found->names[i];
@@ -299,8 +326,7 @@ static dv_result check_name(dv_data_finder *f, dv_data_place *place)
     DV_TRY(search(f, place->field, 0, true, &found));
     bool value = false;
     for (size_t i = 0; i < found.count; i++) {
-        value |= strcmp(dv_detect_info((size_t)dv_detect_index(found.values[i].detector))->category,
-                        "network") != 0;
+        value |= strcmp(info_of(kind_of(&found.values[i]))->category, "network") != 0;
     }
     if (value) {
         DV_TRY(count_text(f, place, &found));
@@ -385,6 +411,7 @@ static dv_result start(dv_data_finder *f, dv_error *error)
     }
     DV_TRY(dv_detect_rules_builtin(&f->rules, error));
     DV_TRY(dv_detect_scratch_new(f->rules, &f->scratch));
+    DV_TRY(dv_detect_scratch_use(f->scratch, custom));
     if (f->options.names) {
         DV_TRY(dv_tagger_model_builtin(&f->model, error));
         DV_TRY(dv_tagger_new(f->model, &f->tagger));

@@ -6,13 +6,17 @@
 
 #include "base/arena.h"
 #include "core/finding.h"
+#include "engine/detect/custom.h"
 #include "engine/scan/scan.h"
 
 enum {
     DV_DATA_PARTS_MAX = 1000, /* places of one asset; what further ones hold counts for "others" */
 };
 
-/* Kinds of values: detectors by index, then names by type (engine/detect/tagger). */
+/* Kinds of values: detectors by index, then names by type (engine/detect/tagger), then users'
+ * detectors. Which these are is said once a process, before rules are read; NULL: none. They have
+ * to live as long. */
+void dv_data_kinds_use(const dv_detect_custom *detectors);
 size_t dv_data_kind_count(void);
 /* "email", "person": of a detector its id. */
 const char *dv_data_kind_id(size_t kind);
