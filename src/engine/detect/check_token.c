@@ -61,20 +61,25 @@ static bool is_random(const part *p)
     return p->capitals && p->small && p->len >= LEAST_LETTERS && p->turns * 4 >= p->len;
 }
 
-static bool holds_stand_in(dv_slice value)
+static bool holds_word(dv_slice value, const char *const *words, size_t count)
 {
-    static const char *const stand_ins[] = {"example.com", "your",        "xxxx",     "placeholder",
-                                            "changeme",    "0000000000",  "insert",   "process.env",
-                                            "os.environ",  "environment", "localhost"};
-    for (size_t i = 0; i < DV_ARRAY_LEN(stand_ins); i++) {
-        size_t len = strlen(stand_ins[i]);
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(words[i]);
         for (size_t at = 0; at + len <= value.len; at++) {
-            if (strncasecmp((const char *)value.ptr + at, stand_ins[i], len) == 0) {
+            if (strncasecmp((const char *)value.ptr + at, words[i], len) == 0) {
                 return true;
             }
         }
     }
     return false;
+}
+
+static bool holds_stand_in(dv_slice value)
+{
+    static const char *const stand_ins[] = {"example.com", "your",        "xxxx",     "placeholder",
+                                            "changeme",    "0000000000",  "insert",   "process.env",
+                                            "os.environ",  "environment", "localhost"};
+    return holds_word(value, stand_ins, DV_ARRAY_LEN(stand_ins));
 }
 
 /* "2024-01-15T10:30:00", "10.0.0.1", "+44 20...": numbers and what stands among them. */
@@ -103,6 +108,10 @@ typedef struct summary {
     size_t longest; /* part */
     size_t mixed;   /* characters of parts that hold digits */
     size_t digits;
+    bool scattered; /* a part holds digits in two places at least */
+    size_t letters; /* and digits of all parts, */
+    size_t turns;   /* of them, */
+    size_t words;
 } summary;
 
 static summary look_at(dv_slice value)
@@ -114,9 +123,20 @@ static summary look_at(dv_slice value)
         sum.longest = DV_MAX(sum.longest, p.len);
         sum.mixed += p.digits > 0 ? p.len : 0;
         sum.digits += p.digits;
+        sum.scattered |= p.digits >= 2 && p.turns >= 3;
+        sum.letters += p.len;
+        sum.turns += p.turns;
+        sum.words += p.words;
         at += p.len;
     }
     return sum;
+}
+
+/* Random characters of an alphabet that holds '-', '_' or '.' may have short parts alone. */
+static bool turns_often(const summary *sum)
+{
+    return sum->letters >= 14 && sum->digits >= 2 && sum->turns * 5 >= sum->letters * 2 &&
+           sum->words * 4 <= sum->letters;
 }
 
 bool dv_detect_check_token(dv_detect_candidate *c)
@@ -124,7 +144,8 @@ bool dv_detect_check_token(dv_detect_candidate *c)
     dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
     summary sum = look_at(value);
     /* Identifiers such as UUIDs are short parts that hold digits. */
-    bool random = sum.random > 0 || (sum.mixed >= 20 && sum.mixed * 2 >= value.len);
+    bool random =
+        sum.random > 0 || (sum.mixed >= 20 && sum.mixed * 2 >= value.len) || turns_often(&sum);
     return random && has_letters(value) && !is_path(value, DV_MAX(sum.random, sum.mixed)) &&
            dv_detect_entropy(value) >= LEAST_ENTROPY && !holds_stand_in(value);
 }
@@ -137,11 +158,51 @@ bool dv_detect_check_keyed_token(dv_detect_candidate *c)
     summary sum = look_at(value);
     bool random = sum.random > 0 || sum.longest >= LONG_PART ||
                   (sum.longest >= 12 && sum.digits >= LEAST_DIGITS) ||
+                  (sum.longest >= 14 && sum.scattered) ||
                   (sum.mixed >= 12 && sum.digits >= LEAST_DIGITS && value.len >= 16);
     bool number = !has_letters(value);
     return random && (!number || sum.longest >= 15) &&
            !is_path(value, DV_MAX(sum.random, sum.longest)) &&
            dv_detect_entropy(value) >= LEAST_KEYED_ENTROPY && !holds_stand_in(value);
+}
+
+/* What stands right before a password; an escape may stand behind a quotation mark. */
+typedef struct setting {
+    bool quoted;
+    bool apart;    /* password 'what it is' */
+    bool assigned; /* PASSWORD=... */
+} setting;
+
+static setting setting_of(const dv_detect_candidate *c)
+{
+    size_t quote = c->start;
+    while (quote > 0 && c->start - quote < 8 && strchr("\"'` =", c->text.ptr[quote - 1]) == NULL) {
+        quote--;
+    }
+    const uint8_t *before = c->text.ptr + quote;
+    bool quoted = quote > 0 && strchr("\"'`", before[-1]) != NULL;
+    return (setting){
+        .quoted = quoted,
+        .apart = quoted && quote > 1 && before[-2] == ' ',
+        .assigned = quote > 1 && before[-1] == '=' && isupper(before[-2]),
+    };
+}
+
+/* "url_user_password", "self.secret", "config['password']": what code calls something by. */
+static bool is_expression(dv_slice value)
+{
+    static const char *const names[] = {"password", "passwd", "secret", "config", "param", "self",
+                                        "request",  "input",  "value",  "option", "args",  "cred"};
+    bool name = true;
+    bool dotted = false;
+    bool indexed = false;
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t byte = value.ptr[i];
+        name &= isalpha(byte) || byte == '_' || byte == '.' || byte == '-' || byte == '>';
+        dotted |= byte == '.' || (byte == '>' && i > 0 && value.ptr[i - 1] == '-');
+        indexed |= byte == '[' && i > 0 && isalpha(value.ptr[i - 1]);
+    }
+    return indexed || (name && (dotted || holds_word(value, names, DV_ARRAY_LEN(names))));
 }
 
 /* Words of type declarations and calls, variables, and what documentation writes. */
@@ -152,25 +213,20 @@ bool dv_detect_check_password(dv_detect_candidate *c)
         "required", "optional", "varchar", "text",   "invalid", "wrong",  "not-set", "undefined",
         "input",    "hidden",   "prompt",  "char",   "******",  "xxxxxx", "changed", "function"};
     dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    setting how = setting_of(c);
+    bool hidden = true; /* "****" */
     bool other = false;
     if (strchr("$%{<[*&@(", value.ptr[0]) != NULL || holds_stand_in(value)) {
         return false;
     }
-    size_t quote = c->start; /* behind the quotation mark; an escape may stand between */
-    while (quote > 0 && c->start - quote < 8 && strchr("\"'` =", c->text.ptr[quote - 1]) == NULL) {
-        quote--;
-    }
-    const uint8_t *before = c->text.ptr + quote;
-    bool quoted = quote > 0 && strchr("\"'`", before[-1]) != NULL;
-    bool apart = quoted && quote > 1 && before[-2] == ' '; /* password 'what it is' */
-    bool assigned = quote > 1 && before[-1] == '=' && isupper(before[-2]); /* PASSWORD=... */
-    for (size_t i = 0; i < DV_ARRAY_LEN(words) && !apart; i++) {
+    for (size_t i = 0; i < DV_ARRAY_LEN(words) && !how.apart; i++) {
         if (dv_slice_eq_nocase(value, dv_slice_str(words[i]))) {
             return false;
         }
     }
     for (size_t i = 0; i < value.len; i++) {
+        hidden &= strchr("*:.-_", value.ptr[i]) != NULL;
         other |= !isalpha(value.ptr[i]) && value.ptr[i] != '.';
     }
-    return other || quoted || assigned;
+    return !hidden && (how.quoted || how.assigned || (other && !is_expression(value)));
 }

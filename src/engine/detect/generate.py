@@ -24,6 +24,9 @@ MACROS = {
     # What ends a token, and what it begins behind.
     "{key}": r"(?<![A-Za-z0-9])",
     "{end}": r"(?![A-Za-z0-9])",
+    # What stands behind a name as its value ("name=" is no part of it).
+    "{named_token}": r"(?<![A-Za-z0-9])(?![A-Za-z_.-]{1,40}[=:])[A-Za-z0-9_][A-Za-z0-9_.+/~:%|=-]{9,1500}[A-Za-z0-9_-]={0,2}"
+                     r"(?![A-Za-z0-9_/+=]|[.-][A-Za-z0-9])",
     "{uuid}": r"[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
 }
 # What stands between a service's name and its key: separators alone ("wandb: 1f2e..."), or words one of
@@ -32,8 +35,8 @@ MACROS = {
 NAMED = (r"(?i:key|token|secret|auth|access|private|passw|pwd|api|client|credential|tkn|login|bearer|"
          r"pat(?![a-z])|header|sid(?![a-z])|hash|webhook|crumb|app.?id|(?<![a-z])id(?![a-z])|license)")
 ESCAPES = r'(?:\\(?:[bfnrt"\\/]|u[0-9A-Fa-f]{4})[bfnrt]?){0,2}'
-BETWEEN = r"""[A-Za-z0-9_\s"'`=:>()\[\]{}.,\\\x00-]"""
-LINK = (r"""\A(?:[\s"'`=:>(\[{\\\x00,-]{1,6}|""" + BETWEEN + "{0,40}?" + NAMED + BETWEEN.replace("()", "") + "{0,28})" + ESCAPES + r"\z")
+BETWEEN = r"""[A-Za-z0-9_\s"'`=:><?+|()\[\]{}.,\\\x00-]"""
+LINK = (r"""\A(?:[\s"'`=:>?+|(\[{\\\x00,-]{1,8}|""" + BETWEEN + "{0,40}?" + NAMED + BETWEEN.replace("()", "") + "{0,28})" + ESCAPES + r"\z")
 KEYED_DISTANCE = 72  # bytes from the keyword to the value
 # A letter or digit that ends an escape (RFC 8259 section 7) is a boundary: what stands before it is
 # written "\\n" or "\\u0020" in a text that holds JSON without being JSON.
