@@ -171,6 +171,8 @@ typedef struct setting {
     bool quoted;
     bool apart;    /* password 'what it is' */
     bool assigned; /* PASSWORD=... */
+    bool said;     /* the password is ... */
+    bool bare;     /* password ... */
 } setting;
 
 static setting setting_of(const dv_detect_candidate *c)
@@ -181,10 +183,16 @@ static setting setting_of(const dv_detect_candidate *c)
     }
     const uint8_t *before = c->text.ptr + quote;
     bool quoted = quote > 0 && strchr("\"'`", before[-1]) != NULL;
+    bool word = quote > 3 && before[-1] == ' ' && isalpha(before[-2]);
+    bool said = word && (strncasecmp((const char *)before - 4, " is ", 4) == 0 ||
+                         strncasecmp((const char *)before - 4, "was ", 4) == 0 ||
+                         strncasecmp((const char *)before - 4, " to ", 4) == 0);
     return (setting){
         .quoted = quoted,
         .apart = quoted && quote > 1 && before[-2] == ' ',
         .assigned = quote > 1 && before[-1] == '=' && isupper(before[-2]),
+        .said = said,
+        .bare = word && !said,
     };
 }
 
@@ -205,28 +213,116 @@ static bool is_expression(dv_slice value)
     return indexed || (name && (dotted || holds_word(value, names, DV_ARRAY_LEN(names))));
 }
 
-/* Words of type declarations and calls, variables, and what documentation writes. */
+/* What it is made of; marks that end a sentence do not count. */
+typedef struct makeup {
+    bool letters;
+    bool digits;
+    bool symbols; /* that words and paths do not hold */
+    bool other;   /* than letters and full stops */
+    bool hidden;  /* "****" alone */
+    size_t turns; /* from letters to digits and back */
+} makeup;
+
+static makeup makeup_of(dv_slice value)
+{
+    makeup m = {.hidden = true};
+    int last = 0;
+    size_t len = value.len;
+    while (len > 0 && strchr(".!?:,", value.ptr[len - 1]) != NULL) {
+        len--;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t byte = value.ptr[i];
+        int kind = isdigit(byte) ? 1 : isalpha(byte) ? 2 : 0;
+        m.letters |= kind == 2;
+        m.digits |= kind == 1;
+        m.symbols |= kind == 0 && i < len && strchr("-_.:/,'", byte) == NULL;
+        m.other |= kind != 2 && byte != '.';
+        m.hidden &= strchr("*:.-_", byte) != NULL;
+        m.turns += kind != 0 && last != 0 && kind != last ? 1 : 0;
+        last = kind;
+    }
+    return m;
+}
+
+static bool is_stand_in(dv_slice value)
+{
+    static const char *const words[] = {"string",    "password", "passwd",  "secret",   "null",
+                                        "none",      "true",     "false",   "required", "optional",
+                                        "varchar",   "text",     "invalid", "wrong",    "not-set",
+                                        "undefined", "input",    "hidden",  "prompt",   "char",
+                                        "******",    "xxxxxx",   "changed", "function", "!vault"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(words); i++) {
+        if (dv_slice_eq_nocase(value, dv_slice_str(words[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "Password:", "New password:" */
+static bool is_label(dv_slice value)
+{
+    static const char *const words[] = {"password:", "passwort:", "passphrase:"};
+    return holds_word(value, words, DV_ARRAY_LEN(words));
+}
+
+/* Words of type declarations and calls, variables, and what documentation writes, are none. In
+ * sentences more is asked. */
 bool dv_detect_check_password(dv_detect_candidate *c)
 {
-    static const char *const words[] = {
-        "string",   "password", "passwd",  "secret", "null",    "none",   "true",    "false",
-        "required", "optional", "varchar", "text",   "invalid", "wrong",  "not-set", "undefined",
-        "input",    "hidden",   "prompt",  "char",   "******",  "xxxxxx", "changed", "function"};
     dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
     setting how = setting_of(c);
-    bool hidden = true; /* "****" */
-    bool other = false;
-    if (strchr("$%{<[*&@(", value.ptr[0]) != NULL || holds_stand_in(value)) {
+    makeup of = makeup_of(value);
+    bool label = how.quoted && (value.ptr[0] == '#' || is_label(value));
+    if (strchr("$%{<[*&@(", value.ptr[0]) != NULL || holds_stand_in(value) || of.hidden || label ||
+        (!how.apart && is_stand_in(value))) {
         return false;
     }
-    for (size_t i = 0; i < DV_ARRAY_LEN(words) && !how.apart; i++) {
-        if (dv_slice_eq_nocase(value, dv_slice_str(words[i]))) {
+    if (how.said || how.bare) {
+        return of.letters && (how.bare ? of.turns >= 2 && value.len >= 8 : of.digits || of.symbols);
+    }
+    return how.quoted || how.assigned || (of.other && !is_expression(value));
+}
+
+/* Keys that hold symbols, as Django makes them; not paths, templates or sentences. */
+bool dv_detect_check_symbols(dv_detect_candidate *c)
+{
+    enum { LEAST_SYMBOLS = 3 };
+    dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    size_t symbols = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        bool symbol = ispunct(value.ptr[i]) && strchr("-_./:,", value.ptr[i]) == NULL;
+        symbols += symbol && (i == 0 || !ispunct(value.ptr[i - 1])) ? 1 : 0;
+    }
+    return symbols >= LEAST_SYMBOLS && symbols * 8 >= value.len &&
+           strchr("${<[%&@(#", value.ptr[0]) == NULL && has_letters(value) &&
+           dv_detect_entropy(value) >= 350 && !holds_stand_in(value);
+}
+
+/* "name:password" behind -u. Numbers are users, groups and ports; paths are files of a host. */
+bool dv_detect_check_user_password(dv_detect_candidate *c)
+{
+    static const char *const words[] = {"test", "token", "pass", "password", "passwd",
+                                        "pwd",  "xxx",   "yyy",  "change",   "secret"};
+    dv_slice value = dv_slice_sub(c->text, c->start, c->end - c->start);
+    size_t colon = (size_t)dv_slice_find_byte(value, ':');
+    dv_slice user = dv_slice_sub(value, 0, colon);
+    dv_slice word = dv_slice_sub(value, colon + 1, value.len - colon - 1);
+    if (word.len == 0 || strchr("${<[*(/\\'\"", word.ptr[0]) != NULL || dv_slice_eq(user, word)) {
+        word = word.len == 0 ? user : (dv_slice){0};
+    }
+    if (word.len < 3 || strchr("${<[*(", value.ptr[0]) != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < DV_ARRAY_LEN(words); i++) {
+        size_t len = strlen(words[i]);
+        if (word.len >= len && strncasecmp((const char *)word.ptr, words[i], len) == 0) {
             return false;
         }
     }
-    for (size_t i = 0; i < value.len; i++) {
-        hidden &= strchr("*:.-_", value.ptr[i]) != NULL;
-        other |= !isalpha(value.ptr[i]) && value.ptr[i] != '.';
-    }
-    return !hidden && (how.quoted || how.assigned || (other && !is_expression(value)));
+    makeup of = makeup_of(word);
+    summary sum = look_at(word);
+    return of.letters && dv_slice_find_byte(word, '/') < 0 &&
+           (of.digits || of.symbols || sum.turns >= 3);
 }
