@@ -90,22 +90,31 @@ static const network networks[] = {
     {2221, 2720, 4, BIT(16), 0},           /* Mastercard */
     {34, 34, 2, BIT(15), 0},               /* Amex */
     {37, 37, 2, BIT(15), 0},               /* Amex */
-    {300, 305, 3, 0, BIT(14) | BIT(16)},   /* Diners */
-    {3095, 3095, 4, 0, BIT(14) | BIT(16)}, /* Diners */
-    {36, 36, 2, 0, BIT(14) | BIT(16)},     /* Diners */
-    {38, 39, 2, 0, BIT(14) | BIT(16)},     /* Diners */
+    {300, 305, 3, BIT(14), BIT(16)},       /* Diners */
+    {3095, 3095, 4, BIT(14), BIT(16)},     /* Diners */
+    {36, 36, 2, BIT(14), BIT(16)},         /* Diners */
+    {38, 39, 2, BIT(14), BIT(16)},         /* Diners */
     {6011, 6011, 4, BIT(16), BIT(19)},     /* Discover */
     {644, 659, 3, BIT(16), BIT(19)},       /* Discover, RuPay */
     {3528, 3589, 4, BIT(16), BIT(19)},     /* JCB */
-    {35, 35, 2, 0, BIT(16)},               /* JCB, as sold before the range was narrowed */
-    {2131, 2131, 4, 0, BIT(15)},           /* JCB, old */
-    {1800, 1800, 4, 0, BIT(15)},           /* JCB, old */
+    {35, 35, 2, BIT(16), 0},               /* JCB, as sold before the range was narrowed */
+    {2131, 2131, 4, BIT(15), 0},           /* JCB, old */
+    {1800, 1800, 4, BIT(15), 0},           /* JCB, old */
     {62, 62, 2, BIT(16), BIT(17) | BIT(18) | BIT(19)},     /* UnionPay */
     {60, 60, 2, BIT(16), 0},                               /* RuPay */
     {81, 82, 2, BIT(16), 0},                               /* RuPay */
     {508, 508, 3, BIT(16), 0},                             /* RuPay */
     {2200, 2204, 4, BIT(16), BIT(17) | BIT(18) | BIT(19)}, /* Mir */
-    {50, 50, 2, 0, 0xFF000},                               /* Maestro: 12 to 19 */
+    {5018, 5018, 4, 0xFF000, 0},                           /* Maestro: 12 to 19 */
+    {5020, 5020, 4, 0xFF000, 0},                           /* Maestro */
+    {5038, 5038, 4, 0xFF000, 0},                           /* Maestro */
+    {5893, 5893, 4, 0xFF000, 0},                           /* Maestro */
+    {6304, 6304, 4, 0xFF000, 0},                           /* Maestro */
+    {6390, 6390, 4, 0xFF000, 0},                           /* Maestro */
+    {6759, 6759, 4, 0xFF000, 0},                           /* Maestro */
+    {6761, 6763, 4, 0xFF000, 0},                           /* Maestro */
+    {604, 604, 4, 0, 0xFF000},                             /* Maestro: 0604 */
+    {50, 50, 2, 0, 0xFF000},                               /* Maestro */
     {56, 58, 2, 0, 0xFF000},                               /* Maestro */
     {61, 61, 2, 0, 0xFF000},                               /* Maestro */
     {63, 63, 2, 0, 0xFF000},                               /* Maestro */
@@ -133,15 +142,46 @@ bool dv_digits_all_same(const dv_digits *d, size_t count)
     return strspn(d->text, (char[]){d->text[0], '\0'}) >= count;
 }
 
+/* Whether it stands as a word of a sentence, and not as a field of a record: "id=...", "id": "...",
+ * /path/... */
+static bool stands_free(const dv_detect_candidate *c)
+{
+    size_t at = c->start;
+    while (at > 0 && strchr(" \"'", c->text.ptr[at - 1]) != NULL) {
+        at--;
+    }
+    if (at == 0 || c->text.ptr[at - 1] == '\0') {
+        return true;
+    }
+    bool escaped = at > 1 && c->text.ptr[at - 2] == '\\';
+    return escaped || strchr("=:/,", c->text.ptr[at - 1]) == NULL;
+}
+
+/* Whether it is written as on a card: digits in fours, the last group of any size. */
+static bool in_fours(const dv_digits *d, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        bool apart = d->end[i] - d->end[i - 1] > 1;
+        if (apart != (i % 4 == 0)) {
+            return false;
+        }
+    }
+    return count > 4;
+}
+
 /* The longest number at the candidate's start that a network issues and Luhn accepts. */
 bool dv_detect_check_card(dv_detect_candidate *c)
 {
     dv_digits d;
     dv_digits_collect(c, false, &d);
-    if (d.shortest_group < 2 && !c->context) {
+    bool rare = c->context || in_fours(&d, d.count);
+    if (d.shortest_group < 2 && !rare) {
         return false; /* a list of digits, most often */
     }
-    uint32_t lengths = issued_lengths(&d, c->context);
+    uint32_t lengths = issued_lengths(&d, rare);
+    if (!rare && !stands_free(c)) {
+        lengths &= BIT(15) | BIT(16);
+    }
     for (size_t count = DV_MIN(d.count, (size_t)19); count >= 12; count--) {
         if ((lengths & BIT(count)) != 0 && ends_after(c, &d, count, false) &&
             dv_digits_luhn(d.text, count) && !dv_digits_all_same(&d, count)) {
@@ -246,6 +286,7 @@ bool dv_detect_check_aadhaar(dv_detect_candidate *c)
     }
     if (d.shortest_group == 12 && !c->context) {
         c->score = 60; /* one bare number in ten passes the check */
+        return stands_free(c);
     }
     return true;
 }
@@ -325,6 +366,15 @@ bool dv_detect_check_phone_international(dv_detect_candidate *c)
         return false;
     }
     return count >= 7 && count <= 15 && country_code_assigned(&d);
+}
+
+/* The same behind 00, which many countries dial in place of the plus. */
+bool dv_detect_check_phone_exit(dv_detect_candidate *c)
+{
+    dv_digits d;
+    size_t count = phone_digits(c, &d);
+    memmove(d.text, d.text + 2, sizeof(d.text) - 2);
+    return count >= 10 && count <= 17 && d.text[0] != '0' && country_code_assigned(&d);
 }
 
 /* "2026-01-15", "15.01.2026", "2019-2026" and the like. */

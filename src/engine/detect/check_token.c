@@ -267,6 +267,17 @@ static bool is_label(dv_slice value)
     return holds_word(value, words, DV_ARRAY_LEN(words));
 }
 
+/* "1&rdquo;": an entity of HTML ends it. */
+static bool ends_in_entity(const dv_detect_candidate *c)
+{
+    size_t at = c->end;
+    while (at > c->start && isalnum(c->text.ptr[at - 1])) {
+        at--;
+    }
+    return c->end < c->text.len && c->text.ptr[c->end] == ';' && at > c->start &&
+           (c->text.ptr[at - 1] == '&' || c->text.ptr[at - 1] == '#');
+}
+
 /* Words of type declarations and calls, variables, and what documentation writes, are none. In
  * sentences more is asked. */
 bool dv_detect_check_password(dv_detect_candidate *c)
@@ -276,7 +287,7 @@ bool dv_detect_check_password(dv_detect_candidate *c)
     makeup of = makeup_of(value);
     bool label = how.quoted && (value.ptr[0] == '#' || is_label(value));
     if (strchr("$%{<[*&@(", value.ptr[0]) != NULL || holds_stand_in(value) || of.hidden || label ||
-        (!how.apart && is_stand_in(value))) {
+        (!how.apart && is_stand_in(value)) || ends_in_entity(c)) {
         return false;
     }
     if (how.said || how.bare) {
