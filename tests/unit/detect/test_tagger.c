@@ -88,6 +88,15 @@ static void test_ordinary_text_has_none(void **state)
     assert_string_equal(told(" \t\n.,;"), "");
 }
 
+/* Of these the model takes some for names; a name beside them stays one. */
+static void test_identifiers_are_no_names(void **state)
+{
+    assert_string_equal(told("status installed libgmp-dev:amd64 6.2.1\nstatus half-installed "
+                             "libxdmcp-dev:amd64 1.1.2, says kavita"),
+                        "person:kavita");
+    assert_string_equal(told("upgrade libssl3:amd64 3.0.11-1~deb12u1 3.0.11-1~deb12u2"), "");
+}
+
 static void test_types_that_are_not_enabled_are_left_out(void **state)
 {
     spans found = {0};
@@ -387,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_found),
         cmocka_unit_test(test_ordinary_text_has_none),
+        cmocka_unit_test(test_identifiers_are_no_names),
         cmocka_unit_test(test_types_that_are_not_enabled_are_left_out),
         cmocka_unit_test(test_a_nul_ends_every_span),
         cmocka_unit_test(test_splits_tell_the_same),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/tagger/tagger.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/caps.h"
 #include "engine/detect/tagger/decode.h"
@@ -104,6 +106,45 @@ static uint8_t span_score(const dv_tagger *tagger, size_t first, size_t count, u
     return tagger->model->scores[type][bin < 0 ? 0 : DV_MIN(bin, DV_TAGGER_BINS - 1)];
 }
 
+/* Bytes that join the parts of names of packages, versions and hosts. */
+static bool joins(uint8_t byte)
+{
+    return byte != '\0' && strchr(":-_+.~", byte) != NULL;
+}
+
+/* Whether the letters and digits from `at` on, each `step` away, hold a digit. */
+static bool digit_beside(dv_slice text, size_t at, int step)
+{
+    bool digit = false;
+    for (size_t i = 0; i < DV_TOKEN_MAX && at < text.len && isalnum(text.ptr[at]); i++) {
+        digit |= isdigit(text.ptr[at]) != 0;
+        at += (size_t)step;
+    }
+    return digit;
+}
+
+/* "amd64", "libssl-dev:amd64", "deb12u1": in small letters, and with a digit in it or in what it is
+ * joined to. */
+static bool is_identifier(dv_slice text, size_t start, size_t end)
+{
+    if (!islower(text.ptr[start])) {
+        return false;
+    }
+    for (size_t i = start; i < end; i++) {
+        if (isdigit(text.ptr[i])) {
+            return true;
+        }
+    }
+    bool before = start > 1 && joins(text.ptr[start - 1]) && digit_beside(text, start - 2, -1);
+    return before || (end + 1 < text.len && joins(text.ptr[end]) && digit_beside(text, end + 1, 1));
+}
+
+/* Whether the type is of names, which machines' identifiers are none of. */
+static bool is_name(uint8_t type)
+{
+    return type <= DV_TAGGER_ORGANIZATION || type == DV_TAGGER_NRP || type == DV_TAGGER_TITLE;
+}
+
 static dv_result tell_run(search *s, size_t start, size_t end)
 {
     const dv_tagger *tagger = s->tagger;
@@ -114,7 +155,9 @@ static dv_result tell_run(search *s, size_t start, size_t end)
         while (start + i + count < end && goes_on(labels[i + count])) {
             count++;
         }
-        if (type != DV_TAGGER_TYPES) {
+        const dv_tagger_token *token = &tagger->tokens[start + i];
+        if (type != DV_TAGGER_TYPES &&
+            !(is_name(type) && is_identifier(s->reader.text, token->start, token[count - 1].end))) {
             uint8_t score = span_score(tagger, i, count, type);
             DV_TRY(add_span(s, start + i, start + i + count - 1, type, score));
         }
