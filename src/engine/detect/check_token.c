@@ -173,7 +173,31 @@ typedef struct setting {
     bool assigned; /* PASSWORD=... */
     bool said;     /* the password is ... */
     bool bare;     /* password ... */
+    bool login;    /* login bob password ... (netrc) */
+    bool listed;   /* ;Password=...; (a connection string) */
 } setting;
+
+/* Whether a name and the '=' right before `at` lead from a ';' to the value, and a ';' ends it. */
+static bool is_listed(const dv_detect_candidate *c, size_t at)
+{
+    if (c->end >= c->text.len || c->text.ptr[c->end] != ';' || at == 0 ||
+        c->text.ptr[--at] != '=') {
+        return false;
+    }
+    while (at > 0 && isalpha(c->text.ptr[at - 1])) {
+        at--;
+    }
+    at -= at > 0 && c->text.ptr[at - 1] == ' ' ? 1 : 0;
+    return at > 0 && c->text.ptr[at - 1] == ';';
+}
+
+static bool behind_login(const dv_detect_candidate *c)
+{
+    enum { LOGIN_DISTANCE = 72 };
+    static const char *const words[] = {"login "};
+    size_t begin = c->start > LOGIN_DISTANCE ? c->start - LOGIN_DISTANCE : 0;
+    return holds_word(dv_slice_sub(c->text, begin, c->start - begin), words, 1);
+}
 
 static setting setting_of(const dv_detect_candidate *c)
 {
@@ -193,6 +217,8 @@ static setting setting_of(const dv_detect_candidate *c)
         .assigned = quote > 1 && before[-1] == '=' && isupper(before[-2]),
         .said = said,
         .bare = word && !said,
+        .login = word && !said && behind_login(c),
+        .listed = is_listed(c, quote),
     };
 }
 
@@ -291,9 +317,11 @@ bool dv_detect_check_password(dv_detect_candidate *c)
         return false;
     }
     if (how.said || how.bare) {
-        return of.letters && (how.bare ? of.turns >= 2 && value.len >= 8 : of.digits || of.symbols);
+        bool strong = of.turns >= 2 && value.len >= 8;
+        return of.letters &&
+               (how.bare ? strong || (how.login && of.digits) : of.digits || of.symbols);
     }
-    return how.quoted || how.assigned || (of.other && !is_expression(value));
+    return how.quoted || how.assigned || how.listed || (of.other && !is_expression(value));
 }
 
 /* Keys that hold symbols, as Django makes them; not paths, templates or sentences. */
