@@ -115,6 +115,11 @@ dv_must dv_result dv_case_read(dv_call *call, const dv_case_type *type, const ch
                                dv_case *ret_case, dv_error *error);
 dv_must dv_result dv_case_item_read(dv_call *call, const dv_case *c, int64_t number,
                                     dv_case_item *ret_item, dv_error *error);
+/* What the caller, who may answer, answers next: the first item that nobody took a step of.
+ * *ret_left: how many of them there are. Errors: DV_ERR_CONFLICT: the case has ended, its deadline
+ * has passed, all are answered, or the caller answered one. */
+dv_must dv_result dv_case_item_free(dv_call *call, const dv_case *c, dv_case_item *ret_item,
+                                    size_t *ret_left, dv_error *error);
 /* When the newest case of the type and owner was opened; 0: there was none. */
 dv_must dv_result dv_case_last(const dv_call *call, const dv_case_type *type, const char *owner,
                                dv_time *ret_created, dv_error *error);
@@ -130,6 +135,11 @@ dv_must dv_result dv_case_json(dv_call *call, const dv_case *c, json_t **ret_jso
 /* {"item", "kind", "subject", "object", assignee, "state", "by", "when", "reason", "evidence"} and
  * the type's details; evidence is the request id of the step's records in the audit log. */
 dv_must dv_result dv_case_item_json(const dv_case *c, const dv_case_item *item, json_t **ret_json);
+
+/* [{"answer", "by", "when", "reason", "evidence"}]: of the items of which a step was taken, by
+ * number. The reference is the caller's. */
+dv_must dv_result dv_case_answers(dv_call *call, const dv_case *c, json_t **ret_json,
+                                  dv_error *error);
 
 /* Answers a list operation with the cases of the type, newest first; state NULL: all. */
 dv_must dv_result dv_case_list(dv_call *call, const dv_case_type *type, const char *state,

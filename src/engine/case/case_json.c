@@ -97,6 +97,34 @@ dv_result dv_case_item_json(const dv_case *c, const dv_case_item *item, json_t *
     return DV_OK;
 }
 
+static json_t *step_json(const dv_case_item *item)
+{
+    return json_pack("{s:s, s:s, s:o, s:s?, s:s}", "answer", item->state, "by", item->by, "when",
+                     time_json(item->when), "reason", item->reason, "evidence", item->request_id);
+}
+
+dv_result dv_case_answers(dv_call *call, const dv_case *c, json_t **ret_json, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_case_item item;
+    dv_result result = DV_OK;
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          DV_CASE_ITEM_SELECT " WHERE i.case_id = ?1 ORDER BY i.number", "t",
+                          c->id));
+    json_t *answers = json_array();
+    while (result == DV_OK &&
+           (result = dv_case_item_next(rows, call->arena, &item, error)) == DV_OK) {
+        bool added = item.by == NULL || json_array_append_new(answers, step_json(&item)) == 0;
+        result = added ? DV_OK : DV_ERR_NO_MEMORY;
+    }
+    if (result != DV_ERR_NOT_FOUND) {
+        json_decref(answers);
+        return result;
+    }
+    *ret_json = answers;
+    return DV_OK;
+}
+
 /* --- lists ----------------------------------------------------------------------------------- */
 
 /* {"items": []} of which the array is returned; NULL: memory is out. */

@@ -194,6 +194,41 @@ dv_result dv_case_item_read(dv_call *call, const dv_case *c, int64_t number, dv_
                                       : result;
 }
 
+static dv_result open_check(const dv_call *call, const dv_case *c, dv_error *error)
+{
+    if (c->ended != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "the request is %s", c->state);
+    }
+    return c->deadline > call->now
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT, "the time to answer it has passed");
+}
+
+dv_result dv_case_item_free(dv_call *call, const dv_case *c, dv_case_item *ret_item,
+                            size_t *ret_left, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_case_item item;
+    size_t left = 0;
+    dv_result result = DV_OK;
+    DV_TRY(open_check(call, c, error));
+    DV_TRY(dv_store_query(call->services->store, &rows, error,
+                          DV_CASE_ITEM_SELECT " WHERE i.case_id = ?1 ORDER BY i.number", "t",
+                          c->id));
+    while ((result = dv_case_item_next(rows, call->arena, &item, error)) == DV_OK) {
+        if (item.by != NULL && strcmp(item.by, call->caller) == 0) {
+            return dv_error_set(error, DV_ERR_CONFLICT,
+                                "you have answered: the other approvals are for others");
+        }
+        if (item.by == NULL && left++ == 0) {
+            *ret_item = item;
+        }
+    }
+    DV_TRY(result == DV_ERR_NOT_FOUND ? DV_OK : result);
+    *ret_left = left;
+    return left > 0 ? DV_OK : dv_error_set(error, DV_ERR_CONFLICT, "it is decided");
+}
+
 /* --- what an item is called ------------------------------------------------------------------ */
 
 dv_result dv_case_item_id_parse(dv_call *call, const char *text, const char **ret_id,

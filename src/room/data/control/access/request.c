@@ -284,32 +284,16 @@ static dv_result business_read(dv_call *call, business *ret_business, dv_error *
     return DV_OK;
 }
 
-static json_t *item_json(const dv_case_item *item)
+static dv_result answers_add(dv_call *call, const dv_case *c, json_t *json, dv_error *error)
 {
-    char when[DV_TIME_TEXT_MAX];
-    dv_time_format(item->when, when);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s}", "answer", item->state, "by", item->by, "when",
-                     when, "reason", item->reason, "evidence", item->request_id);
-}
-
-static dv_result answers_add(dv_call *call, const dv_case *c, int64_t count, json_t *json,
-                             dv_error *error)
-{
-    json_t *answers = json_array();
+    json_t *answers = NULL;
     char deadline[DV_TIME_TEXT_MAX];
     dv_time_format(c->deadline, deadline);
-    if (json_object_set_new(json, "answers", answers) != 0 ||
-        json_object_set_new(json, "deadline", json_string(deadline)) != 0) {
-        return DV_ERR_NO_MEMORY;
-    }
-    for (int64_t i = 1; i <= count; i++) {
-        dv_case_item item;
-        DV_TRY(dv_case_item_read(call, c, i, &item, error));
-        if (item.by != NULL && json_array_append_new(answers, item_json(&item)) != 0) {
-            return DV_ERR_NO_MEMORY;
-        }
-    }
-    return DV_OK;
+    DV_TRY(dv_case_answers(call, c, &answers, error));
+    return json_object_set_new(json, "answers", answers) == 0 &&
+                   json_object_set_new(json, "deadline", json_string(deadline)) == 0
+               ? DV_OK
+               : DV_ERR_NO_MEMORY;
 }
 
 /* The router releases the answer, also after an error. */
@@ -320,8 +304,7 @@ static dv_result answer(dv_call *call, const char *id, dv_error *error)
     DV_TRY(dv_data_request_read(call, id, &request, error));
     DV_TRY(case_read(call, id, &c, error));
     call->answer = dv_data_request_json(&request);
-    return call->answer == NULL ? DV_ERR_NO_MEMORY
-                                : answers_add(call, &c, request.approvals, call->answer, error);
+    return call->answer == NULL ? DV_ERR_NO_MEMORY : answers_add(call, &c, call->answer, error);
 }
 
 dv_result dv_op_data_access_show(dv_call *call, dv_error *error)
@@ -452,37 +435,6 @@ static dv_result decider_check(const dv_call *call, const business *b, dv_error 
                                      "manage_data_access");
 }
 
-/* The first item that nobody decided. Errors: DV_ERR_CONFLICT: the caller decided one. */
-static dv_result item_free(dv_call *call, const dv_case *c, int64_t count, dv_case_item *ret_item,
-                           size_t *ret_left, dv_error *error)
-{
-    size_t left = 0;
-    for (int64_t i = count; i >= 1; i--) {
-        dv_case_item item;
-        DV_TRY(dv_case_item_read(call, c, i, &item, error));
-        if (item.by != NULL && strcmp(item.by, call->caller) == 0) {
-            return dv_error_set(error, DV_ERR_CONFLICT,
-                                "you have answered: the other approvals are for others");
-        }
-        if (item.by == NULL) {
-            *ret_item = item;
-            left++;
-        }
-    }
-    *ret_left = left;
-    return left > 0 ? DV_OK : dv_error_set(error, DV_ERR_CONFLICT, "it is decided");
-}
-
-static dv_result open_check(const dv_call *call, const dv_case *c, dv_error *error)
-{
-    if (c->ended != 0) {
-        return dv_error_set(error, DV_ERR_CONFLICT, "the request is %s", c->state);
-    }
-    return c->deadline > call->now
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_CONFLICT, "the time to answer it has passed");
-}
-
 /* A step of one item, by the caller. *ret_left: how many were undecided before it. */
 static dv_result item_take(dv_call *call, const business *b, const char *step, size_t *ret_left,
                            dv_error *error)
@@ -495,8 +447,7 @@ static dv_result item_take(dv_call *call, const business *b, const char *step, s
                                  .manager = true};
     DV_TRY(decider_check(call, b, error));
     DV_TRY(case_read(call, b->request.id, &c, error));
-    DV_TRY(open_check(call, &c, error));
-    DV_TRY(item_free(call, &c, b->request.approvals, &item, ret_left, error));
+    DV_TRY(dv_case_item_free(call, &c, &item, ret_left, error));
     return dv_case_item_step(call, &KIND, &c, &item, step, &actor, dv_call_field(call, "reason"),
                              error);
 }
