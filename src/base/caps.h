@@ -62,6 +62,8 @@ enum {
     DV_LIMIT_DATA_APPROVALS = 5,        /* that one grant for data wants */
     DV_LIMIT_DATA_GRANT_DAYS = 3650,    /* of one grant for data */
     DV_LIMIT_DATA_PENDING = 50,         /* requests for data of one caller that wait for answers */
+    DV_LIMIT_DISPOSAL_PENDING = 20,     /* requests for a disposal of one caller that wait */
+    DV_LIMIT_DISPOSAL_ITEMS = 10000,    /* of one of them */
     DV_LIMIT_DATA_UNASKED = 500,        /* living grants of one caller that nobody approved */
     DV_LIMIT_CHANGE_RECORDS = 64 << 20, /* of the audit log, that one change leaves */
     DV_LIMIT_STREAM_EVENT = 1 << 20,    /* one event of an answer's stream */

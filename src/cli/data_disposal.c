@@ -18,6 +18,7 @@ typedef struct disposal {
     dv_cli *cli;
     const char *rule;     /* or NULL */
     const char *root;     /* --root, or NULL */
+    const char *request;  /* that was approved, or NULL */
     json_t *done;         /* rows that are printed */
     uint64_t left;        /* due, and there still */
     const char *interest; /* the source that the user named, or NULL */
@@ -352,7 +353,8 @@ static dv_result run_once(disposal *d, const char *source, int root, bool *ret_s
                           dv_error *error)
 {
     json_t *run = NULL, *ended = NULL;
-    json_t *body = json_pack("{s:s, s:s*}", "source", source, "rule", d->rule);
+    json_t *body =
+        json_pack("{s:s, s:s*, s:s*}", "source", source, "rule", d->rule, "request", d->request);
     dv_result result = body == NULL
                            ? DV_ERR_NO_MEMORY
                            : dv_cli_call(d->cli, "data_disposal_begin", NULL, body, &run, error);
@@ -392,17 +394,25 @@ static dv_result run_source(disposal *d, const char *source, dv_error *error)
 typedef struct meant {
     json_t *sources; /* object: source -> how many files */
     uint64_t files;
+    uint64_t held; /* files that want an approval and are not asked for by one */
 } meant;
 
-static dv_result note_source(disposal *d, const json_t *row, void *data, dv_error *error)
+/* Whether a row of the plan or of a request is to go by what the user asked for. */
+static bool is_meant(const disposal *d, const json_t *row)
 {
-    meant *m = data;
+    return strcmp(text_of(row, "status"), "due") == 0 &&
+           (d->rule == NULL || strcmp(text_of(row, "rule"), d->rule) == 0) &&
+           (d->request != NULL || json_integer_value(json_object_get(row, "approvals")) == 0);
+}
+
+static bool is_here(const disposal *d, const json_t *row)
+{
     const char *source = text_of(row, "source");
-    (void)error;
-    bool here = d->interest != NULL ? strcmp(source, d->interest) == 0 : local_path(source) != NULL;
-    if (!here) {
-        return DV_OK;
-    }
+    return d->interest != NULL ? strcmp(source, d->interest) == 0 : local_path(source) != NULL;
+}
+
+static dv_result note_source(meant *m, const char *source)
+{
     m->files++;
     json_int_t before = json_integer_value(json_object_get(m->sources, source));
     return json_object_size(m->sources) < SOURCES_MAX &&
@@ -411,28 +421,67 @@ static dv_result note_source(disposal *d, const json_t *row, void *data, dv_erro
                : DV_ERR_TOO_LARGE;
 }
 
-static dv_result note_unfinished(disposal *d, const json_t *row, void *data, dv_error *error)
+static dv_result note_due(disposal *d, const json_t *row, void *data, dv_error *error)
 {
-    return strcmp(text_of(row, "state"), "finished") == 0 ? DV_OK
-                                                          : note_source(d, row, data, error);
+    meant *m = data;
+    (void)error;
+    bool here = is_here(d, row), goes = is_meant(d, row);
+    m->held += here && !goes && d->request == NULL;
+    return here && goes ? note_source(m, text_of(row, "source")) : DV_OK;
 }
 
-static json_t *plan_params(const disposal *d)
+/* One of another request is not what was asked for. */
+static dv_result note_unfinished(disposal *d, const json_t *row, void *data, dv_error *error)
 {
-    return json_pack("{s:s, s:i, s:s*, s:s*}", "status", "due", "limit", 1000, "source",
-                     d->interest, "rule", d->rule);
+    (void)error;
+    bool other = d->request != NULL && strcmp(text_of(row, "approval"), d->request) != 0;
+    bool open = strcmp(text_of(row, "state"), "finished") != 0;
+    return is_here(d, row) && open && !other ? note_source(data, text_of(row, "source")) : DV_OK;
+}
+
+/* What is due: by the plan, or of the request. */
+static dv_result each_due(disposal *d, on_row row, void *data, dv_error *error)
+{
+    json_t *params = d->request != NULL
+                         ? json_pack("{s:s, s:i}", "id", d->request, "limit", 1000)
+                         : json_pack("{s:s, s:i, s:s*, s:s*}", "status", "due", "limit", 1000,
+                                     "source", d->interest, "rule", d->rule);
+    const char *operation =
+        d->request != NULL ? "data_disposal_request_files" : "data_disposal_plan";
+    dv_result result =
+        params == NULL ? DV_ERR_NO_MEMORY : each_row(d, operation, params, row, data, error);
+    json_decref(params);
+    return result;
+}
+
+/* Of one that lets nothing go, what it lists would do nothing, unseen. */
+static dv_result check_request(const disposal *d, dv_error *error)
+{
+    json_t *shown = NULL, *params = json_pack("{s:s*}", "id", d->request);
+    dv_result result = d->request == NULL ? DV_OK
+                       : params == NULL   ? DV_ERR_NO_MEMORY
+                                        : dv_cli_call(d->cli, "data_disposal_request_show", params,
+                                                      NULL, &shown, error);
+    const char *status = text_of(shown, "status");
+    if (result == DV_OK && shown != NULL && strcmp(status, "approved") != 0 &&
+        strcmp(status, "used") != 0) {
+        result = dv_error_set(error, DV_ERR_CONFLICT,
+                              "the request %.40s is %.16s, and nothing goes by it: `dvara data "
+                              "disposal show %.40s`",
+                              d->request, status, d->request);
+    }
+    json_decref(params);
+    json_decref(shown);
+    return result;
 }
 
 static dv_result find_sources(disposal *d, meant *m, dv_error *error)
 {
-    json_t *params = plan_params(d), *all = json_object();
-    dv_result result = params == NULL || all == NULL
-                           ? DV_ERR_NO_MEMORY
-                           : each_row(d, "data_disposal_plan", params, note_source, m, error);
+    json_t *all = json_object();
+    dv_result result = all == NULL ? DV_ERR_NO_MEMORY : each_due(d, note_due, m, error);
     if (result == DV_OK) {
         result = each_row(d, "data_disposal_list", all, note_unfinished, m, error);
     }
-    json_decref(params);
     json_decref(all);
     return result;
 }
@@ -465,14 +514,33 @@ typedef struct dry {
     int root;              /* or -1 */
 } dry;
 
+static dv_result tell_would(disposal *d, const json_t *row, const char *would, const char *why)
+{
+    json_t *one =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "would", would, "name", text_of(row, "name"), "rule",
+                  text_of(row, "rule"), "why", why, "source", text_of(row, "source"));
+    return json_array_append_new(d->done, one) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* It wants an approval, or waits although it has one. */
+static dv_result stays(disposal *d, const json_t *row)
+{
+    bool of_rule = d->rule == NULL || strcmp(text_of(row, "rule"), d->rule) == 0;
+    d->left += of_rule;
+    return of_rule ? tell_would(d, row, "keep", text_of(row, "why")) : DV_OK;
+}
+
 static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error *error)
 {
     dry *state = data;
     char why[DV_REMOVE_WHY_MAX] = "";
     (void)error;
     const char *source = text_of(row, "source");
-    if (d->interest == NULL && local_path(source) == NULL) {
+    if (!is_here(d, row) || strcmp(text_of(row, "status"), "run") == 0) {
         return DV_OK;
+    }
+    if (!is_meant(d, row)) {
+        return stays(d, row);
     }
     if (state->root < 0 || strcmp(state->source, source) != 0) {
         dv_fd_close(&state->root);
@@ -487,25 +555,31 @@ static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error 
                                                  : DV_REMOVE_FAILED;
     bool goes = outcome == DV_REMOVE_SAME;
     d->left += !goes;
-    json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "would",
-                            goes ? "destroy" : outcome_state(outcome), "name", text_of(row, "name"),
-                            "rule", text_of(row, "rule"), "why", why, "source", source);
-    return json_array_append_new(d->done, one) == 0 ? DV_OK : DV_ERR_NO_MEMORY;
+    return tell_would(d, row, goes ? "destroy" : outcome_state(outcome), why);
 }
 
 static dv_result dry_run(disposal *d, dv_error *error)
 {
     dry state = {.root = -1};
-    json_t *params = plan_params(d);
-    dv_result result = params == NULL
-                           ? DV_ERR_NO_MEMORY
-                           : each_row(d, "data_disposal_plan", params, look_only, &state, error);
-    json_decref(params);
+    dv_result result = each_due(d, look_only, &state, error);
     dv_fd_close(&state.root);
     return result;
 }
 
 /* -- the command ------------------------------------------------------------------------------- */
+
+/* What needs an approval is no fault of the rest. */
+static dv_result tell_held(const disposal *d, uint64_t held, dv_error *error)
+{
+    return held == 0
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT,
+                              "%llu files need the approval of somebody else: `dvara data "
+                              "disposal request%s%.300s` asks for it, and `dvara data "
+                              "disposal run --request ID` destroys what was approved",
+                              (unsigned long long)held, d->interest != NULL ? " --source " : "",
+                              d->interest != NULL ? d->interest : "");
+}
 
 /* One source that is not to be reached keeps no other from its turn. */
 static dv_result run_each(disposal *d, json_t *sources, dv_error *error)
@@ -538,6 +612,9 @@ static dv_result run_all(disposal *d, bool yes, dv_error *error)
     if (result == DV_OK) {
         result = run_each(d, m.sources, error);
     }
+    if (result == DV_OK) {
+        result = tell_held(d, m.held, error);
+    }
     json_decref(m.sources);
     return result;
 }
@@ -547,11 +624,12 @@ static dv_result begin(disposal *d, const json_t *params, dv_error *error)
     d->interest = json_string_value(json_object_get(params, "source"));
     d->root = json_string_value(json_object_get(params, "root"));
     d->rule = json_string_value(json_object_get(params, "rule"));
+    d->request = json_string_value(json_object_get(params, "request"));
     d->done = json_array();
     if (d->root != NULL && d->interest == NULL) {
         return dv_error_set(error, DV_ERR_INVALID, "--root needs --source: whose files are there?");
     }
-    return d->done != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+    return d->done != NULL ? check_request(d, error) : DV_ERR_NO_MEMORY;
 }
 
 static dv_result print(const disposal *d, bool only_look)

@@ -111,6 +111,34 @@ static void of_two_that_end_together_the_more_careful_counts(void **state)
     assert_string_equal(rule_at(100 * a_day, 100 * a_day), "careful");
 }
 
+static int64_t approvals(const char *labels)
+{
+    const dv_disposal_file file = file_of("s", "n", labels);
+    return dv_disposal_approvals_for(rules, &file);
+}
+
+/* Whichever rule counts for the time: one that ends before may be the stricter one. */
+static void the_most_approvals_that_a_rule_wants_count(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules: [{name: a, labels: [gdpr], keep: 90d}]"), DV_OK);
+    assert_int_equal(approvals("gdpr"), 0);
+    assert_true(dv_disposal_approval_lasts(rules) == 7 * a_day);
+    assert_int_equal(set("approvals: 1\n"
+                         "approval_lasts: 36h\n"
+                         "rules:\n"
+                         "  - {name: strict, labels: [gdpr], keep: 30d, approvals: 3}\n"
+                         "  - {name: long, labels: [gdpr, hipaa], keep: 90d}\n"
+                         "  - {name: free, labels: [secret], keep: 90d, approvals: 0}\n"),
+                     DV_OK);
+    assert_string_equal(rule_for("s", "n", "gdpr"), "long");
+    assert_int_equal(approvals("gdpr"), 3);
+    assert_int_equal(approvals("hipaa"), 1);
+    assert_int_equal(approvals("secret"), 0);
+    assert_int_equal(approvals("sox"), 0);
+    assert_true(dv_disposal_approval_lasts(rules) == 36 * a_day / 24);
+}
+
 static void all_that_a_rule_names_has_to_fit(void **state)
 {
     (void)state;
@@ -188,6 +216,11 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, labels: [gdpr], keep: 1d, since: born}]", "changed"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unowned: maybe}]", "unowned"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unread: [x]}]", "unread"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, approvals: 6}]", "5"},
+        {"approvals: -1", "0"},
+        {"approvals: two", "approvals"},
+        {"approval_lasts: 91d", "90d"},
+        {"approval_lasts: 0s", "from 1s"},
         {"certificates: {names: shown}", "masked or hidden"},
         {"words: {labels: {}}", "lists"},
         {"holds: [{name: h, keep: 1d}]", "keep"},
@@ -234,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_rule_that_keeps_longest_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_ends_last_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_two_that_end_together_the_more_careful_counts, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_most_approvals_that_a_rule_wants_count, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(all_that_a_rule_names_has_to_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_source_is_a_place_and_no_beginning_of_a_name, set_up,

@@ -44,6 +44,9 @@ struct dv_disposal_rules;
 dv_must dv_result dv_disposal_rules_new(struct dv_disposal_rules **ret_rules);
 void dv_disposal_rules_free(struct dv_disposal_rules *rules);
 
+/* Recurring work: ends requests for a disposal that nobody answered. */
+dv_must dv_result dv_disposal_tick(dv_services *services, dv_error *error);
+
 /* data_vaults: vaults of tokens whose values dvarad tells (vaults.h). */
 extern const dv_config_section dv_data_config_vaults;
 struct dv_data_vaults;

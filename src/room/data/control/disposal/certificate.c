@@ -249,16 +249,16 @@ static const char method[] =
     "were released, not overwritten: disks, file systems that copy on write, snapshots and backups "
     "may keep them until they are used again.";
 
-static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, json_t *rules,
-                        const tally *t)
+static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, json_t *request,
+                        json_t *rules, const tally *t)
 {
-    return json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:I, s:O, s:O}",
+    return json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:o*, s:o, s:o, s:s, s:o, s:I, s:I, s:O, s:O}",
                      "type", "dvara certificate of destruction", "version", 1, "id", run->id,
                      "source", source, "ordered_by", run->caller, "carried_out_by", call->caller,
-                     "started", time_json(run->started), "finished", time_json(call->now), "method",
-                     method, "rules", rules, "destroyed", (json_int_t)t->destroyed,
-                     "bytes_destroyed", (json_int_t)t->bytes, "outcomes", t->outcomes, "items",
-                     t->items);
+                     "request", request, "started", time_json(run->started), "finished",
+                     time_json(call->now), "method", method, "rules", rules, "destroyed",
+                     (json_int_t)t->destroyed, "bytes_destroyed", (json_int_t)t->bytes, "outcomes",
+                     t->outcomes, "items", t->items);
 }
 
 static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, char **ret_text,
@@ -277,7 +277,16 @@ static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, 
         json_decref(rules);
         return result;
     }
-    json_t *whole = document(call, run, source, rules, t);
+    json_t *request = NULL; /* who asked, who approved */
+    result = run->approval[0] != '\0'
+                 ? dv_disposal_request_told(call, run->approval, &request, error)
+                 : DV_OK;
+    if (result != DV_OK) {
+        json_decref(source);
+        json_decref(rules);
+        return result;
+    }
+    json_t *whole = document(call, run, source, request, rules, t);
     *ret_text = whole == NULL ? NULL : json_dumps(whole, JSON_INDENT(1));
     json_decref(whole);
     return *ret_text != NULL ? DV_OK : DV_ERR_NO_MEMORY;

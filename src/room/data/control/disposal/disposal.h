@@ -15,9 +15,12 @@
  *    labels and scans of that moment count.
  * 3. What became of it is told once; a state behind "ready" never changes.
  * 4. A run ends when nothing of it is open, and its certificate is written once. Its hash is in the
- *    log before anybody gets it. */
+ *    log before anybody gets it.
+ * 5. What rules want approvals for goes only by a request that as many others let go as the rules
+ *    want now, that lists it as it is, by the rule as it was, once, and before that is over. */
 
 #include "core/audit.h"
+#include "engine/case/case.h"
 #include "room/data/control/disposal/rules.h"
 #include "room/data/control/inventory.h"
 
@@ -52,6 +55,7 @@ typedef struct dv_disposal_judgement {
     const dv_disposal_rule *rule; /* borrowed from the rules, or NULL */
     dv_time due;                  /* DV_TIME_NEVER: never */
     const char *why;              /* it waits; static or in the arena, or "" */
+    int64_t approvals;            /* of other people that it wants */
 } dv_disposal_judgement;
 
 #define DV_DISPOSAL_ASSET_COLUMNS                                                                  \
@@ -68,11 +72,77 @@ dv_must dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_t
                                     const dv_disposal_asset *asset,
                                     dv_disposal_judgement *ret_judgement, dv_error *error);
 
+/* A row of the plan. The judgement has a rule. */
+json_t *dv_disposal_plan_json(const dv_disposal_asset *asset, const dv_disposal_judgement *j,
+                              dv_time now);
+
+/* --- requests (request.c asks and answers, approval.c) --------------------------------------- */
+
+#define DV_DISPOSAL_CASE "data_disposal"
+
+/* Texts lie in the call's arena. States: those of the table, and "expired". */
+typedef struct dv_disposal_request {
+    const char *id;
+    const char *source; /* "" any */
+    const char *rule;   /* "" any */
+    const char *requester;
+    const char *reason;
+    const char *state;
+    int64_t approvals;
+    int64_t items;
+    dv_time created;
+    dv_time expires; /* 0: not yet approved */
+} dv_disposal_request;
+
+/* Something that is to go, as it was when that was decided. */
+typedef struct dv_disposal_claim {
+    const char *asset;
+    const char *stamp;
+    const char *terms; /* the rule; of what was asked for */
+    bool ready;        /* it was about to go already */
+} dv_disposal_claim;
+
+/* What became of it since. */
+typedef struct dv_disposal_now {
+    bool there; /* without: nothing else is set but why */
+    dv_disposal_asset asset;
+    dv_disposal_judgement j;
+    const char *why; /* it stays; "" it goes */
+} dv_disposal_now;
+
+/* Errors: DV_ERR_NOT_FOUND with a sentence. */
+dv_must dv_result dv_disposal_request_find(dv_call *call, const char *id,
+                                           dv_disposal_request *ret_request, dv_error *error);
+/* Appends the newest first, those of the state (NULL: all) whose id is less than before (NULL:
+ * all). *ret_last: the id of the last one; as it was, when there is none. */
+dv_must dv_result dv_disposal_request_each(dv_call *call, const char *state, const char *before,
+                                           int64_t limit, json_t *items, const char **ret_last,
+                                           dv_error *error);
+json_t *dv_disposal_request_json(const dv_disposal_request *request);
+/* Errors: DV_ERR_CONFLICT: nothing goes by it, and why. */
+dv_must dv_result dv_disposal_request_check(const dv_disposal_request *request, dv_error *error);
+/* The rule as text, to be known again; in the arena. */
+dv_must dv_result dv_disposal_terms(dv_arena *arena, const dv_disposal_rule *rule,
+                                    const char **ret_terms);
+/* Whether it may go now: by the request that it is listed in, or without (NULL). */
+dv_must dv_result dv_disposal_look(dv_call *call, dv_arena *arena, const dv_disposal_claim *claim,
+                                   const dv_disposal_request *request, dv_disposal_now *ret_now,
+                                   dv_error *error);
+/* Sets the claim's terms to those that the request has for the asset; "": it is not listed. */
+dv_must dv_result dv_disposal_request_claim(dv_call *call, const char *request, const char *asset,
+                                            dv_disposal_claim *claim, dv_error *error);
+/* A run of so many of its files began: tells the log. */
+dv_must dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_request *request,
+                                          const char *run, int64_t items, dv_error *error);
+/* {"id", "asked_by", "asked", "approvals": [{"by", "when"}]} for a certificate. */
+dv_must dv_result dv_disposal_request_told(dv_call *call, const char *id, json_t **ret_json,
+                                           dv_error *error);
+
 /* --- runs (run.c) ---------------------------------------------------------------------------- */
 
 #define DV_DISPOSAL_RUN_COLUMNS                                                                    \
     "id, source, caller, rules, state, started, finished, finished_by, items, destroyed, sha256,"  \
-    " request"
+    " request, approval"
 
 typedef struct dv_disposal_run {
     const char *id;
@@ -83,6 +153,7 @@ typedef struct dv_disposal_run {
     const char *finished_by;
     const char *sha256;
     const char *request;
+    const char *approval; /* the request that it goes by, or "" */
     dv_time started;
     dv_time finished;
     int64_t items;

@@ -130,6 +130,7 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
         return DV_OK;
     }
     out->due = dv_disposal_due(out->rule, &file);
+    out->approvals = dv_disposal_approvals_for(services->disposal_rules, &file);
     out->standing = DV_DISPOSAL_LATER;
     if (out->due > now) {
         return DV_OK;
@@ -264,19 +265,23 @@ static json_t *time_json(dv_time time)
     return json_string(text);
 }
 
-static json_t *plan_json(const dv_disposal_asset *asset, const dv_disposal_judgement *j,
-                         dv_time now)
+json_t *dv_disposal_plan_json(const dv_disposal_asset *asset, const dv_disposal_judgement *j,
+                              dv_time now)
 {
     enum { DAY = 86400 };
+    const char *why = j->standing == DV_DISPOSAL_DUE && j->approvals > 0
+                          ? "it needs an approval: `dvara data disposal request`"
+                          : j->why;
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:s, s:s, s:s}", "asset",
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:s, s:s, s:s, s:I}", "asset",
         asset->id, "source", asset->source, "name", asset->name, "rule", j->rule->name, "keep",
         j->rule->kept, "labels", dv_data_words_json(dv_slice_str(asset->labels)), "categories",
         dv_data_words_json(dv_slice_str(asset->categories)), "sensitivity",
         dv_data_level_word(asset->level), "size", (json_int_t)asset->size, "modified",
         time_json(asset->modified), "age_days",
         (json_int_t)(DV_MAX(now - asset->modified, 0) / (DAY * DV_SECOND)), "due",
-        time_json(j->due), "status", standings[j->standing], "why", j->why, "stamp", asset->stamp);
+        time_json(j->due), "status", standings[j->standing], "why", why, "stamp", asset->stamp,
+        "approvals", (json_int_t)j->approvals);
 }
 
 static bool is_asked(const dv_call *call, const dv_disposal_judgement *j)
@@ -307,7 +312,8 @@ static dv_result plan_rows(dv_call *call, dv_arena *arena, dv_statement *rows, j
         DV_TRY(dv_disposal_judge(call->services, arena, call->now, &asset, &judgement, error));
         dv_slice_copy(dv_slice_str(asset.id), last, DV_DATA_ID_MAX);
         if (is_asked(call, &judgement) &&
-            json_array_append_new(items, plan_json(&asset, &judgement, call->now)) != 0) {
+            json_array_append_new(items, dv_disposal_plan_json(&asset, &judgement, call->now)) !=
+                0) {
             return DV_ERR_NO_MEMORY;
         }
     }

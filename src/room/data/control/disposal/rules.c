@@ -10,6 +10,7 @@ enum { RULES_MEMORY = 4 << 20, KNOWN_MAX = 512, WORD_MAX = 64, SOURCE_MAX = 4096
 
 static const dv_time a_day = 86400 * DV_SECOND;
 static const int keep_days_max = 36500;
+static const int approval_days = 7, approval_days_max = 90;
 
 /* Words that rules may name. */
 typedef struct known_words {
@@ -26,11 +27,14 @@ struct dv_disposal_rules {
     dv_disposal_hold *holds;
     size_t hold_count;
     bool names_hidden;
+    int64_t approvals; /* of a rule that does not say */
+    dv_time approval_lasts;
 };
 
 static dv_result rules_init(dv_disposal_rules *out)
 {
-    *out = (dv_disposal_rules){.arena = dv_arena_new(RULES_MEMORY)};
+    *out = (dv_disposal_rules){.arena = dv_arena_new(RULES_MEMORY),
+                               .approval_lasts = approval_days * a_day};
     if (out->arena != NULL) {
         out->rules = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->rules));
         out->holds = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->holds));
@@ -308,17 +312,40 @@ static dv_result flag_read(const dv_yaml *map, const char *key, bool *flag, dv_e
     return node == NULL ? DV_OK : dv_yaml_bool(node, flag, error);
 }
 
+/* Absent: as it was. */
+static dv_result approvals_read(const dv_yaml *map, int64_t *approvals, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "approvals");
+    return node == NULL ? DV_OK : dv_yaml_int(node, 0, DV_LIMIT_DATA_APPROVALS, approvals, error);
+}
+
+static dv_result approval_lasts_read(const dv_yaml *map, dv_time *lasts, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "approval_lasts");
+    dv_time read = 0;
+    if (node == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(dv_yaml_duration(node, &read, error));
+    if (read < DV_SECOND || read > approval_days_max * a_day) {
+        return dv_yaml_refuse(node, error, "data_retention: approval_lasts is from 1s to %dd",
+                              approval_days_max);
+    }
+    *lasts = read;
+    return DV_OK;
+}
+
 static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
 {
-    static const char *const keys[] = {"name",        "of",     "labels", "categories",
-                                       "sources",     "keep",   "since",  "unowned",
-                                       "sensitivity", "unread", NULL};
+    static const char *const keys[] = {"name",        "of",     "labels",    "categories",
+                                       "sources",     "keep",   "since",     "unowned",
+                                       "sensitivity", "unread", "approvals", NULL};
     if (rules->rule_count == DV_LIMIT_DATA_RULES) {
         return dv_yaml_refuse(map, error, "data_retention: more than %d rules",
                               DV_LIMIT_DATA_RULES);
     }
     dv_disposal_rule *rule = &rules->rules[rules->rule_count];
-    *rule = (dv_disposal_rule){.name = NULL};
+    *rule = (dv_disposal_rule){.approvals = rules->approvals};
     DV_TRY(dv_yaml_check_keys(map, keys, error));
     DV_TRY(name_read(rules->arena, map, &rule->name, error));
     for (size_t i = 0; i < rules->rule_count; i++) {
@@ -338,6 +365,7 @@ static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
     DV_TRY(since_read(map, &rule->seen, error));
     DV_TRY(flag_read(map, "unowned", &rule->unowned, error));
     DV_TRY(flag_read(map, "unread", &rule->unread, error));
+    DV_TRY(approvals_read(map, &rule->approvals, error));
     rules->rule_count++;
     return DV_OK;
 }
@@ -394,13 +422,16 @@ static dv_result certificates_read(const dv_yaml *map, bool *ret_hidden, dv_erro
 
 static dv_result section_read(dv_disposal_rules *rules, const dv_yaml *section, dv_error *error)
 {
-    static const char *const keys[] = {"words", "certificates", "rules", "holds", NULL};
+    static const char *const keys[] = {"words",     "certificates",   "rules", "holds",
+                                       "approvals", "approval_lasts", NULL};
     if (section == NULL) {
         return DV_OK;
     }
     DV_TRY(dv_yaml_check_keys(section, keys, error));
     DV_TRY(words_known(rules, dv_yaml_get(section, "words"), error));
     DV_TRY(certificates_read(dv_yaml_get(section, "certificates"), &rules->names_hidden, error));
+    DV_TRY(approvals_read(section, &rules->approvals, error));
+    DV_TRY(approval_lasts_read(section, &rules->approval_lasts, error));
     DV_TRY(each(rules, section, "rules", rule_read, error));
     return each(rules, section, "holds", hold_read, error);
 }
@@ -497,6 +528,16 @@ const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
     return longest;
 }
 
+int64_t dv_disposal_approvals_for(const dv_disposal_rules *rules, const dv_disposal_file *file)
+{
+    int64_t most = 0;
+    for (size_t i = 0; i < rules->rule_count; i++) {
+        const dv_disposal_rule *rule = &rules->rules[i];
+        most = fits(&rule->scope, file) ? DV_MAX(most, rule->approvals) : most;
+    }
+    return most;
+}
+
 const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
                                              const dv_disposal_file *file)
 {
@@ -516,6 +557,11 @@ size_t dv_disposal_rule_count(const dv_disposal_rules *rules)
 const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index)
 {
     return &rules->rules[index];
+}
+
+dv_time dv_disposal_approval_lasts(const dv_disposal_rules *rules)
+{
+    return rules->approval_lasts;
 }
 
 bool dv_disposal_names_hidden(const dv_disposal_rules *rules)
@@ -538,12 +584,13 @@ static json_t *words_json(const dv_disposal_words *words)
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule)
 {
     const dv_disposal_scope *scope = &rule->scope;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b, s:b}", "name", rule->name,
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b, s:b, s:I}", "name", rule->name,
                      "of", "files", "labels", words_json(&scope->labels), "categories",
                      words_json(&scope->categories), "sources", words_json(&scope->sources),
                      "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
                      "keep", rule->kept, "since", rule->seen ? "seen" : "changed", "unowned",
-                     (int)rule->unowned, "unread", (int)rule->unread);
+                     (int)rule->unowned, "unread", (int)rule->unread, "approvals",
+                     (json_int_t)rule->approvals);
 }
 
 size_t dv_disposal_hold_count(const dv_disposal_rules *rules)

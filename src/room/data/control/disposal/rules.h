@@ -6,6 +6,8 @@
  * data_retention:
  *   words: {labels: [board], categories: [plans]}   # of your own, beside those that are built in
  *   certificates: {names: masked}                   # or hidden
+ *   approvals: 1                                    # of other people, before anything goes
+ *   approval_lasts: 7d
  *   rules:
  *     - {name: old-exports, of: files, labels: [gdpr], keep: 90d}
  *   holds:
@@ -39,11 +41,12 @@ typedef struct dv_disposal_scope {
 typedef struct dv_disposal_rule {
     const char *name;
     dv_disposal_scope scope;
-    const char *kept; /* "90d", as it was written */
-    dv_time keep;     /* DV_TIME_NEVER: for ever */
-    bool seen;        /* counted from when a scan saw it first, where that is later */
-    bool unowned;     /* also what nobody owns */
-    bool unread;      /* also what was not read in full, and may hold what another rule keeps */
+    const char *kept;  /* "90d", as it was written */
+    dv_time keep;      /* DV_TIME_NEVER: for ever */
+    bool seen;         /* counted from when a scan saw it first, where that is later */
+    bool unowned;      /* also what nobody owns */
+    bool unread;       /* also what was not read in full, and may hold what another rule keeps */
+    int64_t approvals; /* of other people than who asks, before anything goes by it */
 } dv_disposal_rule;
 
 typedef struct dv_disposal_hold {
@@ -78,19 +81,24 @@ const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
 const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
                                              const dv_disposal_file *file);
 
+/* How many others have to let it go: the most that a rule for it wants, also one whose time is over
+ * before. */
+int64_t dv_disposal_approvals_for(const dv_disposal_rules *rules, const dv_disposal_file *file);
+
 /* When the file's time is over by that rule; DV_TIME_NEVER: never. */
 dv_time dv_disposal_due(const dv_disposal_rule *rule, const dv_disposal_file *file);
 
 size_t dv_disposal_rule_count(const dv_disposal_rules *rules);
 const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index);
 /* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned",
- * "unread"}; a new
- * reference, NULL when memory is out. */
+ * "unread","approvals"}; a new reference, NULL when memory is out. */
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule);
 size_t dv_disposal_hold_count(const dv_disposal_rules *rules);
 const dv_disposal_hold *dv_disposal_hold_at(const dv_disposal_rules *rules, size_t index);
 /* The same members; "keep" is "hold". */
 json_t *dv_disposal_hold_json(const dv_disposal_hold *hold);
+/* How long an approval is good for. */
+dv_time dv_disposal_approval_lasts(const dv_disposal_rules *rules);
 /* Certificates leave names out. */
 bool dv_disposal_names_hidden(const dv_disposal_rules *rules);
 

@@ -27,8 +27,9 @@ dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena, dv_disposal_r
     const struct {
         int column;
         const char **text;
-    } texts[] = {{0, &run.id},    {1, &run.source},  {2, &run.caller},   {3, &run.rules},
-                 {4, &run.state}, {10, &run.sha256}, {11, &run.request}, {7, &run.finished_by}};
+    } texts[] = {{0, &run.id},       {1, &run.source},      {2, &run.caller},
+                 {3, &run.rules},    {4, &run.state},       {10, &run.sha256},
+                 {11, &run.request}, {7, &run.finished_by}, {12, &run.approval}};
     for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
         DV_TRY(copy_text(row, texts[i].column, arena, texts[i].text));
     }
@@ -69,11 +70,12 @@ static json_t *time_json(dv_time time)
 
 json_t *dv_disposal_run_json(const dv_disposal_run *run)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s}", "id", run->id,
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s, s:s}", "id", run->id,
                      "state", run->state, "source", run->source, "ordered_by", run->caller,
                      "started", time_json(run->started), "finished", time_json(run->finished),
                      "finished_by", run->finished_by, "files", (json_int_t)run->items, "destroyed",
-                     (json_int_t)run->destroyed, "sha256", run->sha256, "request", run->request);
+                     (json_int_t)run->destroyed, "sha256", run->sha256, "request", run->request,
+                     "approval", run->approval);
 }
 
 /* --- it begins ------------------------------------------------------------------------------- */
@@ -83,6 +85,8 @@ typedef struct planning {
     char id[DV_DATA_ID_MAX];
     const char *rule; /* only this one; NULL: all */
     int64_t limit;
+    const dv_disposal_request *request; /* what it lists; NULL: what wants no approval */
+    int64_t held;                       /* files that want one */
 } planning;
 
 static dv_result plan_item(dv_call *call, const planning *p, const dv_disposal_asset *asset,
@@ -114,13 +118,66 @@ static dv_result plan_items(dv_call *call, planning *p, dv_error *error)
         dv_arena_reset(arena);
         DV_TRY(dv_disposal_asset_read(rows, arena, &asset));
         DV_TRY(dv_disposal_judge(call->services, arena, call->now, &asset, &j, error));
-        if (j.standing == DV_DISPOSAL_DUE &&
-            (p->rule == NULL || strcmp(p->rule, j.rule->name) == 0)) {
-            DV_TRY(plan_item(call, p, &asset, &j, error));
-            p->run.items++;
+        if (j.standing != DV_DISPOSAL_DUE ||
+            (p->rule != NULL && strcmp(p->rule, j.rule->name) != 0)) {
+            continue;
         }
+        if (j.approvals > 0) {
+            p->held++;
+            continue;
+        }
+        DV_TRY(plan_item(call, p, &asset, &j, error));
+        p->run.items++;
     }
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* One that the request lists: it goes if it is as it was. */
+static dv_result plan_listed(dv_call *call, planning *p, dv_arena *arena, dv_statement *row,
+                             dv_error *error)
+{
+    dv_disposal_claim claim = {.ready = false};
+    dv_disposal_now now;
+    DV_TRY(copy_text(row, 1, arena, &claim.asset));
+    DV_TRY(copy_text(row, 2, arena, &claim.stamp));
+    DV_TRY(copy_text(row, 3, arena, &claim.terms));
+    DV_TRY(dv_disposal_look(call, arena, &claim, p->request, &now, error));
+    if (now.why[0] != '\0' || (p->rule != NULL && strcmp(p->rule, now.j.rule->name) != 0)) {
+        return DV_OK;
+    }
+    DV_TRY(plan_item(call, p, &now.asset, &now.j, error));
+    p->run.items++;
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_request_item SET run = ?3 WHERE request = ?1"
+                        " AND n = ?2",
+                        "tit", p->request->id, dv_column_int(row, 0), p->id);
+}
+
+/* What the request lists of the source and no run had yet, up to the limit. */
+static dv_result plan_request(dv_call *call, planning *p, dv_error *error)
+{
+    dv_auto(statement) dv_statement *rows = NULL;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(LOOK_MEMORY);
+    dv_result result = arena == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    int64_t last = -1;
+    DV_TRY(result);
+    while (p->run.items < p->limit) { /* asked anew for each, since its row changes */
+        DV_TRY(dv_store_query(call->services->store, &rows, error,
+                              "SELECT n, asset, stamp, terms FROM data_disposal_request_item"
+                              " WHERE request = ?1 AND source = ?2 AND run = '' AND n > ?3"
+                              " ORDER BY n LIMIT 1",
+                              "tti", p->request->id, p->run.source, last));
+        dv_arena_reset(arena);
+        result = dv_statement_step(rows, error);
+        if (result != DV_OK) {
+            return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+        }
+        last = dv_column_int(rows, 0);
+        DV_TRY(plan_listed(call, p, arena, rows, error));
+        dv_statement_done(rows);
+        rows = NULL;
+    }
+    return DV_OK;
 }
 
 /* Those that are in force, as the certificate tells them. */
@@ -149,10 +206,14 @@ static dv_result insert_run(dv_call *call, const planning *p, dv_error *error)
     const dv_event_disposal event = {.id = dv_slice_str(p->id), .files = p->run.items};
     DV_TRY(dv_store_run(call->services->store, error,
                         "INSERT INTO data_disposal (id, source, caller, rules, state, started,"
-                        " finished, finished_by, items, destroyed, document, sha256, request)"
-                        " VALUES (?1, ?2, ?3, ?4, 'running', ?5, 0, '', ?6, 0, '', '', '')",
-                        "ttttii", p->id, p->run.source, call->caller, p->run.rules, call->now,
-                        p->run.items));
+                        " finished, finished_by, items, destroyed, document, sha256, request,"
+                        " approval)"
+                        " VALUES (?1, ?2, ?3, ?4, 'running', ?5, 0, '', ?6, 0, '', '', '', ?7)",
+                        "ttttiit", p->id, p->run.source, call->caller, p->run.rules, call->now,
+                        p->run.items, p->run.approval));
+    DV_TRY(p->request == NULL
+               ? DV_OK
+               : dv_disposal_request_use(call, p->request, p->id, p->run.items, error));
     return dv_audit_disposal(call, &event, error);
 }
 
@@ -178,6 +239,53 @@ static dv_result check_clock(const dv_call *call, dv_error *error)
                               (long long)seconds);
 }
 
+/* One that is under way is gone on with, unless another was asked for. */
+static dv_result go_on(dv_call *call, const dv_disposal_run *run, dv_error *error)
+{
+    const char *request = dv_call_field(call, "request");
+    if (request != NULL && strcmp(request, run->approval) != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "the disposal %s of this source is not finished, and it is none of "
+                            "this request: go on with it without --request, or give it up with "
+                            "`dvara data disposal finish %s --abandon`",
+                            run->id, run->id);
+    }
+    call->answer = dv_disposal_run_json(run);
+    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static dv_result nothing(dv_call *call, const planning *p, dv_error *error)
+{
+    if (p->held > 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "%lld files need the approval of somebody else: `dvara data disposal "
+                            "request --source %.300s` asks for it, and `dvara data disposal run "
+                            "--request ID` destroys what was approved",
+                            (long long)p->held, p->run.source);
+    }
+    call->answer = json_pack("{s:i}", "files", 0);
+    return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+/* With a request what it lists; without, what wants no approval. */
+static dv_result plan(dv_call *call, planning *p, dv_error *error)
+{
+    const char *id = dv_call_field(call, "request");
+    dv_disposal_request *request = dv_arena_alloc(call->arena, sizeof(*request));
+    DV_TRY(request == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    if (id == NULL) {
+        return plan_items(call, p, error);
+    }
+    DV_TRY(dv_disposal_request_find(call, id, request, error));
+    p->request = request;
+    p->run.approval = request->id;
+    if (strcmp(request->state, "used") == 0) { /* all of it is done */
+        return DV_OK;
+    }
+    DV_TRY(dv_disposal_request_check(request, error));
+    return plan_request(call, p, error);
+}
+
 /* One that was not finished is gone on with; where nothing is due there is none. */
 static dv_result begin(dv_call *call, dv_error *error)
 {
@@ -187,23 +295,22 @@ static dv_result begin(dv_call *call, dv_error *error)
                           .started = call->now,
                           .finished_by = "",
                           .sha256 = "",
-                          .request = ""},
+                          .request = "",
+                          .approval = ""},
                   .rule = dv_call_field(call, "rule"),
                   .limit = json_integer_value(json_object_get(call->body, "limit"))};
     dv_disposal_run old;
     dv_result result = open_run(call, p.run.source, &old, error);
     if (result != DV_ERR_NOT_FOUND) {
         DV_TRY(result);
-        call->answer = dv_disposal_run_json(&old);
-        return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+        return go_on(call, &old, error);
     }
     DV_TRY(check_clock(call, error));
     dv_data_new_id(call->now, p.id);
     p.run.id = p.id;
-    DV_TRY(plan_items(call, &p, error));
+    DV_TRY(plan(call, &p, error));
     if (p.run.items == 0) {
-        call->answer = json_pack("{s:i}", "files", 0);
-        return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+        return nothing(call, &p, error);
     }
     DV_TRY(rules_text(call, &p.run.rules));
     DV_TRY(insert_run(call, &p, error));
@@ -283,29 +390,20 @@ static dv_result item_set(dv_call *call, const char *run, const item *i, const c
 }
 
 /* Whether it still may go: what the run was planned by may have changed. */
-static dv_result still_due(dv_call *call, const item *i, const char **ret_why, dv_error *error)
+static dv_result still_due(dv_call *call, const dv_disposal_run *run, const item *i,
+                           const char **ret_why, dv_error *error)
 {
-    dv_auto(statement) dv_statement *row = NULL;
-    dv_disposal_asset asset;
-    dv_disposal_judgement j;
-    *ret_why = "the inventory does not know it any more";
-    DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT " DV_DISPOSAL_ASSET_COLUMNS " FROM data_asset WHERE id = ?1", "t",
-                          i->asset));
-    dv_result result = dv_statement_step(row, error);
-    if (result == DV_ERR_NOT_FOUND) {
-        return DV_OK;
+    dv_disposal_claim claim = {
+        .asset = i->asset, .stamp = i->stamp, .ready = strcmp(i->state, "ready") == 0};
+    dv_disposal_request request;
+    dv_disposal_now now;
+    bool by_request = run->approval[0] != '\0';
+    if (by_request) {
+        DV_TRY(dv_disposal_request_find(call, run->approval, &request, error));
+        DV_TRY(dv_disposal_request_claim(call, request.id, i->asset, &claim, error));
     }
-    DV_TRY(result);
-    DV_TRY(dv_disposal_asset_read(row, call->arena, &asset));
-    /* A scan misses what a run that was killed had renamed. */
-    asset.gone = asset.gone && strcmp(i->state, "ready") != 0;
-    DV_TRY(dv_disposal_judge(call->services, call->arena, call->now, &asset, &j, error));
-    *ret_why = j.standing == DV_DISPOSAL_WAITS      ? j.why
-               : j.standing == DV_DISPOSAL_LATER    ? "its time is not over any more"
-               : j.standing == DV_DISPOSAL_NO_RULE  ? "no rule is for it any more"
-               : strcmp(asset.stamp, i->stamp) != 0 ? "it changed, and was scanned again"
-                                                    : "";
+    DV_TRY(dv_disposal_look(call, call->arena, &claim, by_request ? &request : NULL, &now, error));
+    *ret_why = now.why;
     return DV_OK;
 }
 
@@ -314,8 +412,8 @@ static bool is_open(const char *state)
     return strcmp(state, "planned") == 0 || strcmp(state, "ready") == 0;
 }
 
-static dv_result tell_ready(dv_call *call, const char *run, const item *i, const char *sha256,
-                            dv_error *error)
+static dv_result tell_ready(dv_call *call, const dv_disposal_run *run, const item *i,
+                            const char *sha256, dv_error *error)
 {
     const char *why = NULL;
     if (strlen(sha256) != 2 * (size_t)DV_SHA256_LEN) {
@@ -326,9 +424,9 @@ static dv_result tell_ready(dv_call *call, const char *run, const item *i, const
         return dv_error_set(error, DV_ERR_CONFLICT, "file %lld was ready with other contents",
                             (long long)i->n);
     }
-    DV_TRY(still_due(call, i, &why, error));
-    return why[0] == '\0' ? item_set(call, run, i, "ready", sha256, "", error)
-                          : item_set(call, run, i, "kept", sha256, why, error);
+    DV_TRY(still_due(call, run, i, &why, error));
+    return why[0] == '\0' ? item_set(call, run->id, i, "ready", sha256, "", error)
+                          : item_set(call, run->id, i, "kept", sha256, why, error);
 }
 
 /* What is destroyed was ready before; what was told once stays. What is not as the scan saw it
@@ -361,18 +459,18 @@ static dv_result tell_end(dv_call *call, const char *run, const item *i, const c
                         i->asset, i->stamp);
 }
 
-static dv_result tell_one(dv_call *call, const char *run, const json_t *told, json_t *items,
-                          dv_error *error)
+static dv_result tell_one(dv_call *call, const dv_disposal_run *run, const json_t *told,
+                          json_t *items, dv_error *error)
 {
     item i;
     const char *state = json_string_value(json_object_get(told, "state"));
     const char *sha256 = json_string_value(json_object_get(told, "sha256"));
     const char *why = json_string_value(json_object_get(told, "why"));
-    DV_TRY(item_find(call, run, json_integer_value(json_object_get(told, "n")), &i, error));
+    DV_TRY(item_find(call, run->id, json_integer_value(json_object_get(told, "n")), &i, error));
     DV_TRY(strcmp(state, "ready") == 0 && is_open(i.state)
                ? tell_ready(call, run, &i, sha256, error)
-               : tell_end(call, run, &i, state, why, error));
-    DV_TRY(item_find(call, run, i.n, &i, error));
+               : tell_end(call, run->id, &i, state, why, error));
+    DV_TRY(item_find(call, run->id, i.n, &i, error));
     return json_array_append_new(
                items, json_pack("{s:I, s:s}", "n", (json_int_t)i.n, "state", i.state)) == 0
                ? DV_OK
@@ -407,7 +505,7 @@ static dv_result tell(dv_call *call, dv_error *error)
     DV_TRY(any_ready(call->body) ? check_clock(call, error) : DV_OK);
     json_array_foreach(json_object_get(call->body, "items"), n, told)
     {
-        DV_TRY(tell_one(call, run.id, told, items, error));
+        DV_TRY(tell_one(call, &run, told, items, error));
     }
     return DV_OK;
 }
