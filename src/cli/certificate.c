@@ -36,21 +36,35 @@ static bool is_hash(const char *text)
            strspn(text, "0123456789abcdef") == 2 * (size_t)DV_SHA256_LEN;
 }
 
-/* One file; counts it. */
-static dv_result read_item(const dv_json *json, uint32_t item, dv_arena *arena,
+/* -1: there is none, or it is no whole number of 0 or more. */
+static int64_t number_of(const dv_json *json, uint32_t object, const char *name)
+{
+    int64_t number = -1;
+    uint32_t token = dv_json_member(json, object, name);
+    bool is = token != 0 && json->tokens[token].type == DV_JSON_NUMBER &&
+              dv_json_int(json, token, &number) == DV_OK && number >= 0;
+    return is ? number : -1;
+}
+
+/* How many rows of a table went, and by which time; its names may be hidden. */
+static dv_result read_rows(const dv_json *json, uint32_t item, dv_arena *arena,
                            dv_certificate *certificate, dv_error *error)
 {
-    char outcome[16], asset[DV_CERTIFICATE_ID_MAX], method[16] = "", hash[80] = "";
-    if (json->tokens[item].type != DV_JSON_OBJECT ||
-        copy_text(json, item, "asset", arena, asset, sizeof(asset)) != DV_OK ||
-        copy_text(json, item, "outcome", arena, outcome, sizeof(outcome)) != DV_OK) {
-        return wrong(error, "a file has no id or no outcome");
+    char before[DV_CERTIFICATE_ID_MAX], method[16];
+    int64_t rows = number_of(json, item, "rows");
+    if (rows <= 0 || number_of(json, item, "undated") < 0 ||
+        copy_text(json, item, "before", arena, before, sizeof(before)) != DV_OK ||
+        copy_text(json, item, "method", arena, method, sizeof(method)) != DV_OK ||
+        strcmp(method, "delete") != 0 ||
+        __builtin_add_overflow(certificate->rows, (uint64_t)rows, &certificate->rows)) {
+        return wrong(error, "rows that were destroyed have no number, time or method");
     }
-    certificate->files++;
-    if (strcmp(outcome, "destroyed") != 0) {
-        return DV_OK;
-    }
-    certificate->destroyed++;
+    return DV_OK;
+}
+
+static dv_result read_hash(const dv_json *json, uint32_t item, dv_arena *arena, dv_error *error)
+{
+    char method[16] = "", hash[80] = "";
     return copy_text(json, item, "sha256", arena, hash, sizeof(hash)) == DV_OK && is_hash(hash) &&
                    copy_text(json, item, "method", arena, method, sizeof(method)) == DV_OK &&
                    method[0] != '\0'
@@ -58,24 +72,46 @@ static dv_result read_item(const dv_json *json, uint32_t item, dv_arena *arena,
                : wrong(error, "what was destroyed has no hash or method");
 }
 
+/* One file or, since version 2, table; counts it. */
+static dv_result read_item(const dv_json *json, uint32_t item, dv_arena *arena,
+                           dv_certificate *certificate, dv_error *error)
+{
+    char outcome[16], asset[DV_CERTIFICATE_ID_MAX], kind[16] = "";
+    if (json->tokens[item].type != DV_JSON_OBJECT ||
+        copy_text(json, item, "asset", arena, asset, sizeof(asset)) != DV_OK ||
+        copy_text(json, item, "outcome", arena, outcome, sizeof(outcome)) != DV_OK) {
+        return wrong(error, "a file or table has no id or no outcome");
+    }
+    certificate->files++;
+    if (strcmp(outcome, "destroyed") != 0) {
+        return DV_OK;
+    }
+    certificate->destroyed++;
+    bool table = certificate->version > 1 &&
+                 copy_text(json, item, "kind", arena, kind, sizeof(kind)) == DV_OK &&
+                 strcmp(kind, "table") == 0;
+    return table ? read_rows(json, item, arena, certificate, error)
+                 : read_hash(json, item, arena, error);
+}
+
 static dv_result read_items(const dv_json *json, dv_arena *arena, dv_certificate *certificate,
                             dv_error *error)
 {
     uint32_t items = dv_json_member(json, 0, "items");
-    int64_t told = -1;
     if (items == 0 || json->tokens[items].type != DV_JSON_ARRAY) {
         return wrong(error, "it lists no files");
     }
     for (uint32_t at = items + 1; at < json->tokens[items].next; at = json->tokens[at].next) {
         DV_TRY(read_item(json, at, arena, certificate, error));
     }
-    uint32_t destroyed = dv_json_member(json, 0, "destroyed");
-    if (destroyed == 0 || json->tokens[destroyed].type != DV_JSON_NUMBER ||
-        dv_json_int(json, destroyed, &told) != DV_OK || told < 0 ||
-        (uint64_t)told != certificate->destroyed) {
+    int64_t destroyed = number_of(json, 0, "destroyed");
+    if (destroyed < 0 || (uint64_t)destroyed != certificate->destroyed) {
         return wrong(error, "it does not say how many were destroyed, or another number");
     }
-    return DV_OK;
+    int64_t rows = certificate->version > 1 ? number_of(json, 0, "rows_destroyed") : 0;
+    return rows >= 0 && (uint64_t)rows == certificate->rows
+               ? DV_OK
+               : wrong(error, "it does not say how many rows were destroyed, or another number");
 }
 
 static void hash_text(dv_slice text, char out[DV_CERTIFICATE_HASH_MAX])
@@ -94,17 +130,16 @@ static dv_result read_all(dv_slice text, dv_arena *arena, dv_certificate *certif
         .depth = DEPTH_MAX, .tokens = TOKENS_MAX, .refuse_duplicate_keys = true};
     dv_json json;
     char type[64];
-    int64_t version = 0;
     DV_TRY(dv_json_scan(text, &limits, arena, &json, error));
     if (json.tokens[0].type != DV_JSON_OBJECT ||
         copy_text(&json, 0, "type", arena, type, sizeof(type)) != DV_OK ||
         strcmp(type, "dvara certificate of destruction") != 0) {
         return wrong(error, "it does not say so");
     }
-    uint32_t number = dv_json_member(&json, 0, "version");
-    if (number == 0 || json.tokens[number].type != DV_JSON_NUMBER ||
-        dv_json_int(&json, number, &version) != DV_OK || version != 1) {
-        return dv_error_set(error, DV_ERR_INVALID, "only certificates of version 1 are known");
+    certificate->version = number_of(&json, 0, "version");
+    if (certificate->version != 1 && certificate->version != 2) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "only certificates of the versions 1 and 2 are known");
     }
     if (copy_text(&json, 0, "id", arena, certificate->id, sizeof(certificate->id)) != DV_OK ||
         copy_text(&json, 0, "finished", arena, certificate->finished,

@@ -18,12 +18,15 @@ typedef struct dv_certificate {
     char id[DV_CERTIFICATE_ID_MAX];
     char sha256[DV_CERTIFICATE_HASH_MAX]; /* of the text, hexadecimal */
     char finished[DV_CERTIFICATE_TIME_MAX];
-    uint64_t files;
+    int64_t version; /* 1: of files; 2: of tables */
+    uint64_t files;  /* or tables */
     uint64_t destroyed;
+    uint64_t rows; /* of tables, that were destroyed */
 } dv_certificate;
 
 /* Checks what the text says against itself: each file has an outcome, what was destroyed the hash
- * of its contents, and as many are told as destroyed as there are. Errors: DV_ERR_INVALID, with a
+ * of its contents, a table how many rows and by which time, and as many are told as destroyed as
+ * there are. Errors: DV_ERR_INVALID, with a
  * message; DV_ERR_TOO_LARGE; DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_certificate_read(dv_slice text, dv_certificate *ret_certificate,
                                       dv_error *error);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `dvara data disposal run`: removes what a running Dvara says is due, where it is. dvarad keeps
- * the plan and writes the certificate; it has no right over anybody's files. */
+ * the plan and writes the certificate; it has no right over anybody's files. Rows of tables:
+ * data_disposal_tables.c. */
+#include "cli/data_disposal.h"
+
 #include "api/commands.h"
 #include "base/file.h"
+#include "engine/scan/postgres.h"
 #include "engine/scan/remove.h"
 
 #include <dirent.h>
@@ -13,16 +17,6 @@
 #include <unistd.h>
 
 enum { PIECE = 100, RUN_FILES = 1000, SOURCES_MAX = 1000, HASH_TEXT_MAX = 2 * DV_SHA256_LEN + 1 };
-
-typedef struct disposal {
-    dv_cli *cli;
-    const char *rule;     /* or NULL */
-    const char *root;     /* --root, or NULL */
-    const char *request;  /* that was approved, or NULL */
-    json_t *done;         /* rows that are printed */
-    uint64_t left;        /* due, and there still */
-    const char *interest; /* the source that the user named, or NULL */
-} disposal;
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -44,7 +38,8 @@ static const char *local_path(const char *source)
 }
 
 /* A source may be one file: then its folder is what is worked in. */
-static dv_result open_root(const disposal *d, const char *source, int *ret_fd, dv_error *error)
+static dv_result open_root(const dv_disposal_job *d, const char *source, int *ret_fd,
+                           dv_error *error)
 {
     char path[PATH_MAX];
     const char *root = local_path(source);
@@ -73,11 +68,8 @@ static dv_result open_root(const disposal *d, const char *source, int *ret_fd, d
 
 /* -- pages of lists ---------------------------------------------------------------------------- */
 
-typedef dv_result (*on_row)(disposal *d, const json_t *row, void *data, dv_error *error);
-
-/* Calls row() for all rows of a list. params is borrowed. */
-static dv_result each_row(disposal *d, const char *operation, const json_t *params, on_row row,
-                          void *data, dv_error *error)
+dv_result dv_disposal_each(dv_disposal_job *d, const char *operation, const json_t *params,
+                           dv_disposal_row row, void *data, dv_error *error)
 {
     json_t *asked = json_copy((json_t *)(uintptr_t)params), *next = NULL;
     dv_result result = asked != NULL ? DV_OK : DV_ERR_NO_MEMORY;
@@ -151,7 +143,7 @@ static dv_result give_back(const piece *p, const json_t *file)
 }
 
 /* That one can't get its name back keeps no other file from its turn. */
-static void tell_if_lost(const disposal *d, const piece *p, dv_result result)
+static void tell_if_lost(const dv_disposal_job *d, const piece *p, dv_result result)
 {
     if (result != DV_OK) {
         fprintf(d->cli->err,
@@ -162,7 +154,7 @@ static void tell_if_lost(const disposal *d, const piece *p, dv_result result)
 }
 
 /* The hash of what is about to go. */
-static dv_result look_at(const disposal *d, piece *p, const json_t *file)
+static dv_result look_at(const dv_disposal_job *d, piece *p, const json_t *file)
 {
     uint8_t hash[DV_SHA256_LEN];
     char mark[DV_REMOVE_MARK_MAX], why[DV_REMOVE_WHY_MAX] = "", text[HASH_TEXT_MAX] = "";
@@ -201,23 +193,30 @@ static dv_result act_on(piece *p, const json_t *answered)
     return add(p->told, file, outcome_state(outcome), "", why);
 }
 
-/* Sends what was told; the answer is the caller's. */
-static dv_result send(disposal *d, piece *p, json_t **ret_answer, dv_error *error)
+dv_result dv_disposal_tell(dv_disposal_job *d, const char *run, json_t *items, json_t **ret_answer,
+                           dv_error *error)
 {
-    json_t *params = json_pack("{s:s}", "id", p->run);
-    json_t *body = json_pack("{s:O}", "items", p->told);
+    json_t *params = json_pack("{s:s}", "id", run);
+    json_t *body = json_pack("{s:O}", "items", items);
     dv_result result =
         params == NULL || body == NULL
             ? DV_ERR_NO_MEMORY
             : dv_cli_call(d->cli, "data_disposal_tell", params, body, ret_answer, error);
     json_decref(params);
     json_decref(body);
+    return result;
+}
+
+/* Sends what was told; the answer is the caller's. */
+static dv_result send(dv_disposal_job *d, piece *p, json_t **ret_answer, dv_error *error)
+{
+    dv_result result = dv_disposal_tell(d, p->run, p->told, ret_answer, error);
     json_array_clear(p->told);
     return result;
 }
 
 /* Looked at, told, removed, told. */
-static dv_result send_piece(disposal *d, piece *p, dv_error *error)
+static dv_result send_piece(dv_disposal_job *d, piece *p, dv_error *error)
 {
     size_t i;
     const json_t *one;
@@ -244,7 +243,7 @@ static dv_result send_piece(disposal *d, piece *p, dv_error *error)
                               p->run);
 }
 
-static dv_result work_through(disposal *d, piece *p, dv_error *error)
+static dv_result work_through(dv_disposal_job *d, piece *p, dv_error *error)
 {
     size_t i;
     const json_t *file;
@@ -263,7 +262,7 @@ static dv_result work_through(disposal *d, piece *p, dv_error *error)
     return send_piece(d, p, error);
 }
 
-static dv_result collect(disposal *d, const json_t *row, void *data, dv_error *error)
+static dv_result collect(dv_disposal_job *d, const json_t *row, void *data, dv_error *error)
 {
     (void)d;
     (void)error;
@@ -288,7 +287,7 @@ static bool is_empty(int root)
 }
 
 /* Whether a run, which may be an earlier one, is what was asked for, and can go on here. */
-static dv_result check_files(const disposal *d, const piece *p, dv_error *error)
+static dv_result check_files(const dv_disposal_job *d, const piece *p, dv_error *error)
 {
     size_t i;
     const json_t *file;
@@ -315,14 +314,15 @@ static dv_result check_files(const disposal *d, const piece *p, dv_error *error)
     return DV_OK;
 }
 
-static dv_result do_files(disposal *d, const char *run, int root, dv_error *error)
+static dv_result do_files(dv_disposal_job *d, const char *run, int root, dv_error *error)
 {
     json_t *files = json_array(), *told = json_array();
     json_t *params = json_pack("{s:s, s:i}", "id", run, "limit", RUN_FILES);
     piece p = {.run = run, .root = root, .told = told, .files = files};
-    dv_result result = files == NULL || told == NULL || params == NULL
-                           ? DV_ERR_NO_MEMORY
-                           : each_row(d, "data_disposal_items", params, collect, files, error);
+    dv_result result =
+        files == NULL || told == NULL || params == NULL
+            ? DV_ERR_NO_MEMORY
+            : dv_disposal_each(d, "data_disposal_items", params, collect, files, error);
     if (result == DV_OK) {
         result = check_files(d, &p, error);
     }
@@ -337,7 +337,7 @@ static dv_result do_files(disposal *d, const char *run, int root, dv_error *erro
 
 /* -- runs -------------------------------------------------------------------------------------- */
 
-static dv_result finish(disposal *d, const char *run, json_t **ret_ended, dv_error *error)
+dv_result dv_disposal_end(dv_disposal_job *d, const char *run, json_t **ret_ended, dv_error *error)
 {
     json_t *params = json_pack("{s:s}", "id", run), *body = json_object();
     dv_result result = params == NULL || body == NULL ? DV_ERR_NO_MEMORY
@@ -349,7 +349,7 @@ static dv_result finish(disposal *d, const char *run, json_t **ret_ended, dv_err
 }
 
 /* *ret_some: there was something to do. */
-static dv_result run_once(disposal *d, const char *source, int root, bool *ret_some,
+static dv_result run_once(dv_disposal_job *d, const char *source, int root, bool *ret_some,
                           dv_error *error)
 {
     json_t *run = NULL, *ended = NULL;
@@ -366,7 +366,7 @@ static dv_result run_once(disposal *d, const char *source, int root, bool *ret_s
         result = do_files(d, id, root, error);
     }
     if (*ret_some && result == DV_OK) {
-        result = finish(d, id, &ended, error);
+        result = dv_disposal_end(d, id, &ended, error);
     }
     if (ended != NULL) {
         json_int_t files = json_integer_value(json_object_get(ended, "files"));
@@ -378,7 +378,7 @@ static dv_result run_once(disposal *d, const char *source, int root, bool *ret_s
     return result;
 }
 
-static dv_result run_source(disposal *d, const char *source, dv_error *error)
+static dv_result run_source(dv_disposal_job *d, const char *source, dv_error *error)
 {
     dv_auto(fd) int root = -1;
     bool some = true;
@@ -397,16 +397,19 @@ typedef struct meant {
     uint64_t held; /* files that want an approval and are not asked for by one */
 } meant;
 
-/* Whether a row of the plan or of a request is to go by what the user asked for. */
-static bool is_meant(const disposal *d, const json_t *row)
+bool dv_disposal_goes(const dv_disposal_job *d, const json_t *row)
 {
     return strcmp(text_of(row, "status"), "due") == 0 &&
            (d->rule == NULL || strcmp(text_of(row, "rule"), d->rule) == 0) &&
            (d->request != NULL || json_integer_value(json_object_get(row, "approvals")) == 0);
 }
 
-static bool is_here(const disposal *d, const json_t *row)
+/* A file of this machine, or of the source that was named. */
+static bool is_here(const dv_disposal_job *d, const json_t *row)
 {
+    if (strcmp(text_of(row, "kind"), "table") == 0) {
+        return false;
+    }
     const char *source = text_of(row, "source");
     return d->interest != NULL ? strcmp(source, d->interest) == 0 : local_path(source) != NULL;
 }
@@ -421,17 +424,17 @@ static dv_result note_source(meant *m, const char *source)
                : DV_ERR_TOO_LARGE;
 }
 
-static dv_result note_due(disposal *d, const json_t *row, void *data, dv_error *error)
+static dv_result note_due(dv_disposal_job *d, const json_t *row, void *data, dv_error *error)
 {
     meant *m = data;
     (void)error;
-    bool here = is_here(d, row), goes = is_meant(d, row);
+    bool here = is_here(d, row), goes = dv_disposal_goes(d, row);
     m->held += here && !goes && d->request == NULL;
     return here && goes ? note_source(m, text_of(row, "source")) : DV_OK;
 }
 
 /* One of another request is not what was asked for. */
-static dv_result note_unfinished(disposal *d, const json_t *row, void *data, dv_error *error)
+static dv_result note_unfinished(dv_disposal_job *d, const json_t *row, void *data, dv_error *error)
 {
     (void)error;
     bool other = d->request != NULL && strcmp(text_of(row, "approval"), d->request) != 0;
@@ -439,8 +442,7 @@ static dv_result note_unfinished(disposal *d, const json_t *row, void *data, dv_
     return is_here(d, row) && open && !other ? note_source(data, text_of(row, "source")) : DV_OK;
 }
 
-/* What is due: by the plan, or of the request. */
-static dv_result each_due(disposal *d, on_row row, void *data, dv_error *error)
+dv_result dv_disposal_each_due(dv_disposal_job *d, dv_disposal_row row, void *data, dv_error *error)
 {
     json_t *params = d->request != NULL
                          ? json_pack("{s:s, s:i}", "id", d->request, "limit", 1000)
@@ -448,14 +450,14 @@ static dv_result each_due(disposal *d, on_row row, void *data, dv_error *error)
                                      "source", d->interest, "rule", d->rule);
     const char *operation =
         d->request != NULL ? "data_disposal_request_files" : "data_disposal_plan";
-    dv_result result =
-        params == NULL ? DV_ERR_NO_MEMORY : each_row(d, operation, params, row, data, error);
+    dv_result result = params == NULL ? DV_ERR_NO_MEMORY
+                                      : dv_disposal_each(d, operation, params, row, data, error);
     json_decref(params);
     return result;
 }
 
 /* Of one that lets nothing go, what it lists would do nothing, unseen. */
-static dv_result check_request(const disposal *d, dv_error *error)
+static dv_result check_request(const dv_disposal_job *d, dv_error *error)
 {
     json_t *shown = NULL, *params = json_pack("{s:s*}", "id", d->request);
     dv_result result = d->request == NULL ? DV_OK
@@ -475,36 +477,47 @@ static dv_result check_request(const disposal *d, dv_error *error)
     return result;
 }
 
-static dv_result find_sources(disposal *d, meant *m, dv_error *error)
+static dv_result find_sources(dv_disposal_job *d, meant *m, dv_error *error)
 {
     json_t *all = json_object();
-    dv_result result = all == NULL ? DV_ERR_NO_MEMORY : each_due(d, note_due, m, error);
+    dv_result result = all == NULL ? DV_ERR_NO_MEMORY : dv_disposal_each_due(d, note_due, m, error);
     if (result == DV_OK) {
-        result = each_row(d, "data_disposal_list", all, note_unfinished, m, error);
+        result = dv_disposal_each(d, "data_disposal_list", all, note_unfinished, m, error);
     }
     json_decref(all);
     return result;
 }
 
-static dv_result ask(const disposal *d, const meant *m, dv_error *error)
+dv_result dv_disposal_confirm(const dv_disposal_job *d, const char *what, dv_error *error)
 {
     char line[16] = "";
+    if (d->yes) {
+        return DV_OK;
+    }
     if (isatty(STDIN_FILENO) != 1) {
         return dv_error_set(error, DV_ERR_INVALID,
-                            "%llu files would be destroyed and never come back: --dry-run lists "
-                            "them, --yes does it",
-                            (unsigned long long)m->files);
+                            "%s would be destroyed and never come back: --dry-run lists them, "
+                            "--yes does it",
+                            what);
     }
     fprintf(d->cli->err,
-            "%llu files in %zu sources are destroyed and never come back (--dry-run lists them). "
-            "Type \"destroy\" to go on: ",
-            (unsigned long long)m->files, json_object_size(m->sources));
+            "%s are destroyed and never come back (--dry-run lists them). Type \"destroy\" to go "
+            "on: ",
+            what);
     fflush(d->cli->err);
     dv_slice typed = fgets(line, sizeof(line), stdin) != NULL ? dv_slice_trim(dv_slice_str(line))
                                                               : dv_slice_str("");
     return dv_slice_eq_str(typed, "destroy")
                ? DV_OK
                : dv_error_set(error, DV_ERR_CONFLICT, "nothing was destroyed");
+}
+
+static dv_result ask(const dv_disposal_job *d, const meant *m, dv_error *error)
+{
+    char what[64];
+    (void)snprintf(what, sizeof(what), "%llu files in %zu sources", (unsigned long long)m->files,
+                   json_object_size(m->sources));
+    return dv_disposal_confirm(d, what, error);
 }
 
 /* -- a dry run --------------------------------------------------------------------------------- */
@@ -514,7 +527,8 @@ typedef struct dry {
     int root;              /* or -1 */
 } dry;
 
-static dv_result tell_would(disposal *d, const json_t *row, const char *would, const char *why)
+static dv_result tell_would(dv_disposal_job *d, const json_t *row, const char *would,
+                            const char *why)
 {
     json_t *one =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "would", would, "name", text_of(row, "name"), "rule",
@@ -523,14 +537,14 @@ static dv_result tell_would(disposal *d, const json_t *row, const char *would, c
 }
 
 /* It wants an approval, or waits although it has one. */
-static dv_result stays(disposal *d, const json_t *row)
+static dv_result stays(dv_disposal_job *d, const json_t *row)
 {
     bool of_rule = d->rule == NULL || strcmp(text_of(row, "rule"), d->rule) == 0;
     d->left += of_rule;
     return of_rule ? tell_would(d, row, "keep", text_of(row, "why")) : DV_OK;
 }
 
-static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error *error)
+static dv_result look_only(dv_disposal_job *d, const json_t *row, void *data, dv_error *error)
 {
     dry *state = data;
     char why[DV_REMOVE_WHY_MAX] = "";
@@ -539,7 +553,7 @@ static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error 
     if (!is_here(d, row) || strcmp(text_of(row, "status"), "run") == 0) {
         return DV_OK;
     }
-    if (!is_meant(d, row)) {
+    if (!dv_disposal_goes(d, row)) {
         return stays(d, row);
     }
     if (state->root < 0 || strcmp(state->source, source) != 0) {
@@ -558,31 +572,30 @@ static dv_result look_only(disposal *d, const json_t *row, void *data, dv_error 
     return tell_would(d, row, goes ? "destroy" : outcome_state(outcome), why);
 }
 
-static dv_result dry_run(disposal *d, dv_error *error)
+static dv_result dry_run(dv_disposal_job *d, dv_error *error)
 {
     dry state = {.root = -1};
-    dv_result result = each_due(d, look_only, &state, error);
+    dv_result result = dv_disposal_each_due(d, look_only, &state, error);
     dv_fd_close(&state.root);
     return result;
 }
 
 /* -- the command ------------------------------------------------------------------------------- */
 
-/* What needs an approval is no fault of the rest. */
-static dv_result tell_held(const disposal *d, uint64_t held, dv_error *error)
+dv_result dv_disposal_tell_held(const dv_disposal_job *d, uint64_t held, dv_error *error)
 {
-    return held == 0
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_CONFLICT,
-                              "%llu files need the approval of somebody else: `dvara data "
-                              "disposal request%s%.300s` asks for it, and `dvara data "
-                              "disposal run --request ID` destroys what was approved",
-                              (unsigned long long)held, d->interest != NULL ? " --source " : "",
-                              d->interest != NULL ? d->interest : "");
+    return held == 0 ? DV_OK
+                     : dv_error_set(
+                           error, DV_ERR_CONFLICT,
+                           "%llu files or tables need the approval of somebody else: `dvara data "
+                           "disposal request%s%.300s` asks for it, and `dvara data "
+                           "disposal run --request ID` destroys what was approved",
+                           (unsigned long long)held, d->interest != NULL ? " --source " : "",
+                           d->interest != NULL ? d->interest : "");
 }
 
 /* One source that is not to be reached keeps no other from its turn. */
-static dv_result run_each(disposal *d, json_t *sources, dv_error *error)
+static dv_result run_each(dv_disposal_job *d, json_t *sources, dv_error *error)
 {
     const char *source = NULL;
     json_t *count = NULL;
@@ -602,44 +615,54 @@ static dv_result run_each(disposal *d, json_t *sources, dv_error *error)
     return result;
 }
 
-static dv_result run_all(disposal *d, bool yes, dv_error *error)
+static dv_result run_all(dv_disposal_job *d, dv_error *error)
 {
     meant m = {.sources = json_object()};
     dv_result result = m.sources == NULL ? DV_ERR_NO_MEMORY : find_sources(d, &m, error);
-    if (result == DV_OK && m.files > 0 && !yes) {
+    if (result == DV_OK && m.files > 0) {
         result = ask(d, &m, error);
     }
     if (result == DV_OK) {
         result = run_each(d, m.sources, error);
     }
     if (result == DV_OK) {
-        result = tell_held(d, m.held, error);
+        result = dv_disposal_tell_held(d, m.held, error);
     }
     json_decref(m.sources);
     return result;
 }
 
-static dv_result begin(disposal *d, const json_t *params, dv_error *error)
+static dv_result begin(dv_disposal_job *d, const json_t *params, dv_error *error)
 {
     d->interest = json_string_value(json_object_get(params, "source"));
     d->root = json_string_value(json_object_get(params, "root"));
     d->rule = json_string_value(json_object_get(params, "rule"));
     d->request = json_string_value(json_object_get(params, "request"));
+    d->database = json_string_value(json_object_get(params, "database"));
+    d->try_only = json_is_true(json_object_get(params, "dry_run"));
+    d->yes = json_is_true(json_object_get(params, "yes"));
     d->done = json_array();
-    if (d->root != NULL && d->interest == NULL) {
+    if (d->root != NULL && (d->interest == NULL || d->database != NULL)) {
         return dv_error_set(error, DV_ERR_INVALID, "--root needs --source: whose files are there?");
+    }
+    if (d->database == NULL && d->interest != NULL && dv_scan_is_postgres(d->interest)) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "the source is a database: name it, as whom you may delete there: "
+                            "dvara data disposal run postgresql://user@host:5432/database");
     }
     return d->done != NULL ? check_request(d, error) : DV_ERR_NO_MEMORY;
 }
 
-static dv_result print(const disposal *d, bool only_look)
+static dv_result print(const dv_disposal_job *d)
 {
     static const char *const run_columns[] = {"id", "files", "destroyed", "source", NULL};
     static const char *const dry_columns[] = {"would", "name", "rule", "why", "source", NULL};
     json_t *all = json_pack("{s:O}", "items", d->done);
     dv_result result =
         all == NULL ? DV_ERR_NO_MEMORY
-                    : dv_cli_print(d->cli, all, "items", only_look ? dry_columns : run_columns);
+        : d->database != NULL
+            ? dv_disposal_tables_print(d, all)
+            : dv_cli_print(d->cli, all, "items", d->try_only ? dry_columns : run_columns);
     json_decref(all);
     return result;
 }
@@ -647,15 +670,15 @@ static dv_result print(const disposal *d, bool only_look)
 int dv_command_data_disposal_run(dv_cli *cli, const json_t *params)
 {
     dv_error error = {0};
-    disposal d = {.cli = cli};
-    bool only_look = json_is_true(json_object_get(params, "dry_run"));
-    bool yes = json_is_true(json_object_get(params, "yes"));
+    dv_disposal_job d = {.cli = cli};
     dv_result result = begin(&d, params, &error);
     if (result == DV_OK) {
-        result = only_look ? dry_run(&d, &error) : run_all(&d, yes, &error);
+        result = d.database != NULL ? dv_disposal_tables(&d, &error)
+                 : d.try_only       ? dry_run(&d, &error)
+                                    : run_all(&d, &error);
     }
     if (result == DV_OK || json_array_size(d.done) > 0) { /* also what was done before an error */
-        dv_result printed = print(&d, only_look);
+        dv_result printed = print(&d);
         result = result == DV_OK ? printed : result;
     }
     json_decref(d.done);

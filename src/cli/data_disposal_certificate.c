@@ -180,10 +180,11 @@ static dv_result verify(const json_t *params, json_t **ret_report, bool *ret_rea
     dv_result result = check_proof(params, &certificate, &report, ret_read, error);
     if (result == DV_OK) {
         result = json_object_update_new(
-                     report, json_pack("{s:s, s:s, s:s, s:I, s:I}", "certificate", certificate.id,
-                                       "sha256", certificate.sha256, "finished",
+                     report, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "certificate",
+                                       certificate.id, "sha256", certificate.sha256, "finished",
                                        certificate.finished, "files", (json_int_t)certificate.files,
-                                       "destroyed", (json_int_t)certificate.destroyed)) == 0
+                                       "destroyed", (json_int_t)certificate.destroyed, "rows",
+                                       (json_int_t)certificate.rows)) == 0
                      ? DV_OK
                      : DV_ERR_NO_MEMORY;
     }

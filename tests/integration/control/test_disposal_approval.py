@@ -53,7 +53,7 @@ def test_nothing_goes_without_another_person(fresh, share, tmp_path):
     key = keys(fresh, officer="dispose_data approve_disposals view_data", second="approve_disposals",
                other="dispose_data")
     begun = fresh.curl("/v1/data/disposal/runs", key=key["officer"], body={"source": share.source})
-    assert begun.status == 409 and "2 files need the approval of somebody else" in begun.error["message"]
+    assert begun.status == 409 and "2 files or tables need the approval of somebody else" in begun.error["message"]
     request = ask(fresh, key["officer"], share, reason="end of Q3")
     assert (request["status"], request["files"], request["approvals"]) == ("pending", 2, 1)
     pending = fresh.dvara("data", "disposal", "run", "--request", request["id"], "--yes")

@@ -17,6 +17,14 @@
     "{\"asset\":\"" ID "\",\"outcome\":\"destroyed\",\"sha256\":\"" HASH "\",\"method\":"          \
     "\"unlink\"}"
 #define GOOD HEAD "\"destroyed\":1,\"items\":[" GONE "]}"
+/* Of tables, which version 2 knows. */
+#define HEAD2                                                                                      \
+    "{\"type\":\"dvara certificate of destruction\",\"version\":2,\"id\":\"" ID                    \
+    "\",\"finished\":\"2026-01-01T00:00:00Z\","
+#define ROWS(rows)                                                                                 \
+    "{\"asset\":\"" ID "\",\"kind\":\"table\",\"outcome\":\"destroyed\",\"rows\":" rows            \
+    ",\"undated\":0,\"before\":\"2024-01-01T00:00:00Z\",\"method\":\"delete\"}"
+#define KEPT "{\"asset\":\"" ID "\",\"kind\":\"table\",\"outcome\":\"kept\"}"
 
 static dv_error error;
 static dv_certificate certificate;
@@ -43,13 +51,48 @@ static void a_good_one_is_read(void **state)
     assert_int_equal(read_text(HEAD "\"destroyed\":0,\"items\":[]}"), DV_OK);
 }
 
+static void rows_of_tables_are_counted(void **state)
+{
+    static const char *const wrong[] = {
+        (HEAD2 "\"destroyed\":1,\"items\":[" ROWS("7") "]}"),
+        (HEAD2 "\"destroyed\":1,\"rows_destroyed\":8,\"items\":[" ROWS("7") "]}"),
+        (HEAD2 "\"destroyed\":1,\"rows_destroyed\":-7,\"items\":[" ROWS("-7") "]}"),
+        (HEAD2 "\"destroyed\":1,\"rows_destroyed\":0,\"items\":[" ROWS("0") "]}"),
+        (HEAD2 "\"destroyed\":1,\"rows_destroyed\":7,\"items\":[" ROWS("\"7\"") "]}"),
+        (HEAD2 "\"destroyed\":2,\"rows_destroyed\":0,\"items\":[" ROWS(
+            "9223372036854775807") "," ROWS("9223372036854775807") "," ROWS("2") "]}"),
+        (HEAD2
+         "\"destroyed\":1,\"rows_destroyed\":7,\"items\":[{\"asset\":\"a\",\"kind\":\"table\","
+         "\"outcome\":\"destroyed\",\"rows\":7,\"undated\":0,\"method\":\"delete\"}]}"),
+        (HEAD2
+         "\"destroyed\":1,\"rows_destroyed\":7,\"items\":[{\"asset\":\"a\",\"kind\":\"table\","
+         "\"outcome\":\"destroyed\",\"rows\":7,\"before\":\"x\",\"method\":\"delete\"}]}"),
+        (HEAD2
+         "\"destroyed\":1,\"rows_destroyed\":7,\"items\":[{\"asset\":\"a\",\"kind\":\"table\","
+         "\"outcome\":\"destroyed\",\"rows\":7,\"undated\":0,\"before\":\"x\","
+         "\"method\":\"unlink\"}]}"),
+        (HEAD "\"destroyed\":1,\"items\":[" ROWS("7") "]}"), /* version 1 knows files alone */
+        (HEAD "\"destroyed\":1,\"rows_destroyed\":7,\"items\":[" ROWS("7") "]}"),
+    };
+    (void)state;
+    assert_int_equal(read_text(HEAD2 "\"destroyed\":2,\"rows_destroyed\":12,\"items\":[" ROWS(
+                         "7") "," KEPT "," ROWS("5") "]}"),
+                     DV_OK);
+    assert_int_equal(certificate.rows, 12);
+    assert_int_equal(certificate.files, 3);
+    assert_int_equal(certificate.destroyed, 2);
+    for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
+        assert_int_equal(read_text(wrong[i]), DV_ERR_INVALID);
+    }
+}
+
 static void what_contradicts_itself_is_refused(void **state)
 {
     static const char *const wrong[] = {
         "",
         "[]",
         "{}",
-        ("{\"type\":\"dvara certificate of destruction\",\"version\":2,\"id\":\"" ID
+        ("{\"type\":\"dvara certificate of destruction\",\"version\":3,\"id\":\"" ID
          "\",\"finished\":\"x\",\"destroyed\":0,\"items\":[]}"),
         ("{\"type\":\"dvara certificate of destruction\",\"version\":1,"
          "\"finished\":\"x\",\"destroyed\":0,\"items\":[]}"),
@@ -124,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_one_is_read),
+        cmocka_unit_test(rows_of_tables_are_counted),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(there_is_a_limit),
         cmocka_unit_test(the_event_is_that_of_this_certificate),

@@ -139,6 +139,43 @@ static void the_most_approvals_that_a_rule_wants_count(void **state)
     assert_true(dv_disposal_approval_lasts(rules) == 36 * a_day / 24);
 }
 
+static dv_disposal_file table_of(const char *source, const char *name, const char *labels)
+{
+    dv_disposal_file table = file_of(source, name, labels);
+    table.table = true;
+    return table;
+}
+
+static void rules_of_tables_are_for_tables(void **state)
+{
+    (void)state;
+    const dv_disposal_file table = table_of("postgresql://h:5432/d", "public.t", "gdpr");
+    const dv_disposal_file other = table_of("postgresql://h:5432/d", "public.t", "secret");
+    assert_int_equal(set("rules:\n"
+                         "  - {name: files, labels: [gdpr], keep: 9000d}\n"
+                         "  - {name: short, labels: [gdpr], keep: 30d, column: created_at}\n"
+                         "  - {name: long, of: tables, labels: [gdpr], keep: 90d, column: "
+                         "\"created_at\", approvals: 2}\n"
+                         "  - {name: torn, labels: [secret], keep: 10d, column: Created At}\n"
+                         "  - {name: apart, labels: [secret], keep: 20d, column: updated}\n"
+                         "holds: [{name: court, sources: [\"postgresql://h:5432/d/public.t\"]}]\n"),
+                     DV_OK);
+    assert_string_equal(rule_for("s", "n", "gdpr"), "files");
+    const dv_disposal_rule *rule = dv_disposal_rule_for(rules, &table);
+    assert_non_null(rule);
+    assert_string_equal(rule->name, "long");
+    assert_string_equal(rule->column, "created_at");
+    assert_int_equal(dv_disposal_approvals_for(rules, &table), 2);
+    assert_false(dv_disposal_columns_differ(rules, &table));
+    assert_true(dv_disposal_columns_differ(rules, &other));
+    assert_non_null(dv_disposal_hold_for(rules, &table));
+    assert_int_equal(set("rules:\n"
+                         "  - {name: ever, of: tables, labels: [gdpr], keep: forever}\n"
+                         "  - {name: short, labels: [gdpr], keep: 30d, column: created_at}\n"),
+                     DV_OK);
+    assert_string_equal(dv_disposal_rule_for(rules, &table)->name, "ever");
+}
+
 static void all_that_a_rule_names_has_to_fit(void **state)
 {
     (void)state;
@@ -218,6 +255,15 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unread: [x]}]", "unread"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, approvals: 6}]", "5"},
         {"approvals: -1", "0"},
+        {"rules: [{name: a, of: tables, labels: [gdpr], keep: 1d}]", "names the column"},
+        {"rules: [{name: a, of: files, labels: [gdpr], keep: 1d, column: c}]",
+         "for rules of tables"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, column: \"\"}]", "name of a column"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, column: \"a\\tb\"}]", "name of a column"},
+        {("rules: [{name: a, labels: [gdpr], keep: 1d, column: "
+          "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcd}]"),
+         "63 bytes"},
+        {"rules: [{name: a, labels: [gdpr], keep: 1d, column: c, since: seen}]", "for files"},
         {"approvals: two", "approvals"},
         {"approval_lasts: 91d", "90d"},
         {"approval_lasts: 0s", "from 1s"},
@@ -270,6 +316,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_most_approvals_that_a_rule_wants_count, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(rules_of_tables_are_for_tables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_that_a_rule_names_has_to_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_source_is_a_place_and_no_beginning_of_a_name, set_up,
                                         tear_down),

@@ -135,6 +135,18 @@ static dv_result approval_why(const dv_call *call, dv_arena *arena, const dv_dis
     return DV_OK;
 }
 
+/* What is wrong with a table's rows that were due: the rule of now may keep them. */
+static const char *rows_why(const dv_disposal_claim *claim, const dv_disposal_judgement *j)
+{
+    if (claim->before == 0) {
+        return j->before == 0 ? "" : "it was a file";
+    }
+    return j->before == 0 || claim->before > j->before ? "its rows are kept longer by now"
+           : claim->column != NULL && strcmp(claim->column, j->rule->column) != 0
+               ? "its rule names another column by now"
+               : "";
+}
+
 dv_result dv_disposal_look(dv_call *call, dv_arena *arena, const dv_disposal_claim *claim,
                            const dv_disposal_request *request, dv_disposal_now *ret_now,
                            dv_error *error)
@@ -161,6 +173,7 @@ dv_result dv_disposal_look(dv_call *call, dv_arena *arena, const dv_disposal_cla
               : now.j.standing == DV_DISPOSAL_NO_RULE      ? "no rule is for it any more"
               : strcmp(now.asset.stamp, claim->stamp) != 0 ? "it changed, and was scanned again"
                                                            : "";
+    now.why = now.why[0] == '\0' ? rows_why(claim, &now.j) : now.why;
     if (now.why[0] == '\0') {
         DV_TRY(approval_why(call, arena, claim, request, &now.j, &now.why));
     }

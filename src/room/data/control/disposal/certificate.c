@@ -115,28 +115,45 @@ static json_t *time_json(dv_time time)
 
 #define ITEM_COLUMNS                                                                               \
     "n, asset, name, size, modified, rule, sensitivity, categories, labels, state, sha256, why, "  \
-    "at"
+    "at, date_column, before, row_count, undated"
 
 typedef struct tally {
     json_t *items;
     json_t *outcomes; /* how many of each */
     int64_t destroyed;
     int64_t bytes;
+    int64_t rows;
+    bool tables; /* and no files */
 } tally;
 
-static json_t *item_json(dv_statement *row, json_t *name, bool destroyed)
+/* What a file's and a table's entry have in common. */
+static json_t *entry_json(dv_statement *row, json_t *name)
+{
+    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "asset",
+                     dv_data_column_text(row, 1), "name", name, "rule", dv_data_column_text(row, 5),
+                     "sensitivity", dv_data_level_word(dv_column_int(row, 6)), "categories",
+                     dv_data_words_json(dv_column_slice(row, 7)), "labels",
+                     dv_data_words_json(dv_column_slice(row, 8)), "outcome",
+                     dv_data_column_text(row, 9), "why", dv_data_column_text(row, 11), "at",
+                     dv_data_column_time(row, 12));
+}
+
+static json_t *file_json(dv_statement *row, bool destroyed)
 {
     dv_slice sha256 = dv_column_slice(row, 10);
-    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s?, s:o, s:o}", "asset",
-                     dv_data_column_text(row, 1), "name", name, "size",
-                     (json_int_t)dv_column_int(row, 3), "modified", dv_data_column_time(row, 4),
-                     "rule", dv_data_column_text(row, 5), "sensitivity",
-                     dv_data_level_word(dv_column_int(row, 6)), "categories",
-                     dv_data_words_json(dv_column_slice(row, 7)), "labels",
-                     dv_data_words_json(dv_column_slice(row, 8)), "sha256",
-                     sha256.len > 0 ? dv_data_column_text(row, 10) : json_null(), "outcome",
-                     dv_data_column_text(row, 9), "method", destroyed ? "unlink" : NULL, "why",
-                     dv_data_column_text(row, 11), "at", dv_data_column_time(row, 12));
+    return json_pack("{s:I, s:o, s:o, s:s?}", "size", (json_int_t)dv_column_int(row, 3), "modified",
+                     dv_data_column_time(row, 4), "sha256",
+                     sha256.len > 0 ? dv_data_column_text(row, 10) : json_null(), "method",
+                     destroyed ? "unlink" : NULL);
+}
+
+/* How many rows went, and how many have no age and stay. */
+static json_t *table_json(dv_statement *row, json_t *column, bool destroyed)
+{
+    json_int_t rows = destroyed ? dv_column_int(row, 15) : 0;
+    return json_pack("{s:s, s:o, s:o, s:I, s:I, s:s?}", "kind", "table", "column", column, "before",
+                     dv_data_column_time(row, 14), "rows", rows, "undated",
+                     (json_int_t)dv_column_int(row, 16), "method", destroyed ? "delete" : NULL);
 }
 
 static dv_result count_outcome(tally *t, dv_statement *row, bool destroyed)
@@ -145,10 +162,48 @@ static dv_result count_outcome(tally *t, dv_statement *row, bool destroyed)
     dv_slice_copy(dv_column_slice(row, 9), state, sizeof(state));
     json_int_t before = json_integer_value(json_object_get(t->outcomes, state));
     t->destroyed += destroyed;
-    t->bytes += destroyed ? dv_column_int(row, 3) : 0;
+    bool table = dv_column_int(row, 14) != 0;
+    t->tables = t->tables || table;
+    t->bytes += destroyed && !table ? dv_column_int(row, 3) : 0;
+    t->rows += destroyed && table ? dv_column_int(row, 15) : 0;
     return json_object_set_new(t->outcomes, state, json_integer(before + 1)) == 0
                ? DV_OK
                : DV_ERR_NO_MEMORY;
+}
+
+/* A name in the row, hidden as it has to be. */
+static dv_result name_json(mask *m, dv_statement *row, int column, bool hidden, json_t **ret_json)
+{
+    dv_slice text;
+    dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 10);
+    *ret_json = json_null();
+    if (hidden) {
+        return DV_OK;
+    }
+    DV_TRY(arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &text));
+    return hide(m, (const char *)text.ptr, ret_json);
+}
+
+static dv_result add_item(mask *m, dv_statement *row, bool hidden, tally *t)
+{
+    json_t *name = NULL, *column = NULL;
+    bool destroyed = dv_slice_eq_str(dv_column_slice(row, 9), "destroyed");
+    bool table = dv_column_int(row, 14) != 0;
+    DV_TRY(name_json(m, row, 2, hidden, &name));
+    dv_result result = name_json(m, row, 13, hidden, &column);
+    if (result != DV_OK) {
+        json_decref(name);
+        return result;
+    }
+    json_t *entry = entry_json(row, name);
+    json_t *own =
+        table ? table_json(row, json_incref(column), destroyed) : file_json(row, destroyed);
+    json_decref(column);
+    if (json_object_update_new(entry, own) != 0 || json_array_append_new(t->items, entry) != 0) {
+        return DV_ERR_NO_MEMORY;
+    }
+    return count_outcome(t, row, destroyed);
 }
 
 static dv_result add_items(dv_call *call, const dv_disposal_run *run, mask *m, tally *t,
@@ -161,20 +216,7 @@ static dv_result add_items(dv_call *call, const dv_disposal_run *run, mask *m, t
         call->services->store, &row, error,
         "SELECT " ITEM_COLUMNS " FROM data_disposal_item WHERE run = ?1 ORDER BY n", "t", run->id));
     while ((result = dv_statement_step(row, error)) == DV_OK) {
-        dv_slice text;
-        json_t *name = json_null();
-        bool destroyed = dv_slice_eq_str(dv_column_slice(row, 9), "destroyed");
-        if (!hidden) {
-            dv_auto(arena) dv_arena *arena = dv_arena_new(64 << 10);
-            DV_TRY(arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
-            DV_TRY(dv_arena_copy(arena, dv_column_slice(row, 2), &text));
-            DV_TRY(hide(m, (const char *)text.ptr, &name));
-        }
-        json_t *item = item_json(row, name, destroyed);
-        if (item == NULL || json_array_append_new(t->items, item) != 0) {
-            return DV_ERR_NO_MEMORY;
-        }
-        DV_TRY(count_outcome(t, row, destroyed));
+        DV_TRY(add_item(m, row, hidden, t));
     }
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
@@ -212,8 +254,12 @@ static bool is_used(const json_t *rule, const json_t *items)
 static dv_result hide_places(mask *m, json_t *rule, bool hidden)
 {
     size_t i;
-    const json_t *place;
+    const json_t *place, *column = json_object_get(rule, "column");
     json_t *told = NULL;
+    if (column != NULL) {
+        DV_TRY(hidden ? (told = json_null(), DV_OK) : hide(m, json_string_value(column), &told));
+        DV_TRY(json_object_set_new(rule, "column", told) == 0 ? DV_OK : DV_ERR_NO_MEMORY);
+    }
     json_array_foreach(json_object_get(rule, "sources"), i, place)
     {
         DV_TRY(place_json(m, json_string_value(place), hidden, &told));
@@ -243,22 +289,34 @@ static dv_result used_rules(mask *m, const dv_disposal_run *run, bool hidden, co
     return result;
 }
 
-static const char method[] =
+static const char unlink_method[] =
     "unlink: the name was removed and the folder synced, and the file had no other name. Its "
     "blocks "
     "were released, not overwritten: disks, file systems that copy on write, snapshots and backups "
     "may keep them until they are used again.";
 
+static const char delete_method[] =
+    "delete: the rows were deleted, all of a table in one transaction that the database committed. "
+    "Their space is used again after VACUUM, not overwritten: until then, in its write-ahead log, "
+    "replicas and backups they may be kept.";
+
+/* Version 2 knows tables. */
 static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *source, json_t *request,
                         json_t *rules, const tally *t)
 {
-    return json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:o*, s:o, s:o, s:s, s:o, s:I, s:I, s:O, s:O}",
-                     "type", "dvara certificate of destruction", "version", 1, "id", run->id,
-                     "source", source, "ordered_by", run->caller, "carried_out_by", call->caller,
-                     "request", request, "started", time_json(run->started), "finished",
-                     time_json(call->now), "method", method, "rules", rules, "destroyed",
-                     (json_int_t)t->destroyed, "bytes_destroyed", (json_int_t)t->bytes, "outcomes",
-                     t->outcomes, "items", t->items);
+    json_t *whole = json_pack(
+        "{s:s, s:i, s:s, s:o, s:s, s:s, s:o*, s:o, s:o, s:s, s:o, s:I, s:O, s:O}", "type",
+        "dvara certificate of destruction", "version", t->tables ? 2 : 1, "id", run->id, "source",
+        source, "ordered_by", run->caller, "carried_out_by", call->caller, "request", request,
+        "started", time_json(run->started), "finished", time_json(call->now), "method",
+        t->tables ? delete_method : unlink_method, "rules", rules, "destroyed",
+        (json_int_t)t->destroyed, "outcomes", t->outcomes, "items", t->items);
+    const char *amount = t->tables ? "rows_destroyed" : "bytes_destroyed";
+    if (json_object_set_new(whole, amount, json_integer(t->tables ? t->rows : t->bytes)) != 0) {
+        json_decref(whole);
+        return NULL;
+    }
+    return whole;
 }
 
 static dv_result write_all(dv_call *call, const dv_disposal_run *run, tally *t, char **ret_text,

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the files of this folder share. Tables: store/migrations/0012-disposal.sql.
+/* What the files of this folder share. Tables: store/migrations/0012-disposal.sql,
+ * 0013-disposal-more.sql.
  *
  * dvarad decides what goes, and keeps the certificate; it removes nothing itself, since it has no
  * right over anybody's files. `dvara data disposal run` does, where the files are:
  *
  *   planned -> ready -> destroyed | gone | changed | linked | failed | unknown
  *      |---> kept | missing | changed | linked | failed | not_done
+ *
+ * Of a table rows go, in one transaction of its database, and it stays:
+ *
+ *   planned -> ready -> destroyed | kept | unknown
+ *      |---> kept | missing | failed | not_done
  *
  * 1. No file is removed before the run, the file and the hash of its contents are on the disk here
  *    (state "ready"), and the log says that the run began.
@@ -36,7 +42,8 @@ typedef struct dv_disposal_asset {
     int64_t size;
     dv_time modified;
     dv_time first_seen;
-    bool file; /* and no table */
+    bool file;
+    bool table; /* neither: a view, which holds nothing */
     bool owned;
     bool partly;   /* not all of it was read */
     bool labelled; /* by a person */
@@ -56,6 +63,7 @@ typedef struct dv_disposal_judgement {
     dv_time due;                  /* DV_TIME_NEVER: never */
     const char *why;              /* it waits; static or in the arena, or "" */
     int64_t approvals;            /* of other people that it wants */
+    dv_time before;               /* of a table: rows that are older are due */
 } dv_disposal_judgement;
 
 #define DV_DISPOSAL_ASSET_COLUMNS                                                                  \
@@ -98,8 +106,10 @@ typedef struct dv_disposal_request {
 typedef struct dv_disposal_claim {
     const char *asset;
     const char *stamp;
-    const char *terms; /* the rule; of what was asked for */
-    bool ready;        /* it was about to go already */
+    const char *terms;  /* the rule; of what was asked for */
+    bool ready;         /* it was about to go already */
+    const char *column; /* of a table; NULL: as the rule has it */
+    dv_time before;     /* 0: a file */
 } dv_disposal_claim;
 
 /* What became of it since. */
@@ -142,7 +152,7 @@ dv_must dv_result dv_disposal_request_told(dv_call *call, const char *id, json_t
 
 #define DV_DISPOSAL_RUN_COLUMNS                                                                    \
     "id, source, caller, rules, state, started, finished, finished_by, items, destroyed, sha256,"  \
-    " request, approval"
+    " request, approval, row_count"
 
 typedef struct dv_disposal_run {
     const char *id;
@@ -158,6 +168,7 @@ typedef struct dv_disposal_run {
     dv_time finished;
     int64_t items;
     int64_t destroyed;
+    int64_t rows; /* of its tables, that went */
 } dv_disposal_run;
 
 dv_must dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena,

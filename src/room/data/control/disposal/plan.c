@@ -47,6 +47,7 @@ dv_result dv_disposal_asset_read(dv_statement *row, dv_arena *arena, dv_disposal
         .modified = dv_column_int(row, MODIFIED),
         .first_seen = dv_column_int(row, FIRST_SEEN),
         .file = !dv_slice_eq_str(kind, "table") && !dv_slice_eq_str(kind, "view"),
+        .table = dv_slice_eq_str(kind, "table"),
         .owned = dv_column_int(row, OWNED) != 0,
         .partly = dv_column_int(row, PARTLY) != 0,
         .labelled = dv_column_int(row, LABELLED) != 0,
@@ -75,13 +76,14 @@ static bool has_word(const char *words, const char *wanted)
 
 static dv_disposal_file file_of(const dv_disposal_asset *asset)
 {
-    return (dv_disposal_file){dv_slice_str(asset->source),
-                              dv_slice_str(asset->name),
-                              dv_slice_str(asset->categories),
-                              dv_slice_str(asset->labels),
-                              asset->level,
-                              asset->modified,
-                              asset->first_seen};
+    return (dv_disposal_file){.source = dv_slice_str(asset->source),
+                              .name = dv_slice_str(asset->name),
+                              .categories = dv_slice_str(asset->categories),
+                              .labels = dv_slice_str(asset->labels),
+                              .table = asset->table,
+                              .level = asset->level,
+                              .changed = asset->modified,
+                              .seen = asset->first_seen};
 }
 
 /* Whether an earlier run gave the file this name, as a scan in between saw. */
@@ -103,12 +105,15 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
     if (has_word(asset->labels, keep_label)) {
         return "its label keep keeps it";
     }
-    if (asset->stamp[0] == '\0' || asset->modified <= 0) {
+    if (asset->file && (asset->stamp[0] == '\0' || asset->modified <= 0)) {
         return "it is not known as it is now: scan it again";
     }
-    if (is_being_removed(asset->name)) {
+    if (asset->file && is_being_removed(asset->name)) {
         return "its name is one that runs give to what they remove: `dvara data disposal run` ends "
                "an interrupted run; otherwise give it another name";
+    }
+    if (asset->table && dv_disposal_columns_differ(services->disposal_rules, file)) {
+        return "several rules are for it, and they name different columns";
     }
     if (asset->partly && !asset->labelled && !rule->unread) {
         return "not all of it was read: somebody has to label it";
@@ -122,14 +127,19 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
 {
     const dv_disposal_file file = file_of(asset);
     *out = (dv_disposal_judgement){.why = "", .due = DV_TIME_NEVER};
-    if (!asset->file || asset->gone) {
+    if ((!asset->file && !asset->table) || asset->gone) {
         return DV_OK;
     }
     out->rule = dv_disposal_rule_for(services->disposal_rules, &file);
     if (out->rule == NULL) {
         return DV_OK;
     }
-    out->due = dv_disposal_due(out->rule, &file);
+    if (asset->table) { /* it always has rows that are old, or may have */
+        out->before = out->rule->keep < now ? now - out->rule->keep : 0;
+        out->due = out->before > 0 ? now : DV_TIME_NEVER;
+    } else {
+        out->due = dv_disposal_due(out->rule, &file);
+    }
     out->approvals = dv_disposal_approvals_for(services->disposal_rules, &file);
     out->standing = DV_DISPOSAL_LATER;
     if (out->due > now) {
@@ -265,23 +275,52 @@ static json_t *time_json(dv_time time)
     return json_string(text);
 }
 
+/* What is said of something that is due. */
+static const char *due_why(const dv_disposal_judgement *j, char *room, size_t size)
+{
+    char text[DV_TIME_TEXT_MAX];
+    if (j->standing != DV_DISPOSAL_DUE) {
+        return j->why;
+    }
+    room[0] = '\0';
+    if (j->before > 0) {
+        dv_time_format(j->before, text);
+        (void)snprintf(room, size, "rows whose %.63s is before %.19sZ", j->rule->column, text);
+    }
+    if (j->approvals > 0) {
+        size_t used = strlen(room);
+        (void)snprintf(room + used, size - used,
+                       "%sit needs an approval: `dvara data disposal request`",
+                       used > 0 ? "; " : "");
+    }
+    return room;
+}
+
 json_t *dv_disposal_plan_json(const dv_disposal_asset *asset, const dv_disposal_judgement *j,
                               dv_time now)
 {
-    enum { DAY = 86400 };
-    const char *why = j->standing == DV_DISPOSAL_DUE && j->approvals > 0
-                          ? "it needs an approval: `dvara data disposal request`"
-                          : j->why;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:s, s:s, s:s, s:I}", "asset",
-        asset->id, "source", asset->source, "name", asset->name, "rule", j->rule->name, "keep",
-        j->rule->kept, "labels", dv_data_words_json(dv_slice_str(asset->labels)), "categories",
-        dv_data_words_json(dv_slice_str(asset->categories)), "sensitivity",
+    enum { DAY = 86400, WHY_MAX = 256 };
+    char room[WHY_MAX];
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:s}",
+        "asset", asset->id, "source", asset->source, "name", asset->name, "rule", j->rule->name,
+        "keep", j->rule->kept, "labels", dv_data_words_json(dv_slice_str(asset->labels)),
+        "categories", dv_data_words_json(dv_slice_str(asset->categories)), "sensitivity",
         dv_data_level_word(asset->level), "size", (json_int_t)asset->size, "modified",
         time_json(asset->modified), "age_days",
-        (json_int_t)(DV_MAX(now - asset->modified, 0) / (DAY * DV_SECOND)), "due",
-        time_json(j->due), "status", standings[j->standing], "why", why, "stamp", asset->stamp,
-        "approvals", (json_int_t)j->approvals);
+        asset->table
+            ? json_null()
+            : json_integer((json_int_t)(DV_MAX(now - asset->modified, 0) / (DAY * DV_SECOND))),
+        "due", time_json(j->due), "status", standings[j->standing], "why",
+        due_why(j, room, sizeof(room)), "stamp", asset->stamp, "approvals",
+        (json_int_t)j->approvals, "kind", asset->table ? "table" : "file");
+    if (json != NULL && asset->table &&
+        json_object_update_new(json, json_pack("{s:s?, s:o}", "column", j->rule->column, "before",
+                                               time_json(j->before))) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static bool is_asked(const dv_call *call, const dv_disposal_judgement *j)

@@ -87,9 +87,10 @@ static dv_result list_item(dv_call *call, dv_arena *arena, asking *a,
     }
     DV_TRY(dv_store_run(call->services->store, error,
                         "INSERT INTO data_disposal_request_item (request, n, asset, source, name,"
-                        " stamp, terms, run) VALUES ('', ?1, ?2, ?3, ?4, ?5, ?6, '')",
-                        "ittttt", a->count, asset->id, asset->source, asset->name, asset->stamp,
-                        terms));
+                        " stamp, terms, before, run) VALUES ('', ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+                        " '')",
+                        "ittttti", a->count, asset->id, asset->source, asset->name, asset->stamp,
+                        terms, j->before));
     a->count++;
     a->approvals = DV_MAX(a->approvals, j->approvals);
     return DV_OK;
@@ -234,7 +235,8 @@ static dv_result file_json(dv_call *call, dv_arena *arena, dv_statement *row,
     }
     const dv_disposal_claim claim = {.asset = (const char *)texts[0].ptr,
                                      .stamp = (const char *)texts[3].ptr,
-                                     .terms = (const char *)texts[4].ptr};
+                                     .terms = (const char *)texts[4].ptr,
+                                     .before = dv_column_int(row, 7)};
     /* What waits for its answer is shown as it would stand with one. */
     dv_disposal_request as_if = *request;
     if (strcmp(request->state, "pending") == 0) {
@@ -242,14 +244,19 @@ static dv_result file_json(dv_call *call, dv_arena *arena, dv_statement *row,
         as_if.expires = DV_TIME_NEVER;
     }
     DV_TRY(dv_disposal_look(call, arena, &claim, &as_if, &now, error));
+    now.j.before = claim.before; /* as it was asked for */
+    now.j.approvals = 0;         /* its why would tell of it */
     bool run = texts[5].len > 0, has_rule = now.there && now.j.rule != NULL;
     json_t *json = has_rule ? dv_disposal_plan_json(&now.asset, &now.j, call->now) : json_object();
-    json_t *own = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "asset", claim.asset, "source",
-                            texts[1].ptr, "name", texts[2].ptr, "stamp", claim.stamp, "status",
-                            run                  ? "run"
-                            : now.why[0] == '\0' ? "due"
-                                                 : "waits",
-                            "why", run ? "" : now.why, "run", texts[5].ptr);
+    bool rows = now.why[0] == '\0' && claim.before > 0 && !run; /* which the plan's why says */
+    const char *why = rows ? json_string_value(json_object_get(json, "why")) : now.why;
+    json_t *own = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "asset", claim.asset, "source", texts[1].ptr,
+        "name", texts[2].ptr, "stamp", claim.stamp, "status",
+        run                  ? "run"
+        : now.why[0] == '\0' ? "due"
+                             : "waits",
+        "why", run ? "" : why, "run", texts[5].ptr, "approvals", (json_int_t)request->approvals);
     if (json_object_update_new(json, own) != 0) {
         json_decref(json);
         return DV_ERR_NO_MEMORY;
@@ -272,7 +279,7 @@ dv_result dv_op_data_disposal_request_files(dv_call *call, dv_error *error)
     DV_TRY(call->answer == NULL || arena == NULL ? DV_ERR_NO_MEMORY : DV_OK);
     DV_TRY(dv_disposal_request_find(call, dv_call_param(call, "id"), &request, error));
     DV_TRY(dv_store_query(call->services->store, &rows, error,
-                          "SELECT n, asset, source, name, stamp, terms, run FROM"
+                          "SELECT n, asset, source, name, stamp, terms, run, before FROM"
                           " data_disposal_request_item WHERE request = ?1 AND n > ?2 ORDER BY n"
                           " LIMIT ?3",
                           "tii", request.id,

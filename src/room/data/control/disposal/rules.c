@@ -6,7 +6,7 @@
 #include "room/data/control/inventory.h"
 #include "room/data/scan/classify.h"
 
-enum { RULES_MEMORY = 4 << 20, KNOWN_MAX = 512, WORD_MAX = 64, SOURCE_MAX = 4096 };
+enum { RULES_MEMORY = 4 << 20, KNOWN_MAX = 512, WORD_MAX = 64, SOURCE_MAX = 4096, COLUMN_MAX = 63 };
 
 static const dv_time a_day = 86400 * DV_SECOND;
 static const int keep_days_max = 36500;
@@ -294,16 +294,55 @@ static dv_result since_read(const dv_yaml *map, bool *ret_seen, dv_error *error)
                                 "last) or seen (when a scan saw it first, if that is later)");
 }
 
-static dv_result kind_check(const dv_yaml *map, dv_error *error)
+static dv_result kind_read(const dv_yaml *map, bool *ret_tables, dv_error *error)
 {
     const dv_yaml *node = dv_yaml_get(map, "of");
-    const char *text = "files";
+    const char *text = dv_yaml_get(map, "column") != NULL ? "tables" : "files";
     DV_TRY(node == NULL ? DV_OK : dv_yaml_string(node, &text, error));
-    return strcmp(text, "files") == 0
+    *ret_tables = strcmp(text, "tables") == 0;
+    return *ret_tables || strcmp(text, "files") == 0
                ? DV_OK
                : dv_yaml_refuse(node, error,
-                                "data_retention: rules are of files; events of the log have "
-                                "audit: retention");
+                                "data_retention: rules are of files or of tables; events of the "
+                                "log have audit: retention");
+}
+
+/* As the database calls it, with its capitals. */
+static dv_result column_read(dv_arena *arena, const dv_yaml *map, dv_disposal_rule *rule,
+                             dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "column");
+    const char *text = NULL;
+    if (node == NULL) {
+        return !rule->tables || rule->keep == DV_TIME_NEVER
+                   ? DV_OK
+                   : dv_yaml_refuse(map, error,
+                                    "data_retention: a rule of tables names the column that tells "
+                                    "a row's age: column");
+    }
+    DV_TRY(dv_yaml_string(node, &text, error));
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        len = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? 0 : len;
+    }
+    if (!rule->tables || len == 0 || len > COLUMN_MAX) {
+        return dv_yaml_refuse(node, error,
+                              "data_retention: column is the name of a column, for rules of "
+                              "tables, in at most %d bytes",
+                              COLUMN_MAX);
+    }
+    rule->column = dv_arena_printf(arena, "%s", text);
+    return rule->column != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+}
+
+static dv_result since_check(const dv_yaml *map, const dv_disposal_rule *rule, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "since");
+    return node == NULL || !rule->tables
+               ? DV_OK
+               : dv_yaml_refuse(node, error,
+                                "data_retention: since is for files; a row is as old as its "
+                                "column says");
 }
 
 static dv_result flag_read(const dv_yaml *map, const char *key, bool *flag, dv_error *error)
@@ -337,9 +376,9 @@ static dv_result approval_lasts_read(const dv_yaml *map, dv_time *lasts, dv_erro
 
 static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
 {
-    static const char *const keys[] = {"name",        "of",     "labels",    "categories",
-                                       "sources",     "keep",   "since",     "unowned",
-                                       "sensitivity", "unread", "approvals", NULL};
+    static const char *const keys[] = {"name",      "of",     "labels",  "categories",  "sources",
+                                       "keep",      "since",  "unowned", "sensitivity", "unread",
+                                       "approvals", "column", NULL};
     if (rules->rule_count == DV_LIMIT_DATA_RULES) {
         return dv_yaml_refuse(map, error, "data_retention: more than %d rules",
                               DV_LIMIT_DATA_RULES);
@@ -354,7 +393,7 @@ static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
                                   rule->name);
         }
     }
-    DV_TRY(kind_check(map, error));
+    DV_TRY(kind_read(map, &rule->tables, error));
     DV_TRY(scope_read(rules, map, &rule->scope, error));
     if (rule->scope.labels.count + rule->scope.categories.count + rule->scope.sources.count == 0) {
         return dv_yaml_refuse(map, error,
@@ -362,6 +401,8 @@ static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
                               "sources");
     }
     DV_TRY(keep_read(rules->arena, map, rule, error));
+    DV_TRY(column_read(rules->arena, map, rule, error));
+    DV_TRY(since_check(map, rule, error));
     DV_TRY(since_read(map, &rule->seen, error));
     DV_TRY(flag_read(map, "unowned", &rule->unowned, error));
     DV_TRY(flag_read(map, "unread", &rule->unread, error));
@@ -499,8 +540,32 @@ static bool fits(const dv_disposal_scope *scope, const dv_disposal_file *file)
            any_word(&scope->categories, file->categories) && any_source(&scope->sources, file);
 }
 
+static bool is_for(const dv_disposal_rule *rule, const dv_disposal_file *file)
+{
+    return rule->tables == file->table && fits(&rule->scope, file);
+}
+
+bool dv_disposal_columns_differ(const dv_disposal_rules *rules, const dv_disposal_file *table)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < rules->rule_count; i++) {
+        const dv_disposal_rule *rule = &rules->rules[i];
+        if (rule->column == NULL || !is_for(rule, table)) {
+            continue;
+        }
+        if (first != NULL && strcmp(first, rule->column) != 0) {
+            return true;
+        }
+        first = rule->column;
+    }
+    return false;
+}
+
 dv_time dv_disposal_due(const dv_disposal_rule *rule, const dv_disposal_file *file)
 {
+    if (rule->tables) {
+        return rule->keep;
+    }
     dv_time from = rule->seen ? DV_MAX(file->changed, file->seen) : file->changed;
     return rule->keep > DV_TIME_NEVER - from ? DV_TIME_NEVER : from + rule->keep;
 }
@@ -521,7 +586,7 @@ const dv_disposal_rule *dv_disposal_rule_for(const dv_disposal_rules *rules,
     const dv_disposal_rule *longest = NULL;
     for (size_t i = 0; i < rules->rule_count; i++) {
         const dv_disposal_rule *rule = &rules->rules[i];
-        if (fits(&rule->scope, file) && (longest == NULL || keeps_longer(rule, longest, file))) {
+        if (is_for(rule, file) && (longest == NULL || keeps_longer(rule, longest, file))) {
             longest = rule;
         }
     }
@@ -533,7 +598,7 @@ int64_t dv_disposal_approvals_for(const dv_disposal_rules *rules, const dv_dispo
     int64_t most = 0;
     for (size_t i = 0; i < rules->rule_count; i++) {
         const dv_disposal_rule *rule = &rules->rules[i];
-        most = fits(&rule->scope, file) ? DV_MAX(most, rule->approvals) : most;
+        most = is_for(rule, file) ? DV_MAX(most, rule->approvals) : most;
     }
     return most;
 }
@@ -584,13 +649,13 @@ static json_t *words_json(const dv_disposal_words *words)
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule)
 {
     const dv_disposal_scope *scope = &rule->scope;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b, s:b, s:I}", "name", rule->name,
-                     "of", "files", "labels", words_json(&scope->labels), "categories",
-                     words_json(&scope->categories), "sources", words_json(&scope->sources),
-                     "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),
-                     "keep", rule->kept, "since", rule->seen ? "seen" : "changed", "unowned",
-                     (int)rule->unowned, "unread", (int)rule->unread, "approvals",
-                     (json_int_t)rule->approvals);
+    return json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:s?, s:s, s:s, s:b, s:b, s:I, s:s*}", "name", rule->name, "of",
+        rule->tables ? "tables" : "files", "labels", words_json(&scope->labels), "categories",
+        words_json(&scope->categories), "sources", words_json(&scope->sources), "sensitivity",
+        scope->level < 0 ? NULL : dv_data_level_word(scope->level), "keep", rule->kept, "since",
+        rule->seen ? "seen" : "changed", "unowned", (int)rule->unowned, "unread", (int)rule->unread,
+        "approvals", (json_int_t)rule->approvals, "column", rule->column);
 }
 
 size_t dv_disposal_hold_count(const dv_disposal_rules *rules)
@@ -606,7 +671,7 @@ const dv_disposal_hold *dv_disposal_hold_at(const dv_disposal_rules *rules, size
 json_t *dv_disposal_hold_json(const dv_disposal_hold *hold)
 {
     const dv_disposal_scope *scope = &hold->scope;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s}", "name", hold->name, "of", "files",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:s}", "name", hold->name, "of", "all",
                      "labels", words_json(&scope->labels), "categories",
                      words_json(&scope->categories), "sources", words_json(&scope->sources),
                      "sensitivity", scope->level < 0 ? NULL : dv_data_level_word(scope->level),

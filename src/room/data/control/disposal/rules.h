@@ -10,6 +10,7 @@
  *   approval_lasts: 7d
  *   rules:
  *     - {name: old-exports, of: files, labels: [gdpr], keep: 90d}
+ *     - {name: old-orders, of: tables, labels: [gdpr], keep: 2y, column: created_at}
  *   holds:
  *     - {name: case-7, sources: ["file://fs1/srv/legal"], reason: court order}
  *
@@ -41,12 +42,14 @@ typedef struct dv_disposal_scope {
 typedef struct dv_disposal_rule {
     const char *name;
     dv_disposal_scope scope;
-    const char *kept;  /* "90d", as it was written */
-    dv_time keep;      /* DV_TIME_NEVER: for ever */
-    bool seen;         /* counted from when a scan saw it first, where that is later */
-    bool unowned;      /* also what nobody owns */
-    bool unread;       /* also what was not read in full, and may hold what another rule keeps */
-    int64_t approvals; /* of other people than who asks, before anything goes by it */
+    const char *column; /* of tables: which tells a row's age; NULL where none goes */
+    bool tables;        /* it is for tables, and for files if not */
+    const char *kept;   /* "90d", as it was written */
+    dv_time keep;       /* DV_TIME_NEVER: for ever */
+    bool seen;          /* counted from when a scan saw it first, where that is later */
+    bool unowned;       /* also what nobody owns */
+    bool unread;        /* also what was not read in full, and may hold what another rule keeps */
+    int64_t approvals;  /* of other people than who asks, before anything goes by it */
 } dv_disposal_rule;
 
 typedef struct dv_disposal_hold {
@@ -54,7 +57,7 @@ typedef struct dv_disposal_hold {
     dv_disposal_scope scope;
 } dv_disposal_hold;
 
-/* A file as the inventory has it; lists are words with commas between. */
+/* A file or table as the inventory has it; lists are words with commas between. */
 typedef struct dv_disposal_file {
     dv_slice source;
     dv_slice name;
@@ -63,6 +66,7 @@ typedef struct dv_disposal_file {
     int64_t level;
     dv_time changed; /* written last */
     dv_time seen;    /* by a scan, first */
+    bool table;      /* whose rows have ages of their own */
 } dv_disposal_file;
 
 /* Without rules. */
@@ -85,13 +89,17 @@ const dv_disposal_hold *dv_disposal_hold_for(const dv_disposal_rules *rules,
  * before. */
 int64_t dv_disposal_approvals_for(const dv_disposal_rules *rules, const dv_disposal_file *file);
 
-/* When the file's time is over by that rule; DV_TIME_NEVER: never. */
+/* Whether rules that fit the table name several columns: nobody knows which counts. */
+bool dv_disposal_columns_differ(const dv_disposal_rules *rules, const dv_disposal_file *table);
+
+/* When the file's time is over by that rule; DV_TIME_NEVER: never. Of a table: how long its rows
+ * are kept. */
 dv_time dv_disposal_due(const dv_disposal_rule *rule, const dv_disposal_file *file);
 
 size_t dv_disposal_rule_count(const dv_disposal_rules *rules);
 const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size_t index);
 /* {"name","of","labels","categories","sources","sensitivity","keep","since","unowned",
- * "unread","approvals"}; a new reference, NULL when memory is out. */
+ * "unread","approvals"}, of tables "column", too; a new reference, NULL when memory is out. */
 json_t *dv_disposal_rule_json(const dv_disposal_rule *rule);
 size_t dv_disposal_hold_count(const dv_disposal_rules *rules);
 const dv_disposal_hold *dv_disposal_hold_at(const dv_disposal_rules *rules, size_t index);

@@ -20,7 +20,8 @@ static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const
 
 dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena, dv_disposal_run *ret_run)
 {
-    dv_disposal_run run = {.started = dv_column_int(row, 5),
+    dv_disposal_run run = {.rows = dv_column_int(row, 13),
+                           .started = dv_column_int(row, 5),
                            .finished = dv_column_int(row, 6),
                            .items = dv_column_int(row, 8),
                            .destroyed = dv_column_int(row, 9)};
@@ -70,12 +71,12 @@ static json_t *time_json(dv_time time)
 
 json_t *dv_disposal_run_json(const dv_disposal_run *run)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s, s:s}", "id", run->id,
-                     "state", run->state, "source", run->source, "ordered_by", run->caller,
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s, s:s, s:I}", "id",
+                     run->id, "state", run->state, "source", run->source, "ordered_by", run->caller,
                      "started", time_json(run->started), "finished", time_json(run->finished),
                      "finished_by", run->finished_by, "files", (json_int_t)run->items, "destroyed",
                      (json_int_t)run->destroyed, "sha256", run->sha256, "request", run->request,
-                     "approval", run->approval);
+                     "approval", run->approval, "rows", (json_int_t)run->rows);
 }
 
 /* --- it begins ------------------------------------------------------------------------------- */
@@ -86,8 +87,26 @@ typedef struct planning {
     const char *rule; /* only this one; NULL: all */
     int64_t limit;
     const dv_disposal_request *request; /* what it lists; NULL: what wants no approval */
-    int64_t held;                       /* files that want one */
+    int64_t held;                       /* that want one */
+    const json_t *tables;               /* ids of those that are meant; NULL: files */
 } planning;
+
+/* Rows go where somebody can reach their database, files where they lie: no run has both. */
+static bool is_meant(const planning *p, const dv_disposal_asset *asset)
+{
+    size_t i;
+    const json_t *one;
+    if (!asset->table) {
+        return p->tables == NULL;
+    }
+    json_array_foreach(p->tables, i, one)
+    {
+        if (strcmp(json_string_value(one), asset->id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static dv_result plan_item(dv_call *call, const planning *p, const dv_disposal_asset *asset,
                            const dv_disposal_judgement *j, dv_error *error)
@@ -95,10 +114,11 @@ static dv_result plan_item(dv_call *call, const planning *p, const dv_disposal_a
     return dv_store_run(
         call->services->store, error,
         "INSERT INTO data_disposal_item (run, n, asset, name, size, modified, stamp, rule,"
-        " sensitivity, categories, labels, state, sha256, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
-        " ?7, ?8, ?9, ?10, ?11, 'planned', '', '', ?12)",
-        "tittiittitti", p->id, p->run.items, asset->id, asset->name, asset->size, asset->modified,
-        asset->stamp, j->rule->name, asset->level, asset->categories, asset->labels, call->now);
+        " sensitivity, categories, labels, state, sha256, why, at, date_column, before) VALUES (?1,"
+        " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'planned', '', '', ?12, ?13, ?14)",
+        "tittiittittiti", p->id, p->run.items, asset->id, asset->name, asset->size, asset->modified,
+        asset->stamp, j->rule->name, asset->level, asset->categories, asset->labels, call->now,
+        asset->table ? j->rule->column : "", j->before);
 }
 
 /* All that is due in the source, up to the limit. */
@@ -118,7 +138,7 @@ static dv_result plan_items(dv_call *call, planning *p, dv_error *error)
         dv_arena_reset(arena);
         DV_TRY(dv_disposal_asset_read(rows, arena, &asset));
         DV_TRY(dv_disposal_judge(call->services, arena, call->now, &asset, &j, error));
-        if (j.standing != DV_DISPOSAL_DUE ||
+        if (j.standing != DV_DISPOSAL_DUE || !is_meant(p, &asset) ||
             (p->rule != NULL && strcmp(p->rule, j.rule->name) != 0)) {
             continue;
         }
@@ -136,15 +156,17 @@ static dv_result plan_items(dv_call *call, planning *p, dv_error *error)
 static dv_result plan_listed(dv_call *call, planning *p, dv_arena *arena, dv_statement *row,
                              dv_error *error)
 {
-    dv_disposal_claim claim = {.ready = false};
+    dv_disposal_claim claim = {.before = dv_column_int(row, 4)};
     dv_disposal_now now;
     DV_TRY(copy_text(row, 1, arena, &claim.asset));
     DV_TRY(copy_text(row, 2, arena, &claim.stamp));
     DV_TRY(copy_text(row, 3, arena, &claim.terms));
     DV_TRY(dv_disposal_look(call, arena, &claim, p->request, &now, error));
-    if (now.why[0] != '\0' || (p->rule != NULL && strcmp(p->rule, now.j.rule->name) != 0)) {
+    if (now.why[0] != '\0' || !is_meant(p, &now.asset) ||
+        (p->rule != NULL && strcmp(p->rule, now.j.rule->name) != 0)) {
         return DV_OK;
     }
+    now.j.before = claim.before; /* as it was approved */
     DV_TRY(plan_item(call, p, &now.asset, &now.j, error));
     p->run.items++;
     return dv_store_run(call->services->store, error,
@@ -162,11 +184,12 @@ static dv_result plan_request(dv_call *call, planning *p, dv_error *error)
     int64_t last = -1;
     DV_TRY(result);
     while (p->run.items < p->limit) { /* asked anew for each, since its row changes */
-        DV_TRY(dv_store_query(call->services->store, &rows, error,
-                              "SELECT n, asset, stamp, terms FROM data_disposal_request_item"
-                              " WHERE request = ?1 AND source = ?2 AND run = '' AND n > ?3"
-                              " ORDER BY n LIMIT 1",
-                              "tti", p->request->id, p->run.source, last));
+        DV_TRY(
+            dv_store_query(call->services->store, &rows, error,
+                           "SELECT n, asset, stamp, terms, before FROM data_disposal_request_item"
+                           " WHERE request = ?1 AND source = ?2 AND run = '' AND n > ?3"
+                           " ORDER BY n LIMIT 1",
+                           "tti", p->request->id, p->run.source, last));
         dv_arena_reset(arena);
         result = dv_statement_step(rows, error);
         if (result != DV_OK) {
@@ -257,11 +280,12 @@ static dv_result go_on(dv_call *call, const dv_disposal_run *run, dv_error *erro
 static dv_result nothing(dv_call *call, const planning *p, dv_error *error)
 {
     if (p->held > 0) {
-        return dv_error_set(error, DV_ERR_CONFLICT,
-                            "%lld files need the approval of somebody else: `dvara data disposal "
-                            "request --source %.300s` asks for it, and `dvara data disposal run "
-                            "--request ID` destroys what was approved",
-                            (long long)p->held, p->run.source);
+        return dv_error_set(
+            error, DV_ERR_CONFLICT,
+            "%lld files or tables need the approval of somebody else: `dvara data disposal "
+            "request --source %.300s` asks for it, and `dvara data disposal run "
+            "--request ID` destroys what was approved",
+            (long long)p->held, p->run.source);
     }
     call->answer = json_pack("{s:i}", "files", 0);
     return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
@@ -298,6 +322,7 @@ static dv_result begin(dv_call *call, dv_error *error)
                           .request = "",
                           .approval = ""},
                   .rule = dv_call_field(call, "rule"),
+                  .tables = json_object_get(call->body, "tables"),
                   .limit = json_integer_value(json_object_get(call->body, "limit"))};
     dv_disposal_run old;
     dv_result result = open_run(call, p.run.source, &old, error);
@@ -327,10 +352,14 @@ dv_result dv_op_data_disposal_begin(dv_call *call, dv_error *error)
 
 static json_t *item_json(dv_statement *row)
 {
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)dv_column_int(row, 0),
-                     "asset", dv_data_column_text(row, 1), "name", dv_data_column_text(row, 2),
-                     "stamp", dv_data_column_text(row, 3), "state", dv_data_column_text(row, 4),
-                     "rule", dv_data_column_text(row, 5), "sha256", dv_data_column_text(row, 6));
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "n",
+                     (json_int_t)dv_column_int(row, 0), "asset", dv_data_column_text(row, 1),
+                     "name", dv_data_column_text(row, 2), "stamp", dv_data_column_text(row, 3),
+                     "state", dv_data_column_text(row, 4), "rule", dv_data_column_text(row, 5),
+                     "sha256", dv_data_column_text(row, 6), "column", dv_data_column_text(row, 7),
+                     "before", dv_data_column_time(row, 8), "xact", dv_data_column_text(row, 9),
+                     "rows", (json_int_t)dv_column_int(row, 10), "undated",
+                     (json_int_t)dv_column_int(row, 11), "why", dv_data_column_text(row, 12));
 }
 
 /* The cursor is the last number. */
@@ -341,8 +370,9 @@ dv_result dv_op_data_disposal_items(dv_call *call, dv_error *error)
     const char *cursor = dv_call_param(call, "cursor");
     DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
     DV_TRY(dv_store_query(call->services->store, &rows, error,
-                          "SELECT n, asset, name, stamp, state, rule, sha256"
-                          " FROM data_disposal_item WHERE run = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
+                          "SELECT n, asset, name, stamp, state, rule, sha256, date_column,"
+                          " before, xact, row_count, undated, why FROM data_disposal_item WHERE "
+                          "run = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
                           "tii", run.id, (int64_t)(cursor != NULL ? strtoll(cursor, NULL, 10) : -1),
                           json_integer_value(json_object_get(call->params, "limit"))));
     return dv_data_answer_rows(call, rows, item_json, error);
@@ -356,6 +386,9 @@ typedef struct item {
     const char *state;
     const char *stamp;
     const char *sha256;
+    const char *column; /* of a table */
+    const char *xact;   /* "" it was not yet about to go */
+    dv_time before;     /* 0: a file */
 } item;
 
 static dv_result item_find(dv_call *call, const char *run, int64_t n, item *ret_item,
@@ -364,7 +397,8 @@ static dv_result item_find(dv_call *call, const char *run, int64_t n, item *ret_
     dv_auto(statement) dv_statement *row = NULL;
     item found = {.n = n};
     DV_TRY(dv_store_query(call->services->store, &row, error,
-                          "SELECT asset, state, stamp, sha256 FROM data_disposal_item"
+                          "SELECT asset, state, stamp, sha256, date_column, xact, before"
+                          " FROM data_disposal_item"
                           " WHERE run = ?1 AND n = ?2",
                           "ti", run, n));
     dv_result result = dv_statement_step(row, error);
@@ -376,6 +410,9 @@ static dv_result item_find(dv_call *call, const char *run, int64_t n, item *ret_
     DV_TRY(copy_text(row, 1, call->arena, &found.state));
     DV_TRY(copy_text(row, 2, call->arena, &found.stamp));
     DV_TRY(copy_text(row, 3, call->arena, &found.sha256));
+    DV_TRY(copy_text(row, 4, call->arena, &found.column));
+    DV_TRY(copy_text(row, 5, call->arena, &found.xact));
+    found.before = dv_column_int(row, 6);
     *ret_item = found;
     return DV_OK;
 }
@@ -393,8 +430,11 @@ static dv_result item_set(dv_call *call, const char *run, const item *i, const c
 static dv_result still_due(dv_call *call, const dv_disposal_run *run, const item *i,
                            const char **ret_why, dv_error *error)
 {
-    dv_disposal_claim claim = {
-        .asset = i->asset, .stamp = i->stamp, .ready = strcmp(i->state, "ready") == 0};
+    dv_disposal_claim claim = {.asset = i->asset,
+                               .stamp = i->stamp,
+                               .ready = strcmp(i->state, "ready") == 0,
+                               .column = i->before != 0 ? i->column : NULL,
+                               .before = i->before};
     dv_disposal_request request;
     dv_disposal_now now;
     bool by_request = run->approval[0] != '\0';
@@ -459,17 +499,82 @@ static dv_result tell_end(dv_call *call, const char *run, const item *i, const c
                         i->asset, i->stamp);
 }
 
+/* --- of a table ------------------------------------------------------------------------------ */
+
+static dv_result table_ready(dv_call *call, const dv_disposal_run *run, const item *i,
+                             const json_t *told, dv_error *error)
+{
+    const char *why = NULL, *xact = json_string_value(json_object_get(told, "xact"));
+    int64_t rows = json_integer_value(json_object_get(told, "rows"));
+    if (xact[0] == '\0' || rows == 0) {
+        return dv_call_invalid(call, "items", error,
+                               "rows that are ready need their transaction and how many they are");
+    }
+    DV_TRY(still_due(call, run, i, &why, error));
+    if (why[0] != '\0') {
+        return item_set(call, run->id, i, "kept", "", why, error);
+    }
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_item SET state = 'ready', xact = ?3, row_count = ?4,"
+                        " undated = ?5, at = ?6 WHERE run = ?1 AND n = ?2",
+                        "titiii", run->id, i->n, xact, rows,
+                        json_integer_value(json_object_get(told, "undated")), call->now);
+}
+
+/* What was committed was ready, in that very transaction. */
+static dv_result table_end(dv_call *call, const char *run, const item *i, const json_t *told,
+                           dv_error *error)
+{
+    const char *state = json_string_value(json_object_get(told, "state"));
+    const char *xact = json_string_value(json_object_get(told, "xact"));
+    bool destroyed = strcmp(state, "destroyed") == 0, known = strcmp(state, "unknown") != 0;
+    if (strcmp(i->state, state) == 0) {
+        return DV_OK;
+    }
+    if (!is_open(i->state) || ((destroyed || !known) && strcmp(i->state, "ready") != 0)) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "table %lld is %s and can't become %s",
+                            (long long)i->n, i->state, state);
+    }
+    if (destroyed && strcmp(xact, i->xact) != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "table %lld was ready in another transaction",
+                            (long long)i->n);
+    }
+    return item_set(call, run, i, state, "", json_string_value(json_object_get(told, "why")),
+                    error);
+}
+
+static dv_result tell_table(dv_call *call, const dv_disposal_run *run, const item *i,
+                            const json_t *told, dv_error *error)
+{
+    const char *state = json_string_value(json_object_get(told, "state"));
+    if (strcmp(state, "changed") == 0 || strcmp(state, "linked") == 0) {
+        return dv_call_invalid(call, "items", error, "a table is never %s", state);
+    }
+    return strcmp(state, "ready") == 0 && is_open(i->state)
+               ? table_ready(call, run, i, told, error)
+               : table_end(call, run->id, i, told, error);
+}
+
+static dv_result tell_file(dv_call *call, const dv_disposal_run *run, const item *i,
+                           const json_t *told, dv_error *error)
+{
+    const char *state = json_string_value(json_object_get(told, "state"));
+    if (strcmp(state, "kept") == 0 || strcmp(state, "unknown") == 0) {
+        return dv_call_invalid(call, "items", error, "a file is never told as %s", state);
+    }
+    return strcmp(state, "ready") == 0 && is_open(i->state)
+               ? tell_ready(call, run, i, json_string_value(json_object_get(told, "sha256")), error)
+               : tell_end(call, run->id, i, state, json_string_value(json_object_get(told, "why")),
+                          error);
+}
+
 static dv_result tell_one(dv_call *call, const dv_disposal_run *run, const json_t *told,
                           json_t *items, dv_error *error)
 {
     item i;
-    const char *state = json_string_value(json_object_get(told, "state"));
-    const char *sha256 = json_string_value(json_object_get(told, "sha256"));
-    const char *why = json_string_value(json_object_get(told, "why"));
     DV_TRY(item_find(call, run->id, json_integer_value(json_object_get(told, "n")), &i, error));
-    DV_TRY(strcmp(state, "ready") == 0 && is_open(i.state)
-               ? tell_ready(call, run, &i, sha256, error)
-               : tell_end(call, run->id, &i, state, why, error));
+    DV_TRY(i.before != 0 ? tell_table(call, run, &i, told, error)
+                         : tell_file(call, run, &i, told, error));
     DV_TRY(item_find(call, run->id, i.n, &i, error));
     return json_array_append_new(
                items, json_pack("{s:I, s:s}", "n", (json_int_t)i.n, "state", i.state)) == 0
@@ -517,6 +622,7 @@ dv_result dv_op_data_disposal_tell(dv_call *call, dv_error *error)
 
 /* --- it ends --------------------------------------------------------------------------------- */
 
+/* Of a table that was ready nobody asked its database: that is not known either. */
 static dv_result give_up(dv_call *call, const char *run, dv_error *error)
 {
     DV_TRY(dv_store_run(call->services->store, error,
@@ -575,8 +681,9 @@ static dv_result close_run(dv_call *call, dv_error *error)
     hash_text(text, sha256);
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE data_disposal SET state = 'closing', finished = ?2,"
-                        " finished_by = ?3, destroyed = ?4, document = ?5, sha256 = ?6"
-                        " WHERE id = ?1",
+                        " finished_by = ?3, destroyed = ?4, document = ?5, sha256 = ?6,"
+                        " row_count = (SELECT COALESCE(sum(row_count), 0) FROM data_disposal_item"
+                        " WHERE run = ?1 AND state = 'destroyed') WHERE id = ?1",
                         "titits", run.id, call->now, call->caller, destroyed, text,
                         dv_slice_str(sha256)));
     return dv_store_run(call->services->store, error,

@@ -1,4 +1,4 @@
--- Owned by room/data/control/disposal: what a second person lets go.
+-- Owned by room/data/control/disposal: what a second person lets go, and rows of tables.
 
 -- The request that the run was approved by; '': none was wanted.
 ALTER TABLE data_disposal ADD COLUMN approval TEXT NOT NULL DEFAULT '';
@@ -36,3 +36,18 @@ CREATE TABLE data_disposal_request_item (
 );
 
 CREATE INDEX data_disposal_request_asset ON data_disposal_request_item (asset);
+
+-- Of a table: the column that tells a row's age, and the time before which rows go, in ns; '' and 0: a file. row_count:
+-- that go or went; undated: that have no age and stay. xact: of the database, by which it can be asked whether it was
+-- committed; '' before that is about to be.
+ALTER TABLE data_disposal_item ADD COLUMN date_column TEXT NOT NULL DEFAULT '';
+ALTER TABLE data_disposal_item ADD COLUMN before BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE data_disposal_item ADD COLUMN row_count BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE data_disposal_item ADD COLUMN undated BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE data_disposal_item ADD COLUMN xact TEXT NOT NULL DEFAULT '';
+
+-- That the run destroyed in tables.
+ALTER TABLE data_disposal ADD COLUMN row_count BIGINT NOT NULL DEFAULT 0;
+
+-- Of a table: the time before which rows go, as it was when it was asked for; 0: a file.
+ALTER TABLE data_disposal_request_item ADD COLUMN before BIGINT NOT NULL DEFAULT 0;
