@@ -91,7 +91,10 @@ dv_result dv_data_custom_open(const json_t *params, dv_detect_scratch *scratch,
     for (size_t i = 0; i < dv_detect_custom_count(*ret_custom); i++) {
         dv_detector_set_add(set, DV_CUSTOM_FIRST + i);
     }
-    return scratch != NULL ? dv_detect_scratch_use(scratch, *ret_custom) : DV_OK;
+    if (scratch != NULL) {
+        dv_detect_scratch_use(scratch, *ret_custom);
+    }
+    return DV_OK;
 }
 
 static dv_result make_search(const json_t *params, dv_data_tools *tools, dv_error *error)

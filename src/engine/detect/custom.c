@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Users' detectors: compiling, and searching with them.
  *
- * 1. vectorscan tells where a value may end (as a prefilter: more often than it does), PCRE2 finds
- *    it among the starts before. Every start is tried once by a pattern, as for built-in ones.
+ * 1. PCRE2 alone finds values: every start is tried. vectorscan reads an expression to tell how
+ * long its values get, and is not asked where they are: what its 5.4.9 makes of expressions that
+ *    nobody looked at overlooks some of their values (ADR 56).
  * 2. All that is asked of a value stands before or within it, and at most DV_CUSTOM_BEHIND bytes
  *    behind: what a stream holds back is what a pattern calls a partial match. */
 #include "engine/detect/custom_private.h"
@@ -11,15 +12,18 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     CUSTOM_ARENA = 1 << 20,
     SCORE_CONTEXT = 5, /* as scan.c */
     FINDINGS_FIRST = 16,
-    CODE_MAX = 256 << 10, /* bytes of a compiled pattern */
-    DATABASE_MAX = 4 << 20,
+    CODE_MAX = 256 << 10,               /* bytes of a compiled pattern */
+    TRIAL_SECONDS = 4,                  /* of the processor, that a file may be tried */
     TRIAL = 2 * DV_CUSTOM_LONGEST + 64, /* bytes of a text that a pattern is tried on */
     STRETCHED = 64,
+    PIECE = 4 << 10,     /* starts that are tried at once */
+    HURRIED_STEPS = 256, /* at one place, on the event loop */
     HS_FLAGS = HS_FLAG_PREFILTER | HS_FLAG_MULTILINE,
 };
 
@@ -68,7 +72,6 @@ static void destroy(dv_detect_custom *custom)
         pcre2_code_free(custom->rules[i].code);
         pcre2_code_free(custom->rules[i].context);
     }
-    (void)hs_free_database(custom->database);
     dv_arena_free(custom->arena);
     free(custom);
 }
@@ -142,25 +145,32 @@ static uint32_t info_of(const pcre2_code *code, uint32_t what)
     return value;
 }
 
-/* What values may look like: bounded, and neither tiny nor of any text. */
-static dv_result check_shape(dv_custom_rule *rule, dv_error *error)
+/* How long what an expression matches may be. */
+static dv_result read_widths(const dv_custom_rule *rule, const char *text, size_t *ret_shortest,
+                             size_t *ret_longest, dv_error *error)
 {
     hs_expr_info_t *info = NULL;
     hs_compile_error_t *failure = NULL;
     unsigned flags = HS_FLAGS | (rule->caseless ? HS_FLAG_CASELESS : 0);
-    size_t size = 0;
-    if (hs_expression_info(rule->match, flags, &info, &failure) != HS_SUCCESS) {
+    if (hs_expression_info(text, flags, &info, &failure) != HS_SUCCESS) {
         char why[256];
         (void)snprintf(why, sizeof(why), "'match' can not be searched for: %.180s",
                        failure != NULL ? failure->message : "no memory");
         (void)hs_free_compile_error(failure);
         return refuse_pattern(rule, error, why);
     }
-    unsigned shortest = info->min_width, longest = info->max_width;
+    *ret_shortest = info->min_width;
+    *ret_longest = info->max_width;
     free(info);
-    (void)pcre2_pattern_info(rule->code, PCRE2_INFO_SIZE, &size);
-    rule->longest = longest;
-    if (longest > DV_CUSTOM_LONGEST) {
+    return DV_OK;
+}
+
+/* What values may look like: bounded, and neither tiny nor of any text. */
+static dv_result check_shape(dv_custom_rule *rule, dv_error *error)
+{
+    size_t shortest = 0, with_ahead = 0, size = 0;
+    DV_TRY(read_widths(rule, rule->match, &shortest, &rule->longest, error));
+    if (rule->longest > DV_CUSTOM_LONGEST) {
         return refuse_pattern(rule, error,
                               "its values have no greatest length of 512 bytes or fewer: use "
                               "{1,20} and the like in place of + and *");
@@ -168,9 +178,12 @@ static dv_result check_shape(dv_custom_rule *rule, dv_error *error)
     if (shortest < DV_CUSTOM_SHORTEST) {
         return refuse_pattern(rule, error, "its values may have fewer than 4 bytes");
     }
-    if (info_of(rule->code, PCRE2_INFO_MAXLOOKBEHIND) > DV_CUSTOM_BEHIND) {
-        return refuse_pattern(rule, error, "it looks behind more than 64 bytes");
+    DV_TRY(read_widths(rule, rule->ahead, &shortest, &with_ahead, error));
+    if (info_of(rule->code, PCRE2_INFO_MAXLOOKBEHIND) > DV_CUSTOM_BEHIND ||
+        with_ahead > rule->longest + DV_CUSTOM_BEHIND) {
+        return refuse_pattern(rule, error, "it looks behind or ahead more than 64 bytes");
     }
+    (void)pcre2_pattern_info(rule->code, PCRE2_INFO_SIZE, &size);
     return size <= CODE_MAX ? DV_OK : refuse_pattern(rule, error, "it is too large");
 }
 
@@ -183,34 +196,6 @@ static dv_result compile_rule(dv_custom_rule *rule, dv_error *error)
     return rule->words == NULL ? DV_OK : compile_code(rule, rule->words, 0, &rule->context, error);
 }
 
-static dv_result compile_database(dv_detect_custom *custom, dv_error *error)
-{
-    const char *texts[DV_CUSTOM_MAX];
-    unsigned flags[DV_CUSTOM_MAX];
-    unsigned ids[DV_CUSTOM_MAX];
-    hs_compile_error_t *failure = NULL;
-    size_t size = 0;
-    for (unsigned i = 0; i < custom->count; i++) {
-        texts[i] = custom->rules[i].match;
-        flags[i] = HS_FLAGS | (custom->rules[i].caseless ? HS_FLAG_CASELESS : 0);
-        ids[i] = i;
-    }
-    if (hs_compile_multi(texts, flags, ids, (unsigned)custom->count, HS_MODE_BLOCK, NULL,
-                         &custom->database, &failure) != HS_SUCCESS) {
-        bool named = failure != NULL && failure->expression >= 0;
-        const dv_custom_rule *rule = &custom->rules[named ? failure->expression : 0];
-        char why[256];
-        (void)snprintf(why, sizeof(why), "'match' can not be searched for: %.180s",
-                       failure != NULL ? failure->message : "no memory");
-        (void)hs_free_compile_error(failure);
-        return refuse_pattern(rule, error, why);
-    }
-    (void)hs_database_size(custom->database, &size);
-    return size <= DATABASE_MAX
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_TOO_LARGE, "the detectors are too large together");
-}
-
 static dv_result make(dv_detect_custom *custom, dv_error *error)
 {
     DV_TRY(dv_custom_parse(custom, error));
@@ -218,11 +203,10 @@ static dv_result make(dv_detect_custom *custom, dv_error *error)
         DV_TRY(compile_rule(&custom->rules[i], error));
         dv_detector_set_add(&custom->set, DV_CUSTOM_FIRST + i);
     }
-    DV_TRY(compile_database(custom, error));
-    return dv_custom_try(custom, error);
+    return DV_OK;
 }
 
-dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
+dv_result dv_detect_custom_take(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
 {
     if (yaml.len > DV_CUSTOM_TEXT_MAX) {
         return dv_error_set(error, DV_ERR_TOO_LARGE, "a file of detectors has at most 64 KiB");
@@ -255,29 +239,12 @@ dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv
     return DV_OK;
 }
 
-dv_result dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *custom)
+void dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *custom)
 {
     scratch->custom = custom;
-    if (custom == NULL || scratch->custom_serial == custom->serial) {
-        return DV_OK;
-    }
-    scratch->custom_serial = 0;
-    if (hs_alloc_scratch(custom->database, &scratch->hs) != HS_SUCCESS) {
-        scratch->custom = NULL;
-        return DV_ERR_NO_MEMORY;
-    }
-    scratch->custom_serial = custom->serial;
-    return DV_OK;
 }
 
 /* ---- searching ---- */
-
-typedef struct custom_search {
-    dv_search *s;
-    const dv_detect_custom *custom;
-    size_t base;                /* what vectorscan's offsets count from */
-    size_t next[DV_CUSTOM_MAX]; /* the first start that a pattern has not tried */
-} custom_search;
 
 /* Runs a pattern over the text until `end`, from `start` to `limit` at most. Returns what PCRE2
  * did; *ret_failed: it failed. */
@@ -285,7 +252,7 @@ static int match_at(dv_search *s, pcre2_code *code, size_t end, size_t start, si
                     uint32_t options)
 {
     pcre2_set_offset_limit(s->scratch->match, limit);
-    pcre2_set_match_limit(s->scratch->match, DV_CUSTOM_STEPS);
+    pcre2_set_match_limit(s->scratch->match, s->scratch->hurried ? HURRIED_STEPS : DV_CUSTOM_STEPS);
     int rc =
         pcre2_match(code, s->text.ptr, end, start, options, s->scratch->data, s->scratch->match);
     pcre2_set_match_limit(s->scratch->match, DV_DETECT_STEPS_MAX);
@@ -296,7 +263,8 @@ static bool fails(dv_search *s, int rc)
 {
     bool failed = rc < 0 && rc != PCRE2_ERROR_NOMATCH && rc != PCRE2_ERROR_PARTIAL;
     if (failed) {
-        s->result = DV_ERR_TOO_LARGE;
+        s->result =
+            rc == PCRE2_ERROR_MATCHLIMIT && s->scratch->hurried ? DV_ERR_AGAIN : DV_ERR_TOO_LARGE;
     }
     return failed;
 }
@@ -366,18 +334,15 @@ static size_t end_at_nul(dv_search *s, size_t begin, size_t end)
     return nul == NULL ? end : (size_t)(nul - s->text.ptr);
 }
 
-/* Tries the pattern's starts before `until`. */
-static bool try_starts(custom_search *c, unsigned index, size_t until)
+/* Tries the pattern's starts from *next to `until`. */
+static bool try_starts(dv_search *s, size_t bit, const dv_custom_rule *rule, size_t until,
+                       size_t *next)
 {
-    dv_search *s = c->s;
-    const dv_custom_rule *rule = &c->custom->rules[index];
-    size_t *next = &c->next[index];
-    size_t most = DV_MIN(s->text.len, until + rule->longest + DV_CUSTOM_BEHIND);
     while (*next < until) {
-        if (!dv_search_spend(s, DV_EFFORT_MATCH)) {
+        if (!dv_search_spend(s, DV_EFFORT_MATCH + (until - *next))) {
             return false;
         }
-        size_t end = most;
+        size_t end = s->text.len;
         int rc = match_at(s, rule->code, end, *next, until - 1, 0);
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(s->scratch->data);
         if (rc >= 0) {
@@ -395,49 +360,33 @@ static bool try_starts(custom_search *c, unsigned index, size_t until)
             *next = until;
             return !fails(s, rc);
         }
-        if (!judge(s, DV_CUSTOM_FIRST + index, rule, span[0], span[1], next)) {
+        if (!judge(s, bit, rule, span[0], span[1], next)) {
             return false;
         }
     }
     return true;
 }
 
-/* vectorscan's callback: a value of detector `id` may end before `to`. */
-static int on_end(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                  void *data)
+static bool find_rule(dv_search *s, size_t bit, const dv_custom_rule *rule)
 {
-    custom_search *c = data;
-    dv_search *s = c->s;
-    size_t end = c->base + (size_t)to;
-    size_t longest = c->custom->rules[id].longest;
-    size_t first = end > longest ? end - longest : 0;
-    if (!dv_detector_set_has(s->enabled, DV_CUSTOM_FIRST + id) || end <= s->from) {
-        return 0;
+    for (size_t next = s->from; next < s->text.len;) {
+        if (!try_starts(s, bit, rule, DV_MIN(s->text.len, next + PIECE), &next)) {
+            return false;
+        }
     }
-    if (!dv_search_spend(s, DV_EFFORT_TRIGGER)) {
-        return 1;
-    }
-    c->next[id] = DV_MAX(c->next[id], first);
-    return try_starts(c, id, end) ? 0 : 1;
+    return true;
 }
 
 dv_result dv_custom_find(dv_search *s)
 {
     const dv_detect_custom *custom = s->scratch->custom;
-    if (custom == NULL || !dv_detector_set_meets(s->enabled, &custom->set)) {
-        return DV_OK;
+    for (size_t i = 0; i < dv_detect_custom_count(custom); i++) {
+        size_t bit = DV_CUSTOM_FIRST + i;
+        if (dv_detector_set_has(s->enabled, bit) && !find_rule(s, bit, &custom->rules[i])) {
+            return s->result;
+        }
     }
-    custom_search c = {.s = s, .custom = custom};
-    c.base = s->from > DV_CUSTOM_BEHIND ? s->from - DV_CUSTOM_BEHIND : 0;
-    for (size_t i = 0; i < custom->count; i++) {
-        c.next[i] = s->from;
-    }
-    hs_error_t told = hs_scan(custom->database, (const char *)s->text.ptr + c.base,
-                              (unsigned)(s->text.len - c.base), 0, s->scratch->hs, on_end, &c);
-    if (told == HS_SUCCESS) {
-        return DV_OK;
-    }
-    return s->result != DV_OK ? s->result : DV_ERR_INTERNAL;
+    return DV_OK;
 }
 
 /* ---- what a stream holds back ---- */
@@ -486,6 +435,7 @@ dv_result dv_custom_hold(dv_search *s, size_t *hold)
 /* What trying a pattern takes: in the code its own shortcuts are off, which a text may have no use
  * for. */
 typedef struct trial {
+    double end; /* of the processor's time */
     const dv_custom_rule *rule;
     pcre2_code *code;
     pcre2_match_data *data;
@@ -501,13 +451,20 @@ static void trial_end(trial *t)
     pcre2_match_context_free(t->context);
 }
 
-static dv_result trial_begin(trial *t, const dv_custom_rule *rule)
+static double processor_seconds(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static dv_result trial_begin(trial *t, const dv_custom_rule *rule, double end)
 {
     int failure = 0;
     PCRE2_SIZE at = 0;
     uint32_t options = PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE |
                        (rule->caseless ? PCRE2_CASELESS : 0);
-    *t = (trial){.rule = rule};
+    *t = (trial){.end = end, .rule = rule};
     t->code =
         pcre2_compile((PCRE2_SPTR)rule->match, PCRE2_ZERO_TERMINATED, options, &failure, &at, NULL);
     t->data = pcre2_match_data_create(1, NULL);
@@ -535,6 +492,11 @@ static dv_result trial_run(trial *t, dv_error *error)
         at = rc >= 0 ? pcre2_get_ovector_pointer(t->data)[0] : at;
     }
     t->len = 0;
+    if (processor_seconds() > t->end) {
+        return refuse_pattern(t->rule, error,
+                              "trying the file's detectors takes too long: repeat less in this "
+                              "one, or give fewer examples");
+    }
     return rc >= 0 || rc == PCRE2_ERROR_NOMATCH
                ? DV_OK
                : refuse_pattern(t->rule, error,
@@ -568,11 +530,11 @@ static dv_result try_value(trial *t, const uint8_t *value, size_t len, dv_error 
 }
 
 /* Texts on which patterns that repeat what repeats itself do not come to an end. */
-static dv_result try_steps(const dv_custom_rule *rule, dv_error *error)
+static dv_result try_steps(const dv_custom_rule *rule, double end, dv_error *error)
 {
     static const char *const common[] = {"a", "A", "0", " ", "-", "a0", "A0", "a ", "0-", ".", "_"};
     trial t;
-    dv_result result = trial_begin(&t, rule);
+    dv_result result = trial_begin(&t, rule, end);
     for (size_t i = 0; i < DV_ARRAY_LEN(common) && result == DV_OK; i++) {
         trial_add(&t, (const uint8_t *)common[i], strlen(common[i]), TRIAL);
         result = trial_run(&t, error);
@@ -639,22 +601,33 @@ static dv_result bare_scratch(dv_detect_scratch *scratch)
     return scratch->data != NULL && scratch->match != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-dv_result dv_custom_try(const dv_detect_custom *custom, dv_error *error)
+static dv_result try_all(const dv_detect_custom *custom, dv_error *error)
 {
+    double end = processor_seconds() + TRIAL_SECONDS;
     dv_detect_scratch scratch = {0};
     dv_auto(arena) dv_arena *arena = dv_arena_new(CUSTOM_ARENA);
     dv_result result = arena != NULL ? bare_scratch(&scratch) : DV_ERR_NO_MEMORY;
-    if (result == DV_OK) {
-        result = dv_detect_scratch_use(&scratch, custom);
-    }
+    dv_detect_scratch_use(&scratch, custom);
     for (size_t i = 0; i < custom->count && result == DV_OK; i++) {
-        result = try_steps(&custom->rules[i], error);
+        result = try_steps(&custom->rules[i], end, error);
         if (result == DV_OK) {
             result = try_examples(custom, i, &scratch, arena, error);
         }
     }
     pcre2_match_data_free(scratch.data);
     pcre2_match_context_free(scratch.match);
-    (void)hs_free_scratch(scratch.hs);
     return result;
+}
+
+dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
+{
+    dv_detect_custom *custom = NULL;
+    DV_TRY(dv_detect_custom_take(yaml, &custom, error));
+    dv_result result = try_all(custom, error);
+    if (result != DV_OK) {
+        dv_detect_custom_free(custom);
+        return result;
+    }
+    *ret_custom = custom;
+    return DV_OK;
 }

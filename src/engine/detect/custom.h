@@ -48,8 +48,12 @@ typedef struct dv_detect_custom dv_detect_custom; /* read-only, for any number o
 
 /* The same text read again is the same detectors, which are compiled once for as long as somebody
  * has them. Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE, DV_ERR_CONFLICT (an id that another detector
- * has, or a kind of names), each with the line; DV_ERR_NO_MEMORY. */
+ * has, or a kind of names), each with the line; DV_ERR_NO_MEMORY. Takes some seconds at most. */
 dv_must dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom,
+                                        dv_error *error);
+/* The same for a text that was read before, by whoever hands it on: it is not tried again, which
+ * takes too long for a worker of nginx. */
+dv_must dv_result dv_detect_custom_take(dv_slice yaml, dv_detect_custom **ret_custom,
                                         dv_error *error);
 void dv_detect_custom_free(dv_detect_custom *custom);
 DV_DEFINE_AUTO_PTR(detect_custom, dv_detect_custom, dv_detect_custom_free)
@@ -67,5 +71,5 @@ uint64_t dv_detect_custom_serial(const dv_detect_custom *custom);
 dv_slice dv_detect_custom_text(const dv_detect_custom *custom);
 
 /* Has searches with this scratch look for them, too, until it is told otherwise; NULL: for none.
- * They have to live as long. Costs nothing when they are those that it uses. */
-dv_must dv_result dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *custom);
+ * They have to live as long. */
+void dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *custom);

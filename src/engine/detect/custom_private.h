@@ -10,6 +10,7 @@
 typedef struct dv_custom_rule {
     dv_detector_info info;
     const char *match;
+    const char *ahead; /* the same, longer by what it looks at behind a value */
     const char *words; /* PCRE2; NULL: none */
     bool required;
     bool caseless;
@@ -30,11 +31,8 @@ struct dv_detect_custom {
     dv_slice text;
     dv_custom_rule rules[DV_CUSTOM_MAX];
     size_t count;
-    hs_database_t *database;
     dv_detector_set set; /* their bits */
 };
 
 /* Reads the YAML into custom->rules and what they point at into custom->arena; compiles nothing. */
 dv_must dv_result dv_custom_parse(dv_detect_custom *custom, dv_error *error);
-/* Holds its examples against it. */
-dv_must dv_result dv_custom_try(const dv_detect_custom *custom, dv_error *error);

@@ -11,7 +11,7 @@ enum {
     LABEL_MAX = 24, /* as of built-in ones */
     NAME_MAX_BYTES = 128,
     DISTANCE = 48,
-    DISTANCE_MAX = 256,
+    DISTANCE_MAX = 128, /* streams keep 160 bytes of what went out */
     SCORE = 80,
     WORDS_TEXT = 16 << 10,
 };
@@ -251,27 +251,77 @@ static dv_result read_settings(const dv_yaml *map, dv_custom_rule *rule, dv_erro
     return read_actions(map, rule, error);
 }
 
+/* ---- expressions ---- */
+
+/* Bytes of a class, from its '[' on: a ']' that stands first is a member, and so is a '['. */
+static size_t class_len(const char *class)
+{
+    size_t at = class[1] == '^' ? 2 : 1;
+    at += class[at] == ']' ? 1 : 0;
+    while (class[at] != '\0' && class[at] != ']') {
+        const char *named =
+            class[at] == '[' && class[at + 1] == ':' ? strstr(class + at, ":]") : NULL;
+        if (named != NULL && strspn(class + at + 2, "^abcdefghijklmnopqrstuvwxyz") ==
+                                 (size_t)(named - class) - at - 2) {
+            at = (size_t)(named - class) + 2;
+        } else {
+            at += class[at] == '\\' && class[at + 1] != '\0' ? 2 : 1;
+        }
+    }
+    return at + (class[at] == ']' ? 1 : 0);
+}
+
+/* Bytes of what stands there as one: an escape, a class, a comment, or one byte. */
+static size_t item_len(const char *text)
+{
+    if (text[0] == '\\') {
+        return text[1] != '\0' ? 2 : 1;
+    }
+    if (text[0] == '[') {
+        return class_len(text);
+    }
+    if (strncmp(text, "(?#", 3) == 0) {
+        const char *end = strchr(text, ')');
+        return end != NULL ? (size_t)(end - text) + 1 : strlen(text);
+    }
+    return 1;
+}
+
 /* What would mean something else in each piece of a text: where it begins and ends, where the last
- * search ended, and what steers PCRE2 itself. */
+ * search ended, what steers PCRE2 itself, and escapes that hide what follows them. */
 static bool depends_on_pieces(const char *match)
 {
-    bool class = false;
-    for (const char *c = match; *c != '\0'; c++) {
-        if (*c == '\\') {
-            c++;
-            if (*c == '\0' || (!class && strchr("AzZGKQECXR", *c) != NULL)) {
+    for (const char *c = match; *c != '\0'; c += item_len(c)) {
+        bool escape = *c == '\\' && (c[1] == '\0' || strchr("AzZGKQECXRc", c[1]) != NULL);
+        bool group = *c == '(' && (c[1] == '*' || (c[1] == '?' && (c[2] == 'C' || c[2] == 'R')));
+        if (escape || group || *c == '^' || *c == '$') {
+            return true;
+        }
+        for (size_t i = 1; *c == '[' && i + 1 < item_len(c); i++) {
+            if (c[i] == '\\' && strchr("QEc", c[i + 1]) != NULL) {
                 return true;
             }
-        } else if (class) {
-            class = *c != ']' || c[-1] == '[' || (c[-1] == '^' && c[-2] == '[');
-        } else if (*c == '^' || *c == '$' || (*c == '(' && c[1] == '*') ||
-                   (*c == '(' && c[1] == '?' && (c[2] == 'C' || c[2] == 'R'))) {
-            return true;
-        } else {
-            class = *c == '[';
+            i += c[i] == '\\' ? 1 : 0;
         }
     }
     return false;
+}
+
+/* The expression as if it took in what it only looks at behind a value. */
+static dv_result take_in_ahead(dv_arena *arena, const char *match, const char **ret_ahead)
+{
+    char *ahead = dv_arena_alloc(arena, strlen(match) + 1);
+    if (ahead == NULL) {
+        return DV_ERR_NO_MEMORY;
+    }
+    memcpy(ahead, match, strlen(match));
+    for (char *c = ahead; *c != '\0'; c += item_len(c)) {
+        if (c[0] == '(' && c[1] == '?' && (c[2] == '=' || c[2] == '!')) {
+            c[2] = ':';
+        }
+    }
+    *ret_ahead = ahead;
+    return DV_OK;
 }
 
 static dv_result read_match(dv_detect_custom *custom, const dv_yaml *map, dv_custom_rule *rule,
@@ -297,11 +347,12 @@ static dv_result read_match(dv_detect_custom *custom, const dv_yaml *map, dv_cus
     if (depends_on_pieces(text)) {
         return dv_yaml_refuse(node, error,
                               "texts come in pieces, so 'match' may have no ^, $, \\A, "
-                              "\\z, \\G, \\K, \\Q, \\R, \\X, verbs, callouts and "
+                              "\\z, \\G, \\K, \\Q, \\R, \\X, \\c, verbs, callouts and "
                               "recursion; \\b and (?<![A-Za-z0-9]) bound a value");
     }
     rule->line = node->line;
-    return copy(custom, text, &rule->match);
+    DV_TRY(copy(custom, text, &rule->match));
+    return take_in_ahead(custom->arena, text, &rule->ahead);
 }
 
 /* ---- words around ---- */

@@ -185,7 +185,6 @@ struct dv_detect_scratch {
     bool hurried;
     uint64_t effort;                       /* what is left, when hurried */
     const struct dv_detect_custom *custom; /* that are looked for, too; NULL: none */
-    uint64_t custom_serial;                /* for which hs has room */
 };
 
 /* Bits of entropy a byte (Shannon), in hundredths. */

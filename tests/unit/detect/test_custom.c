@@ -62,7 +62,7 @@ static void found_in(const dv_detect_custom *custom, dv_slice text, size_t from,
     dv_detector_set set = set_of(custom);
     const dv_finding *found = NULL;
     size_t count = 0;
-    assert_int_equal(dv_detect_scratch_use(scratch, custom), DV_OK);
+    dv_detect_scratch_use(scratch, custom);
     assert_int_equal(dv_detect_scan(rules, scratch, text, from, &set, arena, &found, &count),
                      DV_OK);
     for (size_t i = 0; i < count; i++) {
@@ -71,7 +71,7 @@ static void found_in(const dv_detect_custom *custom, dv_slice text, size_t from,
                          DV_OK);
     }
     assert_string_equal(dv_buf_cstr(&out), expected);
-    assert_int_equal(dv_detect_scratch_use(scratch, NULL), DV_OK);
+    dv_detect_scratch_use(scratch, NULL);
 }
 
 static void finds_beside_built_in_ones(void **state)
@@ -97,6 +97,56 @@ static void finds_beside_built_in_ones(void **state)
     found_in(custom, DV_LIT("a EMP-12345\0EMP-123456\0"), 0, "employee 12-22");
     found_in(NULL, DV_LIT("EMP-123456"), 0, "");
     found_in(custom, DV_LIT(""), 0, "");
+}
+
+/* Wherever it stands, and however much stands before and behind it. */
+static void finds_at_every_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *match;
+        const char *value;
+    } cases[] = {
+        {"P[0-9]{5}", "P12345"},
+        {"C[0-9]{3}[A-Z]", "C123A"},
+        {"[0-9]{4}-[0-9]{4}", "1234-5678"},
+        {"A[A-Za-z0-9]{5}\\w", "AAZaz0_"},
+        {"P\\w{5,18}B[a-f0-9]{5}", "PaZ_9aBabcde"},
+        {".{4,6}#", "aaaaaa#"},
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(cases); i++) {
+        char yaml[512], text[512], expected[32];
+        (void)snprintf(
+            yaml, sizeof(yaml),
+            "detectors:\n- {id: a, match: '%s', examples: [\"\xe2\x9f\xa6%s\xe2\x9f\xa7\"]}\n",
+            cases[i].match, cases[i].value);
+        dv_auto(detect_custom) dv_detect_custom *custom = read_ok(yaml);
+        size_t len = strlen(cases[i].value);
+        for (size_t before = 0; before < 200; before++) {
+            for (size_t after = 0; after < 100; after += 7) {
+                memset(text, '\n', sizeof(text));
+                memcpy(text + before, cases[i].value, len);
+                (void)snprintf(expected, sizeof(expected), "a %zu-%zu", before, before + len);
+                found_in(custom, dv_slice_of(text, before + len + after), 0, expected);
+            }
+        }
+    }
+}
+
+static void looks_around_values(void **state)
+{
+    (void)state;
+    dv_auto(detect_custom) dv_detect_custom *custom =
+        read_ok("detectors:\n- {id: a, match: '(?<=ref[=:])[0-9]{6}(?=[^\\n]{0,60};)', examples: "
+                "[\"ref=\xe2\x9f\xa6"
+                "123456\xe2\x9f\xa7 x;\"]}\n");
+    found_in(custom, DV_LIT("ref:654321 and more;"), 0, "a 4-10");
+    found_in(custom, DV_LIT("ref:654321 and\nmore;"), 0, "");
+    found_in(custom, DV_LIT("ref:654321;"), 4, "a 4-10");
+    dv_auto(detect_custom) dv_detect_custom *classes = read_ok(
+        "detectors:\n- {id: a, match: '[]x[:digit:]^$[][0-9]{4}[[:upper:]$](?#$[)', examples: "
+        "[\"\xe2\x9f\xa6$1234A\xe2\x9f\xa7\"]}\n");
+    found_in(classes, DV_LIT("[1234$ ^1234Z"), 0, "a 0-6,a 7-13");
 }
 
 static void a_nul_ends_a_value(void **state)
@@ -161,7 +211,7 @@ static void pieces_change_nothing(void **state)
     dv_slice whole = dv_slice_str(text);
     const dv_finding *all = NULL, *found = NULL;
     size_t all_count = 0, count = 0, told = 0, done = 0;
-    assert_int_equal(dv_detect_scratch_use(scratch, custom), DV_OK);
+    dv_detect_scratch_use(scratch, custom);
     assert_int_equal(dv_detect_scan(rules, scratch, whole, 0, &set, arena, &all, &all_count),
                      DV_OK);
     assert_int_equal(all_count, 3);
@@ -187,7 +237,7 @@ static void pieces_change_nothing(void **state)
         assert_true(len - hold <= 10 || len < 16);
     }
     assert_int_equal(told, all_count);
-    assert_int_equal(dv_detect_scratch_use(scratch, NULL), DV_OK);
+    dv_detect_scratch_use(scratch, NULL);
 }
 
 static void the_same_text_is_read_once(void **state)
@@ -206,6 +256,22 @@ static void the_same_text_is_read_once(void **state)
 #define RULE(match, more)                                                                          \
     "detectors:\n- id: a\n  match: '" match "'\n  examples: [\"\xe2\x9f\xa6"                       \
     "aaaaa\xe2\x9f\xa7\"]\n" more
+
+/* What was read before is not tried again. */
+static void what_is_handed_on_is_taken(void **state)
+{
+    (void)state;
+    dv_detect_custom *taken = NULL, *read = NULL;
+    dv_slice yaml = DV_LIT(RULE("aaaab", ""));
+    assert_int_equal(dv_detect_custom_take(yaml, &taken, NULL), DV_OK);
+    found_in(taken, DV_LIT("aaaab"), 0, "a 0-5");
+    assert_int_equal(dv_detect_custom_read(yaml, &read, NULL), DV_ERR_INVALID);
+    assert_null(read);
+    found_in(taken, DV_LIT("aaaab"), 0, "a 0-5");
+    dv_detect_custom_free(taken);
+    assert_int_equal(dv_detect_custom_take(DV_LIT(RULE("a{4,}", "")), &taken, NULL),
+                     DV_ERR_INVALID);
+}
 
 static void what_can_not_be_run_is_refused(void **state)
 {
@@ -242,6 +308,16 @@ static void what_can_not_be_run_is_refused(void **state)
         {RULE("(?C1)aaaaa", ""), 3, "in pieces"},
         {RULE("aa(?R)aa", ""), 3, "in pieces"},
         {RULE("aaaaa\\", ""), 3, "in pieces"},
+        {RULE("[a[]aaaa$", ""), 3, "in pieces"},
+        {RULE("[[:alpha:]]aaaa$", ""), 3, "in pieces"},
+        {RULE("(?#[)aaaaa$", ""), 3, "in pieces"},
+        {RULE("\\c[?aaaaa$", ""), 3, "in pieces"},
+        {RULE("[\\Qa]\\Eb]aaaa", ""), 3, "in pieces"},
+        {RULE("aaaaa(?=.{0,65})", ""), 3, "ahead more than 64"},
+        {RULE("aaaaa(?!.*x)", ""), 3, "ahead more than 64"},
+        {RULE("(?<!.{65})aaaaa", ""), 3, "ahead more than 64"},
+        {RULE("(a)aaaa(?1)", ""), 3, ""},
+        {RULE("(?<n>a)aaaa(?&n)", ""), 3, ""},
         {RULE("aaaa\xc3\xa9", ""), 3, "printable"},
         {RULE("aaaab", ""), 3, "example 1 is not found as it is marked: nothing is"},
         {RULE("a{4}", ""), 3, "example 1 is not found as it is marked"},
@@ -257,7 +333,7 @@ static void what_can_not_be_run_is_refused(void **state)
         {RULE("aaaaa", "  context: required\n"), 5, "'context' wants 'words'"},
         {RULE("aaaaa", "  words: []\n"), 5, "'words' wants"},
         {RULE("aaaaa", "  words: [a]\n  context: maybe\n"), 6, "'context' is"},
-        {RULE("aaaaa", "  words: [a]\n  distance: 257\n"), 6, "distance"},
+        {RULE("aaaaa", "  words: [a]\n  distance: 129\n"), 6, "distance"},
         {RULE("aaaaa", "  words: ['a\\E']\n"), 5, "no \\E"},
         {RULE("aaaaa", "  actions: {request: hash}\n"), 5, "'request' is block"},
         {RULE("aaaaa", "  actions: {answer: placeholder}\n"), 5, "'answer' is block"},
@@ -338,16 +414,21 @@ static void too_long_is_an_error(void **state)
         text[i] = "xyzw"[(i - 1) % 4];
     }
     memcpy(text + 301, "!x !1", 6);
-    assert_int_equal(dv_detect_scratch_use(scratch, custom), DV_OK);
+    dv_detect_scratch_use(scratch, custom);
     assert_int_equal(
         dv_detect_scan(rules, scratch, dv_slice_str(text), 0, &set, arena, &found, &count),
-        DV_OK); /* vectorscan sees no end of such a value */
+        DV_ERR_TOO_LARGE); /* it can be told in very many ways that this is none */
+    dv_detect_scratch_hurry(scratch, 1000 * 1000 * 1000);
+    assert_int_equal(
+        dv_detect_scan(rules, scratch, dv_slice_str(text), 0, &set, arena, &found, &count),
+        DV_ERR_AGAIN);
+    dv_detect_scratch_hurry(scratch, 0);
     size_t hold = 0;
     text[301] = '\0';
     assert_int_equal(dv_detect_hold(rules, scratch, dv_slice_str(text), 0, &set, NULL, 0, &hold),
                      DV_OK);
     assert_int_equal(hold, 0);
-    memcpy(text + 301, "!x", 3); /* it can be told in very many ways that this is none */
+    memcpy(text + 301, "!x", 3);
     assert_int_equal(dv_detect_hold(rules, scratch, dv_slice_str(text), 0, &set, NULL, 0, &hold),
                      DV_ERR_TOO_LARGE);
     memcpy(text + 301, "!2", 3);
@@ -359,19 +440,22 @@ static void too_long_is_an_error(void **state)
         dv_detect_scan(rules, scratch, DV_LIT("Qxyzw!1 Qxyzw!1"), 0, &set, arena, &found, &count),
         DV_ERR_AGAIN);
     dv_detect_scratch_hurry(scratch, 0);
-    assert_int_equal(dv_detect_scratch_use(scratch, NULL), DV_OK);
+    dv_detect_scratch_use(scratch, NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_beside_built_in_ones),
+        cmocka_unit_test(finds_at_every_place),
+        cmocka_unit_test(looks_around_values),
         cmocka_unit_test(a_nul_ends_a_value),
         cmocka_unit_test(words_are_asked_for),
         cmocka_unit_test(values_are_checked),
         cmocka_unit_test(overlaps_are_joined),
         cmocka_unit_test(pieces_change_nothing),
         cmocka_unit_test(the_same_text_is_read_once),
+        cmocka_unit_test(what_is_handed_on_is_taken),
         cmocka_unit_test(what_can_not_be_run_is_refused),
         cmocka_unit_test(has_limits),
         cmocka_unit_test(too_long_is_an_error),

@@ -32,14 +32,14 @@ dv_result dv_data_custom_read(const dv_json *json, dv_data_policy *policy, dv_ar
         return dv_error_set(error, DV_ERR_INVALID, "data policy: 'custom' is no text");
     }
     DV_TRY(dv_json_string(json, token, arena, &text));
-    DV_TRY(dv_detect_custom_read(text, &policy->custom, error));
+    DV_TRY(dv_detect_custom_take(text, &policy->custom, error));
     for (size_t i = 0; i < dv_detect_custom_count(policy->custom); i++) {
         dv_detector_set_add(&policy->enabled, DV_CUSTOM_FIRST + i);
     }
     return DV_OK;
 }
 
-dv_result dv_data_custom_use(dv_data_pass *pass)
+void dv_data_custom_use(dv_data_pass *pass)
 {
     dv_data_gate *gate = pass->gate;
     uint64_t serial = dv_detect_custom_serial(pass->policy->custom);
@@ -47,5 +47,5 @@ dv_result dv_data_custom_use(dv_data_pass *pass)
         memset(&gate->known, 0, sizeof(gate->known)); /* others found nothing there */
         gate->known_custom = serial;
     }
-    return dv_detect_scratch_use(gate->scratch, pass->policy->custom);
+    dv_detect_scratch_use(gate->scratch, pass->policy->custom);
 }

@@ -112,7 +112,7 @@ struct dv_data_policy {
 size_t dv_data_kind_end(const dv_data_policy *policy);
 const dv_detector_info *dv_data_kind(const dv_data_policy *policy, size_t index);
 /* Reads "custom" of a policy, whose detectors then take part. Errors: those of
- * dv_detect_custom_read. */
+ * dv_detect_custom_take. */
 dv_must dv_result dv_data_custom_read(const dv_json *json, dv_data_policy *policy, dv_arena *arena,
                                       dv_error *error);
 
@@ -262,8 +262,8 @@ dv_must dv_result dv_data_names_find(dv_data_pass *pass, dv_slice text, size_t f
 void dv_data_names_release(dv_data_gate *gate);
 
 /* Has the gate look for the users' detectors of the pass's policy, and no others. Before any
- * search. Errors: DV_ERR_NO_MEMORY. */
-dv_must dv_result dv_data_custom_use(dv_data_pass *pass);
+ * search. */
+void dv_data_custom_use(dv_data_pass *pass);
 
 /* Whether no detector finds anything in a short text; false as well when that can't be told. */
 bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text);

@@ -236,14 +236,14 @@ static dv_result find_encoded(dv_data_pass *pass, dv_slice text, size_t from,
 }
 
 /* Whether nothing stands in a short text encoded; false as well when that can't be told. */
-static bool is_clean_decoded(dv_data_pass *pass, dv_slice text)
+static bool is_clean_decoded(dv_data_pass *pass, dv_slice text, const dv_detector_set *detectors)
 {
     const dv_data_mets kept = pass->mets;
     const dv_finding *found = NULL;
     size_t count = 0, hold = text.len;
     const dv_encoded job = {.rules = pass->gate->rules,
                             .scratch = pass->gate->scratch,
-                            .enabled = dv_detect_standard(),
+                            .enabled = detectors,
                             .arena = pass->temp,
                             .work = pass->gate->decoding,
                             .seen = pass->policy->loss_on != 0 ? dv_data_loss_seen : NULL,
@@ -263,13 +263,13 @@ bool dv_data_pass_is_clean(dv_data_pass *pass, dv_slice text)
     const dv_finding *found = NULL;
     size_t count = 0;
     dv_detector_set_join(&detectors, &pass->policy->enabled);
-    if (dv_data_custom_use(pass) != DV_OK ||
-        dv_detect_scan(gate->rules, gate->scratch, text, 0, &detectors, pass->temp, &found,
+    dv_data_custom_use(pass);
+    if (dv_detect_scan(gate->rules, gate->scratch, text, 0, &detectors, pass->temp, &found,
                        &count) != DV_OK ||
         count > 0) {
         return false;
     }
-    if (pass->policy->decode && !is_clean_decoded(pass, text)) {
+    if (pass->policy->decode && !is_clean_decoded(pass, text, &detectors)) {
         return false;
     }
     if (pass->policy->loss_on != 0 && !dv_data_loss_is_clean(pass, text)) {
@@ -305,7 +305,7 @@ dv_result dv_data_pass_search(dv_data_pass *pass, dv_slice text, size_t from,
     dv_data_hit *hits = NULL;
     size_t count = 0;
     size_t room = 0;
-    DV_TRY(dv_data_custom_use(pass));
+    dv_data_custom_use(pass);
     dv_detect_scratch_hurry(pass->gate->scratch, pass->gate->effort);
     dv_result result = find_all(pass, text, from, &findings, &finding_count);
     dv_detect_scratch_hurry(pass->gate->scratch, 0);

@@ -411,7 +411,7 @@ static dv_result start(dv_data_finder *f, dv_error *error)
     }
     DV_TRY(dv_detect_rules_builtin(&f->rules, error));
     DV_TRY(dv_detect_scratch_new(f->rules, &f->scratch));
-    DV_TRY(dv_detect_scratch_use(f->scratch, custom));
+    dv_detect_scratch_use(f->scratch, custom);
     if (f->options.names) {
         DV_TRY(dv_tagger_model_builtin(&f->model, error));
         DV_TRY(dv_tagger_new(f->model, &f->tagger));
