@@ -175,7 +175,9 @@ static dv_result read_disposition(reading *r, dv_slice text)
     r->disposed = true;
     while (v.rest.len > 0) {
         parameter p = {{NULL, 0}};
-        if (!take_parameter(&v, &p)) {
+        bool whole = take_parameter(&v, &p);
+        bool apostrophe = !p.quoted && dv_slice_find_byte(p.text, '\'') >= 0; /* a quote to some */
+        if (!whole || (apostrophe && dv_slice_find_byte(p.name, '*') < 0)) {
             return refuse(r, "its Content-Disposition can be read in two ways");
         }
         if (dv_slice_eq_nocase(p.name, DV_LIT("name")) && r->part->name.ptr == NULL) {

@@ -9,7 +9,10 @@ enum {
     GZIP_BITS = 15 + 16, /* zlib's words for gzip, and for no head at all */
     RAW_BITS = -15,
     STEP = 16 << 10,
-    LOCAL_HEAD = 30, /* bytes of a file's head in a zip, without its name */
+    LOCAL_HEAD = 30,  /* bytes of a file's head in a zip, without its name */
+    LISTED_HEAD = 46, /* and in its list */
+    END_HEAD = 22,    /* of what stands behind the list */
+    GZIP_HEAD = 10,
     DESCRIPTOR_MAX = 24,
     ENCRYPTED = 1, /* flags of such a head */
     SIZE_BEHIND = 8,
@@ -40,6 +43,12 @@ static bool is_gzip(dv_slice bytes)
 static bool is_zip(dv_slice bytes)
 {
     return dv_slice_starts_with(bytes, DV_LIT(LOCAL_MAGIC));
+}
+
+/* A zip that stands within something else is one that only some programs see. */
+static bool holds_zip(dv_slice bytes)
+{
+    return dv_slice_find(bytes, DV_LIT(LOCAL_MAGIC)) >= 0;
 }
 
 bool dv_packed_is(dv_slice bytes)
@@ -116,20 +125,10 @@ static dv_result hand_out(opening *o, dv_slice piece)
         return DV_OK;
     }
     DV_TRY(o->visit(o->data, piece, true));
-    return dv_packed_is(piece) ? open_bytes(o, piece) : DV_OK;
-}
-
-/* Members follow each other (RFC 1952 section 2.2); what stands behind them is handed out, too. */
-static dv_result open_gzip(opening *o, dv_slice rest)
-{
-    dv_auto(buf) dv_buf whole = dv_buf_init(o->most);
-    do {
-        dv_slice piece = {NULL, 0};
-        DV_TRY(inflate_one(o, rest, GZIP_BITS, &piece, &rest));
-        DV_TRY(dv_buf_append(&whole, piece));
-    } while (is_gzip(rest));
-    DV_TRY(hand_out(o, dv_buf_slice(&whole)));
-    return hand_out(o, rest);
+    if (dv_packed_is(piece)) {
+        return open_bytes(o, piece);
+    }
+    return holds_zip(piece) ? DV_ERR_TOO_LARGE : DV_OK;
 }
 
 static uint32_t number(const uint8_t *bytes, size_t len)
@@ -139,6 +138,38 @@ static uint32_t number(const uint8_t *bytes, size_t len)
         value = value << 8 | bytes[i - 1];
     }
     return value;
+}
+
+/* What a gzip file says beside its contents: a name, a comment, fields of programs. */
+static dv_result tell_head(opening *o, dv_slice file)
+{
+    uint8_t flags = file.ptr[3];
+    size_t at = GZIP_HEAD;
+    if ((flags & 4) != 0) {
+        dv_slice extra = dv_slice_sub(file, at, file.len);
+        at += extra.len < 2 ? 2 : 2 + number(extra.ptr, 2);
+    }
+    for (int texts = (flags >> 3 & 1) + (flags >> 4 & 1); texts > 0; texts--) {
+        dv_slice rest = dv_slice_sub(file, at, file.len);
+        ptrdiff_t end = dv_slice_find_byte(rest, '\0');
+        at += end < 0 ? rest.len : (size_t)end + 1;
+    }
+    dv_slice head = dv_slice_sub(dv_slice_sub(file, 0, at), GZIP_HEAD, file.len);
+    return holds_zip(head) ? DV_ERR_TOO_LARGE : tell_names(o, head);
+}
+
+/* Members follow each other (RFC 1952 section 2.2); what stands behind them is handed out, too. */
+static dv_result open_gzip(opening *o, dv_slice rest)
+{
+    dv_auto(buf) dv_buf whole = dv_buf_init(o->most);
+    do {
+        dv_slice piece = {NULL, 0};
+        DV_TRY(tell_head(o, rest));
+        DV_TRY(inflate_one(o, rest, GZIP_BITS, &piece, &rest));
+        DV_TRY(dv_buf_append(&whole, piece));
+    } while (is_gzip(rest));
+    DV_TRY(hand_out(o, dv_buf_slice(&whole)));
+    return hand_out(o, rest);
 }
 
 static bool is_signature(dv_slice rest)
@@ -176,6 +207,8 @@ static dv_result open_member(opening *o, dv_slice *rest)
         return DV_ERR_TOO_LARGE;
     }
     o->members++;
+    dv_slice beside = dv_slice_sub(*rest, LOCAL_HEAD + name, extra);
+    DV_TRY(holds_zip(beside) ? DV_ERR_TOO_LARGE : tell_names(o, beside));
     DV_TRY(tell_names(o, dv_slice_sub(*rest, LOCAL_HEAD, name)));
     dv_slice data = dv_slice_sub(*rest, LOCAL_HEAD + name + extra, rest->len);
     if (!behind && data.len < size) {
@@ -192,15 +225,55 @@ static dv_result open_member(opening *o, dv_slice *rest)
     return behind ? DV_OK : hand_out(o, tail);
 }
 
+/* Whether the entry tells of a file that was read, and tells the same of it. */
+static bool is_listed(dv_slice zip, dv_slice entry)
+{
+    if (entry.len < LISTED_HEAD) {
+        return false;
+    }
+    size_t name = number(entry.ptr + 28, 2);
+    dv_slice head = dv_slice_sub(zip, number(entry.ptr + 42, 4), zip.len);
+    if (!is_zip(head) || head.len < LOCAL_HEAD + name) {
+        return false;
+    }
+    bool behind = (number(head.ptr + 6, 2) & SIZE_BEHIND) != 0;
+    return number(entry.ptr + 10, 2) == number(head.ptr + 8, 2) &&
+           (behind || number(entry.ptr + 20, 4) == number(head.ptr + 18, 4)) &&
+           number(head.ptr + 26, 2) == name &&
+           dv_slice_eq(dv_slice_sub(entry, LISTED_HEAD, name),
+                       dv_slice_sub(head, LOCAL_HEAD, name));
+}
+
+/* Programs read the files that the list names, and find it by what stands behind it: both must say
+ * what the files' own heads do. */
+static bool is_list(dv_slice zip, dv_slice list)
+{
+    size_t at = 0;
+    dv_slice rest = list;
+    while (dv_slice_starts_with(rest, DV_LIT(CENTRAL_MAGIC))) {
+        if (!is_listed(zip, rest)) {
+            return false;
+        }
+        at += LISTED_HEAD + number(rest.ptr + 28, 2) + number(rest.ptr + 30, 2) +
+              number(rest.ptr + 32, 2);
+        rest = dv_slice_sub(list, at, list.len);
+    }
+    dv_slice behind = dv_slice_sub(rest, 4, rest.len);
+    return dv_slice_starts_with(rest, DV_LIT(END_MAGIC)) && rest.len >= END_HEAD &&
+           number(rest.ptr + 12, 4) == at &&
+           number(rest.ptr + 16, 4) == (size_t)(list.ptr - zip.ptr) &&
+           dv_slice_find(behind, DV_LIT(END_MAGIC)) < 0;
+}
+
 /* Files one after the other, then their list. A file behind the list would be one that only some
  * programs see. */
 static dv_result open_zip(opening *o, dv_slice rest)
 {
+    dv_slice zip = rest;
     while (is_zip(rest)) {
         DV_TRY(open_member(o, &rest));
     }
-    return is_signature(rest) && dv_slice_find(rest, DV_LIT(LOCAL_MAGIC)) < 0 ? tell_names(o, rest)
-                                                                              : DV_ERR_TOO_LARGE;
+    return is_list(zip, rest) && !holds_zip(rest) ? tell_names(o, rest) : DV_ERR_TOO_LARGE;
 }
 
 static dv_result open_bytes(opening *o, dv_slice bytes)

@@ -114,7 +114,7 @@ def test_lines_of_json_stay_json(gate, upstream):
     assert MAIL not in arrived[5] and arrived[5].startswith("no json <EMAIL_")
     places = [place for _, place in sightings(gate, answer)]
     assert places == ["/file/0/body/messages/0/content", "/file/2/body/messages/0/content",
-                      "/file/3/body/messages/0/content", "/file/5"]
+                      "/file/3/body/messages/0/content", "/file/4"]  # where the lines that are none begin
 
 
 def test_a_json_file_is_masked_where_escapes_hide_values(gate, upstream):
@@ -239,7 +239,8 @@ def test_forms_that_can_be_read_in_two_ways_are_refused(gate, upstream):
 def test_fields_obey_the_rules_of_bodies(gate, upstream):
     for body in (form(("api_base", "x")), form(("a[API_BASE]", "x")), form(("a.api_base", "x")),
                  form(("extra", json.dumps({"a": [{"base_url": "x"}]}))), form(("url", "http://127.0.0.1/")),
-                 form(("api_base", "x", "a.txt"))):
+                 form(("api_base", "x", "a.txt")), form(("url", "http://127.0.0.1/", "")),
+                 form(("extra", '{"a": 1, "a": 2, "base_url": "x"}')), form(("extra", '{"base_url": "x"}', ""))):
         refused = send(gate, body)
         assert (refused.status, refused.code) == (400, "bad_field"), body
     assert send(gate, form(("other", "x")), "/named").code == "bad_field"

@@ -103,6 +103,7 @@ static void refuses_what_can_be_read_in_two_ways(void **state)
         {"--b\r\nContent-Disposition: form-data; name=a; filename*=UTF-8''b\r\n\r\n1" END,
          "RFC 7578 section 4.2"},
         {"--b\r\nContent-Disposition: form-data; name=a; filename=b c\r\n\r\n1" END, "two ways"},
+        {"--b\r\nContent-Disposition: form-data; name='a'\r\n\r\n1" END, "two ways"},
         {"--b\r\nContent-Disposition: form-data; name=\"a\r\n\r\n1" END, "two ways"},
         {"--b\r\nContent-Disposition: form-data; name=a;\r\n\r\n1" END, "two ways"},
         {HEAD("a") "Content-Type: multipart/mixed; boundary=c\r\n\r\n1" END, "no multipart"},

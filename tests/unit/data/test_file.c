@@ -140,6 +140,10 @@ static void kinds_are_told_by_bytes(void **state)
                           "b\0o\0b\0@\0e\0x\0a\0m\0p\0l\0e\0.\0c\0o\0m\0"),
                    "/f holds a value in UTF-16");
     assert_becomes(MASKS, DV_LIT("\xff\xfeh\0i\0"), DV_LIT("\xff\xfeh\0i\0"));
+    assert_refused(
+        DV_LIT("\xff\xfe<\0p\0>\0b\0o\0b\0@\0e\0x\0a\0m\0<\0b\0>\0p\0l\0e\0.\0c\0o\0m\0"),
+        "/f holds a value in UTF-16");
+    assert_refused(DV_LIT("to whom it may concern\n%PDF-1.7"), "/f can not be inspected");
     assert_refused(DV_LIT("\xff\xfeh\0\0\0"), "/f can not be inspected");
     assert_refused(DV_LIT("a\0"), "/f can not be inspected");
     assert_refused(DV_LIT("\xff"), "/f can not be inspected");
@@ -147,6 +151,27 @@ static void kinds_are_told_by_bytes(void **state)
     assert_refused(DV_LIT("\x1f\x8b\x08\x00"), "/f can not be unpacked");
     assert_becomes("{\"default\":\"allow\"}", DV_LIT("\x1f\x8b\x08\x00"),
                    DV_LIT("\x1f\x8b\x08\x00"));
+}
+
+/* Lines that are no JSON are one text, whatever line stands before it. */
+static void values_may_take_several_lines(void **state)
+{
+    static const char key[] = "-----BEGIN PRIVATE KEY-----\n"
+                              "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+                              "-----END PRIVATE KEY-----";
+    static const char *const around[][2] = {
+        {"{}\n", "\n{\"a\":\"bob@example.com\"}\nto\n"}, {"{}\n{\n", ""}, {"[1]\n\n{} \n", "\n{}"}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(around); i++) {
+        dv_auto(buf) dv_buf text = dv_buf_init(1 << 12);
+        dv_auto(buf) dv_buf wanted = dv_buf_init(1 << 12);
+        assert_int_equal(dv_buf_append_printf(&text, "%s%s%s", around[i][0], key, around[i][1]),
+                         DV_OK);
+        assert_int_equal(
+            dv_buf_append_printf(&wanted, "%s[PRIVATE_KEY]%s", around[i][0],
+                                 i == 0 ? "\n{\"a\":\"[EMAIL]\"}\nto\n" : around[i][1]),
+            DV_OK);
+        assert_becomes(MASKS, dv_buf_slice(&text), dv_buf_slice(&wanted));
+    }
 }
 
 static void actions_that_alert_or_block(void **state)
@@ -167,6 +192,7 @@ int main(void)
         cmocka_unit_test(values_have_no_limit_in_text_and_lines),
         cmocka_unit_test(one_document_has_a_limit),
         cmocka_unit_test(kinds_are_told_by_bytes),
+        cmocka_unit_test(values_may_take_several_lines),
         cmocka_unit_test(actions_that_alert_or_block),
     };
     return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);

@@ -106,9 +106,51 @@ static void member_to(dv_buf *out, const member *m)
     }
 }
 
+static uint32_t number(const uint8_t *bytes, size_t len)
+{
+    uint32_t value = 0;
+    for (size_t i = len; i > 0; i--) {
+        value = value << 8 | bytes[i - 1];
+    }
+    return value;
+}
+
+/* The list of all heads that stand there, with a name's comment each. */
 static void list_to(dv_buf *out)
 {
-    assert_int_equal(dv_buf_append_str(out, "PK\x01\x02 a list PK\x05\x06 and its end"), DV_OK);
+    size_t list = out->len, at = 0, count = 0;
+    for (;; at++) {
+        dv_slice rest = dv_slice_sub(dv_buf_slice(out), at, list - at);
+        ptrdiff_t found = dv_slice_find(rest, DV_LIT("PK\x03\x04"));
+        if (found < 0) {
+            break;
+        }
+        at += (size_t)found;
+        uint8_t head[30], name[64];
+        memcpy(head, out->ptr + at, sizeof(head));
+        size_t len = number(head + 26, 2);
+        assert_true(len <= sizeof(name));
+        memcpy(name, out->ptr + at + 30, len);
+        put(out, 0x02014b50, 4);
+        put(out, 20, 2);
+        assert_int_equal(dv_buf_append(out, dv_slice_of(head + 4, 24)), DV_OK);
+        put(out, 0, 2);
+        put(out, 7, 2); /* of the comment */
+        put(out, 0, 8);
+        put(out, (uint32_t)at, 4);
+        assert_int_equal(dv_buf_append(out, dv_slice_of(name, len)), DV_OK);
+        assert_int_equal(dv_buf_append_str(out, " a list"), DV_OK);
+        count++;
+    }
+    size_t len = out->len - list;
+    put(out, 0x06054b50, 4);
+    put(out, 0, 4);
+    put(out, (uint32_t)count, 2);
+    put(out, (uint32_t)count, 2);
+    put(out, (uint32_t)len, 4);
+    put(out, (uint32_t)list, 4);
+    put(out, 12, 2);
+    assert_int_equal(dv_buf_append_str(out, " and its end"), DV_OK);
 }
 
 static void zip_to(dv_buf *out, const member *m)
@@ -295,6 +337,68 @@ static void what_hides_in_a_zip_is_refused(void **state)
     assert_int_equal(open_it(dv_buf_slice(&behind)), DV_ERR_TOO_LARGE);
 }
 
+/* What one program reads by the heads another must read by the list. */
+static void the_list_has_to_be_right(void **state)
+{
+    static const size_t wrong[] = {10, 20, 28, 42, 46}; /* method, size, name's size, place, name */
+    dv_auto(buf) dv_buf zip = dv_buf_init(ROOM);
+    zip_to(&zip, &(member){"a", dv_slice_str(said), 0, 0, 0});
+    size_t list = (size_t)dv_slice_find(dv_buf_slice(&zip), DV_LIT("PK\x01\x02"));
+    size_t end = (size_t)dv_slice_find(dv_buf_slice(&zip), DV_LIT("PK\x05\x06"));
+    assert_int_equal(open_it(dv_buf_slice(&zip)), DV_OK);
+    for (size_t i = 0; i < DV_ARRAY_LEN(wrong) + 2; i++) {
+        size_t at =
+            i < DV_ARRAY_LEN(wrong) ? list + wrong[i] : end + 12 + 4 * (i - DV_ARRAY_LEN(wrong));
+        zip.ptr[at] ^= 8;
+        assert_int_equal(open_it(dv_buf_slice(&zip)), DV_ERR_TOO_LARGE);
+        zip.ptr[at] ^= 8;
+    }
+    assert_int_equal(dv_buf_append_str(&zip, "PK\x05\x06"), DV_OK); /* a second one */
+    assert_int_equal(open_it(dv_buf_slice(&zip)), DV_ERR_TOO_LARGE);
+}
+
+/* Where only a list would point. */
+static void no_file_hides_in_another(void **state)
+{
+    static const char inner[] = "xPK\x03\x04 a file";
+    for (unsigned method = 0; method <= 8; method += 8) {
+        dv_auto(buf) dv_buf zip = dv_buf_init(ROOM);
+        zip_to(&zip, &(member){"a", dv_slice_str(inner), 0, method, 0});
+        assert_int_equal(open_it(dv_buf_slice(&zip)), DV_ERR_TOO_LARGE);
+    }
+    dv_auto(buf) dv_buf zip = dv_buf_init(ROOM);
+    dv_auto(buf) dv_buf beside = dv_buf_init(ROOM);
+    zip_to(&zip, &(member){"a", dv_slice_str(said), 0, 0, 0});
+    assert_int_equal(dv_buf_append(&beside, dv_slice_sub(dv_buf_slice(&zip), 0, 31)), DV_OK);
+    beside.ptr[28] = sizeof(inner) - 1; /* of its extra fields */
+    assert_int_equal(dv_buf_append_str(&beside, inner), DV_OK);
+    assert_int_equal(dv_buf_append(&beside, dv_slice_sub(dv_buf_slice(&zip), 31, zip.len)), DV_OK);
+    size_t end = (size_t)dv_slice_find(dv_buf_slice(&beside), DV_LIT("PK\x05\x06"));
+    beside.ptr[end + 16] = (uint8_t)(beside.ptr[end + 16] + sizeof(inner) - 1);
+    assert_int_equal(open_it(dv_buf_slice(&beside)), DV_ERR_TOO_LARGE);
+    beside.ptr[32] = 'k';
+    assert_int_equal(open_it(dv_buf_slice(&beside)), DV_OK); /* the fields are told */
+    assert_true(saw("xkK\x03\x04 a file|a|write to bob@example.com|"));
+}
+
+static void heads_of_gzip_are_told(void **state)
+{
+    dv_auto(buf) dv_buf plain = dv_buf_init(ROOM);
+    dv_auto(buf) dv_buf bytes = dv_buf_init(ROOM);
+    gzip_to(&plain, dv_slice_str(said));
+    plain.ptr[3] = 4 | 8 | 16; /* fields, a name, a comment */
+    assert_int_equal(dv_buf_append(&bytes, dv_slice_sub(dv_buf_slice(&plain), 0, 10)), DV_OK);
+    assert_int_equal(dv_buf_append(&bytes, DV_LIT("\x06\0ab\2\0cdname\0comment\0")), DV_OK);
+    assert_int_equal(dv_buf_append(&bytes, dv_slice_sub(dv_buf_slice(&plain), 10, plain.len)),
+                     DV_OK);
+    assert_int_equal(open_it(dv_buf_slice(&bytes)), DV_OK);
+    assert_int_equal(
+        dv_slice_find(dv_buf_slice(&seen), DV_LIT("ab\2\0cdname\0comment\0|write to bob")), 2);
+    for (size_t len = 4; len < bytes.len; len++) {
+        assert_int_equal(open_it(dv_slice_of(bytes.ptr, len)), DV_ERR_TOO_LARGE);
+    }
+}
+
 /* Bytes behind what deflate read, but within the file's size. */
 static void the_rest_of_a_file_is_handed_out(void **state)
 {
@@ -335,6 +439,9 @@ int main(void)
         cmocka_unit_test(what_is_cut_is_refused),
         cmocka_unit_test(what_is_damaged_is_refused),
         cmocka_unit_test(what_hides_in_a_zip_is_refused),
+        cmocka_unit_test(the_list_has_to_be_right),
+        cmocka_unit_test(no_file_hides_in_another),
+        cmocka_unit_test(heads_of_gzip_are_told),
         cmocka_unit_test(the_rest_of_a_file_is_handed_out),
     };
     return cmocka_run_group_tests_name("detect-packed", tests, set_up, tear_down);

@@ -41,8 +41,7 @@ static bool has_refused_name(const checker *c, dv_slice name)
 static dv_result check_json(const checker *c, const dv_multipart_part *part)
 {
     static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH,
-                                          .tokens = DV_LIMIT_JSON_TOKENS,
-                                          .refuse_duplicate_keys = true};
+                                          .tokens = DV_LIMIT_JSON_TOKENS};
     static const dv_api_route any = {.any_field = true, .request_policy = -1, .answer_policy = -1};
     dv_api_route route = any;
     dv_api_body body;
@@ -70,7 +69,7 @@ static dv_result check_part(const checker *c, const dv_multipart_part *part)
     if (!c->route->any_field && !dv_api_names_have(&c->route->fields, part->name)) {
         return deny(c, part->name, "the route does not know this field");
     }
-    if (part->filename.ptr != NULL) {
+    if (part->filename.len > 0) { /* one without a name is a field to some programs */
         return DV_OK;
     }
     if (dv_api_url_names(part->name) && dv_api_url_is_private(dv_slice_trim(part->data))) {

@@ -13,6 +13,7 @@
 enum {
     PIECE = 32 << 10, /* bytes of a text that are searched at once */
     PLACE_MAX = 600,
+    PDF_WITHIN = 1024 + 5,
 };
 
 static const dv_json_limits limits = {.depth = DV_LIMIT_JSON_DEPTH, .tokens = DV_LIMIT_JSON_TOKENS};
@@ -134,25 +135,63 @@ static dv_result keep(dv_data_files *files, const dv_data_edits *edits, dv_slice
     return DV_OK;
 }
 
+/* Lines of a file. */
+typedef struct lines {
+    dv_data_files *files;
+    dv_slice text;
+    const char *root;
+    char place[PLACE_MAX]; /* of what is inspected */
+    size_t from;           /* what is not inspected yet, */
+    size_t number;         /* and its first line */
+} lines;
+
+static void begin_place(lines *l, size_t number)
+{
+    (void)snprintf(l->place, sizeof(l->place), "%s/%zu", l->root, number);
+    l->files->pass.root = l->place;
+}
+
+/* What stands between lines of JSON is one text: a value in it may take several lines. */
+static dv_result inspect_between(lines *l, size_t end)
+{
+    dv_data_edits edits = {0};
+    dv_slice between = dv_slice_sub(l->text, l->from, end - l->from);
+    if (between.len == 0 || is_denied(&l->files->pass)) {
+        return DV_OK;
+    }
+    begin_place(l, l->number);
+    DV_TRY(inspect_plain(&l->files->pass, between, &edits));
+    return keep(l->files, &edits, between);
+}
+
+static dv_result inspect_each(lines *l)
+{
+    dv_data_pass *pass = &l->files->pass;
+    size_t number = 0;
+    for (size_t at = 0; at < l->text.len && !is_denied(pass); number++) {
+        dv_slice line = line_at(l->text, at);
+        dv_data_edits edits = {0};
+        bool json = false;
+        begin_place(l, number);
+        DV_TRY(try_json(pass, line, &edits, &json));
+        DV_TRY(keep(l->files, &edits, line));
+        if (json) {
+            DV_TRY(inspect_between(l, at));
+            l->from = at + line.len + 1;
+            l->number = number + 1;
+        }
+        at += line.len + 1;
+    }
+    return inspect_between(l, l->text.len);
+}
+
 /* A line that is no JSON is text: JSON of which a part is missing is read by some. */
 static dv_result inspect_lines(dv_data_files *files, dv_slice text)
 {
-    dv_data_pass *pass = &files->pass;
-    const char *root = pass->root;
-    size_t number = 0;
-    for (size_t at = 0; at < text.len && !is_denied(pass); number++) {
-        dv_slice line = line_at(text, at);
-        dv_data_edits edits = {0};
-        char place[PLACE_MAX];
-        (void)snprintf(place, sizeof(place), "%s/%zu", root, number);
-        pass->root = place;
-        dv_result result = inspect_unit(pass, line, &edits);
-        pass->root = root;
-        DV_TRY(result);
-        DV_TRY(keep(files, &edits, line));
-        at += line.len + 1;
-    }
-    return DV_OK;
+    lines l = {.files = files, .text = text, .root = files->pass.root};
+    dv_result result = inspect_each(&l);
+    files->pass.root = l.root;
+    return result;
 }
 
 static dv_result inspect_text(dv_data_files *files, dv_slice text)
@@ -162,9 +201,9 @@ static dv_result inspect_text(dv_data_files *files, dv_slice text)
     bool json = false;
     DV_TRY(try_json(pass, text, &edits, &json));
     if (!json) {
-        bool lines = is_lines(pass, text);
+        bool of_lines = is_lines(pass, text);
         dv_arena_recycle(pass->temp);
-        if (lines) {
+        if (of_lines) {
             return inspect_lines(files, text);
         }
         DV_TRY(inspect_plain(pass, text, &edits));
@@ -204,17 +243,20 @@ static dv_result inspect_markup(dv_data_files *files, dv_slice text, size_t firs
     return inspect_only(&files->pass, seen, "across its tags");
 }
 
-/* Text that is none to who reads bytes: PDF, PostScript and RTF write it in ways of their own. */
+/* Text that is none to who reads bytes: PDF, PostScript and RTF write it in ways of their own.
+ * Programs look for the head of a PDF in the first 1024 bytes. */
 static bool is_foreign(dv_slice text)
 {
+    if (dv_slice_find(dv_slice_sub(text, 0, PDF_WITHIN), DV_LIT("%PDF-")) >= 0) {
+        return true;
+    }
     if (dv_slice_starts_with(text, DV_LIT("\xef\xbb\xbf"))) {
         text = dv_slice_sub(text, 3, text.len);
     }
     while (text.len > 0 && text.ptr[0] <= ' ') {
         text = dv_slice_sub(text, 1, text.len);
     }
-    return dv_slice_starts_with(text, DV_LIT("%PDF-")) ||
-           dv_slice_starts_with(text, DV_LIT("%!PS")) ||
+    return dv_slice_starts_with(text, DV_LIT("%!PS")) ||
            dv_slice_starts_with(text, DV_LIT("{\\rtf"));
 }
 
@@ -266,6 +308,18 @@ static void deny_unreadable(dv_data_pass *pass, const char *what)
     }
 }
 
+/* The same without its tags, too, when it has some. */
+static dv_result inspect_seen(dv_data_files *files, dv_slice text, const char *where)
+{
+    dv_slice seen = {NULL, 0};
+    DV_TRY(inspect_only(&files->pass, text, where));
+    if (!dv_markup_is(text) || is_denied(&files->pass)) {
+        return DV_OK;
+    }
+    DV_TRY(dv_markup_text(text, files->aside, &seen));
+    return inspect_only(&files->pass, seen, where);
+}
+
 /* One file of what is packed. */
 static dv_result inspect_member(void *data, dv_slice piece, bool contents)
 {
@@ -273,20 +327,19 @@ static dv_result inspect_member(void *data, dv_slice piece, bool contents)
     dv_data_files *files = data;
     dv_data_pass *pass = &files->pass;
     dv_slice seen = {NULL, 0};
+    files->unpacked += contents ? piece.len : 0;
     if (is_denied(pass) || (contents && dv_packed_is(piece))) {
         return DV_OK; /* what is packed in it comes next */
     }
-    if (!contents || is_text(piece)) {
-        DV_TRY(inspect_only(pass, piece, where));
-        if (!contents || !dv_markup_is(piece)) {
-            return DV_OK;
-        }
-        DV_TRY(dv_markup_text(piece, files->aside, &seen));
-        return inspect_only(pass, seen, where);
+    if (!contents) {
+        return inspect_only(pass, piece, where);
+    }
+    if (is_text(piece)) {
+        return inspect_seen(files, piece, where);
     }
     DV_TRY(read_wide(piece, files->aside, &seen));
     if (seen.len > 0) {
-        return inspect_only(pass, seen, where);
+        return inspect_seen(files, seen, where);
     }
     deny_unreadable(pass, "holds what can not be inspected");
     return DV_OK;
@@ -294,7 +347,8 @@ static dv_result inspect_member(void *data, dv_slice piece, bool contents)
 
 static dv_result inspect_packed(dv_data_files *files, dv_slice file)
 {
-    dv_result result = dv_packed_open(file, DV_PACKED_FILE, files->aside, inspect_member, files);
+    size_t most = DV_PACKED_FILE - DV_MIN(files->unpacked, (size_t)DV_PACKED_FILE);
+    dv_result result = dv_packed_open(file, most, files->aside, inspect_member, files);
     if (result == DV_ERR_TOO_LARGE) {
         deny_unreadable(&files->pass, "can not be unpacked (damaged, encrypted or too large)");
         result = DV_OK;
@@ -316,7 +370,7 @@ static dv_result inspect_bytes(dv_data_files *files, dv_slice file)
     }
     DV_TRY(read_wide(file, files->aside, &meant));
     if (meant.len > 0) {
-        return inspect_only(pass, meant, "in UTF-16");
+        return inspect_seen(files, meant, "in UTF-16");
     }
     deny_unreadable(pass, "can not be inspected");
     return DV_OK;

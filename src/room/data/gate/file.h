@@ -11,6 +11,7 @@ typedef struct dv_data_files {
     dv_data_edits edits; /* of the body, their texts in pass.arena */
     dv_arena *aside;     /* what of a file has to be read otherwise; emptied after each */
     dv_slice body;       /* in which all files lie */
+    size_t unpacked;     /* bytes of what was packed in all of them, at most DV_PACKED_FILE */
 } dv_data_files;
 
 /* pass: all but temp and the sightings. Errors: DV_ERR_NO_MEMORY; end it all the same. */
