@@ -240,7 +240,8 @@ def test_fields_obey_the_rules_of_bodies(gate, upstream):
     for body in (form(("api_base", "x")), form(("a[API_BASE]", "x")), form(("a.api_base", "x")),
                  form(("extra", json.dumps({"a": [{"base_url": "x"}]}))), form(("url", "http://127.0.0.1/")),
                  form(("api_base", "x", "a.txt")), form(("url", "http://127.0.0.1/", "")),
-                 form(("extra", '{"a": 1, "a": 2, "base_url": "x"}')), form(("extra", '{"base_url": "x"}', ""))):
+                 form(("extra", '{"a": 1, "a": 2, "base_url": "x"}')), form(("extra", '{"base_url": "x"}', "")),
+                 form(("extra", '{"a": NaN, "Base_URL": "x"}'))):
         refused = send(gate, body)
         assert (refused.status, refused.code) == (400, "bad_field"), body
     assert send(gate, form(("other", "x")), "/named").code == "bad_field"

@@ -75,3 +75,18 @@ def test_names_of_detectors_are_checked(make):
                           (SECTION.replace("FILE", str(file)) + "  request: {detectors: {staff: mask}}\n", "'staff'")):
         dvara.configure(section)
         assert said in dvara.refused("config", "check", dvara.config)
+
+
+def test_a_full_file_is_in_force(make, listener):
+    dvara = make()
+    dvara.upstream = f"http://127.0.0.1:{listener.server_port}"
+    text = "detectors:\n"
+    for n in range(32):
+        text += f"  - {{id: a{n}, match: '[A-Z]{{2}}{n:02}-[0-9]{{4,6}}', examples: [\"\u27e6AB{n:02}-1234\u27e7\"]}}\n"
+    text += "# \"\\ \u27e6 \n" * ((65536 - len(text.encode())) // len("# \"\\ \u27e6 \n".encode()))
+    assert 65000 < len(text.encode()) <= 65536
+    dvara.configure(SECTION.replace("FILE", str(write(dvara, text))).replace("employee_number", "a0"))
+    dvara.good("config", "check", dvara.config)
+    dvara.up()
+    got = sent(dvara, listener, dvara.key(), "at AB00-1234 and XY31-123456")
+    assert "<A0_" in got and "<A31_" in got and "1234" not in got, got

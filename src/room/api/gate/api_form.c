@@ -37,6 +37,24 @@ static bool has_refused_name(const checker *c, dv_slice name)
     return false;
 }
 
+/* Whether some text between two quotes is a refused name: what is no JSON to us may be some to a
+ * program that is less exact (NaN, commas at the end). */
+static bool quotes_refused_name(const checker *c, dv_slice text)
+{
+    for (;;) {
+        ptrdiff_t quote = dv_slice_find_byte(text, '"');
+        if (quote < 0) {
+            return false;
+        }
+        text = dv_slice_sub(text, (size_t)quote + 1, text.len);
+        ptrdiff_t end = dv_slice_find_byte(text, '"');
+        if (end > 0 && dv_api_names_have_nocase(&c->config->refused_fields,
+                                                dv_slice_sub(text, 0, (size_t)end))) {
+            return true;
+        }
+    }
+}
+
 /* A field may be JSON, which some programs read. */
 static dv_result check_json(const checker *c, const dv_multipart_part *part)
 {
@@ -52,7 +70,9 @@ static dv_result check_json(const checker *c, const dv_multipart_part *part)
     }
     dv_result result = dv_json_scan(data, &limits, c->arena, &json, NULL);
     if (result == DV_ERR_INVALID) {
-        return DV_OK;
+        return quotes_refused_name(c, data)
+                   ? deny(c, part->name, "it is no JSON, and holds a field that is not allowed")
+                   : DV_OK;
     }
     route.protocol = dv_api_protocol_find(DV_LIT("json"));
     DV_TRY(result);
