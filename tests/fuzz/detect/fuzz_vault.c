@@ -76,6 +76,38 @@ static bool use(const char *path)
     return true;
 }
 
+static bool is_new(const void *data, dv_slice token, dv_time made)
+{
+    (void)token;
+    return made >= *(const dv_time *)data;
+}
+
+/* One entry goes and the others stay, or the vault stays as it is. */
+static void rewrite(const char *path, dv_time since)
+{
+    static const char run[] = "0190b8a4-1111-7000-8000-000000000001";
+    dv_auto(vault) dv_vault *vault = NULL;
+    dv_error error = {0};
+    dv_vault_tally tally = {0};
+    struct stat before, after;
+    require(dv_vault_open(path, key, true, &vault, &error) == DV_OK);
+    size_t count = dv_vault_count(vault);
+    require(stat(path, &before) == 0);
+    dv_result result = dv_vault_rewrite(vault, is_new, &since, run, &tally, &error);
+    if (result == DV_OK) {
+        require(tally.going >= 1 && tally.going + tally.left == count);
+        require(dv_vault_exchange(vault, &error) == DV_OK);
+        dv_vault_free(vault);
+        vault = NULL;
+        require(dv_vault_open(path, key, false, &vault, &error) == DV_OK);
+        require(dv_vault_count(vault) == tally.left);
+        require(strcmp(dv_vault_last_removal(vault)->run, run) == 0);
+        return;
+    }
+    require(result == DV_ERR_CORRUPT && error.message[0] != '\0');
+    require(stat(path, &after) == 0 && after.st_ino == before.st_ino);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *path = place();
@@ -91,11 +123,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     append(path, dv_slice_sub(bytes, 1, size));
     require(stat(path, &before) == 0);
     look(path);
+    dv_time since = dv_time_now();
     bool opened = use(path);
     require(stat(path, &after) == 0);
     /* A refused one stays as it is; another one keeps its records and got one more. */
     require(opened ? after.st_size > whole : after.st_size == before.st_size);
     require(alone || opened); /* nothing behind what was committed does harm */
+    if (opened) {
+        rewrite(path, since);
+    }
     (void)unlink(path);
     return 0;
 }

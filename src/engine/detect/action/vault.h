@@ -10,13 +10,20 @@
  * the mark, or is missing, is an error: the vault is left as it is. What a run that was cut off
  * left behind the mark is dropped by the next writer from where it does not check out.
  * 3. One writer at a time (a lock on the file), or many readers; beside either any number of views.
- * 4. Of a token its own value is told, whatever became of the file since it was opened. */
+ * 4. What goes, goes with the file: it is written anew without it, and the new one takes the old
+ * one's name at once. A removed value that comes again gets a token of its own.
+ * 5. Every entry says when it was made, sealed with its value; none is made before another that
+ * lies in front of it. Entries of a Dvara that kept no times count from when a later one first
+ * wrote to the vault.
+ * 6. Of a token its own value is told, whatever became of the file since it was opened. */
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 enum {
     DV_VAULT_TOKEN_LEN = 26, /* "dvt_" and 22 base62 digits: 131 random bits */
     DV_VAULT_VALUE_MAX = 64 << 10,
+    DV_VAULT_RUN_LEN = 36,          /* a UUID's text */
     DV_VAULT_TOKENS_MAX = 10000000, /* their index lies in memory, some 80 bytes each */
 };
 
@@ -51,6 +58,47 @@ size_t dv_vault_count(const dv_vault *vault);
 /* How large the file was when it was looked at last, and how far it was committed. */
 uint64_t dv_vault_bytes(const dv_vault *vault);
 uint64_t dv_vault_committed(const dv_vault *vault);
+
+/* --- removing (vault_rewrite.c) -------------------------------------------------------------- */
+
+/* Whether an entry goes. made: 0 where that is not known yet. */
+typedef bool (*dv_vault_goes)(const void *data, dv_slice token, dv_time made);
+
+typedef struct dv_vault_tally {
+    uint64_t going;
+    uint64_t left;
+    dv_time oldest; /* of those that go, where it is known; 0: of none */
+    dv_time newest;
+} dv_vault_tally;
+
+/* The last time that entries were removed, as the vault itself says, sealed. */
+typedef struct dv_vault_removal {
+    char run[DV_VAULT_RUN_LEN + 1]; /* "": never */
+    dv_time at;
+    uint64_t entries;
+} dv_vault_removal;
+
+/* Counts what goes; opens every entry. Errors: DV_ERR_CORRUPT: one does not open. */
+dv_must dv_result dv_vault_count_going(dv_vault *vault, dv_vault_goes goes, const void *data,
+                                       dv_vault_tally *ret_tally, dv_error *error);
+/* Writes the vault without what goes into a file beside it, up to the disk; the vault stays as it
+ * is. It has to be open for writing. run: whose removal this is, DV_VAULT_RUN_LEN characters. The
+ * file has owner, group and mode of the vault's. Errors: DV_ERR_CORRUPT: an entry does not open;
+ * DV_ERR_IO. */
+dv_must dv_result dv_vault_rewrite(dv_vault *vault, dv_vault_goes goes, const void *data,
+                                   const char *run, dv_vault_tally *ret_tally, dv_error *error);
+/* Gives that file the vault's name. Whatever it answers, the vault can only be freed after: at its
+ * path lies one or the other, whole. */
+dv_must dv_result dv_vault_exchange(dv_vault *vault, dv_error *error);
+/* Removes that file, if there is one; freeing the vault does so, too. */
+void dv_vault_rewrite_drop(dv_vault *vault);
+/* Borrowed from the vault. */
+const dv_vault_removal *dv_vault_last_removal(const dv_vault *vault);
+/* Appends the token that the value has. Errors: DV_ERR_NOT_FOUND. */
+dv_must dv_result dv_vault_known(const dv_vault *vault, dv_slice value, dv_buf *out);
+/* From here on entries are made at that time, or when the one before was, if that is later; 0: now.
+ * For tests. */
+void dv_vault_set_now(dv_vault *vault, dv_time now);
 
 /* Whether a token's text stands at `at`. */
 bool dv_vault_is_token(dv_slice text, size_t at);
