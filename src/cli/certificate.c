@@ -114,6 +114,44 @@ static dv_result read_items(const dv_json *json, dv_arena *arena, dv_certificate
                : wrong(error, "it does not say how many rows were destroyed, or another number");
 }
 
+/* Entries of a vault are counted, not listed. */
+static dv_result read_vault(const dv_json *json, dv_arena *arena, dv_certificate *certificate,
+                            dv_error *error)
+{
+    char outcome[16], vault[80], method[1024] = "";
+    int64_t destroyed = number_of(json, 0, "destroyed");
+    if (copy_text(json, 0, "vault", arena, vault, sizeof(vault)) != DV_OK || destroyed < 0 ||
+        copy_text(json, 0, "outcome", arena, outcome, sizeof(outcome)) != DV_OK) {
+        return wrong(error,
+                     "it does not say which vault, how many entries, or what became of them");
+    }
+    bool gone = strcmp(outcome, "destroyed") == 0;
+    certificate->destroyed = (uint64_t)destroyed;
+    certificate->files = certificate->destroyed;
+    return gone ? (copy_text(json, 0, "method", arena, method, sizeof(method)) == DV_OK &&
+                           method[0] != '\0' && number_of(json, 0, "remaining") >= 0
+                       ? DV_OK
+                       : wrong(error, "it does not say how, or how many entries are left"))
+           : destroyed == 0 ? DV_OK
+                            : wrong(error, "entries are counted that were not destroyed");
+}
+
+/* Version 1 is of files; 2 of files or tables, or of what it says that it is of. */
+static dv_result read_body(const dv_json *json, dv_arena *arena, dv_certificate *certificate,
+                           dv_error *error)
+{
+    char of[16];
+    if (certificate->version == 1 || dv_json_member(json, 0, "of") == 0) {
+        return read_items(json, arena, certificate, error);
+    }
+    if (copy_text(json, 0, "of", arena, of, sizeof(of)) != DV_OK) {
+        return wrong(error, "it does not say what it is about");
+    }
+    return strcmp(of, "vault") == 0
+               ? read_vault(json, arena, certificate, error)
+               : dv_error_set(error, DV_ERR_INVALID, "certificates about %s are not known", of);
+}
+
 static void hash_text(dv_slice text, char out[DV_CERTIFICATE_HASH_MAX])
 {
     uint8_t hash[DV_SHA256_LEN];
@@ -146,7 +184,7 @@ static dv_result read_all(dv_slice text, dv_arena *arena, dv_certificate *certif
                   sizeof(certificate->finished)) != DV_OK) {
         return wrong(error, "it has no id, or does not say when");
     }
-    return read_items(&json, arena, certificate, error);
+    return read_body(&json, arena, certificate, error);
 }
 
 dv_result dv_certificate_read(dv_slice text, dv_certificate *ret_certificate, dv_error *error)

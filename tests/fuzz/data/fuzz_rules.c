@@ -35,6 +35,24 @@ static void check_access(const dv_yaml *section, dv_slice words)
     dv_data_rules_free(rules);
 }
 
+static void check_kept(const dv_disposal_rules *rules, bool good)
+{
+    const dv_kept_rules *kept = dv_disposal_kept(rules);
+    require(good || kept->count == 0);
+    for (size_t i = 0; i < kept->count; i++) {
+        const dv_kept_rule *rule = &kept->items[i];
+        require(rule->count > 0 && rule->count <= DV_KEPT_THINGS);
+        require(strchr(rule->things[0], '"') == NULL && strchr(rule->things[0], '/') == NULL);
+        const dv_kept_rule *longest = dv_kept_rule_for(kept, rule->kind, rule->things[0]);
+        require(rule->hold || longest->keep >= rule->keep);
+        require(!rule->hold || dv_disposal_held(rules, rule->kind, rule->things[0]) != NULL);
+        require(dv_kept_cutoff(longest, 1000) == 0); /* never at once */
+        json_t *shown = dv_kept_rule_json(rule);
+        require(shown != NULL);
+        json_decref(shown);
+    }
+}
+
 static void check_retention(const dv_yaml *section, dv_slice words)
 {
     dv_disposal_rules *rules = NULL;
@@ -46,6 +64,7 @@ static void check_retention(const dv_yaml *section, dv_slice words)
         DV_LIT("file://h/srv"), DV_LIT("a/b.txt"), words, words, 2, 1000, 2000};
     const dv_disposal_rule *rule = dv_disposal_rule_for(rules, &file);
     (void)dv_disposal_hold_for(rules, &file);
+    check_kept(rules, result == DV_OK);
     require(result == DV_OK || rule == NULL); /* nothing goes by what was refused */
     if (rule != NULL) {
         require(dv_disposal_due(rule, &file) > file.changed); /* never at once */

@@ -596,21 +596,26 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def test_a_clock_that_was_set_ahead_makes_nothing_go(fresh, share):
-    """dvara-logd watches the clock; what it has not confirmed ends no file's time."""
-    share.write("a.txt", MAIL)
-    scan(fresh, share)
-    fresh.stop("dvara-logd")
-    file = next(p for p in (fresh.state / "log").rglob("*") if p.is_file() and b"\nclock " in p.read_bytes())
+def set_clock_ahead(control):
+    """As if the clock that dvara-logd trusts had been 100 days ago, in this boot."""
+    control.stop("dvara-logd")
+    file = next(p for p in (control.state / "log").rglob("*") if p.is_file() and b"\nclock " in p.read_bytes())
     lines = file.read_text().splitlines()[:-1]
     for i, line in enumerate(lines):
-        if line.startswith("clock "):  # as if it had been 100 days ago, in this boot
+        if line.startswith("clock "):
             _, wall, rest = line.split(" ", 2)
             lines[i] = f"clock {int(wall) - 100 * 86400000} {rest}"
     text = "\n".join(lines) + "\n"
     file.write_text(text + f"crc {crc32c(text.encode()):08x}\n")
-    fresh.start("dvara-logd")
-    wait_until(lambda: fresh.dvara("audit", "retention").returncode == 0, 20, "dvara-logd answers")
+    control.start("dvara-logd")
+    wait_until(lambda: control.dvara("audit", "retention").returncode == 0, 20, "dvara-logd answers")
+
+
+def test_a_clock_that_was_set_ahead_makes_nothing_go(fresh, share):
+    """dvara-logd watches the clock; what it has not confirmed ends no file's time."""
+    share.write("a.txt", MAIL)
+    scan(fresh, share)
+    set_clock_ahead(fresh)
     done = fresh.dvara("data", "disposal", "run", "--source", share.source, "--yes")
     assert done.returncode == 1 and "the clock was set" in done.stderr, done.stderr
     assert share.left() == ["a.txt"] and fresh.json("data", "disposal", "list")["items"] == []

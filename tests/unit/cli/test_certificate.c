@@ -17,7 +17,7 @@
     "{\"asset\":\"" ID "\",\"outcome\":\"destroyed\",\"sha256\":\"" HASH "\",\"method\":"          \
     "\"unlink\"}"
 #define GOOD HEAD "\"destroyed\":1,\"items\":[" GONE "]}"
-/* Of tables, which version 2 knows. */
+/* Of tables, and of what it says that it is of. */
 #define HEAD2                                                                                      \
     "{\"type\":\"dvara certificate of destruction\",\"version\":2,\"id\":\"" ID                    \
     "\",\"finished\":\"2026-01-01T00:00:00Z\","
@@ -25,6 +25,9 @@
     "{\"asset\":\"" ID "\",\"kind\":\"table\",\"outcome\":\"destroyed\",\"rows\":" rows            \
     ",\"undated\":0,\"before\":\"2024-01-01T00:00:00Z\",\"method\":\"delete\"}"
 #define KEPT "{\"asset\":\"" ID "\",\"kind\":\"table\",\"outcome\":\"kept\"}"
+
+/* Of entries of a vault. */
+#define VAULT HEAD2 "\"of\":\"vault\",\"vault\":\"customers\","
 
 static dv_error error;
 static dv_certificate certificate;
@@ -86,6 +89,18 @@ static void rows_of_tables_are_counted(void **state)
     }
 }
 
+static void one_of_a_vault_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text(VAULT "\"outcome\":\"destroyed\",\"method\":\"rewrite\","
+                                     "\"destroyed\":20,\"remaining\":3}"),
+                     DV_OK);
+    assert_int_equal(certificate.files, 20);
+    assert_int_equal(certificate.destroyed, 20);
+    assert_int_equal(read_text(VAULT "\"outcome\":\"kept\",\"destroyed\":0}"), DV_OK);
+    assert_int_equal(certificate.destroyed, 0);
+}
+
 static void what_contradicts_itself_is_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -112,6 +127,17 @@ static void what_contradicts_itself_is_refused(void **state)
               "\"sha256\":\"" HASH "\",\"method\":\"\"}]}"),
         (HEAD "\"destroyed\":0,\"items\":[[[[[[[[[[]]]]]]]]]]}"),
         GOOD "x",
+        HEAD2 "\"destroyed\":0,\"items\":[]}",
+        HEAD2 "\"of\":\"tape\",\"destroyed\":0}",
+        (HEAD2 "\"of\":\"vault\",\"outcome\":\"kept\",\"destroyed\":0}"),
+        VAULT "\"destroyed\":0}",
+        VAULT "\"outcome\":\"kept\"}",
+        (VAULT "\"outcome\":\"kept\",\"destroyed\":1}"),
+        (VAULT "\"outcome\":\"destroyed\",\"destroyed\":-1,\"method\":\"m\",\"remaining\":1}"),
+        (VAULT "\"outcome\":\"destroyed\",\"destroyed\":1,\"method\":\"m\"}"),
+        (VAULT "\"outcome\":\"destroyed\",\"destroyed\":1,\"remaining\":1}"),
+        ("{\"type\":\"dvara certificate of destruction\",\"version\":3,\"id\":\"" ID
+         "\",\"finished\":\"x\",\"destroyed\":0,\"items\":[]}"),
     };
     (void)state;
     for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
@@ -168,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_one_is_read),
         cmocka_unit_test(rows_of_tables_are_counted),
+        cmocka_unit_test(one_of_a_vault_is_read),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(there_is_a_limit),
         cmocka_unit_test(the_event_is_that_of_this_certificate),

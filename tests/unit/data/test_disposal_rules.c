@@ -250,6 +250,21 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, labels: [gdpr], keep: soon}]", "keep"},
         {"rules: [{name: a, labels: [gdpr]}]", "how long"},
         {"rules: [{name: a, of: vault, labels: [gdpr], keep: 1d}]", "of files"},
+        {"rules: [{name: a, vaults: [B], keep: 1d}]", "no name of a vault"},
+        {"rules: [{name: a, vaults: customers, keep: 1d}]", "not empty"},
+        {"rules: [{name: a, vaults: [v], of: files, keep: 1d}]", "of vaults"},
+        {"rules: [{name: a, vaults: [v], labels: [gdpr], keep: 1d}]", "labels"},
+        {"rules: [{name: a, vaults: [v], cases: [data_access], keep: 1d}]", "not both"},
+        {"rules: [{name: a, vaults: [v], keep: 0y}]", "from 1d"},
+        {"rules: [{name: a, vaults: [v], keep: 100y}]", "from 1d"},
+        {"rules: [{name: a, vaults: [v], keep: 1y2}]", "duration"},
+        {"rules: [{name: a, cases: [disposals], keep: 1d}]", "access_review"},
+        {"rules: [{name: a, vaults: [v], keep: 1d}, {name: a, cases: [data_access], keep: 1d}]",
+         "two rules"},
+        {"holds: [{name: h, vaults: [v], keep: 1d}]", "keep"},
+        {"holds: [{name: h, vaults: [v], approvals: 0}]", "approvals"},
+        {"rules: [{name: a, vaults: [v], keep: 1d, approvals: 1}]", "files and tables"},
+        {"rules: [{name: a, cases: [data_access], keep: 1d, approvals: 5}]", "files and tables"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, since: born}]", "changed"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unowned: maybe}]", "unowned"},
         {"rules: [{name: a, labels: [gdpr], keep: 1d, unread: [x]}]", "unread"},
@@ -281,6 +296,107 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         assert_int_equal(error.line, 1);
     }
     assert_string_equal(rule_for("s", "n", "gdpr"), "old"); /* as before */
+}
+
+static const char *kept_for(dv_kept_kind kind, const char *thing)
+{
+    const dv_kept_rule *rule = dv_kept_rule_for(dv_disposal_kept(rules), kind, thing);
+    return rule == NULL ? "" : rule->name;
+}
+
+static const char *held(dv_kept_kind kind, const char *thing)
+{
+    const char *hold = dv_disposal_held(rules, kind, thing);
+    return hold == NULL ? "" : hold;
+}
+
+static void vaults_and_cases_have_rules_of_their_own(void **state)
+{
+    (void)state;
+    assert_int_equal(set("rules:\n"
+                         "  - {name: files, labels: [gdpr], keep: 30d}\n"
+                         "  - {name: short, vaults: [customers, b.2], keep: 1d}\n"
+                         "  - {name: long, of: vaults, vaults: [customers], keep: 2y}\n"
+                         "  - {name: ever, vaults: [old], keep: forever}\n"
+                         "  - {name: cases, cases: [access_review, data_access], keep: 3y}\n"
+                         "holds:\n"
+                         "  - {name: h, vaults: [b.2], reason: x}\n"
+                         "  - {name: c, cases: [data_review]}\n"),
+                     DV_OK);
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "customers"), "long");
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "b.2"), "short");
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "other"), "");
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "access_review"), "");
+    assert_string_equal(kept_for(DV_KEPT_CASES, "access_review"), "cases");
+    assert_string_equal(kept_for(DV_KEPT_CASES, "data_review"), "");
+    assert_string_equal(held(DV_KEPT_VAULTS, "b.2"), "h");
+    assert_string_equal(held(DV_KEPT_VAULTS, "customers"), "");
+    assert_string_equal(held(DV_KEPT_CASES, "data_review"), "c");
+    const dv_kept_rules *kept = dv_disposal_kept(rules);
+    assert_int_equal(kept->count, 6);
+    const dv_kept_rule *two_years = dv_kept_rule_for(kept, DV_KEPT_VAULTS, "customers");
+    assert_true(two_years->keep == 732 * a_day); /* never shorter than those of the calendar */
+    assert_true(dv_kept_cutoff(two_years, 1000 * a_day) == 268 * a_day);
+    assert_true(dv_kept_cutoff(two_years, 700 * a_day) == 0);
+    assert_true(dv_kept_cutoff(dv_kept_rule_for(kept, DV_KEPT_VAULTS, "old"), INT64_MAX) == 0);
+    assert_true(dv_kept_cutoff(NULL, INT64_MAX) == 0);
+    assert_string_equal(rule_for("s", "n", "gdpr"), "files"); /* files are none of theirs */
+    assert_string_equal(hold_for("s", "n", "gdpr"), "");
+    assert_int_equal(set("holds: [{name: everything}]"), DV_OK);
+    assert_string_equal(held(DV_KEPT_VAULTS, "any"), "everything");
+    assert_string_equal(held(DV_KEPT_CASES, "data_access"), "everything");
+    assert_int_equal(set("holds: [{name: some, sensitivity: public}]"), DV_OK);
+    assert_string_equal(held(DV_KEPT_VAULTS, "any"), "");
+}
+
+static void vaults_and_cases_say_that_they_go_without_approvals(void **state)
+{
+    (void)state;
+    assert_int_equal(set("approvals: 1\n"
+                         "rules:\n"
+                         "  - {name: files, labels: [gdpr], keep: 30d}\n"
+                         "  - {name: v, vaults: [customers], keep: 1d, approvals: 0}\n"
+                         "  - {name: c, cases: [data_access], keep: 1d, approvals: 0}\n"),
+                     DV_OK);
+    assert_int_equal(approvals("gdpr"), 1);
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "customers"), "v");
+    /* One that does not say is refused with its line, and the rules stay as they were. */
+    static const char *const silent[] = {"vaults: [other]", "cases: [data_review]"};
+    for (size_t i = 0; i < DV_ARRAY_LEN(silent); i++) {
+        char yaml[128];
+        (void)snprintf(yaml, sizeof(yaml), "approvals: 1\nrules:\n  - {name: v, %s, keep: 1d}\n",
+                       silent[i]);
+        assert_int_equal(set(yaml), DV_ERR_INVALID);
+        assert_int_equal(error.line, 3);
+        assert_non_null(strstr(error.message, "approvals: 0"));
+    }
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "customers"), "v");
+    assert_string_equal(kept_for(DV_KEPT_VAULTS, "other"), "");
+    /* A hold lets nothing go, and so needs none. */
+    assert_int_equal(set("approvals: 1\nholds: [{name: h, vaults: [v]}]"), DV_OK);
+}
+
+static void there_are_limits_of_vaults_and_cases(void **state)
+{
+    (void)state;
+    dv_buf yaml = dv_buf_init(1 << 20);
+    assert_int_equal(dv_buf_append_str(&yaml, "rules:\n"), DV_OK);
+    for (int i = 0; i <= 2 * DV_LIMIT_DATA_RULES; i++) {
+        if (i == 2 * DV_LIMIT_DATA_RULES) {
+            assert_int_equal(set(dv_buf_cstr(&yaml)), DV_OK);
+        }
+        assert_int_equal(dv_buf_append_printf(&yaml, "  - {name: r%d, vaults: [v], keep: 1d}\n", i),
+                         DV_OK);
+    }
+    assert_int_equal(set(dv_buf_cstr(&yaml)), DV_ERR_INVALID);
+    dv_buf_clear(&yaml);
+    assert_int_equal(dv_buf_append_str(&yaml, "holds: [{name: h, vaults: [x"), DV_OK);
+    for (int i = 0; i < DV_KEPT_THINGS; i++) {
+        assert_int_equal(dv_buf_append_printf(&yaml, ", s%d", i), DV_OK);
+    }
+    assert_int_equal(dv_buf_append_str(&yaml, "]}]"), DV_OK);
+    assert_int_equal(set(dv_buf_cstr(&yaml)), DV_ERR_INVALID);
+    dv_buf_release(&yaml);
 }
 
 static void there_are_limits(void **state)
@@ -322,6 +438,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hold_that_names_nothing_keeps_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_refused_with_its_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(vaults_and_cases_have_rules_of_their_own, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(vaults_and_cases_say_that_they_go_without_approvals, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(there_are_limits_of_vaults_and_cases, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_are_limits, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,40 @@ dv_must dv_result dv_disposal_run_find(dv_call *call, const char *id, dv_disposa
                                        dv_error *error);
 json_t *dv_disposal_run_json(const dv_disposal_run *run);
 
+/* Errors: DV_ERR_CONFLICT: the clock may have been set ahead, and nothing goes by its age now. */
+dv_must dv_result dv_disposal_check_clock(const dv_call *call, dv_error *error);
+
+/* A new run of that source whose certificate will name those rules (a JSON list), and its event.
+ * planned: how many things are meant. */
+dv_must dv_result dv_disposal_run_insert(dv_call *call, const dv_disposal_run *run,
+                                         dv_error *error);
+/* The run of the source that has not ended. Errors: DV_ERR_NOT_FOUND. */
+dv_must dv_result dv_disposal_run_open(dv_call *call, const char *source, dv_disposal_run *ret_run,
+                                       dv_error *error);
+
+/* --- vaults (vault_run.c) -------------------------------------------------------------------- */
+
+/* dvarad says up to when entries go, the command that has the vault open writes it anew without
+ * them (engine/detect/action/vault.h), and dvarad keeps the certificate:
+ *
+ *   planned -> ready -> destroyed
+ *      |---------|--> kept | not_done | unknown (it was given up)
+ *
+ * 1. No vault is exchanged before the run and how many entries go are on the disk here ("ready"),
+ * and the log says that the run began. Holds, the rule and the clock are asked when it begins and
+ * again when it becomes ready.
+ * 2. Whether it happened is not remembered by who did it: the new file has the run's id, sealed. A
+ * command that was killed is followed by one that looks; dvarad looks, too, where it can read the
+ * vault, and believes nothing else. */
+/* Appends the rules and holds of vaults and cases to a list of rules. */
+dv_must dv_result dv_disposal_kept_tell(const dv_call *call, json_t *items);
+
+bool dv_disposal_is_vault(const dv_disposal_run *run);
+/* Ends it: the certificate's text, malloc'd, and how many entries are gone. abandon: what is open
+ * is given up. Errors: DV_ERR_CONFLICT: it is open. */
+dv_must dv_result dv_disposal_vault_close(dv_call *call, const dv_disposal_run *run, bool abandon,
+                                          char **ret_text, int64_t *ret_destroyed, dv_error *error);
+
 /* --- certificates (certificate.c) ------------------------------------------------------------ */
 
 /* The certificate of a run of which nothing is open: JSON text, malloc'd, as it is kept, hashed and

@@ -444,5 +444,5 @@ dv_result dv_op_data_disposal_rules(dv_call *call, dv_error *error)
         const dv_disposal_rule *rule = dv_disposal_rule_at(rules, i);
         DV_TRY(tell_rule(call, items, dv_disposal_rule_json(rule), &rule->scope, error));
     }
-    return DV_OK;
+    return dv_disposal_kept_tell(call, items);
 }

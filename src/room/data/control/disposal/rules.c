@@ -7,6 +7,7 @@
 #include "room/data/scan/classify.h"
 
 enum { RULES_MEMORY = 4 << 20, KNOWN_MAX = 512, WORD_MAX = 64, SOURCE_MAX = 4096, COLUMN_MAX = 63 };
+enum { KEPT_MAX = 2 * DV_LIMIT_DATA_RULES /* rules and holds */ };
 
 static const dv_time a_day = 86400 * DV_SECOND;
 static const int keep_days_max = 36500;
@@ -26,6 +27,7 @@ struct dv_disposal_rules {
     size_t rule_count;
     dv_disposal_hold *holds;
     size_t hold_count;
+    dv_kept_rules kept;
     bool names_hidden;
     int64_t approvals; /* of a rule that does not say */
     dv_time approval_lasts;
@@ -38,8 +40,9 @@ static dv_result rules_init(dv_disposal_rules *out)
     if (out->arena != NULL) {
         out->rules = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->rules));
         out->holds = dv_arena_alloc(out->arena, DV_LIMIT_DATA_RULES * sizeof(*out->holds));
+        out->kept.items = dv_arena_alloc(out->arena, KEPT_MAX * sizeof(*out->kept.items));
     }
-    if (out->rules == NULL || out->holds == NULL) {
+    if (out->rules == NULL || out->holds == NULL || out->kept.items == NULL) {
         dv_arena_free(out->arena);
         return DV_ERR_NO_MEMORY;
     }
@@ -158,8 +161,8 @@ static const char *known_name(const void *data, size_t index)
 /* --- what a rule or hold is for -------------------------------------------------------------- */
 
 /* The items of a list, each of which check() refuses or not. */
-static dv_result list_read(const dv_yaml *map, const char *key, const dv_yaml **ret_first,
-                           dv_error *error)
+dv_result dv_disposal_list_read(const dv_yaml *map, const char *key, const dv_yaml **ret_first,
+                                dv_error *error)
 {
     const dv_yaml *list = dv_yaml_get(map, key);
     size_t count = 0;
@@ -191,7 +194,7 @@ static dv_result words_read(dv_arena *arena, const dv_yaml *map, const char *key
 {
     const dv_yaml *one = NULL;
     const char *word = NULL;
-    DV_TRY(list_read(map, key, &one, error));
+    DV_TRY(dv_disposal_list_read(map, key, &one, error));
     for (; one != NULL; one = one->next) {
         DV_TRY(word_read(one, &word, error));
         if (!is_known(known, word)) {
@@ -212,7 +215,7 @@ static dv_result sources_read(dv_arena *arena, const dv_yaml *map, dv_disposal_w
 {
     const dv_yaml *one = NULL;
     const char *text = NULL;
-    DV_TRY(list_read(map, "sources", &one, error));
+    DV_TRY(dv_disposal_list_read(map, "sources", &one, error));
     for (; one != NULL; one = one->next) {
         DV_TRY(dv_yaml_string(one, &text, error));
         size_t len = strlen(text);
@@ -245,8 +248,8 @@ static dv_result scope_read(dv_disposal_rules *rules, const dv_yaml *map, dv_dis
                                 "restricted");
 }
 
-static dv_result name_read(dv_arena *arena, const dv_yaml *map, const char **ret_name,
-                           dv_error *error)
+dv_result dv_disposal_name_read(dv_arena *arena, const dv_yaml *map, const char **ret_name,
+                                dv_error *error)
 {
     const dv_yaml *node = dv_yaml_get(map, "name");
     const char *word = NULL;
@@ -260,8 +263,20 @@ static dv_result name_read(dv_arena *arena, const dv_yaml *map, const char **ret
 
 /* --- rules and holds ------------------------------------------------------------------------- */
 
-static dv_result keep_read(dv_arena *arena, const dv_yaml *map, dv_disposal_rule *rule,
-                           dv_error *error)
+/* "2y"; other durations are read as everywhere. A year counts 366 days: two of them are not shorter
+ * than two of the calendar. */
+static bool years_read(const char *text, dv_time *ret_keep)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 3 || strcmp(text + digits, "y") != 0) {
+        return false;
+    }
+    *ret_keep = strtol(text, NULL, 10) * 366 * a_day;
+    return true;
+}
+
+dv_result dv_disposal_keep_read(dv_arena *arena, const dv_yaml *map, const char **ret_kept,
+                                dv_time *ret_keep, dv_error *error)
 {
     const dv_yaml *node = dv_yaml_get(map, "keep");
     const char *text = NULL;
@@ -269,13 +284,13 @@ static dv_result keep_read(dv_arena *arena, const dv_yaml *map, dv_disposal_rule
         return dv_yaml_refuse(map, error, "data_retention: a rule says how long: keep");
     }
     DV_TRY(dv_yaml_string(node, &text, error));
-    rule->kept = dv_arena_printf(arena, "%s", text);
-    rule->keep = DV_TIME_NEVER;
-    if (rule->kept == NULL || strcmp(text, "forever") == 0) {
-        return rule->kept == NULL ? DV_ERR_NO_MEMORY : DV_OK;
+    *ret_kept = dv_arena_printf(arena, "%s", text);
+    *ret_keep = DV_TIME_NEVER;
+    if (*ret_kept == NULL || strcmp(text, "forever") == 0) {
+        return *ret_kept == NULL ? DV_ERR_NO_MEMORY : DV_OK;
     }
-    DV_TRY(dv_yaml_duration(node, &rule->keep, error));
-    return rule->keep >= a_day && rule->keep <= keep_days_max * a_day
+    DV_TRY(years_read(text, ret_keep) ? DV_OK : dv_yaml_duration(node, ret_keep, error));
+    return *ret_keep >= a_day && *ret_keep <= keep_days_max * a_day
                ? DV_OK
                : dv_yaml_refuse(node, error, "data_retention: keep is from 1d to %dd, or forever",
                                 keep_days_max);
@@ -374,11 +389,57 @@ static dv_result approval_lasts_read(const dv_yaml *map, dv_time *lasts, dv_erro
     return DV_OK;
 }
 
+static dv_result name_unused(const dv_disposal_rules *rules, const dv_yaml *map, const char *name,
+                             dv_error *error)
+{
+    bool used = false;
+    for (size_t i = 0; i < rules->rule_count; i++) {
+        used = used || strcmp(rules->rules[i].name, name) == 0;
+    }
+    for (size_t i = 0; i < rules->kept.count; i++) {
+        used = used || (!rules->kept.items[i].hold && strcmp(rules->kept.items[i].name, name) == 0);
+    }
+    return used ? dv_yaml_refuse(map, error, "data_retention: two rules are called %s", name)
+                : DV_OK;
+}
+
+/* Nobody can be asked about vaults and cases: what wants approvals is refused, not passed over. */
+static dv_result no_approvals(const dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
+{
+    const dv_yaml *node = dv_yaml_get(map, "approvals");
+    int64_t approvals = rules->approvals;
+    DV_TRY(approvals_read(map, &approvals, error));
+    if (approvals == 0) {
+        return DV_OK;
+    }
+    return node != NULL
+               ? dv_yaml_refuse(node, error,
+                                "data_retention: approvals are for files and tables; entries of "
+                                "vaults and cases go without: approvals: 0")
+               : dv_yaml_refuse(map, error,
+                                "data_retention: approvals: %lld is for files and tables; a rule "
+                                "of vaults or cases says that it goes without: approvals: 0",
+                                (long long)approvals);
+}
+
+/* Of vaults or cases. */
+static dv_result kept_read(dv_disposal_rules *rules, const dv_yaml *map, bool hold, dv_error *error)
+{
+    const char *name = NULL;
+    DV_TRY(hold ? DV_OK : no_approvals(rules, map, error));
+    DV_TRY(dv_disposal_name_read(rules->arena, map, &name, error));
+    DV_TRY(hold ? DV_OK : name_unused(rules, map, name, error));
+    return dv_kept_read(&rules->kept, KEPT_MAX, rules->arena, map, hold, error);
+}
+
 static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_error *error)
 {
     static const char *const keys[] = {"name",      "of",     "labels",  "categories",  "sources",
                                        "keep",      "since",  "unowned", "sensitivity", "unread",
                                        "approvals", "column", NULL};
+    if (dv_kept_is_one(map)) {
+        return kept_read(rules, map, false, error);
+    }
     if (rules->rule_count == DV_LIMIT_DATA_RULES) {
         return dv_yaml_refuse(map, error, "data_retention: more than %d rules",
                               DV_LIMIT_DATA_RULES);
@@ -386,21 +447,16 @@ static dv_result rule_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
     dv_disposal_rule *rule = &rules->rules[rules->rule_count];
     *rule = (dv_disposal_rule){.approvals = rules->approvals};
     DV_TRY(dv_yaml_check_keys(map, keys, error));
-    DV_TRY(name_read(rules->arena, map, &rule->name, error));
-    for (size_t i = 0; i < rules->rule_count; i++) {
-        if (strcmp(rules->rules[i].name, rule->name) == 0) {
-            return dv_yaml_refuse(map, error, "data_retention: two rules are called %s",
-                                  rule->name);
-        }
-    }
+    DV_TRY(dv_disposal_name_read(rules->arena, map, &rule->name, error));
+    DV_TRY(name_unused(rules, map, rule->name, error));
     DV_TRY(kind_read(map, &rule->tables, error));
     DV_TRY(scope_read(rules, map, &rule->scope, error));
     if (rule->scope.labels.count + rule->scope.categories.count + rule->scope.sources.count == 0) {
         return dv_yaml_refuse(map, error,
                               "data_retention: a rule says what it is for: labels, categories or "
-                              "sources");
+                              "sources; vaults; or cases");
     }
-    DV_TRY(keep_read(rules->arena, map, rule, error));
+    DV_TRY(dv_disposal_keep_read(rules->arena, map, &rule->kept, &rule->keep, error));
     DV_TRY(column_read(rules->arena, map, rule, error));
     DV_TRY(since_check(map, rule, error));
     DV_TRY(since_read(map, &rule->seen, error));
@@ -415,6 +471,9 @@ static dv_result hold_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
 {
     static const char *const keys[] = {"name",        "labels", "categories", "sources",
                                        "sensitivity", "reason", NULL};
+    if (dv_kept_is_one(map)) {
+        return kept_read(rules, map, true, error);
+    }
     if (rules->hold_count == DV_LIMIT_DATA_RULES) {
         return dv_yaml_refuse(map, error, "data_retention: more than %d holds",
                               DV_LIMIT_DATA_RULES);
@@ -423,7 +482,7 @@ static dv_result hold_read(dv_disposal_rules *rules, const dv_yaml *map, dv_erro
     *hold = (dv_disposal_hold){.name = NULL};
     const char *reason = NULL;
     DV_TRY(dv_yaml_check_keys(map, keys, error));
-    DV_TRY(name_read(rules->arena, map, &hold->name, error));
+    DV_TRY(dv_disposal_name_read(rules->arena, map, &hold->name, error));
     const dv_yaml *node = dv_yaml_get(map, "reason");
     DV_TRY(node == NULL ? DV_OK : dv_yaml_string(node, &reason, error));
     DV_TRY(scope_read(rules, map, &hold->scope, error));
@@ -627,6 +686,24 @@ const dv_disposal_rule *dv_disposal_rule_at(const dv_disposal_rules *rules, size
 dv_time dv_disposal_approval_lasts(const dv_disposal_rules *rules)
 {
     return rules->approval_lasts;
+}
+
+const dv_kept_rules *dv_disposal_kept(const dv_disposal_rules *rules)
+{
+    return &rules->kept;
+}
+
+const char *dv_disposal_held(const dv_disposal_rules *rules, dv_kept_kind kind, const char *thing)
+{
+    const dv_kept_rule *hold = dv_kept_hold_for(&rules->kept, kind, thing);
+    for (size_t i = 0; hold == NULL && i < rules->hold_count; i++) {
+        const dv_disposal_scope *scope = &rules->holds[i].scope;
+        if (scope->labels.count + scope->categories.count + scope->sources.count == 0 &&
+            scope->level < 0) {
+            return rules->holds[i].name;
+        }
+    }
+    return hold != NULL ? hold->name : NULL;
 }
 
 bool dv_disposal_names_hidden(const dv_disposal_rules *rules)

@@ -19,6 +19,7 @@
  * whose time ends last counts. */
 
 #include "core/config.h"
+#include "room/data/control/disposal/kept.h"
 
 #include <jansson.h>
 
@@ -109,5 +110,21 @@ json_t *dv_disposal_hold_json(const dv_disposal_hold *hold);
 dv_time dv_disposal_approval_lasts(const dv_disposal_rules *rules);
 /* Certificates leave names out. */
 bool dv_disposal_names_hidden(const dv_disposal_rules *rules);
+
+/* Rules and holds of vaults and cases; borrowed until the rules are set. */
+const dv_kept_rules *dv_disposal_kept(const dv_disposal_rules *rules);
+/* The name of a hold that keeps the vault or the cases, or NULL: one that names them, or one that
+ * names nothing at all and so keeps everything. */
+const char *dv_disposal_held(const dv_disposal_rules *rules, dv_kept_kind kind, const char *thing);
+
+/* What the readers of rules share. Texts lie in the arena. Errors: DV_ERR_INVALID, with the place.
+ */
+dv_must dv_result dv_disposal_name_read(dv_arena *arena, const dv_yaml *map, const char **ret_name,
+                                        dv_error *error);
+dv_must dv_result dv_disposal_keep_read(dv_arena *arena, const dv_yaml *map, const char **ret_kept,
+                                        dv_time *ret_keep, dv_error *error);
+/* The first of a list that is not empty and has DV_DISPOSAL_WORDS items at most; NULL: no list. */
+dv_must dv_result dv_disposal_list_read(const dv_yaml *map, const char *key,
+                                        const dv_yaml **ret_first, dv_error *error);
 
 extern const dv_config_section dv_data_config_retention;

@@ -224,24 +224,21 @@ static dv_result rules_text(dv_call *call, const char **ret_text)
     return DV_OK;
 }
 
-static dv_result insert_run(dv_call *call, const planning *p, dv_error *error)
+dv_result dv_disposal_run_insert(dv_call *call, const dv_disposal_run *run, dv_error *error)
 {
-    const dv_event_disposal event = {.id = dv_slice_str(p->id), .files = p->run.items};
+    const dv_event_disposal event = {.id = dv_slice_str(run->id), .files = run->items};
     DV_TRY(dv_store_run(call->services->store, error,
                         "INSERT INTO data_disposal (id, source, caller, rules, state, started,"
                         " finished, finished_by, items, destroyed, document, sha256, request,"
                         " approval)"
                         " VALUES (?1, ?2, ?3, ?4, 'running', ?5, 0, '', ?6, 0, '', '', '', ?7)",
-                        "ttttiit", p->id, p->run.source, call->caller, p->run.rules, call->now,
-                        p->run.items, p->run.approval));
-    DV_TRY(p->request == NULL
-               ? DV_OK
-               : dv_disposal_request_use(call, p->request, p->id, p->run.items, error));
+                        "ttttiit", run->id, run->source, call->caller, run->rules, call->now,
+                        run->items, run->approval));
     return dv_audit_disposal(call, &event, error);
 }
 
-static dv_result open_run(dv_call *call, const char *source, dv_disposal_run *ret_run,
-                          dv_error *error)
+dv_result dv_disposal_run_open(dv_call *call, const char *source, dv_disposal_run *ret_run,
+                               dv_error *error)
 {
     return run_where(call,
                      "SELECT " DV_DISPOSAL_RUN_COLUMNS
@@ -250,7 +247,7 @@ static dv_result open_run(dv_call *call, const char *source, dv_disposal_run *re
 }
 
 /* A clock that was set ahead makes everything old. */
-static dv_result check_clock(const dv_call *call, dv_error *error)
+dv_result dv_disposal_check_clock(const dv_call *call, dv_error *error)
 {
     int64_t seconds = 0;
     DV_TRY(call->services->log->clock_settles_in(call, &seconds, error));
@@ -325,12 +322,12 @@ static dv_result begin(dv_call *call, dv_error *error)
                   .tables = json_object_get(call->body, "tables"),
                   .limit = json_integer_value(json_object_get(call->body, "limit"))};
     dv_disposal_run old;
-    dv_result result = open_run(call, p.run.source, &old, error);
+    dv_result result = dv_disposal_run_open(call, p.run.source, &old, error);
     if (result != DV_ERR_NOT_FOUND) {
         DV_TRY(result);
         return go_on(call, &old, error);
     }
-    DV_TRY(check_clock(call, error));
+    DV_TRY(dv_disposal_check_clock(call, error));
     dv_data_new_id(call->now, p.id);
     p.run.id = p.id;
     DV_TRY(plan(call, &p, error));
@@ -338,7 +335,9 @@ static dv_result begin(dv_call *call, dv_error *error)
         return nothing(call, &p, error);
     }
     DV_TRY(rules_text(call, &p.run.rules));
-    DV_TRY(insert_run(call, &p, error));
+    DV_TRY(dv_disposal_run_insert(call, &p.run, error));
+    DV_TRY(p.request == NULL ? DV_OK
+                             : dv_disposal_request_use(call, p.request, p.id, p.run.items, error));
     call->answer = dv_disposal_run_json(&p.run);
     return call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
@@ -607,7 +606,7 @@ static dv_result tell(dv_call *call, dv_error *error)
     if (strcmp(run.state, "running") != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT, "the disposal %s has ended", run.id);
     }
-    DV_TRY(any_ready(call->body) ? check_clock(call, error) : DV_OK);
+    DV_TRY(any_ready(call->body) ? dv_disposal_check_clock(call, error) : DV_OK);
     json_array_foreach(json_object_get(call->body, "items"), n, told)
     {
         DV_TRY(tell_one(call, &run, told, items, error));
@@ -661,6 +660,14 @@ static void hash_text(const char *text, char out[2 * DV_SHA256_LEN + 1])
     }
 }
 
+static dv_result close_files(dv_call *call, const dv_disposal_run *run, bool abandon,
+                             char **ret_text, int64_t *ret_destroyed, dv_error *error)
+{
+    DV_TRY(abandon ? give_up(call, run->id, error) : DV_OK);
+    DV_TRY(check_closed(call, run->id, error));
+    return dv_disposal_certificate(call, run, ret_text, ret_destroyed, error);
+}
+
 /* The document is written and kept. It is the same from here on, also if the next step has to be
  * done twice. */
 static dv_result close_run(dv_call *call, dv_error *error)
@@ -672,12 +679,11 @@ static dv_result close_run(dv_call *call, dv_error *error)
     if (strcmp(run.state, "running") != 0) {
         return DV_OK;
     }
-    if (json_is_true(json_object_get(call->body, "abandon"))) {
-        DV_TRY(give_up(call, run.id, error));
-    }
-    DV_TRY(check_closed(call, run.id, error));
+    bool abandon = json_is_true(json_object_get(call->body, "abandon"));
     dv_auto(free) char *text = NULL;
-    DV_TRY(dv_disposal_certificate(call, &run, &text, &destroyed, error));
+    DV_TRY(dv_disposal_is_vault(&run)
+               ? dv_disposal_vault_close(call, &run, abandon, &text, &destroyed, error)
+               : close_files(call, &run, abandon, &text, &destroyed, error));
     hash_text(text, sha256);
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE data_disposal SET state = 'closing', finished = ?2,"
