@@ -136,6 +136,42 @@ static dv_result read_vault(const dv_json *json, dv_arena *arena, dv_certificate
                             : wrong(error, "entries are counted that were not destroyed");
 }
 
+/* One case; counts it. */
+static dv_result read_case(const dv_json *json, uint32_t item, dv_arena *arena,
+                           dv_certificate *certificate, dv_error *error)
+{
+    char id[DV_CERTIFICATE_ID_MAX], type[64], outcome[16];
+    if (json->tokens[item].type != DV_JSON_OBJECT ||
+        copy_text(json, item, "case", arena, id, sizeof(id)) != DV_OK ||
+        copy_text(json, item, "type", arena, type, sizeof(type)) != DV_OK ||
+        copy_text(json, item, "outcome", arena, outcome, sizeof(outcome)) != DV_OK) {
+        return wrong(error, "a case has no id, no type or no outcome");
+    }
+    certificate->files++;
+    certificate->destroyed += strcmp(outcome, "destroyed") == 0;
+    return DV_OK;
+}
+
+static dv_result read_cases(const dv_json *json, dv_arena *arena, dv_certificate *certificate,
+                            dv_error *error)
+{
+    char method[1024] = "";
+    uint32_t items = dv_json_member(json, 0, "items");
+    if (items == 0 || json->tokens[items].type != DV_JSON_ARRAY) {
+        return wrong(error, "it lists no cases");
+    }
+    for (uint32_t at = items + 1; at < json->tokens[items].next; at = json->tokens[at].next) {
+        DV_TRY(read_case(json, at, arena, certificate, error));
+    }
+    if (copy_text(json, 0, "method", arena, method, sizeof(method)) != DV_OK || method[0] == '\0') {
+        return wrong(error, "it does not say how");
+    }
+    int64_t told = number_of(json, 0, "destroyed");
+    return told >= 0 && (uint64_t)told == certificate->destroyed
+               ? DV_OK
+               : wrong(error, "it does not say how many were destroyed, or another number");
+}
+
 /* Version 1 is of files; 2 of files or tables, or of what it says that it is of. */
 static dv_result read_body(const dv_json *json, dv_arena *arena, dv_certificate *certificate,
                            dv_error *error)
@@ -146,6 +182,9 @@ static dv_result read_body(const dv_json *json, dv_arena *arena, dv_certificate 
     }
     if (copy_text(json, 0, "of", arena, of, sizeof(of)) != DV_OK) {
         return wrong(error, "it does not say what it is about");
+    }
+    if (strcmp(of, "cases") == 0) {
+        return read_cases(json, arena, certificate, error);
     }
     return strcmp(of, "vault") == 0
                ? read_vault(json, arena, certificate, error)

@@ -18,8 +18,8 @@ typedef struct dv_certificate {
     char id[DV_CERTIFICATE_ID_MAX];
     char sha256[DV_CERTIFICATE_HASH_MAX]; /* of the text, hexadecimal */
     char finished[DV_CERTIFICATE_TIME_MAX];
-    int64_t version; /* 1: of files; 2: of tables, or of a vault */
-    uint64_t files;  /* or tables, entries of a vault */
+    int64_t version; /* 1: of files; 2: of tables, or of a vault or cases */
+    uint64_t files;  /* or tables, entries of a vault, cases */
     uint64_t destroyed;
     uint64_t rows; /* of tables, that were destroyed */
 } dv_certificate;

@@ -6,6 +6,7 @@
 
 #include "api/commands.h"
 #include "base/file.h"
+#include "cli/data_disposal_cases.h"
 #include "cli/data_disposal_vault.h"
 #include "engine/scan/postgres.h"
 #include "engine/scan/remove.h"
@@ -672,6 +673,9 @@ int dv_command_data_disposal_run(dv_cli *cli, const json_t *params)
 {
     if (json_object_get(params, "vault") != NULL) {
         return dv_data_disposal_vault(cli, params);
+    }
+    if (json_is_true(json_object_get(params, "cases"))) {
+        return dv_data_disposal_cases(cli, params);
     }
     dv_error error = {0};
     dv_disposal_job d = {.cli = cli};

@@ -327,7 +327,9 @@ static dv_result refuse_others(const json_t *params, dv_error *error)
                                 "%s is for files and tables, --vault is for a vault", others[i]);
         }
     }
-    return DV_OK;
+    return json_is_true(json_object_get(params, "cases"))
+               ? dv_error_set(error, DV_ERR_INVALID, "--vault and --cases are two disposals")
+               : DV_OK;
 }
 
 static dv_result run_vault(job *j, const json_t *params, dv_error *error)

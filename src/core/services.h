@@ -23,6 +23,7 @@ struct dv_retention_client;
 struct dv_data_keys; /* of the data room */
 struct dv_data_rules;
 struct dv_disposal_rules;
+struct dv_case_disposal;
 struct dv_data_vaults;
 struct dv_data_access_source; /* core/data_access.h */
 struct dv_people_source;
@@ -39,6 +40,7 @@ typedef struct dv_services {
     struct dv_data_keys *keys;
     struct dv_data_rules *data_rules;         /* which data wants which approvals */
     struct dv_disposal_rules *disposal_rules; /* how long data is kept */
+    struct dv_case_disposal *case_disposal;   /* where it is with closed cases */
     struct dv_data_vaults *vaults;            /* whose tokens are turned back */
     const struct dv_data_access_source *data_access;
     const struct dv_people_source *people;

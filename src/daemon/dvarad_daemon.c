@@ -209,6 +209,18 @@ dv_result dv_daemon_reload(dv_daemon *daemon, dv_error *error)
     return record_config(daemon, dv_event_config_change, error);
 }
 
+static dv_result open_data(dv_daemon *daemon)
+{
+    dv_services *services = &daemon->control.services;
+    DV_TRY(dv_data_keys_new(daemon->state_dir, &services->keys));
+    DV_TRY(dv_data_rules_new(&services->data_rules));
+    DV_TRY(dv_disposal_rules_new(&services->disposal_rules));
+    DV_TRY(dv_case_disposal_new(&services->case_disposal));
+    DV_TRY(dv_data_vaults_new(&services->vaults));
+    services->data_access = &dv_data_access;
+    return DV_OK;
+}
+
 static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, dv_error *error)
 {
     if (options->config != NULL) {
@@ -225,11 +237,7 @@ static dv_result open_all(dv_daemon *daemon, const dv_service_options *options, 
     DV_TRY(dv_nodes_new(daemon->state_dir, &daemon->control.services.nodes));
     DV_TRY(dv_node_searches_new(daemon->runtime_dir, &daemon->control.services.node_searches));
     DV_TRY(dv_retention_client_new(daemon->runtime_dir, &daemon->control.services.retention));
-    DV_TRY(dv_data_keys_new(daemon->state_dir, &daemon->control.services.keys));
-    DV_TRY(dv_data_rules_new(&daemon->control.services.data_rules));
-    DV_TRY(dv_disposal_rules_new(&daemon->control.services.disposal_rules));
-    DV_TRY(dv_data_vaults_new(&daemon->control.services.vaults));
-    daemon->control.services.data_access = &dv_data_access;
+    DV_TRY(open_data(daemon));
     daemon->control.services.people = &dv_auth_people;
     daemon->control.services.log = &dv_audit_log_events;
     DV_TRY(dv_auth_gate_new(&daemon->control.gate));
@@ -278,6 +286,7 @@ void dv_daemon_close(dv_daemon *daemon)
     dv_data_keys_free(control->services.keys);
     dv_data_rules_free(control->services.data_rules);
     dv_disposal_rules_free(control->services.disposal_rules);
+    dv_case_disposal_free(control->services.case_disposal);
     dv_data_vaults_free(control->services.vaults);
     dv_node_searches_free(control->services.node_searches);
     dv_retention_client_free(control->services.retention);

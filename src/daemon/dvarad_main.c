@@ -96,7 +96,7 @@ static void tick_done(dv_result result, const dv_error *error)
 
 static void tick(daemon_state *state)
 {
-    dv_error errors[5] = {0};
+    dv_error errors[6] = {0};
     dv_time now = dv_time_monotonic();
     if (now < state->next_tick) {
         return;
@@ -108,6 +108,7 @@ static void tick(daemon_state *state)
     tick_done(dv_data_access_tick(services, &errors[2]), &errors[2]);
     tick_done(dv_data_keys_tick(services, dv_time_now(), &errors[3]), &errors[3]);
     tick_done(dv_disposal_tick(services, &errors[4]), &errors[4]);
+    tick_done(dv_case_disposal_tick(services, &errors[5]), &errors[5]);
 }
 
 /* Alerts look at what came into the log: again soon while there is more. */

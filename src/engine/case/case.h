@@ -127,6 +127,35 @@ dv_must dv_result dv_case_last(const dv_call *call, const dv_case_type *type, co
 dv_must dv_result dv_case_item_id_parse(dv_call *call, const char *text, const char **ret_id,
                                         int64_t *ret_number, dv_error *error);
 
+/* --- removing (case_remove.c) ---------------------------------------------------------------- */
+
+enum { DV_CASE_ID_MAX = 37 };
+
+typedef struct dv_case_closed {
+    char id[DV_CASE_ID_MAX];
+    dv_time ended;
+} dv_case_closed;
+
+/* Cases of the type that ended until then, in the order in which they did, behind `after` (zeros:
+ * from the first). */
+dv_must dv_result dv_case_closed_list(const dv_call *call, const char *type, dv_time until,
+                                      const dv_case_closed *after, dv_case_closed *items,
+                                      size_t most, size_t *ret_count, dv_error *error);
+dv_must dv_result dv_case_is_closed(const dv_call *call, const char *id, bool *ret_is,
+                                    dv_error *error);
+/* Whether it is that owner's, who opened none of its type later (dv_case_last goes by that one). */
+dv_must dv_result dv_case_is_newest(const dv_call *call, const char *id, const char *owner,
+                                    bool *ret_is, dv_error *error);
+/* Whether a case that has not ended has an item about that object. */
+dv_must dv_result dv_case_is_object(const dv_call *call, const char *object, bool *ret_is,
+                                    dv_error *error);
+/* How many rows it is. */
+dv_must dv_result dv_case_size(const dv_call *call, const char *id, size_t *ret_rows,
+                               dv_error *error);
+/* Removes a closed case with its items and history, and leaves no record of that: its caller does.
+ * Errors: DV_ERR_NOT_FOUND: no closed case has that id. */
+dv_must dv_result dv_case_remove(dv_call *call, const char *id, dv_error *error);
+
 /* --- as JSON (case_json.c) ------------------------------------------------------------------- */
 
 /* {"id", "title", "state", "owner", "created", "deadline", "ended", "at_deadline", "undecided",

@@ -28,4 +28,3 @@ CREATE TABLE data_disposal_case (
     closed BIGINT NOT NULL,
     PRIMARY KEY (run, n)
 );
-CREATE INDEX case_case_ended ON case_case (type, ended) WHERE ended IS NOT NULL;

@@ -529,6 +529,66 @@ static void what_can_not_be_recorded_does_not_happen(void **state)
     assert_int_equal(history_count(&c), 1);
 }
 
+/* --- removing -------------------------------------------------------------------------------- */
+
+static dv_case closed_at(dv_time when, const char *subject)
+{
+    dv_case c = opened("keep", (const char *const[]){subject}, 1);
+    f->call.now = when;
+    assert_int_equal(step_as(RITA, &c, 1, "attest", "needed"), DV_OK);
+    return again(&c);
+}
+
+static size_t closed_until(dv_time until, const dv_case_closed *after, dv_case_closed out[4])
+{
+    size_t count = 0;
+    assert_int_equal(
+        dv_case_closed_list(&f->call, "access_review", until, after, out, 4, &count, &f->error),
+        DV_OK);
+    return count;
+}
+
+static void closed_cases_are_listed_and_removed(void **state)
+{
+    static const dv_case_closed first = {.id = ""};
+    dv_case_closed list[4];
+    bool is = true;
+    size_t rows = 0;
+    (void)state;
+    dv_case early = closed_at(1100 * DV_SECOND, SAM);
+    dv_case late = closed_at(1200 * DV_SECOND, BOB);
+    dv_case running = opened("keep", TWO, 2);
+    assert_int_equal(closed_until(1099 * DV_SECOND, &first, list), 0);
+    assert_int_equal(closed_until(1100 * DV_SECOND, &first, list), 1);
+    assert_string_equal(list[0].id, early.id);
+    assert_int_equal(closed_until(9999 * DV_SECOND, &first, list), 2);
+    assert_true(list[1].ended == 1200 * DV_SECOND);
+    assert_int_equal(closed_until(9999 * DV_SECOND, &list[0], list), 1);
+    assert_string_equal(list[0].id, late.id);
+
+    assert_int_equal(dv_case_is_newest(&f->call, late.id, running.owner, &is, &f->error), DV_OK);
+    assert_false(is);
+    assert_int_equal(dv_case_is_newest(&f->call, running.id, running.owner, &is, &f->error), DV_OK);
+    assert_true(is);
+    assert_int_equal(dv_case_is_newest(&f->call, running.id, "User::\"x\"", &is, &f->error), DV_OK);
+    assert_false(is);
+    assert_int_equal(dv_case_is_object(&f->call, "Role::\"admin\"", &is, &f->error), DV_OK);
+    assert_true(is);
+    assert_int_equal(dv_case_is_object(&f->call, "Role::\"other\"", &is, &f->error), DV_OK);
+    assert_false(is);
+
+    assert_int_equal(dv_case_size(&f->call, early.id, &rows, &f->error), DV_OK);
+    assert_true(rows > 2);
+    assert_int_equal(dv_case_remove(&f->call, early.id, &f->error), DV_OK);
+    assert_int_equal(dv_case_remove(&f->call, early.id, &f->error), DV_ERR_NOT_FOUND);
+    assert_int_equal(dv_case_remove(&f->call, running.id, &f->error), DV_ERR_NOT_FOUND);
+    assert_int_equal(dv_case_size(&f->call, early.id, &rows, &f->error), DV_OK);
+    assert_int_equal(rows, 1); /* nothing but what would be itself */
+    assert_int_equal(closed_until(9999 * DV_SECOND, &first, list), 1);
+    assert_string_equal(again(&running).state, "open");
+    assert_int_equal(history_count(&late), 3);
+}
+
 static void items_are_called_by_case_and_number(void **state)
 {
     const char *id = NULL;
@@ -576,6 +636,7 @@ int main(void)
         TEST(many_items_take_several_rounds),
         TEST(the_history_grows_and_survives),
         TEST(what_can_not_be_recorded_does_not_happen),
+        TEST(closed_cases_are_listed_and_removed),
         TEST(items_are_called_by_case_and_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,19 @@ static void one_of_a_vault_is_read(void **state)
     assert_int_equal(certificate.destroyed, 0);
 }
 
+#define CASES HEAD2 "\"of\":\"cases\",\"method\":\"delete\","
+#define CASE(outcome) "{\"case\":\"" ID "\",\"type\":\"data_access\",\"outcome\":\"" outcome "\"}"
+
+static void one_of_cases_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        read_text(CASES "\"destroyed\":1,\"items\":[" CASE("destroyed") "," CASE("kept") "]}"),
+        DV_OK);
+    assert_int_equal(certificate.files, 2);
+    assert_int_equal(certificate.destroyed, 1);
+}
+
 static void what_contradicts_itself_is_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -136,8 +149,16 @@ static void what_contradicts_itself_is_refused(void **state)
         (VAULT "\"outcome\":\"destroyed\",\"destroyed\":-1,\"method\":\"m\",\"remaining\":1}"),
         (VAULT "\"outcome\":\"destroyed\",\"destroyed\":1,\"method\":\"m\"}"),
         (VAULT "\"outcome\":\"destroyed\",\"destroyed\":1,\"remaining\":1}"),
-        ("{\"type\":\"dvara certificate of destruction\",\"version\":3,\"id\":\"" ID
-         "\",\"finished\":\"x\",\"destroyed\":0,\"items\":[]}"),
+        (CASES "\"destroyed\":0}"),
+        (CASES "\"destroyed\":0,\"items\":[" CASE("destroyed") "]}"),
+        (CASES "\"destroyed\":2,\"items\":[" CASE("destroyed") "]}"),
+        (CASES "\"destroyed\":0,\"items\":[1]}"),
+        (CASES "\"destroyed\":0,\"items\":[{\"case\":\"a\",\"outcome\":\"kept\"}]}"),
+        (HEAD2 "\"of\":\"cases\",\"destroyed\":0,\"items\":[]}"),
+        (HEAD2 "\"of\":1,\"destroyed\":0,\"rows_destroyed\":0,\"items\":[]}"),
+        (HEAD "\"of\":\"vault\",\"vault\":\"v\",\"outcome\":\"kept\",\"destroyed\":0}"),
+        (HEAD
+         "\"of\":\"cases\",\"method\":\"m\",\"destroyed\":1,\"items\":[" CASE("destroyed") "]}"),
     };
     (void)state;
     for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
@@ -195,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_good_one_is_read),
         cmocka_unit_test(rows_of_tables_are_counted),
         cmocka_unit_test(one_of_a_vault_is_read),
+        cmocka_unit_test(one_of_cases_is_read),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(there_is_a_limit),
         cmocka_unit_test(the_event_is_that_of_this_certificate),

@@ -258,7 +258,7 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, vaults: [v], keep: 0y}]", "from 1d"},
         {"rules: [{name: a, vaults: [v], keep: 100y}]", "from 1d"},
         {"rules: [{name: a, vaults: [v], keep: 1y2}]", "duration"},
-        {"rules: [{name: a, cases: [disposals], keep: 1d}]", "access_review"},
+        {"rules: [{name: a, cases: [disposals], keep: 1d}]", "data_disposal"},
         {"rules: [{name: a, vaults: [v], keep: 1d}, {name: a, cases: [data_access], keep: 1d}]",
          "two rules"},
         {"holds: [{name: h, vaults: [v], keep: 1d}]", "keep"},

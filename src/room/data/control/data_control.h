@@ -47,6 +47,13 @@ void dv_disposal_rules_free(struct dv_disposal_rules *rules);
 /* Recurring work: ends requests for a disposal that nobody answered. */
 dv_must dv_result dv_disposal_tick(dv_services *services, dv_error *error);
 
+/* Closed cases go when their time is over (disposal/disposal.h): where a pass over them is, and the
+ * recurring work, which does a bounded piece of it. */
+typedef struct dv_case_disposal dv_case_disposal;
+dv_must dv_result dv_case_disposal_new(dv_case_disposal **ret_disposal);
+void dv_case_disposal_free(dv_case_disposal *disposal);
+dv_must dv_result dv_case_disposal_tick(dv_services *services, dv_error *error);
+
 /* data_vaults: vaults of tokens whose values dvarad tells (vaults.h). */
 extern const dv_config_section dv_data_config_vaults;
 struct dv_data_vaults;

@@ -75,6 +75,12 @@ dv_must dv_result dv_data_request_insert(dv_call *call, const dv_data_request *r
  * in. */
 dv_must dv_result dv_data_request_end(dv_call *call, const dv_data_request *request,
                                       const char *state, const char *reason, dv_error *error);
+/* When the request or the grant that became of it ended, and why it has to stay all the same: "" it
+ * has not. Without a row of that id *ret_ended is 0 and nothing needs it. */
+dv_must dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_ended,
+                                         const char **ret_needed, dv_error *error);
+/* Removes the row, if there is one. */
+dv_must dv_result dv_data_request_remove(dv_call *call, const char *id, dv_error *error);
 json_t *dv_data_request_json(const dv_data_request *request);
 /* Errors: DV_ERR_NOT_FOUND with a sentence. */
 dv_must dv_result dv_data_thing_read(const dv_services *services, dv_arena *arena, dv_slice id,

@@ -122,6 +122,41 @@ static dv_result thing_fill(dv_statement *row, dv_arena *arena, dv_data_thing *r
     return DV_OK;
 }
 
+/* `dvara data access sync` takes a role of a database away by the last grant of it that there was:
+ * that one stays. */
+dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_ended,
+                                 const char **ret_needed, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    *ret_ended = 0;
+    *ret_needed = "";
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT r.state, r.ended, r.role IS NOT NULL AND r.began <> 0 AND NOT"
+                          " EXISTS (SELECT 1 FROM data_access o WHERE o.source = r.source AND"
+                          " o.name = r.name AND o.role = r.role AND o.subject = r.subject AND"
+                          " o.began <> 0 AND o.id > r.id) FROM data_access r WHERE r.id = ?1",
+                          "t", id));
+    dv_result result = dv_statement_step(row, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    dv_slice state = dv_column_slice(row, 0);
+    bool open = dv_slice_eq_str(state, "pending") || dv_slice_eq_str(state, "granted");
+    *ret_ended = dv_column_int(row, 1);
+    *ret_needed = open ? "its grant has not ended"
+                  : dv_column_int(row, 2) != 0
+                      ? "it is the last grant of a role of a database, by which that is taken away"
+                      : "";
+    return DV_OK;
+}
+
+dv_result dv_data_request_remove(dv_call *call, const char *id, dv_error *error)
+{
+    return dv_store_run(call->services->store, error, "DELETE FROM data_access WHERE id = ?1", "t",
+                        id);
+}
+
 dv_result dv_data_thing_read(const dv_services *services, dv_arena *arena, dv_slice id,
                              dv_data_thing *ret_thing, dv_error *error)
 {

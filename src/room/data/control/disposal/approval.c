@@ -216,3 +216,38 @@ dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_request *requ
                         " data_disposal_request_item WHERE request = ?1 AND run = '')",
                         "t", request->id);
 }
+
+/* --- when it is needed no more --------------------------------------------------------------- */
+
+/* A certificate names who approved, and is written when its run ends. */
+dv_result dv_disposal_request_closed(dv_call *call, const char *id, dv_time *ret_over,
+                                     const char **ret_needed, dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    *ret_over = 0;
+    *ret_needed = "";
+    DV_TRY(dv_store_query(call->services->store, &row, error,
+                          "SELECT r.state, r.expires, EXISTS (SELECT 1 FROM data_disposal d WHERE"
+                          " d.approval = r.id AND d.state <> 'finished')"
+                          " FROM data_disposal_request r WHERE r.id = ?1",
+                          "t", id));
+    dv_result result = dv_statement_step(row, error);
+    if (result == DV_ERR_NOT_FOUND) {
+        return DV_OK;
+    }
+    DV_TRY(result);
+    bool open = dv_slice_eq_str(dv_column_slice(row, 0), "pending");
+    *ret_over = dv_column_int(row, 1);
+    *ret_needed = dv_column_int(row, 2) != 0 ? "a disposal by it is not finished"
+                  : open                     ? "it waits for an answer"
+                                             : "";
+    return DV_OK;
+}
+
+dv_result dv_disposal_request_remove(dv_call *call, const char *id, dv_error *error)
+{
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "DELETE FROM data_disposal_request_item WHERE request = ?1", "t", id));
+    return dv_store_run(call->services->store, error,
+                        "DELETE FROM data_disposal_request WHERE id = ?1", "t", id);
+}

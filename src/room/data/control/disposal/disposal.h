@@ -2,7 +2,7 @@
 #pragma once
 
 /* What the files of this folder share. Tables: store/migrations/0012-disposal.sql,
- * 0013-disposal-more.sql.
+ * 0013-disposal-more.sql, 0014-kept.sql.
  *
  * dvarad decides what goes, and keeps the certificate; it removes nothing itself, since it has no
  * right over anybody's files. `dvara data disposal run` does, where the files are:
@@ -147,6 +147,12 @@ dv_must dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_reque
 /* {"id", "asked_by", "asked", "approvals": [{"by", "when"}]} for a certificate. */
 dv_must dv_result dv_disposal_request_told(dv_call *call, const char *id, json_t **ret_json,
                                            dv_error *error);
+/* When the approval is or was over, 0 if there was none, and why the request has to stay all the
+ * same; "" it has not. */
+dv_must dv_result dv_disposal_request_closed(dv_call *call, const char *id, dv_time *ret_over,
+                                             const char **ret_needed, dv_error *error);
+/* Removes it and its list, if there is one; the case is its caller's. */
+dv_must dv_result dv_disposal_request_remove(dv_call *call, const char *id, dv_error *error);
 
 /* --- runs (run.c) ---------------------------------------------------------------------------- */
 
@@ -188,6 +194,22 @@ dv_must dv_result dv_disposal_run_insert(dv_call *call, const dv_disposal_run *r
 /* The run of the source that has not ended. Errors: DV_ERR_NOT_FOUND. */
 dv_must dv_result dv_disposal_run_open(dv_call *call, const char *source, dv_disposal_run *ret_run,
                                        dv_error *error);
+
+/* Keeps the certificate's text: the run is "closing". */
+dv_must dv_result dv_disposal_document_keep(dv_call *call, const char *id, const char *text,
+                                            int64_t destroyed, dv_error *error);
+/* The log is told its hash: a run that is "closing" is "finished". */
+dv_must dv_result dv_disposal_publish(dv_call *call, const dv_disposal_run *run, dv_error *error);
+
+/* --- cases (cases.c) ------------------------------------------------------------------------- */
+
+/* Closed cases are rows of our own, so dvarad removes them, some at a time:
+ *
+ *   running (they are written down, the log is told) -> closing (they are gone and the certificate
+ *   is there, in one transaction) -> finished (the log has its hash)
+ *
+ * Killed in between, the next round goes on. What became due is asked again when it goes. */
+bool dv_disposal_is_cases(const dv_disposal_run *run);
 
 /* --- vaults (vault_run.c) -------------------------------------------------------------------- */
 

@@ -19,7 +19,8 @@ static const struct {
 };
 
 /* What still needs a closed one is known for these (cases.c). */
-static const char *const case_types[] = {"access_review", "data_access", "data_review"};
+static const char *const case_types[] = {"access_review", "data_access", "data_disposal",
+                                         "data_review"};
 
 size_t dv_kept_case_count(void)
 {
@@ -54,8 +55,8 @@ static dv_result check_case(const dv_yaml *node, const char *text, dv_error *err
     }
     const char *near = dv_nearest(text, DV_ARRAY_LEN(case_types), case_name, NULL);
     return dv_yaml_refuse(node, error,
-                          "data_retention: cases are of access_review, data_access and "
-                          "data_review, not %.64s%s%s",
+                          "data_retention: cases are of access_review, data_access, data_disposal "
+                          "and data_review, not %.64s%s%s",
                           text, near != NULL ? "; did you mean " : "", near != NULL ? near : "");
 }
 

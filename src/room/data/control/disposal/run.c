@@ -668,50 +668,68 @@ static dv_result close_files(dv_call *call, const dv_disposal_run *run, bool aba
     return dv_disposal_certificate(call, run, ret_text, ret_destroyed, error);
 }
 
-/* The document is written and kept. It is the same from here on, also if the next step has to be
- * done twice. */
-static dv_result close_run(dv_call *call, dv_error *error)
+/* It is the same from here on, also if the next step has to be done twice. */
+dv_result dv_disposal_document_keep(dv_call *call, const char *id, const char *text,
+                                    int64_t destroyed, dv_error *error)
 {
-    dv_disposal_run run;
     char sha256[2 * DV_SHA256_LEN + 1];
-    int64_t destroyed = 0;
-    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
-    if (strcmp(run.state, "running") != 0) {
-        return DV_OK;
-    }
-    bool abandon = json_is_true(json_object_get(call->body, "abandon"));
-    dv_auto(free) char *text = NULL;
-    DV_TRY(dv_disposal_is_vault(&run)
-               ? dv_disposal_vault_close(call, &run, abandon, &text, &destroyed, error)
-               : close_files(call, &run, abandon, &text, &destroyed, error));
     hash_text(text, sha256);
-    DV_TRY(dv_store_run(call->services->store, error,
+    return dv_store_run(call->services->store, error,
                         "UPDATE data_disposal SET state = 'closing', finished = ?2,"
                         " finished_by = ?3, destroyed = ?4, document = ?5, sha256 = ?6,"
                         " row_count = (SELECT COALESCE(sum(row_count), 0) FROM data_disposal_item"
                         " WHERE run = ?1 AND state = 'destroyed') WHERE id = ?1",
-                        "titits", run.id, call->now, call->caller, destroyed, text,
-                        dv_slice_str(sha256)));
+                        "titits", id, call->now, call->caller, destroyed, text,
+                        dv_slice_str(sha256));
+}
+
+static dv_result write_document(dv_call *call, const dv_disposal_run *run, char **ret_text,
+                                int64_t *ret_destroyed, dv_error *error)
+{
+    bool abandon = json_is_true(json_object_get(call->body, "abandon"));
+    if (dv_disposal_is_cases(run)) {
+        return dv_error_set(error, DV_ERR_CONFLICT, "dvarad itself goes on with it");
+    }
+    return dv_disposal_is_vault(run)
+               ? dv_disposal_vault_close(call, run, abandon, ret_text, ret_destroyed, error)
+               : close_files(call, run, abandon, ret_text, ret_destroyed, error);
+}
+
+static dv_result close_run(dv_call *call, dv_error *error)
+{
+    dv_disposal_run run;
+    int64_t destroyed = 0;
+    dv_auto(free) char *text = NULL;
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    if (strcmp(run.state, "running") != 0) {
+        return DV_OK;
+    }
+    DV_TRY(write_document(call, &run, &text, &destroyed, error));
+    DV_TRY(dv_disposal_document_keep(call, run.id, text, destroyed, error));
     return dv_store_run(call->services->store, error,
                         "DELETE FROM data_disposal_item WHERE run = ?1", "t", run.id);
 }
 
-/* The log tells its hash. */
-static dv_result publish(dv_call *call, dv_error *error)
+dv_result dv_disposal_publish(dv_call *call, const dv_disposal_run *run, dv_error *error)
 {
-    dv_disposal_run run;
-    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
     const dv_event_disposal event = {.ended = true,
-                                     .id = dv_slice_str(run.id),
-                                     .sha256 = dv_slice_str(run.sha256),
-                                     .files = run.destroyed};
-    if (strcmp(run.state, "closing") != 0) {
+                                     .id = dv_slice_str(run->id),
+                                     .sha256 = dv_slice_str(run->sha256),
+                                     .files = run->destroyed};
+    if (strcmp(run->state, "closing") != 0) {
         return DV_OK;
     }
     DV_TRY(dv_audit_disposal(call, &event, error));
     return dv_store_run(call->services->store, error,
                         "UPDATE data_disposal SET state = 'finished', request = ?2 WHERE id = ?1",
-                        "tt", run.id, call->request_id);
+                        "tt", run->id, call->request_id);
+}
+
+static dv_result publish(dv_call *call, dv_error *error)
+{
+    dv_disposal_run run;
+    DV_TRY(dv_disposal_run_find(call, dv_call_param(call, "id"), &run, error));
+    return dv_disposal_publish(call, &run, error);
 }
 
 dv_result dv_op_data_disposal_finish(dv_call *call, dv_error *error)
