@@ -22,13 +22,15 @@ static const dv_time zone_max = 12 * 3600 * DV_SECOND;
 
 /* For the transaction alone, so that a pool of connections gives none of it to others. What was
  * committed must not be lost after it was told; whoever holds locks and is away for so long loses
- * them. Names mean what they are in pg_catalog or nothing. */
+ * them. Names mean what they are in pg_catalog or nothing. To exclude a part by its constraints
+ * would compute them, which runs what functions they have. */
 static const char SETTINGS[] =
     "SELECT pg_catalog.set_config('search_path', '', true),"
     " pg_catalog.set_config('row_security', 'off', true),"
     " pg_catalog.set_config('lock_timeout', '10s', true),"
     " pg_catalog.set_config('statement_timeout', '1h', true),"
     " pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', true),"
+    " pg_catalog.set_config('constraint_exclusion', 'off', true),"
     " pg_catalog.set_config('datestyle', 'ISO', true),"
     " pg_catalog.set_config('timezone', 'UTC', true)";
 static const char DURABLE[] =
@@ -52,21 +54,50 @@ static const char CLOSED[] =
 #define COLUMN                                                                                     \
     "SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::pg_catalog.oid"       \
     " AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped"
+/* Tables whose rows a deletion deletes or changes by foreign keys, as far as that goes. */
+#define ACTS "IN ('c', 'n', 'd')" /* cascade, set null, set default */
+#define REACHED                                                                                    \
+    "WITH RECURSIVE reached(oid) AS (SELECT k.conrelid FROM pg_catalog.pg_constraint k"            \
+    " WHERE k.contype = 'f' AND k.confrelid IN " TREE " AND k.confdeltype " ACTS                   \
+    " UNION SELECT k.conrelid FROM reached r JOIN pg_catalog.pg_constraint k"                      \
+    " ON k.confrelid = r.oid WHERE k.contype = 'f' AND (k.confdeltype " ACTS                       \
+    " OR k.confupdtype " ACTS ")) "
 #define FOREIGN_PART                                                                               \
-    "SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid IN " TREE                                     \
-    " AND (c.relkind NOT IN ('r', 'p') OR c.relhasrules) LIMIT 1"
-/* Enabled for DELETE, and of somebody else: its function, or its condition. */
+    REACHED "SELECT 1 FROM pg_catalog.pg_class c WHERE (c.oid IN " TREE                            \
+            " OR c.oid IN (SELECT oid FROM reached))"                                              \
+            " AND (c.relkind NOT IN ('r', 'p') OR c.relhasrules) LIMIT 1"
+/* Enabled for what is done there, and of somebody else: its function, or its condition. What a
+ * cascade sets off AFTER is run by this account, not by that table's owner. */
 #define OTHERS_TRIGGER                                                                             \
+    REACHED                                                                                        \
     "SELECT t.tgname FROM pg_catalog.pg_trigger t"                                                 \
     " JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"                                               \
     " JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid"                                             \
     " JOIN pg_catalog.pg_roles f ON f.oid = p.proowner"                                            \
     " JOIN pg_catalog.pg_roles o ON o.oid = c.relowner"                                            \
-    " WHERE t.tgrelid IN " TREE " AND NOT t.tgisinternal AND t.tgenabled <> 'D'"                   \
-    " AND (t.tgtype & 8) <> 0 AND ((f.rolname <> CURRENT_USER AND NOT f.rolsuper)"                 \
+    " WHERE ((t.tgrelid IN " TREE " AND (t.tgtype & 8) <> 0)"                                      \
+    " OR (t.tgrelid IN (SELECT oid FROM reached) AND (t.tgtype & 24) <> 0))"                       \
+    " AND NOT t.tgisinternal AND t.tgenabled <> 'D'"                                               \
+    " AND ((f.rolname <> CURRENT_USER AND NOT f.rolsuper)"                                         \
     " OR (t.tgqual IS NOT NULL AND o.rolname <> CURRENT_USER AND NOT o.rolsuper)) LIMIT 1"
+/* Functions that planning runs: what is constant in the expressions and conditions of indexes, of
+ * statistics and of the key of parts. */
+#define OTHERS_FUNCTION                                                                            \
+    "WITH used AS (SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d WHERE"              \
+    " (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND (d.objid IN " TREE               \
+    " OR d.objid IN (SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid IN " TREE     \
+    "))) OR (d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN"        \
+    " (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid IN " TREE ")))"            \
+    " SELECT p.proname FROM pg_catalog.pg_proc p"                                                  \
+    " JOIN pg_catalog.pg_roles f ON f.oid = p.proowner"                                            \
+    " WHERE f.rolname <> CURRENT_USER AND NOT f.rolsuper AND p.oid IN (SELECT u.refobjid"          \
+    " FROM used u WHERE u.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"                  \
+    " UNION SELECT q.oprcode::pg_catalog.oid FROM used u JOIN pg_catalog.pg_operator q"            \
+    " ON q.oid = u.refobjid AND u.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass)"     \
+    " LIMIT 1"
 /* $1: oid. What this session's statements changed so far: rows deleted of the table, other changes
- * of it, changes of all others, and one of those. */
+ * of it, changes of all others, and one of those. Also catalogs count: TRUNCATE, DDL and large
+ * objects show there alone. What TOAST keeps for a row goes with it. */
 #define CHANGES                                                                                    \
     "SELECT COALESCE(pg_catalog.sum(s.n_tup_del) FILTER (WHERE s.relid IN " TREE "), 0),"          \
     " COALESCE(pg_catalog.sum(s.n_tup_ins + s.n_tup_upd) FILTER (WHERE s.relid IN " TREE "), 0),"  \
@@ -74,7 +105,7 @@ static const char CLOSED[] =
     " FILTER (WHERE s.relid NOT IN " TREE "), 0),"                                                 \
     " COALESCE(pg_catalog.max(s.schemaname || '.' || s.relname) FILTER (WHERE s.relid NOT "        \
     "IN " TREE " AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0), '')"                            \
-    " FROM pg_catalog.pg_stat_xact_user_tables s"
+    " FROM pg_catalog.pg_stat_xact_all_tables s WHERE s.schemaname <> 'pg_toast'"
 /* The server, its line of history and the database: elsewhere a number is another transaction's. */
 #define IDENTITY                                                                                   \
     "(SELECT system_identifier FROM pg_catalog.pg_control_system())::pg_catalog.text || '.' ||"    \
@@ -232,7 +263,8 @@ static dv_result find(table *t, dv_error *error)
     return DV_OK;
 }
 
-/* From here on it is this table that its name means, and it stays as it is. */
+/* From here on it is this table that its name means, and it stays as it is: as for DELETE, and
+ * nobody attaches a part or adds statistics either. */
 static dv_result lock(table *t, dv_error *error)
 {
     dv_auto(buf) dv_buf sql = dv_buf_init(SQL_MAX);
@@ -241,7 +273,7 @@ static dv_result lock(table *t, dv_error *error)
     dv_slice_copy(dv_slice_str(t->oid), oid, sizeof(oid));
     DV_TRY(dv_buf_append_str(&sql, "LOCK TABLE "));
     DV_TRY(append_table(t, &sql));
-    DV_TRY(dv_buf_append_str(&sql, " IN ROW EXCLUSIVE MODE"));
+    DV_TRY(dv_buf_append_str(&sql, " IN SHARE UPDATE EXCLUSIVE MODE"));
     const char *text = dv_buf_cstr(&sql);
     DV_TRY(text == NULL ? DV_ERR_NO_MEMORY : run(t, text, error));
     DV_TRY(find(t, error));
@@ -265,15 +297,20 @@ static dv_result check_column(table *t, dv_error *error)
 
 static dv_result check_code(table *t, dv_error *error)
 {
-    dv_auto(pg_result) PGresult *part = NULL, *trigger = NULL, *counts = NULL;
+    dv_auto(pg_result) PGresult *part = NULL, *trigger = NULL, *function = NULL, *counts = NULL;
     DV_TRY(ask(t, FOREIGN_PART, NULL, &part, error));
     if (PQntuples(part) > 0) {
-        return keep(t, "a part of it is a foreign table, or it has rules", "");
+        return keep(t, "a foreign table or one with rules is a part of it or cascades from it", "");
     }
     DV_TRY(ask(t, OTHERS_TRIGGER, NULL, &trigger, error));
     if (PQntuples(trigger) > 0) {
         return keep(t, "deleting would run a trigger of another account",
                     PQgetvalue(trigger, 0, 0));
+    }
+    DV_TRY(ask(t, OTHERS_FUNCTION, NULL, &function, error));
+    if (PQntuples(function) > 0) {
+        return keep(t, "its indexes, statistics or parts run a function of another account",
+                    PQgetvalue(function, 0, 0));
     }
     DV_TRY(ask(t, "SELECT pg_catalog.current_setting('track_counts') WHERE $1 <> ''", NULL, &counts,
                error));
@@ -512,6 +549,7 @@ dv_result dv_pg_rows_delete(const char *url, const dv_pg_rows *wanted, dv_pg_row
 
 /* --- what became of it ----------------------------------------------------------------------- */
 
+#define IN_THE_FUTURE "22023" /* of a transaction that is still to come */
 /* $1: all of it. The number is looked at only where all before it is the same. */
 #define STATUS                                                                                     \
     "SELECT CASE WHEN pg_catalog.starts_with($1, i.here) THEN pg_catalog.pg_xact_status("          \
@@ -530,10 +568,13 @@ static dv_result read_status(PGconn *connection, const char *xact, dv_pg_xact_st
     const char *values[] = {xact};
     dv_auto(pg_result) PGresult *result =
         PQexecParams(connection, STATUS, 1, NULL, values, NULL, NULL, 0);
+    *ret_status = DV_PG_XACT_UNKNOWN;
+    if (strcmp(field_of(result, PG_DIAG_SQLSTATE), IN_THE_FUTURE) == 0) {
+        return DV_OK; /* it was put back to a state of before */
+    }
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         return dv_pg_refused(connection, error);
     }
-    *ret_status = DV_PG_XACT_UNKNOWN;
     for (size_t i = 0; i < DV_ARRAY_LEN(words); i++) {
         if (strcmp(PQgetvalue(result, 0, 0), words[i].text) == 0) {
             *ret_status = words[i].status;

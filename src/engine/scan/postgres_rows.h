@@ -6,8 +6,9 @@
  * 1. All of a table's rows go in one transaction, or none.
  * 2. Nothing else goes or changes: where deleting would change rows of other tables, or other rows
  *    of this one (a foreign key that cascades, a trigger), it is undone and told.
- * 3. No code runs but triggers whose function belongs to this account or a superuser; what stands
- *    behind a view, a rule, a foreign table or row security is not touched.
+ * 3. No code runs but functions of this account or a superuser, be it of triggers, where a foreign
+ *    key leads to among them, or of what planning computes; what stands behind a view, a rule, a
+ *    foreign table or row security is not touched.
  * 4. Before COMMIT somebody else agrees, who knows by then by which transaction it is; whether that
  *    was committed PostgreSQL can be asked later, whoever was killed meanwhile.
  *

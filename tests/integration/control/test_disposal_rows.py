@@ -221,6 +221,65 @@ def test_no_code_of_others_is_run(shop):
     assert "row security" in done["public.secured"]["why"] and shop.count("secured") == 1
 
 
+def test_no_function_of_others_is_run_by_planning_or_a_cascade(shop):
+    """What PostgreSQL runs as whoever deletes although no trigger of the table has it."""
+    shop.ask("create role %s login password 'mallorypw'; grant create on schema public to %s;" % (("planner",) * 2))
+    shop.pg.secrets["planner"] = "mallorypw"
+    for name in ("parent", "chained"):
+        shop.ask(TABLE.format(name=name, type="timestamptz") + f"grant references on {name} to planner;")
+    shop.ask("create table ran (who text, what text); grant insert on ran to public;")
+    shop.pg.ask(shop.name, """create function wrote() returns int language plpgsql as
+          $$ begin insert into public.ran values (current_user, 'planning'); return 1; end $$;
+        create function note(i int) returns int immutable language plpgsql as
+          $$ begin perform public.wrote(); return i; end $$;
+        create function after() returns trigger language plpgsql as
+          $$ begin insert into public.ran values (current_user, 'cascade'); return null; end $$;""" +
+        "".join(TABLE.format(name=n, type="timestamptz") for n in ("indexed", "counted")) + """
+        create index on indexed (id) where public.note(1) = 1;
+        create statistics counts on (public.note(1) + id), created_at from counted; analyze counted;
+        create table parted (id int, email text, created_at timestamptz, check (public.note(1) = 1)) partition by list (id);
+        create table part partition of parted for values in (1);
+        insert into parted values (1, 'u@example.com', '2001-01-01');
+        create table child (parent int references parent on delete cascade); insert into child select 1;
+        create trigger t after delete on child for each statement execute function after();
+        create table nulled (id int unique references chained on delete set null); insert into nulled select 1;
+        create table leaf (id int references nulled (id) on update cascade); insert into leaf select 1;
+        create trigger t after update on leaf for each row execute function after();""", user="planner")
+    shop.make("delete from ran")
+    for name in ("indexed", "counted", "parted"):
+        shop.label(f"public.{name}", "--categories", "personal", "--labels", "gdpr")  # no scan could read it
+    shop.ask("delete from ran")
+    done = shop.run(status=1)
+    assert {n: r["why"] for n, r in done.items() if r["outcome"] == "kept"} == {
+        "public.parent": "deleting would run a trigger of another account: t",
+        "public.chained": "deleting would run a trigger of another account: t",
+        "public.indexed": "its indexes, statistics or parts run a function of another account: note",
+        "public.counted": "its indexes, statistics or parts run a function of another account: note"}
+    assert done["public.parted"]["outcome"] == "destroyed"  # it is not asked which parts its constraints exclude
+    assert shop.ask("select * from ran") == "" and shop.count("child") == 1
+
+
+def test_a_trigger_of_ones_own_changes_nothing_else_either(shop):
+    """Also what no count of rows shows: TRUNCATE, DDL, large objects."""
+    shop.make("".join(TABLE.format(name=n, type="timestamptz") for n in ("emptying", "making", "freeing")) + """
+        create table victim (i int); insert into victim values (1);
+        create function empty() returns trigger language plpgsql as $$ begin truncate public.victim; return old; end $$;
+        create trigger t before delete on emptying for each row execute function empty();
+        create function make() returns trigger language plpgsql as
+          $$ begin create table if not exists public.made (i int); return old; end $$;
+        create trigger t before delete on making for each row execute function make();
+        create extension lo; alter table freeing add object oid; update freeing set object = lo_create(0) where id = 730;
+        create trigger t before delete on freeing for each row execute function lo_manage(object);
+        create table long (email text, created_at timestamptz); alter table long alter email set storage external;
+        insert into long select 'u@example.com ' || repeat('x', 9000), '2001-01-01';""")
+    done = shop.run(status=1)
+    assert {n: r["why"].partition(": ")[2] for n, r in done.items() if r["outcome"] == "kept"} == {
+        "public.emptying": "pg_catalog.pg_class", "public.making": done["public.making"]["why"].partition(": ")[2],
+        "public.freeing": "pg_catalog.pg_largeobject_metadata"}
+    assert done["public.making"]["why"].partition(": ")[2].startswith("pg_catalog.pg_")
+    assert (shop.count("victim"), shop.count("pg_largeobject_metadata"), shop.count("long")) == (1, 1, 0)
+
+
 def test_partitions_and_tables_that_inherit(shop):
     shop.make("""create table parted (id int, email text, created_at timestamptz) partition by range (created_at);
         create table p_old partition of parted for values from ('2000-01-01') to ('2020-01-01');
