@@ -212,23 +212,39 @@ static dv_result ask_database(const run *r, const char *xact, dv_pg_xact_status 
                         "run it again when that has ended");
 }
 
+/* Where rows are as old as those that went, the number may be another transaction's: a server that
+ * was put back to a copy of its disk gives numbers out twice. */
+static dv_result are_there(const run *r, const json_t *item, bool *ret_are, dv_error *error)
+{
+    dv_pg_rows wanted;
+    dv_pg_rows_told told = {.rows = 0};
+    dv_pg_rows_outcome outcome = DV_PG_ROWS_KEPT;
+    DV_TRY(wanted_of(item, &wanted));
+    DV_TRY(dv_pg_rows_count(r->t->job->database, &wanted, &outcome, &told, error));
+    *ret_are = outcome == DV_PG_ROWS_DONE;
+    return DV_OK;
+}
+
 /* What was about to be committed when a run ended. *ret_again: it was undone. */
 static dv_result resolve(const run *r, const json_t *item, const char *xact, bool *ret_again,
                          dv_error *error)
 {
     dv_pg_xact_status status = DV_PG_XACT_UNKNOWN;
     dv_pg_rows_told told = {.rows = 0};
+    bool are = false;
     DV_TRY(ask_database(r, xact, &status, error));
     *ret_again = status == DV_PG_XACT_ABORTED;
     dv_slice_copy(dv_slice_str(xact), told.xact, sizeof(told.xact));
     if (status == DV_PG_XACT_ABORTED) {
-        return DV_OK;
+        return tell(r, item, "undone", &told, NULL, error);
     }
-    if (status == DV_PG_XACT_COMMITTED) {
+    DV_TRY(status == DV_PG_XACT_COMMITTED ? are_there(r, item, &are, error) : DV_OK);
+    if (status == DV_PG_XACT_COMMITTED && !are) {
         return tell(r, item, "destroyed", &told, NULL, error);
     }
     (void)snprintf(told.why, sizeof(told.why), "%s",
-                   "the run was interrupted, and the database does not know its transaction");
+                   are ? "the run was interrupted, and rows that are as old are there"
+                       : "the run was interrupted, and the database does not know its transaction");
     return tell(r, item, "unknown", &told, NULL, error);
 }
 
@@ -274,7 +290,8 @@ static dv_result delete_one(const run *r, const json_t *item, bool *ret_later,
         return tell(r, item, "missing", &told, NULL, error);
     case DV_PG_ROWS_KEPT:
         return tell(r, item, "kept", &told, NULL, error);
-    case DV_PG_ROWS_REFERRED:
+    case DV_PG_ROWS_REFERRED: /* with a number: COMMIT itself was refused */
+        return told.xact[0] != '\0' ? tell(r, item, "undone", &told, NULL, error) : DV_OK;
     case DV_PG_ROWS_DECLINED:
         break;
     }

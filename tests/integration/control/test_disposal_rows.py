@@ -423,6 +423,42 @@ def test_what_another_server_committed_proves_nothing(shop, tmp_path):
     assert json.loads(certificate(shop.control, run_id, tmp_path).read_text())["destroyed"] == 0
 
 
+def test_a_number_that_a_server_gave_twice_proves_nothing(shop):
+    """Put back to a copy of its disk: the transaction is to come, or it is another one and the rows are there."""
+    shop.make(TABLE.format(name="orders", type="timestamptz"))
+    *place, number = shop.ask("begin; " + IDENTITY + " commit;").split(".")
+    for rows, xact in ((1, number), (2, str(int(number) + 100000))):
+        run_id, _ = ready(shop, ".".join([*place, xact]), rows=rows)
+        told = shop.dvara("--yes")
+        first, second = json.loads(told.stdout)["items"]
+        assert told.returncode == 1 and (first["id"], first["outcome"], first["rows"]) == (run_id, "unknown", 0)
+        assert second["outcome"] == "destroyed"
+        shop.ask("insert into orders (email, created_at) values ('u@example.com', '2001-01-01')")
+
+
+def test_two_runs_of_one_table_tell_one_truth(shop, tmp_path):
+    """The second waits for the rows of the first, finds none, and must not say that they were kept."""
+    shop.make(TABLE.format(name="orders", type="timestamptz"))
+    first = shop.pg.session(shop.name)
+    first.stdin.write("begin; delete from orders where created_at < now() - interval '365 days'; " +
+                      IDENTITY.replace("\n", " ") + "\n")
+    xact = first.stdout.readline().strip()
+    second = shop.start()
+    waiting = "select count(*) from pg_stat_activity where application_name = 'dvara-disposal' and wait_event_type = 'Lock'"
+    wait_until(lambda: shop.ask(waiting) == "1", 30, "it waits for the rows")
+    run_id, key = ready(shop, xact)
+    first.stdin.write("commit;\n\\q\n")
+    assert first.wait(timeout=30) == 0 and second.wait(timeout=60) == 1
+    files = f"/v1/data/disposal/runs/{run_id}/files"
+    for state in ("kept", "missing", "failed", "unknown", "undone", "ready"):
+        other = {"n": 0, "state": state, "xact": xact + "1", "rows": 1}
+        told = shop.control.curl(files, key=key, body={"items": [other]})
+        assert told.status == 409 and "in another transaction" in told.error["message"], (state, told.text)
+    done = shop.run()["public.orders"]
+    assert (done["id"], done["outcome"], done["rows"]) == (run_id, "destroyed", 365)
+    assert json.loads(certificate(shop.control, run_id, tmp_path).read_text())["rows_destroyed"] == 365
+
+
 def test_dvarad_alone_says_how_old(shop):
     """No command gets a wider cutoff, and a rule that keeps longer counts until the commit."""
     shop.make(TABLE.format(name="orders", type="timestamptz"))

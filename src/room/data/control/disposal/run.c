@@ -500,6 +500,14 @@ static dv_result tell_end(dv_call *call, const char *run, const item *i, const c
 
 /* --- of a table ------------------------------------------------------------------------------ */
 
+static dv_result other_xact(const item *i, dv_error *error)
+{
+    return dv_error_set(error, DV_ERR_CONFLICT,
+                        "table %lld is about to go in another transaction: wait for another `dvara "
+                        "data disposal run` of it, and run it again",
+                        (long long)i->n);
+}
+
 static dv_result table_ready(dv_call *call, const dv_disposal_run *run, const item *i,
                              const json_t *told, dv_error *error)
 {
@@ -508,6 +516,9 @@ static dv_result table_ready(dv_call *call, const dv_disposal_run *run, const it
     if (xact[0] == '\0' || rows == 0) {
         return dv_call_invalid(call, "items", error,
                                "rows that are ready need their transaction and how many they are");
+    }
+    if (i->xact[0] != '\0' && strcmp(i->xact, xact) != 0) {
+        return other_xact(i, error);
     }
     DV_TRY(still_due(call, run, i, &why, error));
     if (why[0] != '\0') {
@@ -520,26 +531,37 @@ static dv_result table_ready(dv_call *call, const dv_disposal_run *run, const it
                         json_integer_value(json_object_get(told, "undated")), call->now);
 }
 
-/* What was committed was ready, in that very transaction. */
+/* Its database says that nothing of it happened: its turn comes again. */
+static dv_result table_undone(dv_call *call, const char *run, const item *i, dv_error *error)
+{
+    return dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_item SET state = 'planned', xact = '', row_count = 0,"
+                        " undated = 0, at = ?3 WHERE run = ?1 AND n = ?2",
+                        "tii", run, i->n, call->now);
+}
+
+/* What was committed was ready. Of what is ready nobody tells more but who knows its transaction:
+ * a second run that found nothing must not undo what the first is about to tell. */
 static dv_result table_end(dv_call *call, const char *run, const item *i, const json_t *told,
                            dv_error *error)
 {
     const char *state = json_string_value(json_object_get(told, "state"));
     const char *xact = json_string_value(json_object_get(told, "xact"));
-    bool destroyed = strcmp(state, "destroyed") == 0, known = strcmp(state, "unknown") != 0;
-    if (strcmp(i->state, state) == 0) {
+    bool undone = strcmp(state, "undone") == 0, ready = strcmp(i->state, "ready") == 0;
+    bool of_ready = undone || strcmp(state, "destroyed") == 0 || strcmp(state, "unknown") == 0;
+    if (strcmp(i->state, state) == 0 || (undone && strcmp(i->state, "planned") == 0)) {
         return DV_OK;
     }
-    if (!is_open(i->state) || ((destroyed || !known) && strcmp(i->state, "ready") != 0)) {
+    if (!is_open(i->state) || (of_ready && !ready)) {
         return dv_error_set(error, DV_ERR_CONFLICT, "table %lld is %s and can't become %s",
                             (long long)i->n, i->state, state);
     }
-    if (destroyed && strcmp(xact, i->xact) != 0) {
-        return dv_error_set(error, DV_ERR_CONFLICT, "table %lld was ready in another transaction",
-                            (long long)i->n);
+    if (ready && strcmp(xact, i->xact) != 0) {
+        return other_xact(i, error);
     }
-    return item_set(call, run, i, state, "", json_string_value(json_object_get(told, "why")),
-                    error);
+    return undone ? table_undone(call, run, i, error)
+                  : item_set(call, run, i, state, "",
+                             json_string_value(json_object_get(told, "why")), error);
 }
 
 static dv_result tell_table(dv_call *call, const dv_disposal_run *run, const item *i,
@@ -558,7 +580,8 @@ static dv_result tell_file(dv_call *call, const dv_disposal_run *run, const item
                            const json_t *told, dv_error *error)
 {
     const char *state = json_string_value(json_object_get(told, "state"));
-    if (strcmp(state, "kept") == 0 || strcmp(state, "unknown") == 0) {
+    if (strcmp(state, "kept") == 0 || strcmp(state, "unknown") == 0 ||
+        strcmp(state, "undone") == 0) {
         return dv_call_invalid(call, "items", error, "a file is never told as %s", state);
     }
     return strcmp(state, "ready") == 0 && is_open(i->state)
