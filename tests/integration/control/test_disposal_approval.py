@@ -153,6 +153,20 @@ def test_as_many_as_the_rules_want_and_each_another(fresh, share):
     assert run(fresh, share, "--request", request["id"]) == [] and len(share.left()) == 2
 
 
+def test_scanning_a_folder_by_itself_is_no_way_around(fresh, share):
+    """Its files are there twice then: what one source wants counts for the other, too."""
+    share.write("sub/c.txt", MAIL)
+    scan(fresh, share)
+    set_rules(fresh, RULES.replace("approvals: 1", "words: {labels: [board]}").replace("mails", "free") +
+              "    - {name: strict, labels: [board], keep: 30d, unowned: true, approvals: 1}\n", "strict")
+    own(fresh, "sub/c.txt", "--labels", "board")
+    sub = Share(share.folder / "sub")
+    scan(fresh, sub)
+    refused = fresh.dvara("data", "disposal", "run", "--source", sub.source, "--yes")
+    assert refused.returncode == 1 and "dvara data disposal request --source " + sub.source in refused.stderr
+    assert (sub.folder / "c.txt").exists()
+
+
 def test_an_approval_ends_with_its_time_also_within_a_run(fresh, share):
     set_rules(fresh, RULES.replace("approvals: 1", "approvals: 1\n  approval_lasts: 15s").replace("mails", "brief"), "brief")
     key = keys(fresh, officer="dispose_data", second="approve_disposals")

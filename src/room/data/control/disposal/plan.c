@@ -150,8 +150,9 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
     return out->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-/* Of a row of the same file in another source: sets *judgement when that is more careful. Without a
- * rule of its own it says nothing, but holds and labels do. waiting: so does what waits there. */
+/* Of a row of the same file in another source: sets *judgement when that is more careful, or wants
+ * more approvals. Without a rule of its own it says nothing, but holds and labels do. waiting: so
+ * does what waits there. */
 static dv_result heed(dv_services *services, dv_arena *arena, dv_time now, dv_statement *row,
                       bool waiting, const dv_disposal_asset *asset,
                       dv_disposal_judgement *judgement)
@@ -167,6 +168,7 @@ static dv_result heed(dv_services *services, dv_arena *arena, dv_time now, dv_st
     bool kept = has_word(twin.labels, keep_label) || other.standing == DV_DISPOSAL_LATER ||
                 (waiting && other.standing == DV_DISPOSAL_WAITS) ||
                 dv_disposal_hold_for(services->disposal_rules, &file) != NULL;
+    judgement->approvals = DV_MAX(judgement->approvals, other.approvals);
     if (kept) {
         judgement->standing = DV_DISPOSAL_WAITS;
         judgement->why =
