@@ -25,3 +25,24 @@ dv_must dv_result dv_pg_run(PGconn *connection, const char *sql, dv_error *error
 dv_must dv_result dv_pg_refused(PGconn *connection, dv_error *error);
 /* DV_ERR_INVALID: that is no URL of a database; libpq's own message may repeat it. */
 dv_must dv_result dv_pg_no_url(dv_error *error);
+
+/* $1: the table's oid. It and its parts. */
+#define DV_PG_TREE                                                                                 \
+    "(SELECT $1::pg_catalog.oid UNION SELECT t.relid::pg_catalog.oid FROM"                         \
+    " pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t)"
+/* Functions that planning runs: what is constant in the expressions and conditions of indexes, of
+ * statistics and of the key of parts. */
+#define DV_PG_OTHERS_FUNCTION                                                                      \
+    "WITH used AS (SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d WHERE"              \
+    " (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND (d.objid IN " DV_PG_TREE         \
+    " OR d.objid IN (SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid "             \
+    "IN " DV_PG_TREE                                                                               \
+    "))) OR (d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN"        \
+    " (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid IN " DV_PG_TREE ")))"      \
+    " SELECT p.proname FROM pg_catalog.pg_proc p"                                                  \
+    " JOIN pg_catalog.pg_roles f ON f.oid = p.proowner"                                            \
+    " WHERE f.rolname <> CURRENT_USER AND NOT f.rolsuper AND p.oid IN (SELECT u.refobjid"          \
+    " FROM used u WHERE u.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"                  \
+    " UNION SELECT q.oprcode::pg_catalog.oid FROM used u JOIN pg_catalog.pg_operator q"            \
+    " ON q.oid = u.refobjid AND u.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass)"     \
+    " LIMIT 1"

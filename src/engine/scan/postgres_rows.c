@@ -46,10 +46,6 @@ static const char CLOSED[] =
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"         \
     " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"         \
     " LIMIT 2"
-/* $1: the table's oid. It and its parts. */
-#define TREE                                                                                       \
-    "(SELECT $1::pg_catalog.oid UNION SELECT t.relid::pg_catalog.oid FROM"                         \
-    " pg_catalog.pg_partition_tree($1::pg_catalog.oid::pg_catalog.regclass) t)"
 /* $1: oid, $2: the column. */
 #define COLUMN                                                                                     \
     "SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::pg_catalog.oid"       \
@@ -58,12 +54,12 @@ static const char CLOSED[] =
 #define ACTS "IN ('c', 'n', 'd')" /* cascade, set null, set default */
 #define REACHED                                                                                    \
     "WITH RECURSIVE reached(oid) AS (SELECT k.conrelid FROM pg_catalog.pg_constraint k"            \
-    " WHERE k.contype = 'f' AND k.confrelid IN " TREE " AND k.confdeltype " ACTS                   \
+    " WHERE k.contype = 'f' AND k.confrelid IN " DV_PG_TREE " AND k.confdeltype " ACTS             \
     " UNION SELECT k.conrelid FROM reached r JOIN pg_catalog.pg_constraint k"                      \
     " ON k.confrelid = r.oid WHERE k.contype = 'f' AND (k.confdeltype " ACTS                       \
     " OR k.confupdtype " ACTS ")) "
 #define FOREIGN_PART                                                                               \
-    REACHED "SELECT 1 FROM pg_catalog.pg_class c WHERE (c.oid IN " TREE                            \
+    REACHED "SELECT 1 FROM pg_catalog.pg_class c WHERE (c.oid IN " DV_PG_TREE                      \
             " OR c.oid IN (SELECT oid FROM reached))"                                              \
             " AND (c.relkind NOT IN ('r', 'p') OR c.relhasrules) LIMIT 1"
 /* Enabled for what is done there, and of somebody else: its function, or its condition. What a
@@ -75,36 +71,22 @@ static const char CLOSED[] =
     " JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid"                                             \
     " JOIN pg_catalog.pg_roles f ON f.oid = p.proowner"                                            \
     " JOIN pg_catalog.pg_roles o ON o.oid = c.relowner"                                            \
-    " WHERE ((t.tgrelid IN " TREE " AND (t.tgtype & 8) <> 0)"                                      \
+    " WHERE ((t.tgrelid IN " DV_PG_TREE " AND (t.tgtype & 8) <> 0)"                                \
     " OR (t.tgrelid IN (SELECT oid FROM reached) AND (t.tgtype & 24) <> 0))"                       \
     " AND NOT t.tgisinternal AND t.tgenabled <> 'D'"                                               \
     " AND ((f.rolname <> CURRENT_USER AND NOT f.rolsuper)"                                         \
     " OR (t.tgqual IS NOT NULL AND o.rolname <> CURRENT_USER AND NOT o.rolsuper)) LIMIT 1"
-/* Functions that planning runs: what is constant in the expressions and conditions of indexes, of
- * statistics and of the key of parts. */
-#define OTHERS_FUNCTION                                                                            \
-    "WITH used AS (SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d WHERE"              \
-    " (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND (d.objid IN " TREE               \
-    " OR d.objid IN (SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid IN " TREE     \
-    "))) OR (d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN"        \
-    " (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid IN " TREE ")))"            \
-    " SELECT p.proname FROM pg_catalog.pg_proc p"                                                  \
-    " JOIN pg_catalog.pg_roles f ON f.oid = p.proowner"                                            \
-    " WHERE f.rolname <> CURRENT_USER AND NOT f.rolsuper AND p.oid IN (SELECT u.refobjid"          \
-    " FROM used u WHERE u.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"                  \
-    " UNION SELECT q.oprcode::pg_catalog.oid FROM used u JOIN pg_catalog.pg_operator q"            \
-    " ON q.oid = u.refobjid AND u.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass)"     \
-    " LIMIT 1"
 /* $1: oid. What this session's statements changed so far: rows deleted of the table, other changes
  * of it, changes of all others, and one of those. Also catalogs count: TRUNCATE, DDL and large
  * objects show there alone. What TOAST keeps for a row goes with it. */
 #define CHANGES                                                                                    \
-    "SELECT COALESCE(pg_catalog.sum(s.n_tup_del) FILTER (WHERE s.relid IN " TREE "), 0),"          \
-    " COALESCE(pg_catalog.sum(s.n_tup_ins + s.n_tup_upd) FILTER (WHERE s.relid IN " TREE "), 0),"  \
+    "SELECT COALESCE(pg_catalog.sum(s.n_tup_del) FILTER (WHERE s.relid IN " DV_PG_TREE "), 0),"    \
+    " COALESCE(pg_catalog.sum(s.n_tup_ins + s.n_tup_upd) FILTER (WHERE s.relid IN " DV_PG_TREE     \
+    "), 0),"                                                                                       \
     " COALESCE(pg_catalog.sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del)"                            \
-    " FILTER (WHERE s.relid NOT IN " TREE "), 0),"                                                 \
+    " FILTER (WHERE s.relid NOT IN " DV_PG_TREE "), 0),"                                           \
     " COALESCE(pg_catalog.max(s.schemaname || '.' || s.relname) FILTER (WHERE s.relid NOT "        \
-    "IN " TREE " AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0), '')"                            \
+    "IN " DV_PG_TREE " AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0), '')"                      \
     " FROM pg_catalog.pg_stat_xact_all_tables s WHERE s.schemaname <> 'pg_toast'"
 /* The server, its line of history and the database: elsewhere a number is another transaction's. */
 #define IDENTITY                                                                                   \
@@ -307,7 +289,7 @@ static dv_result check_code(table *t, dv_error *error)
         return keep(t, "deleting would run a trigger of another account",
                     PQgetvalue(trigger, 0, 0));
     }
-    DV_TRY(ask(t, OTHERS_FUNCTION, NULL, &function, error));
+    DV_TRY(ask(t, DV_PG_OTHERS_FUNCTION, NULL, &function, error));
     if (PQntuples(function) > 0) {
         return keep(t, "its indexes, statistics or parts run a function of another account",
                     PQgetvalue(function, 0, 0));

@@ -229,6 +229,32 @@ def test_a_foreign_part_is_not_run_and_what_is_cut_is_told(database):
         trace.unlink(missing_ok=True)
 
 
+PLANNED = b"""
+create role planner; grant create on schema public to planner; set role planner;
+create function quiet(i int) returns int immutable language sql as 'select i';
+create table indexed (id int, mail text); insert into indexed values (1, 'bob@example.com');
+create index on indexed (id) where public.quiet(1) = 1;
+create table counted (id int, mail text); create statistics counts on (public.quiet(1) + id), mail from counted;
+create table parted (id int, mail text, check (public.quiet(1) = 1)) partition by list (id);
+create table part partition of parted for values in (1); insert into parted values (1, 'bob@example.com');
+create table usual (id int, mail text); insert into usual values (1, 'bob@example.com');
+create index on usual (lower(mail)) where id > 0;
+create or replace function quiet(i int) returns int immutable language plpgsql as $$ begin raise exception 'it ran'; end $$;
+"""
+
+
+def test_what_planning_would_run_is_of_others_too(database):
+    """Functions in indexes, statistics and constraints: constant, they run before a row is read."""
+    sql(database, b"create database planned")
+    other = database.replace("/postgres", "/planned")
+    sql(other, PLANNED)
+    tables, summary = scan(other, "--all", PGPASSWORD="topsecret")
+    for name in ("indexed", "counted"):
+        assert "run a function of another account" in tables[f"public.{name}"]["problem"], tables
+    assert tables["public.usual"]["values"] == tables["public.parted"]["values"] == 1  # and it did not run
+    assert summary["not_read_in_full"] == 2
+
+
 def test_bytes_that_are_no_utf8_end_no_scan(database):
     sql(database, b"create database bytes encoding 'SQL_ASCII' locale 'C' template template0")
     other = database.replace("/postgres", "/bytes")
