@@ -14,15 +14,18 @@ static const char prose[] =
     "each worker and moved tasks only when a queue ran empty; in 2019 that cost about 12.5% of "
     "the time. The new one (see section 4.2) shares a ring of 256 slots: `ring[head & 0xff]`. ";
 
-#define OPEN "\xe2\x9f\xa6"
-#define CLOSE "\xe2\x9f\xa7"
-static const char custom_policy[] =
-    "{\"default\":\"mask\",\"custom\":\"detectors:\\n"
-    "- {id: employee, match: 'EMP-[0-9]{6}', examples: [" OPEN "EMP-004711" CLOSE "]}\\n"
-    "- {id: project, match: 'Project [A-Z][a-z]{3,12}', examples: [" OPEN "Project Heron" CLOSE
-    "]}\\n"
-    "- {id: patient, match: '[0-9]{7}', words: [patient], examples: [patient " OPEN "1234567" CLOSE
-    "]}\"}";
+#define RULE(id, match, words, required)                                                           \
+    "{\\\"id\\\":\\\"" id                                                                          \
+    "\\\",\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"A\\\",\\\"category\\\":\\\"personal\\\","        \
+    "\\\"region\\\":\\\"any\\\",\\\"label\\\":\\\"A\\\",\\\"doc\\\":\\\"a\\\",\\\"match\\\":"      \
+    "\\\"" match "\\\",\\\"ahead\\\":\\\"" match "\\\",\\\"words\\\":\\\"" words                   \
+    "\\\",\\\"check\\\":\\\"\\\",\\\"request\\\":3,\\\"answer\\\":2,\\\"score\\\":80,\\\"keep_"    \
+    "last\\\":0,"                                                                                  \
+    "\\\"distance\\\":48,\\\"entropy\\\":0,\\\"required\\\":" required ",\\\"caseless\\\":0}"
+static const char custom_policy[] = "{\"default\":\"mask\",\"custom\":\"{\\\"detectors\\\":[" RULE(
+    "employee", "EMP-[0-9]{6}", "", "0") "," RULE("project", "Project [A-Z][a-z]{3,12}", "",
+                                                  "0") "," RULE("patient", "[0-9]{7}",
+                                                                "(?i)patient", "1") "]}\"}";
 
 static dv_data_gate *gate;
 static dv_data_policy *placeholders;

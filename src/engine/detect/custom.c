@@ -66,8 +66,11 @@ dv_slice dv_detect_custom_text(const dv_detect_custom *custom)
     return custom->text;
 }
 
-static void destroy(dv_detect_custom *custom)
+void dv_custom_destroy(dv_detect_custom *custom)
 {
+    if (custom == NULL) {
+        return;
+    }
     for (size_t i = 0; i < DV_CUSTOM_MAX; i++) {
         pcre2_code_free(custom->rules[i].code);
         pcre2_code_free(custom->rules[i].context);
@@ -91,7 +94,7 @@ void dv_detect_custom_free(dv_detect_custom *custom)
     }
     (void)pthread_mutex_unlock(&living_lock);
     if (last) {
-        destroy(custom);
+        dv_custom_destroy(custom);
     }
 }
 
@@ -196,9 +199,8 @@ static dv_result compile_rule(dv_custom_rule *rule, dv_error *error)
     return rule->words == NULL ? DV_OK : compile_code(rule, rule->words, 0, &rule->context, error);
 }
 
-static dv_result make(dv_detect_custom *custom, dv_error *error)
+dv_result dv_custom_compile(dv_detect_custom *custom, dv_error *error)
 {
-    DV_TRY(dv_custom_parse(custom, error));
     for (size_t i = 0; i < custom->count; i++) {
         DV_TRY(compile_rule(&custom->rules[i], error));
         dv_detector_set_add(&custom->set, DV_CUSTOM_FIRST + i);
@@ -206,36 +208,54 @@ static dv_result make(dv_detect_custom *custom, dv_error *error)
     return DV_OK;
 }
 
-dv_result dv_detect_custom_take(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
+dv_result dv_custom_new(dv_slice text, dv_detect_custom **ret_custom)
 {
-    if (yaml.len > DV_CUSTOM_TEXT_MAX) {
-        return dv_error_set(error, DV_ERR_TOO_LARGE, "a file of detectors has at most 64 KiB");
+    dv_detect_custom *custom = calloc(1, sizeof(*custom));
+    if (custom == NULL || (custom->arena = dv_arena_new(CUSTOM_ARENA)) == NULL ||
+        dv_arena_copy(custom->arena, text, &custom->text) != DV_OK) {
+        dv_custom_destroy(custom);
+        return DV_ERR_NO_MEMORY;
+    }
+    custom->users = 1;
+    *ret_custom = custom;
+    return DV_OK;
+}
+
+static dv_result make(dv_slice text, uint64_t serial, dv_detect_custom **ret_custom,
+                      dv_error *error)
+{
+    dv_detect_custom *custom = NULL;
+    DV_TRY(dv_custom_new(text, &custom));
+    custom->serial = serial;
+    dv_result result = dv_custom_parse_text(custom, error);
+    if (result == DV_OK) {
+        result = dv_custom_compile(custom, error);
+    }
+    if (result != DV_OK) {
+        dv_custom_destroy(custom);
+        return result;
+    }
+    *ret_custom = custom;
+    return DV_OK;
+}
+
+dv_result dv_detect_custom_take(dv_slice text, dv_detect_custom **ret_custom, dv_error *error)
+{
+    if (text.len > DV_CUSTOM_MADE_MAX) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "the detectors are too large");
     }
     (void)pthread_mutex_lock(&living_lock);
-    *ret_custom = find_living(yaml);
+    *ret_custom = find_living(text);
     uint64_t serial = ++last_serial;
     (void)pthread_mutex_unlock(&living_lock);
     if (*ret_custom != NULL) {
         return DV_OK;
     }
-    dv_detect_custom *custom = calloc(1, sizeof(*custom));
-    if (custom == NULL || (custom->arena = dv_arena_new(CUSTOM_ARENA)) == NULL ||
-        dv_arena_copy(custom->arena, yaml, &custom->text) != DV_OK) {
-        free(custom);
-        return DV_ERR_NO_MEMORY;
-    }
-    custom->users = 1;
-    custom->serial = serial;
-    dv_result result = make(custom, error);
-    if (result != DV_OK) {
-        destroy(custom);
-        return result;
-    }
+    DV_TRY(make(text, serial, ret_custom, error));
     (void)pthread_mutex_lock(&living_lock);
-    custom->next = living;
-    living = custom;
+    (*ret_custom)->next = living;
+    living = *ret_custom;
     (void)pthread_mutex_unlock(&living_lock);
-    *ret_custom = custom;
     return DV_OK;
 }
 
@@ -601,7 +621,7 @@ static dv_result bare_scratch(dv_detect_scratch *scratch)
     return scratch->data != NULL && scratch->match != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
-static dv_result try_all(const dv_detect_custom *custom, dv_error *error)
+dv_result dv_custom_try(const dv_detect_custom *custom, dv_error *error)
 {
     double end = processor_seconds() + TRIAL_SECONDS;
     dv_detect_scratch scratch = {0};
@@ -617,17 +637,4 @@ static dv_result try_all(const dv_detect_custom *custom, dv_error *error)
     pcre2_match_data_free(scratch.data);
     pcre2_match_context_free(scratch.match);
     return result;
-}
-
-dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
-{
-    dv_detect_custom *custom = NULL;
-    DV_TRY(dv_detect_custom_take(yaml, &custom, error));
-    dv_result result = try_all(custom, error);
-    if (result != DV_OK) {
-        dv_detect_custom_free(custom);
-        return result;
-    }
-    *ret_custom = custom;
-    return DV_OK;
 }

@@ -31,10 +31,11 @@
 #include "engine/detect/detect.h"
 
 enum {
-    DV_CUSTOM_MAX = 32,            /* detectors */
-    DV_CUSTOM_TEXT_MAX = 64 << 10, /* bytes of YAML */
-    DV_CUSTOM_MATCH_MAX = 1024,    /* bytes of a pattern */
-    DV_CUSTOM_WORDS_MAX = 64,      /* of one detector, of DV_CUSTOM_WORD_MAX bytes each */
+    DV_CUSTOM_MAX = 32,             /* detectors */
+    DV_CUSTOM_TEXT_MAX = 64 << 10,  /* bytes of YAML */
+    DV_CUSTOM_MADE_MAX = 512 << 10, /* and of what is made of it */
+    DV_CUSTOM_MATCH_MAX = 1024,     /* bytes of a pattern */
+    DV_CUSTOM_WORDS_MAX = 64,       /* of one detector, of DV_CUSTOM_WORD_MAX bytes each */
     DV_CUSTOM_WORD_MAX = 64,
     DV_CUSTOM_EXAMPLES_MAX = 64,
     DV_CUSTOM_SHORTEST = 4, /* bytes of a value */
@@ -46,14 +47,14 @@ enum {
 
 typedef struct dv_detect_custom dv_detect_custom; /* read-only, for any number of threads */
 
-/* The same text read again is the same detectors, which are compiled once for as long as somebody
- * has them. Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE, DV_ERR_CONFLICT (an id that another detector
+/* What says the same is the same detectors, which are compiled once for as long as somebody has
+ * them. Errors: DV_ERR_INVALID, DV_ERR_TOO_LARGE, DV_ERR_CONFLICT (an id that another detector
  * has, or a kind of names), each with the line; DV_ERR_NO_MEMORY. Takes some seconds at most. */
 dv_must dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom,
                                         dv_error *error);
-/* The same for a text that was read before, by whoever hands it on: it is not tried again, which
- * takes too long for a worker of nginx. */
-dv_must dv_result dv_detect_custom_take(dv_slice yaml, dv_detect_custom **ret_custom,
+/* The same from what dv_detect_custom_text says of some that were read, in another process: they
+ * are not tried again, which takes too long for a worker of nginx, and have no examples. */
+dv_must dv_result dv_detect_custom_take(dv_slice text, dv_detect_custom **ret_custom,
                                         dv_error *error);
 void dv_detect_custom_free(dv_detect_custom *custom);
 DV_DEFINE_AUTO_PTR(detect_custom, dv_detect_custom, dv_detect_custom_free)
@@ -67,7 +68,7 @@ const dv_detector_info *dv_detect_custom_info(const dv_detect_custom *custom, si
 ptrdiff_t dv_detect_custom_index(const dv_detect_custom *custom, const char *id);
 /* Another number for each that was ever read; 0 for NULL. */
 uint64_t dv_detect_custom_serial(const dv_detect_custom *custom);
-/* The YAML that they were read from. */
+/* All of them as JSON, for dv_detect_custom_take. */
 dv_slice dv_detect_custom_text(const dv_detect_custom *custom);
 
 /* Has searches with this scratch look for them, too, until it is told otherwise; NULL: for none.

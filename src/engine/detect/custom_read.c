@@ -4,7 +4,6 @@
 
 #include "base/buf.h"
 #include "base/yaml.h"
-#include "engine/detect/digits.h"
 
 enum {
     ID_MAX = 48,
@@ -32,32 +31,7 @@ static const char *const names[] = {"person",    "location", "organization", "ad
 #define OPEN "\xe2\x9f\xa6"  /* U+27E6 */
 #define CLOSE "\xe2\x9f\xa7" /* U+27E7 */
 
-/* ---- checks ---- */
-
-static bool check_luhn(dv_detect_candidate *candidate)
-{
-    dv_digits digits;
-    dv_digits_collect(candidate, false, &digits);
-    return digits.count > 1 && dv_digits_luhn(digits.text, digits.count);
-}
-
-static bool check_verhoeff(dv_detect_candidate *candidate)
-{
-    dv_digits digits;
-    dv_digits_collect(candidate, false, &digits);
-    return digits.count > 1 && dv_digits_verhoeff(digits.text, digits.count);
-}
-
-static const struct {
-    const char *name;
-    dv_detect_check check;
-} checks[] = {
-    {"luhn", check_luhn},
-    {"verhoeff", check_verhoeff},
-#define DV_DETECT_CHECK(name) {#name, dv_detect_check_##name},
-#include "engine/detect/checks.def"
-#undef DV_DETECT_CHECK
-};
+/* ---- words of a detector ---- */
 
 static dv_result read_check(const dv_yaml *map, dv_custom_rule *rule, dv_error *error)
 {
@@ -67,17 +41,13 @@ static dv_result read_check(const dv_yaml *map, dv_custom_rule *rule, dv_error *
         return DV_OK;
     }
     DV_TRY(dv_yaml_string(node, &name, error));
-    for (size_t i = 0; i < DV_ARRAY_LEN(checks); i++) {
-        if (strcmp(checks[i].name, name) == 0) {
-            rule->check = checks[i].check;
-            return DV_OK;
-        }
+    rule->check = dv_custom_check(name, &rule->check_name);
+    if (rule->check != NULL) {
+        return DV_OK;
     }
     return dv_yaml_refuse(node, error, "no check is called '%.64s'; luhn and verhoeff are two",
                           name);
 }
-
-/* ---- words of a detector ---- */
 
 /* Letters of which programs make names: a to z, digits, and what else is given. */
 static bool is_word(const char *text, size_t max, const char *bytes)
@@ -497,7 +467,7 @@ static dv_result read_rule(dv_detect_custom *custom, const dv_yaml *map, dv_erro
     return DV_OK;
 }
 
-dv_result dv_custom_parse(dv_detect_custom *custom, dv_error *error)
+static dv_result parse(dv_detect_custom *custom, dv_error *error)
 {
     const dv_yaml *root = NULL;
     DV_TRY(dv_yaml_parse(custom->text, custom->arena, &root, error));
@@ -515,4 +485,27 @@ dv_result dv_custom_parse(dv_detect_custom *custom, dv_error *error)
         DV_TRY(read_rule(custom, map, error));
     }
     return DV_OK;
+}
+
+/* Everything that a file is held against; what is made of it is written into out. */
+static dv_result read_file(dv_detect_custom *custom, dv_buf *out, dv_error *error)
+{
+    DV_TRY(parse(custom, error));
+    DV_TRY(dv_custom_compile(custom, error));
+    DV_TRY(dv_custom_try(custom, error));
+    return dv_custom_write(custom, out);
+}
+
+dv_result dv_detect_custom_read(dv_slice yaml, dv_detect_custom **ret_custom, dv_error *error)
+{
+    dv_auto(buf) dv_buf text = dv_buf_init(DV_CUSTOM_MADE_MAX);
+    dv_detect_custom *read = NULL;
+    if (yaml.len > DV_CUSTOM_TEXT_MAX) {
+        return dv_error_set(error, DV_ERR_TOO_LARGE, "a file of detectors has at most 64 KiB");
+    }
+    DV_TRY(dv_custom_new(yaml, &read));
+    dv_result result = read_file(read, &text, error);
+    dv_custom_destroy(read);
+    DV_TRY(result);
+    return dv_detect_custom_take(dv_buf_slice(&text), ret_custom, error);
 }

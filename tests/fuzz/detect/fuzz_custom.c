@@ -53,6 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || size > DV_CUSTOM_TEXT_MAX) {
         return 0;
     }
+    if (dv_detect_custom_take(text, &custom, NULL) == DV_OK) { /* it is what was made of a file */
+        search(custom, text);
+        dv_detect_scratch_use(scratch, NULL);
+        dv_detect_custom_free(custom);
+        custom = NULL;
+    }
     dv_result result = dv_detect_custom_read(text, &custom, &error);
     require(result == DV_OK || error.message[0] != '\0' || result == DV_ERR_NO_MEMORY);
     if (result == DV_OK) {

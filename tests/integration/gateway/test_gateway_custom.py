@@ -10,26 +10,23 @@ from gateway_tools import CONFIG
 from test_gateway_masking import completion, sent
 from test_gateway_stream import CHAT, SSE, body, end, events, piece
 
-EMPLOYEE = """detectors:
-  - id: employee_number
-    label: EMPLOYEE
-    category: government_id
-    match: '(?<![A-Za-z0-9])EMP-[0-9]{6}(?![0-9])'
-    keep_last: 2
-    examples: ["badge \u27e6EMP-004711\u27e7"]
-"""
-PROJECT = """  - id: project
-    match: 'Project [A-Z][a-z]{3,12}'
-    examples: ["\u27e6Project Falcon\u27e7"]
-"""
+def detector(name, label, match, category="personal", keep_last=0):
+    """As dvarad puts it into the snapshot."""
+    return {"id": name, "name": name, "type": label, "category": category, "region": "any", "label": label, "doc": name,
+            "match": match, "ahead": match, "words": "", "check": "", "request": 3, "answer": 2, "score": 80,
+            "keep_last": keep_last, "distance": 0, "entropy": 0, "required": 0, "caseless": 0}
+
+
+EMPLOYEE = detector("employee_number", "EMPLOYEE", "(?<![A-Za-z0-9])EMP-[0-9]{6}(?![0-9])", "government_id", 2)
+PROJECT = detector("project", "PROJECT", "Project [A-Z][a-z]{3,12}")
 TEXT = "I am EMP-123456, mail bob@example.com"
 INTERN = 'Role::"intern"'
 
 
-def config_with(text, **more):
+def config_with(*detectors, **more):
     made = copy.deepcopy(CONFIG)
     for policy in made["data_policies"].values():
-        policy.update(custom=text, **more)
+        policy.update(custom=json.dumps({"detectors": detectors}), **more)
     return made
 
 
@@ -97,9 +94,9 @@ def test_a_reload_changes_what_is_found(gate, upstream):
     for text in ("Project Heron", "EMP-123456"):
         assert gate.chat(gate.alice, text).status == 200
     assert "<EMPLOYEE_" in sent(upstream)
-    gate.configure(config_with(EMPLOYEE + PROJECT))
+    gate.configure(config_with(EMPLOYEE, PROJECT))
     assert gate.chat(gate.alice, "Project Heron").status == 200 and "<PROJECT_" in sent(upstream)
-    gate.configure(config_with("detectors:\n" + PROJECT))  # another one with the bit that employees' had
+    gate.configure(config_with(PROJECT))  # another one with the bit that employees' had
     assert gate.chat(gate.alice, "EMP-123456").status == 200 and "EMP-123456" in sent(upstream)
     assert gate.chat(gate.alice, "Project Heron").status == 200 and "<PROJECT_" in sent(upstream)
     gate.configure(CONFIG)
@@ -107,6 +104,6 @@ def test_a_reload_changes_what_is_found(gate, upstream):
 
 
 def test_what_can_not_be_read_closes_the_gate(make_gate):
-    gate = make_gate(config=config_with(EMPLOYEE.replace("{6}", "{6,}")))
+    gate = make_gate(config=config_with({**EMPLOYEE, "match": "EMP-[0-9]{6,}"}))
     refused = gate.chat(gate.key())
     assert (refused.status, refused.code) == (503, "not_ready")

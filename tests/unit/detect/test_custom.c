@@ -246,7 +246,10 @@ static void the_same_text_is_read_once(void **state)
     dv_detect_custom *first = read_ok(ONE);
     dv_detect_custom *second = read_ok(ONE);
     assert_ptr_equal(first, second);
-    assert_true(dv_slice_eq_str(dv_detect_custom_text(first), ONE));
+    dv_detect_custom *taken = NULL;
+    assert_int_equal(dv_detect_custom_take(dv_detect_custom_text(first), &taken, NULL), DV_OK);
+    assert_ptr_equal(first, taken);
+    dv_detect_custom_free(taken);
     dv_detect_custom_free(first);
     found_in(second, DV_LIT("EMP-123456"), 0, "employee 0-10");
     dv_detect_custom_free(second);
@@ -257,20 +260,47 @@ static void the_same_text_is_read_once(void **state)
     "detectors:\n- id: a\n  match: '" match "'\n  examples: [\"\xe2\x9f\xa6"                       \
     "aaaaa\xe2\x9f\xa7\"]\n" more
 
-/* What was read before is not tried again. */
+#define MADE(match, check, more)                                                                   \
+    "{\"detectors\":[{\"id\":\"a\",\"name\":\"a\",\"type\":\"A\",\"category\":\"personal\","       \
+    "\"region\":\"any\",\"label\":\"A\",\"doc\":\"a\",\"match\":\"" match "\",\"ahead\":\"" match  \
+    "\",\"words\":\"\",\"check\":\"" check "\",\"request\":1,\"answer\":2,\"score\":80,"           \
+    "\"keep_last\":0,\"distance\":0,\"entropy\":0,\"required\":0,\"caseless\":0" more "}]}"
+
+/* What one process read another one takes without trying it again, but not without understanding
+ * all of it. */
 static void what_is_handed_on_is_taken(void **state)
 {
     (void)state;
-    dv_detect_custom *taken = NULL, *read = NULL;
-    dv_slice yaml = DV_LIT(RULE("aaaab", ""));
-    assert_int_equal(dv_detect_custom_take(yaml, &taken, NULL), DV_OK);
-    found_in(taken, DV_LIT("aaaab"), 0, "a 0-5");
-    assert_int_equal(dv_detect_custom_read(yaml, &read, NULL), DV_ERR_INVALID);
-    assert_null(read);
+    static const char *const wrong[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"detectors\":1}",
+        "{\"detectors\":[1]}",
+        "{\"detectors\":[{}]}",
+        MADE("a{4,}", "", ""),
+        MADE("aaaa(", "", ""),
+        MADE("aaaab", "none", ""),
+        MADE("aaaab", "", ",\"id\":\"b\""),
+        MADE("aaaab\\u0000", "", ""),
+    };
+    dv_detect_custom *taken = NULL;
+    assert_int_equal(dv_detect_custom_take(DV_LIT(MADE("aaaab", "", "")), &taken, NULL), DV_OK);
     found_in(taken, DV_LIT("aaaab"), 0, "a 0-5");
     dv_detect_custom_free(taken);
-    assert_int_equal(dv_detect_custom_take(DV_LIT(RULE("a{4,}", "")), &taken, NULL),
-                     DV_ERR_INVALID);
+    assert_int_equal(dv_detect_custom_take(DV_LIT(MADE("M[0-9]{8}", "luhn", "")), &taken, NULL),
+                     DV_OK);
+    found_in(taken, DV_LIT("M79927398 M79927399"), 0, "a 0-9");
+    dv_detect_custom_free(taken);
+    for (size_t i = 0; i < DV_ARRAY_LEN(wrong); i++) {
+        dv_error error = {0};
+        assert_int_not_equal(dv_detect_custom_take(dv_slice_str(wrong[i]), &taken, &error), DV_OK);
+        assert_true(error.message[0] != '\0');
+    }
+    static char large[DV_CUSTOM_MADE_MAX + 1];
+    memset(large, ' ', sizeof(large));
+    assert_int_equal(dv_detect_custom_take(dv_slice_of(large, sizeof(large)), &taken, NULL),
+                     DV_ERR_TOO_LARGE);
 }
 
 static void what_can_not_be_run_is_refused(void **state)

@@ -10,7 +10,7 @@
 enum {
     RULES_MAX = 64,      /* as the gate reads them */
     TEXT_MAX = 64 << 10, /* of what is made of the section: what the gate reads, */
-    CUSTOM_MAX = 2 * 2 * DV_CUSTOM_TEXT_MAX, /* and of users' detectors, for each direction */
+    CUSTOM_MAX = 2 * 2 * DV_CUSTOM_MADE_MAX, /* and of users' detectors, for each direction */
 };
 
 static const char *const section_keys[] = {"request", "answer",   "decode",     "names",

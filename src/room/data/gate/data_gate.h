@@ -56,7 +56,7 @@ typedef enum dv_volume_action {
 /* Reads a policy's JSON as dvarad put it into the snapshot ("default" is a must, all others are
  * not): {"default":"mask","detectors":{"email":"placeholder","phone":"alert",
  * "payment_card":{"action":"fpe","keep_last":4,"keep_said":1}},"off":["ip_address"],
- * "custom":"detectors:\n- id: ...", (engine/detect/custom.h)
+ * "custom":"{\"detectors\":...}", (dv_detect_custom_text)
  * "decode":true,"rules":[{"who":["Role::\"support\""],"routes":["chat"],"detectors":["email"],
  * "categories":["payment"],"labels":["PHONE"],"action":"allow","override":true}],
  * "volumes":[{"name":"many-cards","who":[...],"routes":[...],"detectors":[...],"categories":[...],
