@@ -11,6 +11,7 @@
 #include "engine/detect/action/action.h"
 #include "engine/detect/action/vault.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,8 +56,12 @@ static dv_result open_vault(const json_t *params, const char *file, bool write,
 {
     uint8_t key[DV_ACTION_KEY_LEN];
     const char *path = json_string_value(json_object_get(params, "key_file"));
+    struct stat about;
     if (path == NULL) {
         return dv_error_set(error, DV_ERR_INVALID, "--key-file is missing: the vault's key");
+    }
+    if (stat(file, &about) != 0) { /* none is made here: in an empty one nothing is to be found */
+        return dv_error_set(error, DV_ERR_NOT_FOUND, "%s: %s", file, strerror(errno));
     }
     DV_TRY(dv_action_key_read(path, key, error));
     dv_result result = dv_vault_open(file, key, write, ret_vault, error);
@@ -119,12 +124,28 @@ static dv_result tell(job *j, const char *state, const char *why, json_t **ret_a
                 ret_answer, error);
 }
 
-static dv_result finish(job *j, dv_error *error)
+static dv_result end(job *j, bool abandon, dv_error *error)
 {
     json_decref(j->ended);
     j->ended = NULL;
-    return call(j, "data_disposal_finish", json_pack("{s:s}", "id", j->run), json_object(),
-                &j->ended, error);
+    return call(j, "data_disposal_finish", json_pack("{s:s}", "id", j->run),
+                json_pack("{s:b}", "abandon", (int)abandon), &j->ended, error);
+}
+
+static dv_result finish(job *j, dv_error *error)
+{
+    return end(j, false, error);
+}
+
+/* The vault says one removal, the last: of one that came before it, it says nothing. */
+static bool says_another(const job *j, const json_t *run)
+{
+    dv_time started = 0;
+    const dv_vault_removal *last = dv_vault_last_removal(j->vault);
+    return strcmp(text_of(run, "outcome"), "ready") == 0 && last->run[0] != '\0' &&
+           strcmp(last->run, j->run) != 0 &&
+           (dv_time_parse(dv_slice_str(text_of(run, "started")), &started) != DV_OK ||
+            last->at >= started);
 }
 
 /* What became of a run that was interrupted the vault itself says. */
@@ -133,6 +154,9 @@ static dv_result settle(job *j, const json_t *earlier, dv_error *error)
     const char *outcome = text_of(earlier, "outcome");
     json_t *answer = NULL;
     dv_slice_copy(dv_slice_str(text_of(earlier, "id")), j->run, sizeof(j->run));
+    if (says_another(j, earlier)) {
+        return end(j, true, error);
+    }
     if (strcmp(outcome, "planned") == 0 || strcmp(outcome, "ready") == 0) {
         bool done = strcmp(dv_vault_last_removal(j->vault)->run, j->run) == 0;
         dv_result result = tell(j, done ? "destroyed" : "not_done",
@@ -226,13 +250,18 @@ static bool is_same_file(const char *one, const char *other)
            a.st_ino == b.st_ino;
 }
 
-/* The one of that name, or at that file; *ret_row is a new reference, NULL: there is none. */
+/* The one of that name, or at that file; *ret_row is a new reference, NULL: there is none.
+ * *ret_unseen: dvarad sees one that is not seen from here, so that it may be the file all the
+ * same.
+ */
 static dv_result find_vault(dv_cli *cli, const char *name, const char *file, json_t **ret_row,
-                            dv_error *error)
+                            bool *ret_unseen, dv_error *error)
 {
     size_t i;
+    struct stat about;
     json_t *one, *all = NULL;
     *ret_row = NULL;
+    *ret_unseen = false;
     DV_TRY(dv_cli_call(cli, "data_disposal_vaults", NULL, NULL, &all, error));
     json_array_foreach(json_object_get(all, "items"), i, one)
     {
@@ -241,6 +270,8 @@ static dv_result find_vault(dv_cli *cli, const char *name, const char *file, jso
         if (same && *ret_row == NULL) {
             *ret_row = json_incref(one);
         }
+        *ret_unseen |=
+            json_is_true(json_object_get(one, "there")) && stat(text_of(one, "file"), &about) != 0;
     }
     json_decref(all);
     return DV_OK;
@@ -332,20 +363,35 @@ static dv_result refuse_others(const json_t *params, dv_error *error)
                : DV_OK;
 }
 
+/* --file is for where the vault has another name: a copy of it is another vault, and what it says
+ * of runs is nothing that counts. */
+static dv_result check_file(const char *file, const char *known, dv_error *error)
+{
+    struct stat about;
+    return file != NULL && stat(known, &about) == 0 && !is_same_file(file, known)
+               ? dv_error_set(error, DV_ERR_CONFLICT,
+                              "%.300s is another file than the vault %.300s: leave --file out",
+                              file, known)
+               : DV_OK;
+}
+
 static dv_result run_vault(job *j, const json_t *params, dv_error *error)
 {
     json_t *row = NULL;
     j->name = text_of(params, "vault");
-    bool dry = json_is_true(json_object_get(params, "dry_run"));
+    bool unseen = false, dry = json_is_true(json_object_get(params, "dry_run"));
     DV_TRY(refuse_others(params, error));
-    DV_TRY(find_vault(j->cli, j->name, NULL, &row, error));
+    DV_TRY(find_vault(j->cli, j->name, NULL, &row, &unseen, error));
     if (row == NULL) {
         return dv_error_set(error, DV_ERR_NOT_FOUND,
                             "data_vaults: of dvara.yaml has no vault %.64s", j->name);
     }
     const char *file = json_string_value(json_object_get(params, "file"));
-    dv_result result =
-        open_vault(params, file != NULL ? file : text_of(row, "file"), !dry, &j->vault, error);
+    dv_result result = check_file(file, text_of(row, "file"), error);
+    if (result == DV_OK) {
+        result =
+            open_vault(params, file != NULL ? file : text_of(row, "file"), !dry, &j->vault, error);
+    }
     if (result == DV_OK) {
         result = dry ? count_old(j, row, error) : remove_old(j, params, row, error);
     }
@@ -357,7 +403,10 @@ int dv_data_disposal_vault(dv_cli *cli, const json_t *params)
 {
     dv_error error = {0};
     dv_auto(job) job j = {.cli = cli};
-    error.result = run_vault(&j, params, &error);
+    error.result = dv_process_undumpable(); /* keys and values */
+    if (error.result == DV_OK) {
+        error.result = run_vault(&j, params, &error);
+    }
     if (error.result != DV_OK) {
         return dv_cli_fail(cli, &error);
     }
@@ -510,7 +559,13 @@ static dv_result forget(job *j, const json_t *params, tokens *t, dv_error *error
 {
     json_t *row = NULL;
     if (!json_is_true(json_object_get(params, "offline"))) {
-        dv_result asked = find_vault(j->cli, NULL, text_of(params, "vault"), &row, error);
+        bool unseen = false;
+        dv_result asked = find_vault(j->cli, NULL, text_of(params, "vault"), &row, &unseen, error);
+        if (asked == DV_OK && row == NULL && unseen) {
+            return dv_error_set(error, DV_ERR_CONFLICT,
+                                "a vault of data_vaults lies where it is not seen from here, and "
+                                "may be this one, with a hold: --offline, if it is none of them");
+        }
         if (asked == DV_ERR_UNAVAILABLE) {
             return dv_error_set(error, asked,
                                 "no Dvara answers that could say whether a hold keeps the vault: "
@@ -530,7 +585,10 @@ int dv_command_data_vault_forget(dv_cli *cli, const json_t *params)
     dv_error error = {0};
     dv_auto(job) job j = {.cli = cli};
     tokens t = {.items = NULL};
-    error.result = forget(&j, params, &t, &error);
+    error.result = dv_process_undumpable(); /* keys and values */
+    if (error.result == DV_OK) {
+        error.result = forget(&j, params, &t, &error);
+    }
     free(t.items);
     if (error.result != DV_OK) {
         return dv_cli_fail(cli, &error);

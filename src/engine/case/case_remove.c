@@ -12,7 +12,7 @@ dv_result dv_case_closed_list(const dv_call *call, const char *type, dv_time unt
     size_t count = 0;
     DV_TRY(dv_store_query(call->services->store, &rows, error,
                           "SELECT id, ended FROM case_case WHERE type = ?1 AND ended IS NOT NULL"
-                          " AND ended <= ?2 AND (ended > ?3 OR (ended = ?3 AND id > ?4))"
+                          " AND ended <= ?2 AND ended >= ?3 AND (ended > ?3 OR id > ?4)"
                           " ORDER BY ended, id LIMIT ?5",
                           "tiiti", type, until, after->ended, after->id, (int64_t)most));
     while (count < most && (result = dv_statement_step(rows, error)) == DV_OK) {

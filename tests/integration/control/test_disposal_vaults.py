@@ -238,6 +238,55 @@ def test_a_vault_that_no_dvara_knows(vault):
     assert vault.control.json("data", "disposal", "list")["items"] == []
 
 
+def test_a_vault_that_is_not_there_is_not_made(vault):
+    vault.add(800, "bob@example.com")
+    vault.path = vault.folder / "typo.dv"
+    assert "typo.dv: No such file" in vault.forget("bob@example.com", status=1)
+    (vault.folder / "customers.dv").unlink()
+    assert "customers.dv: No such file" in vault.control.dvara(*vault.words("--yes")).stderr
+    assert sorted(path.name for path in vault.folder.glob("*.dv")) == []
+
+
+def test_a_copy_is_another_vault(vault):
+    """What it says of runs is not what became of the vault."""
+    vault.add(800, "bob@example.com")
+    copy = vault.folder / "copy.dv"
+    copy.write_bytes(vault.path.read_bytes())
+    copy.chmod(0o600)
+    assert "another file" in vault.refused("--file", str(copy))
+    run = begin(vault, entries=1)["id"]
+    tell(vault, run, "ready", entries=1)
+    vault.control.json("data", "disposal", "finish", run, "--abandon")
+    assert vault.certificate(run)["outcome"] == "unknown"  # who was told "ready" may still go on
+
+
+def test_an_earlier_removal_does_not_speak_for_a_later_one(vault):
+    vault.add(800, "bob@example.com", "eve@example.com")
+    run = begin(vault, entries=2)["id"]
+    tell(vault, run, "ready", entries=2)
+    vault.times("remove", 730, "0190b8a4-1111-7000-8000-0000000000ff")  # another one, that dvarad was not told of
+    vault.run()
+    assert vault.certificate(run)["outcome"] == "unknown"
+
+
+def test_one_file_has_one_name(vault):
+    vault.add(800, "bob@example.com")
+    link = vault.folder / "link.dv"
+    link.symlink_to(vault.path)
+    for other in (vault.path, link):
+        vault.control.config.write_text(
+            f"data_vaults:\n  - {{name: customers, file: {vault.path}, key: {vault.key}}}\n"
+            f"  - {{name: others, file: {other}, key: {vault.key}}}\n")
+        done = vault.control.dvara("config", "check", str(vault.control.config))
+        assert done.returncode == 1 and ":3:" in done.stderr and "the file of customers already" in done.stderr
+
+
+def test_sources_are_not_called_as_vaults_and_cases(vault):
+    for source in ("vault://customers", "cases://"):
+        answer = vault.control.curl("/v1/data/disposal/runs", socket="control.sock", body={"source": source})
+        assert answer.status == 400, answer.text
+
+
 def test_who_may(vault):
     vault.add(800, "bob@example.com")
     key = vault.control.key_of("viewer", "view_data", "use_vaults")["secret"]

@@ -289,6 +289,20 @@ static void former_vaults_count_from_the_first_writing(void **state)
     dv_vault_free(vault);
 }
 
+/* A clock that is behind makes nothing older than the file. */
+static void former_vaults_are_no_older_than_their_file(void **state)
+{
+    const place *p = *state;
+    put_former(p->path);
+    dv_time later = dv_time_now() + 10 * DAY * DV_SECOND;
+    const struct timespec times[2] = {{.tv_sec = later / DV_SECOND}, {.tv_sec = later / DV_SECOND}};
+    assert_int_equal(utimensat(AT_FDCWD, p->path, times, 0), 0);
+    dv_vault *vault = open_vault(p->path, true);
+    assert_int_equal(count_until(vault, later - DAY * DV_SECOND).going, 0);
+    assert_int_equal(count_until(vault, later + DAY * DV_SECOND).going, 2);
+    dv_vault_free(vault);
+}
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 /* Changes a byte of the first record and makes its checksum right again. */
@@ -448,6 +462,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(removes_what_is_old_enough, make_place, drop_place),
         cmocka_unit_test_setup_teardown(removes_one_person_s, make_place, drop_place),
         cmocka_unit_test_setup_teardown(a_clock_that_goes_back_makes_nothing_old, make_place,
+                                        drop_place),
+        cmocka_unit_test_setup_teardown(former_vaults_are_no_older_than_their_file, make_place,
                                         drop_place),
         cmocka_unit_test_setup_teardown(former_vaults_count_from_the_first_writing, make_place,
                                         drop_place),

@@ -351,7 +351,10 @@ static dv_result begin_writing(dv_vault *v, const char *path, dv_error *error)
                             (unsigned long long)v->last_timed);
     }
     if (v->untimed > 0 && v->since == 0) {
-        v->since = now_for(v);
+        struct stat about; /* a clock that is behind makes nothing older than the file */
+        bool known = fstat(v->fd, &about) == 0;
+        dv_time written = known ? about.st_mtim.tv_sec * DV_SECOND + about.st_mtim.tv_nsec : 0;
+        v->since = DV_MAX(now_for(v), written);
         v->since_waits = true;
     }
     return load_failed(v, result, path, error);

@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+
+enum { ACL_MAX = 4096 }; /* bytes of an access list */
 
 static const char anew_ending[] = ".dvara-new";
 
@@ -113,6 +116,18 @@ dv_result dv_vault_count_going(dv_vault *v, dv_vault_goes goes, const void *data
 
 /* -- the new file ------------------------------------------------------------------------------ */
 
+/* Without it the mode's group bits, which were a mask, would be the group's. */
+static dv_result copy_acl(int from, int to)
+{
+    static const char name[] = "system.posix_acl_access";
+    uint8_t acl[ACL_MAX];
+    ssize_t len = fgetxattr(from, name, acl, sizeof(acl));
+    if (len <= 0) {
+        return len == 0 || errno == ENODATA || errno == EOPNOTSUPP ? DV_OK : DV_ERR_IO;
+    }
+    return fsetxattr(to, name, acl, (size_t)len, 0) == 0 ? DV_OK : DV_ERR_IO;
+}
+
 /* Whoever may read the vault may read it after: dvarad, which is another user. */
 static dv_result dress(const dv_vault *v, int fd)
 {
@@ -123,7 +138,7 @@ static dv_result dress(const dv_vault *v, int fd)
     bool other = old.st_uid != own.st_uid || old.st_gid != own.st_gid;
     return (!other || fchown(fd, old.st_uid, old.st_gid) == 0) &&
                    fchmod(fd, old.st_mode & 07777) == 0
-               ? DV_OK
+               ? copy_acl(v->fd, fd)
                : DV_ERR_IO;
 }
 

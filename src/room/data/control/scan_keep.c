@@ -9,6 +9,7 @@
  * 5. Of a source one scan is under way. A newer one takes the place of one that has not ended,
  * whose program may be gone. */
 #include "core/audit.h"
+#include "room/data/control/disposal/kept.h"
 #include "room/data/control/inventory.h"
 
 #include "api/operations.h"
@@ -70,6 +71,9 @@ static dv_result begin_scan(dv_call *call, scan *s, dv_error *error)
     s->source = dv_call_field(call, "source");
     if (s->source == NULL) {
         return dv_call_invalid(call, "source", error, "the first piece names the source");
+    }
+    if (dv_disposal_is_kept_source(s->source)) {
+        return dv_call_invalid(call, "source", error, "names of vaults and cases are no sources");
     }
     DV_TRY(known_source(call, s->source, &before, error));
     s->first = !before;

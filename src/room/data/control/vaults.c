@@ -6,6 +6,8 @@
 #include "crypto/random.h"
 #include "engine/detect/action/action.h"
 
+#include <sys/stat.h>
+
 enum { VAULTS_MEMORY = 1 << 20, VAULT_NAME_MAX = 64, VAULT_PATH_MAX = 4000 };
 
 struct dv_data_vaults {
@@ -72,6 +74,25 @@ static dv_result path_read(dv_arena *arena, const dv_yaml *map, const char *key,
                                 "data_vaults: %s is a whole path, from / on", key);
 }
 
+/* A hold or rule of one name would not count for the other. */
+static dv_result file_check(const dv_data_vaults *vaults, const char *file, const dv_yaml *node,
+                            dv_error *error)
+{
+    struct stat about, other;
+    bool there = stat(file, &about) == 0;
+    for (size_t i = 0; i < vaults->count; i++) {
+        const dv_data_vault *one = &vaults->items[i];
+        bool same = strcmp(one->file, file) == 0 ||
+                    (there && stat(one->file, &other) == 0 && other.st_dev == about.st_dev &&
+                     other.st_ino == about.st_ino);
+        if (same) {
+            return dv_yaml_refuse(node, error, "data_vaults: this is the file of %s already",
+                                  one->name);
+        }
+    }
+    return DV_OK;
+}
+
 static dv_result vault_read(dv_data_vaults *vaults, const dv_yaml *map, dv_error *error)
 {
     static const char *const keys[] = {"name", "file", "key", NULL};
@@ -93,6 +114,7 @@ static dv_result vault_read(dv_data_vaults *vaults, const dv_yaml *map, dv_error
     }
     DV_TRY(path_read(vaults->arena, map, "file", &vault->file, error));
     DV_TRY(path_read(vaults->arena, map, "key", &vault->key, error));
+    DV_TRY(file_check(vaults, vault->file, dv_yaml_get(map, "file"), error));
     vaults->count++;
     return DV_OK;
 }

@@ -128,13 +128,16 @@ dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_end
                                  const char **ret_needed, dv_error *error)
 {
     dv_auto(statement) dv_statement *row = NULL;
+    bool reviewed = dv_data_rules_period(call->services->data_rules).every > 0;
     *ret_ended = 0;
     *ret_needed = "";
     DV_TRY(dv_store_query(call->services->store, &row, error,
                           "SELECT r.state, r.ended, r.role IS NOT NULL AND r.began <> 0 AND NOT"
                           " EXISTS (SELECT 1 FROM data_access o WHERE o.source = r.source AND"
                           " o.name = r.name AND o.role = r.role AND o.subject = r.subject AND"
-                          " o.began <> 0 AND o.id > r.id) FROM data_access r WHERE r.id = ?1",
+                          " o.began <> 0 AND o.id > r.id), r.began <> 0 AND r.began = (SELECT"
+                          " min(began) FROM data_access WHERE began <> 0) FROM data_access r"
+                          " WHERE r.id = ?1",
                           "t", id));
     dv_result result = dv_statement_step(row, error);
     if (result == DV_ERR_NOT_FOUND) {
@@ -147,6 +150,8 @@ dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_end
     *ret_needed = open ? "its grant has not ended"
                   : dv_column_int(row, 2) != 0
                       ? "it is the last grant of a role of a database, by which that is taken away"
+                  : dv_column_int(row, 3) != 0 && reviewed
+                      ? "it is the first grant, from which the first review is counted"
                       : "";
     return DV_OK;
 }

@@ -191,3 +191,10 @@ json_t *dv_kept_rule_json(const dv_kept_rule *rule)
     return json_pack("{s:s, s:s, s:o, s:s, s:s}", "name", rule->name, "of", kinds[rule->kind].of,
                      "sources", sources, "keep", rule->kept, "since", kinds[rule->kind].since);
 }
+
+bool dv_disposal_is_kept_source(const char *source)
+{
+    dv_slice text = dv_slice_str(source);
+    return dv_slice_starts_with(text, DV_LIT("vault://")) ||
+           dv_slice_starts_with(text, DV_LIT("cases://"));
+}

@@ -63,3 +63,6 @@ json_t *dv_kept_rule_json(const dv_kept_rule *rule);
 /* Types of cases that rules may name: those whose closed cases nothing else needs. */
 size_t dv_kept_case_count(void);
 const char *dv_kept_case_at(size_t index);
+
+/* Whether runs of vaults or of cases are called so: nothing else may be. */
+bool dv_disposal_is_kept_source(const char *source);

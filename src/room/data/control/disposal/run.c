@@ -2,6 +2,7 @@
 /* Runs: what is about to be removed is written down before, and what became of it after. */
 #include "crypto/hash.h"
 #include "room/data/control/disposal/disposal.h"
+#include "room/data/control/disposal/kept.h"
 
 #include "api/operations.h"
 #include "core/log_source.h"
@@ -344,6 +345,9 @@ static dv_result begin(dv_call *call, dv_error *error)
 
 dv_result dv_op_data_disposal_begin(dv_call *call, dv_error *error)
 {
+    if (dv_disposal_is_kept_source(dv_call_field(call, "source"))) {
+        return dv_call_invalid(call, "source", error, "no scan has sources of vaults or cases");
+    }
     return dv_audit_change(call, begin, error);
 }
 

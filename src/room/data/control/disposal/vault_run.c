@@ -5,6 +5,8 @@
 #include "api/operations.h"
 #include "room/data/control/vaults.h"
 
+#include <sys/stat.h>
+
 static const char scheme[] = "vault://";
 
 bool dv_disposal_is_vault(const dv_disposal_run *run)
@@ -42,10 +44,11 @@ static json_t *vault_json(const dv_call *call, const dv_data_vault *vault, const
     const dv_disposal_rules *rules = call->services->disposal_rules;
     const dv_kept_rule *rule =
         dv_kept_rule_for(dv_disposal_kept(rules), DV_KEPT_VAULTS, vault->name);
-    return json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:s?, s:s}", "name", vault->name, "file",
-                     vault->file, "rule", rule != NULL ? rule->name : NULL, "keep",
-                     rule != NULL ? rule->kept : NULL, "made_before",
-                     time_json(dv_kept_cutoff(rule, call->now)), "hold",
+    struct stat about;
+    return json_pack("{s:s, s:s, s:b, s:s?, s:s?, s:o, s:s?, s:s}", "name", vault->name, "file",
+                     vault->file, "there", (int)(stat(vault->file, &about) == 0), "rule",
+                     rule != NULL ? rule->name : NULL, "keep", rule != NULL ? rule->kept : NULL,
+                     "made_before", time_json(dv_kept_cutoff(rule, call->now)), "hold",
                      dv_disposal_held(rules, DV_KEPT_VAULTS, vault->name), "run", run);
 }
 
@@ -144,10 +147,10 @@ typedef struct vault_run {
 
 static json_t *run_json(const dv_disposal_run *run, const vault_run *v, bool earlier)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:b}", "id", run->id, "state", run->state,
-                     "vault", v->vault, "forget", (int)v->forget, "made_before",
-                     time_json(v->cutoff), "outcome", v->state, "why", v->why, "earlier",
-                     (int)earlier);
+    return json_pack("{s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:s, s:b}", "id", run->id, "state",
+                     run->state, "started", time_json(run->started), "vault", v->vault, "forget",
+                     (int)v->forget, "made_before", time_json(v->cutoff), "outcome", v->state,
+                     "why", v->why, "earlier", (int)earlier);
 }
 
 static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
@@ -401,14 +404,15 @@ static json_t *document(dv_call *call, const dv_disposal_run *run, const vault_r
         "seen_by_dvarad", (int)v->checked);
 }
 
-/* What nobody goes on with: the vault may say what became of it. */
+/* What nobody goes on with: the vault may say that it was done. That it says nothing of it yet is
+ * no proof: whoever was told "ready" may still exchange the files, or another removal came after.
+ */
 static dv_result give_up(dv_call *call, const dv_disposal_run *run, vault_run *v, dv_error *error)
 {
     bool ready = strcmp(v->state, "ready") == 0;
-    word says = ready ? ask_vault(call, run->id, v) : SAYS_NO;
-    const char *state = says == SAYS_YES ? "destroyed" : says == SAYS_NO ? "not_done" : "unknown";
-    DV_TRY(set_state(call, run->id, state, ready && says != SAYS_NOTHING, "the run was given up",
-                     error));
+    bool done = ready && ask_vault(call, run->id, v) == SAYS_YES;
+    const char *state = done ? "destroyed" : ready ? "unknown" : "not_done";
+    DV_TRY(set_state(call, run->id, state, done, "the run was given up", error));
     return run_read(call, run->id, v, error);
 }
 
