@@ -61,7 +61,7 @@ static void gzip_to(dv_buf *out, dv_slice bytes)
     deflate_to(out, bytes, 31);
 }
 
-static void put(dv_buf *out, uint32_t value, size_t len)
+static void put(dv_buf *out, uint64_t value, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         assert_int_equal(dv_buf_append_byte(out, (uint8_t)(value >> 8 * i)), DV_OK);
