@@ -145,8 +145,11 @@ static dv_result act(acting *a, dv_error *error)
 static int run(dv_cli *cli, const json_t *params, dv_action_kind kind, bool reverse)
 {
     dv_error error = {0};
-    acting a = {
-        .cli = cli, .params = params, .fallback = {.kind = (uint8_t)kind}, .reverse = reverse};
+    bool sealed = kind == DV_ACT_TOKEN && json_is_true(json_object_get(params, "sealed"));
+    acting a = {.cli = cli,
+                .params = params,
+                .fallback = {.kind = (uint8_t)kind, .sealed = sealed},
+                .reverse = reverse};
     dv_result result = dv_process_undumpable(); /* keys and values */
     if (result == DV_OK) {
         result = act(&a, &error);

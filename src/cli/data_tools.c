@@ -43,7 +43,8 @@ static dv_result open_vault(const json_t *params, bool reverse, const uint8_t *k
     if (path == NULL) {
         return dv_action_rules_need_vault(tools->rules) && !reverse
                    ? dv_error_set(error, DV_ERR_INVALID,
-                                  "tokens are kept in a vault: --vault FILE is missing")
+                                  "tokens are kept in a vault: --vault FILE is missing; those of "
+                                  "--sealed carry their value and need none")
                    : DV_OK;
     }
     return dv_vault_open(path, key, !reverse, &tools->vault, error);

@@ -14,6 +14,7 @@ static const char *const names[DV_CONTENT_ACTIONS] = {
     [DV_ACTION_FPE] = "fpe",
     [DV_ACTION_DATE_SHIFT] = "date_shift",
     [DV_ACTION_GENERALISE] = "generalise",
+    [DV_ACTION_TOKEN] = "token",
 };
 
 const char *dv_content_action_name(dv_content_action action)
@@ -53,6 +54,7 @@ bool dv_content_action_rewrites(dv_content_action action)
     case DV_ACTION_FPE:
     case DV_ACTION_DATE_SHIFT:
     case DV_ACTION_GENERALISE:
+    case DV_ACTION_TOKEN:
         return true;
     case DV_ACTION_BLOCK:
     case DV_ACTION_ALERT:

@@ -82,14 +82,15 @@ typedef enum dv_content_action {
     DV_ACTION_FPE,        /* digits for digits */
     DV_ACTION_DATE_SHIFT, /* another day */
     DV_ACTION_GENERALISE, /* 1980 for a date, 10.1.2.0/24 for an address; without a key */
+    DV_ACTION_TOKEN,      /* dvs_..., which who has the key and the permission turns back */
 } dv_content_action;
 
-enum { DV_CONTENT_ACTIONS = DV_ACTION_GENERALISE + 1 };
+enum { DV_CONTENT_ACTIONS = DV_ACTION_TOKEN + 1 };
 
 /* Those that a policy may name (all but monitor), from the strictest on, for errors. */
 #define DV_POLICY_ACTIONS                                                                          \
-    "block, redact, mask, hash, pseudonym, fpe, date_shift, generalise, placeholder, alert or "    \
-    "allow"
+    "block, redact, mask, hash, pseudonym, token, fpe, date_shift, generalise, placeholder, "      \
+    "alert or allow"
 
 /* One thing seen in a body, for the event: where it was and what was done; never the value. */
 typedef struct dv_sighting {

@@ -135,6 +135,7 @@ static const char *const words[] = {
     "monitor",
     "hash",
     "pseudonym",
+    "token",
     "fpe",
     "date_shift",
     "generalise",

@@ -14,6 +14,7 @@ from conftest import BUILD, Control
 
 NAMES = ["bob.marley@example.com", "eve.moneypenny@example.com", "zoë@example.org"]
 UNKNOWN = "dvt_" + "0" * 22
+UNKNOWN_SEALED = "dvs_1" + "0" * 33
 WHY = "chargeback 4711"
 
 ONE_VAULT = """@id("one_vault")
@@ -47,6 +48,17 @@ class Vaults:
     def config(self, *names):
         return "data_vaults:\n" + "".join(
             f"  - {{name: {name}, file: {self.path(name)}, key: {self.key}}}\n" for name in names)
+
+    def seal(self, *values):
+        """Tokens that carry their value, as the gateway makes them."""
+        source, rules = self.folder / "in.csv", self.folder / "rules.yaml"
+        source.write_text("secret\n" + "".join(f"{value}\n" for value in values))
+        rules.write_text("columns: {secret: {action: token, sealed: true}}\n")
+        done = self.control.dvara("data", "tokenize", "--sealed", "--input", str(source), "--rules", str(rules),
+                                  "--key-file", str(self.key))
+        source.unlink()
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[1:]
 
     def ask(self, key, tokens, purpose=WHY, vault="customers"):
         body = {"tokens": tokens, "purpose": purpose}
@@ -88,7 +100,9 @@ def make_vaults():
     vaults = Vaults(Control(place), folder)
     vaults.tokens = vaults.fill("customers", NAMES)
     vaults.others = vaults.fill("others", ["other@example.com"])
-    vaults.control.config.write_text(vaults.config("customers", "others", "gone"))
+    vaults.control.config.write_text(vaults.config("customers", "others", "gone") +
+                                     f"  - {{name: chat, key: {vaults.key}}}\n"
+                                     f"  - {{name: keyless, key: {folder / 'none'}}}\n")
     vaults.control.start_all()
     vaults.keys = {"clerk": vaults.control.key_of("clerk", "use_vaults")["secret"],
                    "all": vaults.control.key_of("all", "use_vaults", "detokenize")["secret"],
@@ -164,10 +178,41 @@ def test_a_purpose_and_bounds(vaults):
     assert vaults.ask(key, vaults.tokens, "x" * 500).json["found"] == 3
     many = [UNKNOWN] * 999 + vaults.tokens[:1]
     assert vaults.ask(key, many).json["found"] == 1
-    for tokens in ([*many, UNKNOWN], [], None, ["x" * 65], [7], [""]):
+    for tokens in ([*many, UNKNOWN], [], None, ["x" * 701], [7], [""]):
         answer = vaults.ask(key, tokens)
         assert answer.status == 400 and answer.error["field"].startswith("tokens")
     assert vaults.ask(key, vaults.tokens, vault="unknown").status == 404
+
+
+def test_sealed_tokens_are_told_with_the_key_alone(vaults):
+    key = vaults.keys["all"]
+    sealed = vaults.seal(NAMES[0], NAMES[1])
+    for vault in ("chat", "customers", "gone"):  # of all of them this is the key
+        answer = vaults.ask(key, [*sealed, UNKNOWN_SEALED], vault=vault)
+        assert answer.status == 200, answer.text
+        assert [row.get("value") for row in answer.json["values"]] == [NAMES[0], NAMES[1], None]
+        record = vaults.record(answer)
+        assert record["class_uid"] == 6005 and record["database"]["name"] == vault
+        assert (record["unmapped"]["dvara"]["rows"], record["unmapped"]["dvara"]["missing"]) == (2, 1)
+        assert not any(token in json.dumps(record) for token in sealed)
+    mixed = vaults.ask(key, [vaults.tokens[0], sealed[0], UNKNOWN], vault="customers").json
+    assert [row.get("value") for row in mixed["values"]] == [NAMES[0], NAMES[0], None]
+    assert vaults.ask(key, [vaults.tokens[0], sealed[1]], vault="chat").json["found"] == 1  # it has no file
+    assert vaults.ask(key, [UNKNOWN, sealed[0]], vault="gone").status == 503
+    assert vaults.ask(vaults.keys["clerk"], sealed, vault="chat").status == 403
+    assert vaults.ask(vaults.keys["viewer"], sealed, vault="customers").status == 403
+    refused = vaults.ask(key, sealed, vault="keyless")
+    assert refused.status == 503 and "none" in refused.error["message"]
+    rows = {row["name"]: row for row in vaults.control.json("data", "vault", "list")["items"]}
+    assert (rows["chat"]["file"], rows["chat"]["problem"]) == ("", "") and "entries" not in rows["chat"]
+    assert "none" in rows["keyless"]["problem"]
+    kept = {row["name"] for row in vaults.control.json("data", "disposal", "vaults")["items"]}
+    assert "customers" in kept and "chat" not in kept
+    begun = vaults.control.curl("/v1/data/disposal/vaults/chat/runs", key=vaults.control.admin_key(), method="POST", body={})
+    assert begun.status == 404 and "no vault chat with a file" in begun.error["message"]
+    longest, longer = vaults.seal("x" * 480, "x" * 481)
+    assert vaults.ask(key, [longest], vault="chat").json["values"][0]["value"] == "x" * 480
+    assert longer == "[secret]"  # redacted, by the name of its column
 
 
 def test_long_values_are_told_in_several_answers(vaults):
@@ -206,7 +251,7 @@ def test_bytes_that_are_no_text_are_told_as_base64(vaults):
 def test_command_line(vaults):
     control = vaults.control
     rows = {row["name"]: row for row in control.json("data", "vault", "list")["items"]}
-    assert set(rows) == {"customers", "others", "gone"}
+    assert set(rows) == {"customers", "others", "gone", "chat", "keyless"}
     assert rows["customers"]["problem"] == "" and "No such file" in rows["gone"]["problem"]
     one = control.json("data", "vault", "show", "customers")
     assert one["bytes"] == one["committed"] == vaults.path("customers").stat().st_size and one["entries"] >= 3

@@ -2,6 +2,8 @@
 """`dvara data mask|redact|pseudonymize|tokenize|detokenize`, as their users run them, also on dumps of a real PostgreSQL."""
 import base64
 import csv
+import hashlib
+import hmac
 import io
 import json
 import os
@@ -14,6 +16,8 @@ import sys
 import tempfile
 
 import pytest
+from tink import daead, proto_keyset_format, secret_key_access
+from tink.proto import aes_siv_pb2, tink_pb2
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 import support  # noqa: E402 (found only now)
@@ -69,6 +73,75 @@ def test_a_table_is_masked_by_its_columns_and_turned_back(tmp_path, key):
     assert (tmp_path / "masked.csv").stat().st_mode & 0o777 == 0o600
     back = list(csv.DictReader(io.StringIO(data("detokenize", "--input", tmp_path / "masked.csv", *common))))
     assert [(row["ssn"], row["born"]) for row in back] == [("536-22-8145", "1980-05-12"), ("536-22-8146", "1979-01-02")]
+
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def tink_siv(key):
+    """AES-SIV of Tink under the key that tokens have (HKDF-SHA-256, RFC 5869, without a salt)."""
+    secret = hmac.digest(bytes(32), base64.b64decode(key.read_bytes()), "sha256")
+    made = block = b""
+    for i in range(2):
+        block = hmac.new(secret, block + b"dvara action sealed token v1" + bytes([i + 1]), hashlib.sha256).digest()
+        made += block
+    daead.register()
+    keyset = tink_pb2.Keyset(primary_key_id=1)
+    keyset.key.add(key_data=tink_pb2.KeyData(type_url="type.googleapis.com/google.crypto.tink.AesSivKey",
+                                             value=aes_siv_pb2.AesSivKey(key_value=made).SerializeToString(),
+                                             key_material_type=tink_pb2.KeyData.SYMMETRIC),
+                   status=tink_pb2.ENABLED, key_id=1, output_prefix_type=tink_pb2.RAW)
+    return proto_keyset_format.parse(keyset.SerializeToString(), secret_key_access.TOKEN).primitive(
+        daead.DeterministicAead)
+
+
+def open_by_tink(siv, token):
+    assert token[:4] == "dvs_" and len(token) == 5 + 11 * (2 + DIGITS.index(token[4]))
+    blocks = [token[i:i + 11] for i in range(5, len(token), 11)]
+    numbers = [sum(DIGITS.index(d) * 62 ** (10 - i) for i, d in enumerate(block)) for block in blocks]
+    plain = siv.decrypt_deterministically(b"".join(n.to_bytes(8, "little") for n in numbers), b"dvs_")
+    value, mark, rest = plain.rpartition(b"\x80")
+    assert mark and not rest.strip(b"\0")
+    return value.decode()
+
+
+def test_sealed_tokens_need_no_vault_and_others_open_them(tmp_path, key):
+    values = ["bob@example.com", "4111 1111 1111 1111", "a.much.longer.name.of.somebody.else@mail.example.org"]
+    text = "".join(f"{value} and words between\n" for value in values) * 3000  # more than a window
+    sealed = data("tokenize", "--sealed", "--key-file", key, text=text)
+    assert not any(value in sealed for value in values) and os.listdir(tmp_path) == ["key"]
+    tokens = [line.split(" ")[0] for line in sealed.splitlines()]
+    assert len(set(tokens)) == 3 and len(tokens) == 9000
+    assert [open_by_tink(tink_siv(key), token) for token in tokens[:3]] == values
+    assert data("tokenize", "--sealed", "--key-file", key, text=sealed) == sealed
+    assert data("detokenize", "--key-file", key, text=sealed) == text
+    for cut in range(1, 80, 7):  # at any border of what is read at once
+        filled = "x" * ((128 << 10) - cut)
+        assert data("detokenize", "--key-file", key, text=f"{filled} {tokens[0]} {tokens[1]}") == \
+            f"{filled} {values[0]} {values[1]}"
+    other = tmp_path / "other"
+    other.write_bytes(base64.b64encode(os.urandom(32)))
+    other.chmod(0o600)
+    assert data("detokenize", "--key-file", other, text=sealed) == sealed
+    assert "--key-file" in data("tokenize", "--sealed", text=text, code=1)
+    assert "--sealed" in data("tokenize", "--key-file", key, text=text, code=1)
+
+
+def test_sealed_tokens_of_columns(tmp_path, key):
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    (tmp_path / "rules.yaml").write_text("columns: {name: {action: token, sealed: true}, ssn: {action: token, sealed: true}}\n"
+                                         "default: {action: token, sealed: true}\n")
+    common = ["--rules", tmp_path / "rules.yaml", "--key-file", key]
+    made = data("tokenize", "--input", tmp_path / "people.csv", *common)
+    rows = list(csv.DictReader(io.StringIO(made)))
+    siv = tink_siv(key)
+    assert [open_by_tink(siv, row["name"]) for row in rows] == ["Smith, Alice", "Bob"]
+    assert open_by_tink(siv, rows[1]["ssn"]) == "536-22-8146" and "4111" not in made and "bob@" not in made
+    (tmp_path / "made.csv").write_text(made)
+    assert list(csv.reader(io.StringIO(data("detokenize", "--input", tmp_path / "made.csv", "--key-file", key)))) == \
+        list(csv.reader(io.StringIO(PEOPLE)))
+    (tmp_path / "rules.yaml").write_text("columns: {name: {action: hash, sealed: true}}\n")
+    assert "sealed is for tokens" in data("mask", "--input", tmp_path / "people.csv", *common, code=1)
 
 
 def test_tokens_come_back_from_the_vault_alone(tmp_path, key):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hash, pseudonym, fpe, date_shift and generalise through a real nginx, with a key that `dvara data` has, too (DATA-3.4.3)."""
+"""Hash, pseudonym, token, fpe, date_shift and generalise through a real nginx, with a key that `dvara data` has, too (DATA-3.4.3)."""
 import copy
 import datetime
 import json
@@ -50,6 +50,12 @@ def by_cli(folder, key, text, rules=CLI_RULES):
     subprocess.run([BUILD / "dvara", "data", "pseudonymize", "--all", "--input", source, "--key-file", key, "--rules",
                     folder / "rules.yaml", "--out", made], check=True, capture_output=True)
     return made.read_text()
+
+
+def cli(folder, what, text, *words):
+    (folder / "in.txt").write_text(text)
+    return subprocess.run([BUILD / "dvara", "data", what, "--input", folder / "in.txt", *words], check=True,
+                          capture_output=True, text=True).stdout
 
 
 def told(gate, upstream, key, pieces):
@@ -148,6 +154,37 @@ def test_dates_that_others_become_move_as_well(make_gate, config, upstream):
     shifts = {new - old for new, old in zip(became, days, strict=True)}
     assert len(shifts) == 1 and 0 < abs(shifts.pop().days) <= 9
     assert sent(upstream) in answer.json()["got"]  # echoed: they move no more
+
+
+def test_tokens_are_those_of_files_and_no_values(make_gate, config, upstream, tmp_path):
+    key_file = make_key(tmp_path, "key")
+    for policy in config["data_policies"].values():  # with what would take a token for a secret
+        policy.update(default="token", detectors={"generic_secret": "token"}, rules=[])
+    gate = make_gate(config=config)
+    gate.fixture("masking-key", gate.runtime, key_file)
+    key = gate.key("ann", USER)
+    text = "mail bob@example.com, card 4111 1111 1111 1111"
+    answer = gate.chat(key, text)
+    became = sent(upstream)
+    tokens = [word.strip(",") for word in became.split() if word.startswith("dvs_")]
+    assert answer.status == 200 and len(tokens) == 2 and "bob@" not in became and "4111 1111" not in became
+    assert became == cli(tmp_path, "tokenize", text, "--sealed", "--key-file", key_file)
+    assert cli(tmp_path, "detokenize", became, "--key-file", key_file) == text
+    opened, _ = gate.record_of(answer.id)
+    assert {s["action"] for s in opened["unmapped"]["dvara"]["sightings"]} == {"token"} and opened["action_id"] == 4
+    # In answers and their pieces, as well; and said again, by whomever and behind what looks like a key, it stays.
+    upstream.json(completion(text))
+    assert gate.chat(key).json() == completion(became)
+    again = f"password: {tokens[0]}, api_key={tokens[1]}; {became}"
+    for size in (1, 7, 64, len(again)):
+        assert told(gate, upstream, key, [text[i:i + size] for i in range(0, len(text), size)]) == became
+        assert told(gate, upstream, key, [again[i:i + size] for i in range(0, len(again), size)]) == again
+    upstream.echo()
+    assert gate.chat(gate.key("eve", USER), again).status == 200 and sent(upstream) == again
+    # Made up, or of another key, it is what it looks like.
+    forged = again.replace(tokens[0], tokens[0][:-1] + ("1" if tokens[0][-1] != "1" else "2"))
+    gate.chat(key, forged)
+    assert sent(upstream) != forged and tokens[1] in sent(upstream)
 
 
 def test_large_bodies_in_threads_become_the_same(make_gate, config, upstream, tmp_path):

@@ -142,4 +142,23 @@ def test_without_a_file_the_installation_has_a_key(make, listener):
     dvara.up()
     assert sent(dvara, listener, key) == became
     dvara.configure("masking: {request: {default: token}}\n")
-    assert "placeholder is the action that comes back" in dvara.refused("reload")
+    assert "dvara.yaml:1:" in (refused := dvara.refused("reload")) and "'token' wants 'key_file'" in refused
+
+
+def test_tokens_of_chat_are_told_on_the_record(make, listener):
+    dvara = make()
+    dvara.upstream = f"http://127.0.0.1:{listener.server_port}"
+    key_file = make_key(dvara, os.urandom(32))
+    dvara.configure(f"masking: {{key_file: {key_file}, request: {{default: token}}}}\n"
+                    f"data_vaults: [{{name: chat, key: {key_file}}}]\n")
+    dvara.up()
+    became = sent(dvara, listener, dvara.key())
+    token = became.removeprefix("mail ")
+    assert token.startswith("dvs_") and "bob" not in became
+    told = dvara.json("data", "vault", "detokenize", "chat", token, "--purpose", "chargeback 4711")
+    assert told["values"] == [{"token": token, "found": True, "value": "bob@example.com"}]
+    wait_until(lambda: "chargeback 4711" in dvara.good("audit", "search", "event:data.access", "--output", "jsonl"), 20,
+               "the record")
+    kept = dvara.log() + dvara.good("audit", "search", "", "--output", "jsonl")
+    assert "bob@" not in kept and token not in kept
+    assert '"token"' in dvara.good("audit", "search", "detector:email", "--output", "jsonl")

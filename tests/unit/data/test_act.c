@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hash, pseudonym, fpe, date_shift and generalise in the gate: what a value becomes is what the
- * engine makes of it, and what it became is no value. */
+/* Hash, pseudonym, token, fpe, date_shift and generalise in the gate: what a value becomes is what
+ * the engine makes of it, and what it became is no value. */
 #include "data_test.h"
 
 #include "engine/detect/action/action.h"
@@ -14,8 +14,9 @@ enum { ARENA = 16 << 20 };
 static const uint8_t test_key[32] = {4, 5, 6}; /* of gate_set_up */
 static const uint8_t other_key[32] = {7, 8, 9};
 
-static const dv_content_action engine_actions[] = {
-    DV_ACTION_HASH, DV_ACTION_PSEUDONYM, DV_ACTION_FPE, DV_ACTION_DATE_SHIFT, DV_ACTION_GENERALISE};
+static const dv_content_action engine_actions[] = {DV_ACTION_HASH,       DV_ACTION_PSEUDONYM,
+                                                   DV_ACTION_FPE,        DV_ACTION_DATE_SHIFT,
+                                                   DV_ACTION_GENERALISE, DV_ACTION_TOKEN};
 
 /* What the engine makes of a value, for `dvara data` as well. */
 static const char *engine(const uint8_t key[32], dv_action action, const char *label, dv_slice text,
@@ -24,6 +25,7 @@ static const char *engine(const uint8_t key[32], dv_action action, const char *l
     dv_auto(action_tools) dv_action_tools *tools = NULL;
     dv_auto(buf) dv_buf made = dv_buf_init(1 << 20);
     const dv_action_value value = {.text = text, .label = label};
+    action.sealed = action.kind == DV_ACT_TOKEN; /* as `--sealed` has it */
     assert_int_equal(dv_action_tools_new(key, NULL, &tools), DV_OK);
     assert_int_equal(dv_action_apply(tools, &action, &value, &made), DV_OK);
     return dv_arena_printf(arena, "%.*s", (int)made.len, (const char *)made.ptr);
@@ -79,7 +81,7 @@ static void one_name_is_one_action(void **state)
                          action != DV_ACTION_MONITOR);
     }
     dv_content_action none = DV_ACTION_ALLOW;
-    assert_false(dv_content_action_read(DV_LIT("token"), &none));
+    assert_false(dv_content_action_read(DV_LIT("tokens"), &none));
     assert_false(dv_content_action_read(DV_LIT(""), &none));
     assert_int_equal(none, DV_ACTION_ALLOW);
 }
@@ -186,8 +188,8 @@ static void bad_settings_are_refused(void **state)
 {
     static const char *const bad[] = {
         "{\"default\":{}}",
-        "{\"default\":{\"action\":\"token\"}}",
-        "{\"default\":\"token\"}",
+        "{\"default\":{\"action\":\"token\",\"sealed\":1}}",
+        "{\"default\":\"remove\"}",
         "{\"default\":\"monitor\"}",
         "{\"default\":\"keep\"}",
         "{\"default\":{\"action\":\"mask\"}}",
@@ -532,6 +534,75 @@ static void a_gate_of_another_thread_makes_the_same(void **state)
     dv_data_policy_free(policy);
 }
 
+/* ---- tokens ---- */
+
+static const char *token_under(const uint8_t key_of_it[32], const char *value, dv_arena *arena)
+{
+    return engine(key_of_it, (dv_action){.kind = DV_ACT_TOKEN}, "", dv_slice_str(value), arena);
+}
+
+/* Said again, without its value, where it looks like a key: under any action. Under another key, or
+ * with more around it, it is what it looks like. */
+static void a_token_is_no_value(void **state)
+{
+    static const char *const policies[] = {
+        "{\"default\":\"token\",\"detectors\":{\"generic_secret\":\"token\"}}",
+        "{\"default\":\"redact\",\"detectors\":{\"generic_secret\":\"redact\"}}",
+        "{\"default\":\"block\",\"detectors\":{\"generic_secret\":\"block\"}}",
+        "{\"default\":\"token\",\"decode\":true,\"detectors\":{\"generic_secret\":\"token\"}}",
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(policies); i++) {
+        for (int answer = 0; answer < 2; answer++) {
+            dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+            dv_data_policy *policy = policy_of(policies[i]);
+            const char *text = dv_arena_printf(
+                arena, "api_key = \"%s\"", token_under(test_key, "AKIAIOSFODNN7EXAMPLE", arena));
+            dv_data_outcome outcome =
+                texts(policy, context_of("u", arena), answer == 1, text, arena);
+            assert_text(outcome.body, text);
+            assert_int_equal(outcome.sighting_count, 0);
+            dv_data_policy_free(policy);
+        }
+    }
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    dv_data_policy *policy =
+        policy_of("{\"default\":\"redact\",\"detectors\":{\"generic_secret\":\"redact\"}}");
+    const char *token = token_under(other_key, "AKIAIOSFODNN7EXAMPLE", arena);
+    dv_data_outcome outcome = texts(policy, context_of("u", arena), false,
+                                    dv_arena_printf(arena, "api_key = \"%s\"", token), arena);
+    assert_int_equal(dv_slice_find(outcome.body, dv_slice_str(token)), -1);
+    assert_int_equal(outcome.sighting_count, 1);
+    dv_data_policy_free(policy);
+}
+
+static void a_value_beside_a_token_is_found(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    const char *token = token_under(test_key, "bob@example.com", arena);
+    expect_text("{\"default\":\"redact\"}",
+                dv_arena_printf(arena, "%s bob@example.com %s", token, token),
+                dv_arena_printf(arena, "%s [EMAIL] %s", token, token));
+    /* A value that a token stands within is a value. */
+    expect_text("{\"default\":\"redact\"}",
+                dv_arena_printf(arena, "mail bob.%.20s@example.com", token), "mail [EMAIL]");
+}
+
+static void long_values_have_no_token(void **state)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+    char *name = dv_arena_alloc(arena, 600);
+    memset(name, 'a', 500);
+    for (size_t i = 50; i < 500; i += 50) {
+        name[i] = '.';
+    }
+    dv_data_policy *policy = policy_of("{\"default\":\"token\"}");
+    dv_data_outcome outcome = texts(
+        policy, context_of("u", arena), false,
+        dv_arena_printf(arena, "see https://bob:hunter22secret@%s.example.com/ now", name), arena);
+    assert_int_equal(dv_slice_find(outcome.body, DV_LIT("hunter22secret")), -1);
+    dv_data_policy_free(policy);
+}
+
 /* ---- which one ---- */
 
 static dv_content_action decided(const char *policy_json)
@@ -550,9 +621,9 @@ static dv_content_action decided(const char *policy_json)
 static void the_strictest_of_all_actions_counts(void **state)
 {
     static const dv_content_action order[] = {
-        DV_ACTION_ALLOW,      DV_ACTION_ALERT,  DV_ACTION_PLACEHOLDER, DV_ACTION_GENERALISE,
-        DV_ACTION_DATE_SHIFT, DV_ACTION_FPE,    DV_ACTION_PSEUDONYM,   DV_ACTION_HASH,
-        DV_ACTION_MASK,       DV_ACTION_REDACT, DV_ACTION_BLOCK};
+        DV_ACTION_ALLOW,      DV_ACTION_ALERT, DV_ACTION_PLACEHOLDER, DV_ACTION_GENERALISE,
+        DV_ACTION_DATE_SHIFT, DV_ACTION_FPE,   DV_ACTION_TOKEN,       DV_ACTION_PSEUDONYM,
+        DV_ACTION_HASH,       DV_ACTION_MASK,  DV_ACTION_REDACT,      DV_ACTION_BLOCK};
     assert_int_equal(DV_ARRAY_LEN(order), DV_CONTENT_ACTIONS - 1); /* monitor */
     for (size_t i = 0; i < DV_ARRAY_LEN(order); i++) {
         for (size_t k = 0; k < DV_ARRAY_LEN(order); k++) {
@@ -589,6 +660,9 @@ int main(void)
         cmocka_unit_test(each_policy_has_the_key_that_it_was_read_with),
         cmocka_unit_test(without_a_key_no_policy_wants_one),
         cmocka_unit_test(a_gate_of_another_thread_makes_the_same),
+        cmocka_unit_test(a_token_is_no_value),
+        cmocka_unit_test(a_value_beside_a_token_is_found),
+        cmocka_unit_test(long_values_have_no_token),
         cmocka_unit_test(the_strictest_of_all_actions_counts),
     };
     return cmocka_run_group_tests(tests, gate_set_up, gate_tear_down);

@@ -225,15 +225,40 @@ static void actions_of_the_engine_reach_the_gate(void **state)
                 made_of((dv_action){.kind = DV_ACT_HASH}, card, arena));
 }
 
-static void tokens_are_refused_with_what_there_is(void **state)
+/* Under the installation's own key nobody could open them. */
+static void tokens_want_a_key_of_their_own(void **state)
 {
+    static const char *const sections[] = {
+        "  request: {default: token}\n",
+        "  answer: {detectors: {email: token}}\n",
+        "  rules: [{action: token, roles: [support]}]\n",
+        "  rules: [{action: {action: token, sealed: true}, roles: [support]}]\n",
+    };
+    for (size_t i = 0; i < DV_ARRAY_LEN(sections); i++) {
+        dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
+        dv_auto(buf) dv_buf json = dv_buf_init(64 << 10), keyed = dv_buf_init(64 << 10);
+        dv_error error = {0};
+        assert_int_equal(
+            policies_of(dv_arena_printf(arena, "masking:\n%s", sections[i]), arena, &json, &error),
+            DV_ERR_INVALID);
+        assert_non_null(strstr(error.message, "'token' wants 'key_file'"));
+        assert_int_equal(error.line, 2);
+        assert_int_equal(
+            policies_of(dv_arena_printf(arena, "masking:\n  key_file: /k\n%s", sections[i]), arena,
+                        &keyed, &error),
+            DV_OK);
+        assert_non_null(strstr(dv_buf_cstr(&keyed), "\"token\""));
+    }
     dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);
     dv_auto(buf) dv_buf json = dv_buf_init(64 << 10);
     dv_error error = {0};
-    assert_int_equal(policies_of("masking:\n  request: {default: token}\n", arena, &json, &error),
+    assert_int_equal(policies_of("masking: {request: {default: {action: mask, sealed: true}}}\n",
+                                 arena, &json, &error),
                      DV_ERR_INVALID);
-    assert_non_null(strstr(error.message, "placeholder is the action that comes back"));
-    assert_non_null(strstr(error.message, "pseudonym, fpe, date_shift"));
+    assert_int_equal(policies_of("masking: {request: {default: {action: hash, sealed: true}}}\n",
+                                 arena, &json, &error),
+                     DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "sealed is for tokens"));
 }
 
 static dv_result read_key(const char *path, uint8_t key[32], bool *ret_said, dv_error *error)
@@ -546,7 +571,7 @@ int main(void)
         cmocka_unit_test(rules_choose_by_role_and_route),
         cmocka_unit_test(the_strictest_rule_counts),
         cmocka_unit_test(actions_of_the_engine_reach_the_gate),
-        cmocka_unit_test(tokens_are_refused_with_what_there_is),
+        cmocka_unit_test(tokens_want_a_key_of_their_own),
         cmocka_unit_test(the_key_is_a_file_of_its_owner),
         cmocka_unit_test(bad_masking_names_its_line),
         cmocka_unit_test(too_many_names_are_told),

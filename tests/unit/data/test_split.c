@@ -468,7 +468,8 @@ static void names_do_not_pass(void **state)
 /* What the engine's actions make of values is longer or shorter than they are. */
 static void results_of_actions_are_whole(void **state)
 {
-    static const char *const actions[] = {"hash", "pseudonym", "fpe", "date_shift", "generalise"};
+    static const char *const actions[] = {"hash",       "pseudonym",  "fpe",
+                                          "date_shift", "generalise", "token"};
     static const char *const texts[] = {
         "Write to bob@example.com, or call +1 415 555 2671; born: 12 May 1980.",
         "From 81.2.69.160 on, card 4111 1111 1111 1111 and 4111-1111-1111-1111.",
@@ -500,7 +501,7 @@ static void results_of_actions_are_whole(void **state)
 /* What the request's values became is told as it is, under any policy for answers. */
 static void what_was_made_is_told_as_it_is(void **state)
 {
-    static const char *const actions[] = {"pseudonym", "fpe"};
+    static const char *const actions[] = {"pseudonym", "fpe", "token"};
     dv_verdict verdict = {0};
     for (size_t a = 0; a < DV_ARRAY_LEN(actions); a++) {
         dv_auto(arena) dv_arena *arena = dv_arena_new(ARENA);

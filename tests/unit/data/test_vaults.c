@@ -58,6 +58,10 @@ static void vaults_have_names(void **state)
     assert_string_equal(dv_data_vault_find(vaults, "2-b.c_d")->file, "/b");
     assert_string_equal(dv_data_vault_at(vaults, 0)->key, "/k");
     assert_null(dv_data_vault_find(vaults, "custome"));
+    assert_int_equal(set("- {name: chat, key: /k}\n- {name: b, key: /k}\n"), DV_OK);
+    assert_string_equal(dv_data_vault_find(vaults, "b")->file, "");
+    assert_null(dv_data_vault_find_file(vaults, "b"));
+    assert_null(dv_data_vault_find_file(vaults, "customers"));
     assert_int_equal(dv_data_vaults_set(vaults, NULL, &error), DV_OK);
     assert_int_equal(dv_data_vault_count(vaults), 0);
 }
@@ -68,8 +72,8 @@ static void slips_are_refused_and_change_nothing(void **state)
     assert_int_equal(set("- {name: customers, file: /a, key: /k}\n"), DV_OK);
     assert_refused("name: customers\n", "is a list");
     assert_refused("- customers\n", "");
-    assert_refused("- {name: a, file: /a}\n", "a name, a file and a key");
-    assert_refused("- {file: /a, key: /k}\n", "a name, a file and a key");
+    assert_refused("- {name: a, file: /a}\n", "a name and a key, and a file");
+    assert_refused("- {file: /a, key: /k}\n", "a name and a key, and a file");
     assert_refused("- {name: a, fil: /a, key: /k}\n", "file");
     assert_refused("- {name: a, file: a, key: /k}\n", "file is a whole path");
     assert_refused("- {name: a, file: /a, key: k}\n", "key is a whole path");

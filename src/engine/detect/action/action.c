@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "crypto/random.h"
+#include "engine/detect/action/sealed.h"
 #include "engine/detect/action/tools.h"
 #include "engine/detect/action/vault.h"
 
@@ -61,7 +62,8 @@ static dv_result make_keys(dv_action_tools *tools, const uint8_t *key)
     DV_TRY(make_ff1(key, "dvara action letters v1", 26, &tools->letters));
     DV_TRY(make_ff1(key, "dvara action bytes v1", 256, &tools->bytes));
     DV_TRY(make_ff1(key, "dvara action fpe 10 v1", 10, &tools->fpe_digits));
-    return make_ff1(key, "dvara action fpe 62 v1", 62, &tools->fpe_alnum);
+    DV_TRY(make_ff1(key, "dvara action fpe 62 v1", 62, &tools->fpe_alnum));
+    return dv_sealed_new(key, &tools->sealed);
 }
 
 dv_result dv_action_tools_new(const uint8_t *key, struct dv_vault *vault,
@@ -93,6 +95,7 @@ void dv_action_tools_free(dv_action_tools *tools)
         dv_ff1_free(tools->bytes);
         dv_ff1_free(tools->fpe_digits);
         dv_ff1_free(tools->fpe_alnum);
+        dv_siv_free(tools->sealed);
         dv_buf_wipe(&tools->message);
         free(tools);
     }
@@ -145,9 +148,32 @@ static dv_result date_shift(dv_action_tools *tools, const dv_action *action,
     return dv_date_write(&date, date.day + (action->reverse ? -days : days), out);
 }
 
+/* A text that is one already stays: made twice, it would have to be opened twice. */
+static dv_result sealed_token(const dv_action_tools *tools, const dv_action *action, dv_slice text,
+                              dv_buf *out)
+{
+    size_t before = out->len;
+    if (tools->sealed == NULL) {
+        return DV_ERR_UNSUPPORTED;
+    }
+    dv_result opened = dv_sealed_open(tools->sealed, text, out);
+    if (action->reverse || (opened != DV_OK && opened != DV_ERR_NOT_FOUND)) {
+        return opened;
+    }
+    dv_wipe(out->ptr + before, out->len - before);
+    out->len = before;
+    return opened == DV_OK ? dv_buf_append(out, text) : dv_sealed_token(tools->sealed, text, out);
+}
+
 static dv_result token(const dv_action_tools *tools, const dv_action *action,
                        const dv_action_value *value, dv_buf *out)
 {
+    if (action->reverse ? dv_sealed_length(value->text, 0) > 0 : action->sealed) {
+        return sealed_token(tools, action, value->text, out);
+    }
+    if (tools->vault == NULL && action->reverse) {
+        return DV_ERR_NOT_FOUND;
+    }
     if (tools->vault == NULL) {
         return DV_ERR_UNSUPPORTED;
     }

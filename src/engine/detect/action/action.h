@@ -18,7 +18,7 @@ typedef enum dv_action_kind {
     DV_ACT_MASK,       /* ****-****-****-1111: separators stay, and some letters where asked for */
     DV_ACT_HASH,       /* HMAC-SHA-256, cut: 9f86d081884c7d65 */
     DV_ACT_PSEUDONYM,  /* keyed, of the same shape: an e-mail address for an e-mail address */
-    DV_ACT_TOKEN,      /* random; a vault keeps the sealed value */
+    DV_ACT_TOKEN,      /* random, and a vault keeps the sealed value; or it is sealed within */
     DV_ACT_FPE,        /* FF1: digits for digits, reversible with the key */
     DV_ACT_DATE_SHIFT, /* by days that depend on the subject: intervals stay */
     DV_ACT_GENERALISE, /* a year for a date, a network for an address, a band for a number */
@@ -51,7 +51,8 @@ typedef struct dv_action {
     uint8_t length; /* of a hash, in hexadecimal digits; 0: 16 */
     uint8_t detail; /* dv_action_detail */
     uint8_t order;  /* dv_date_order */
-    bool reverse;   /* undo fpe, date shift and token */
+    bool sealed;    /* the token carries its value (sealed.h), and no vault is needed */
+    bool reverse;   /* undo fpe, date shift and token, of either kind */
     uint16_t days;  /* a date shift is at most; 0: 365 */
     uint32_t width; /* of a band; 0: 10 */
     char fill;      /* of a mask; 0: '*' */

@@ -110,6 +110,12 @@ static dv_result read_settings(const dv_yaml *map, dv_action *action, dv_error *
     if ((node = dv_yaml_get(map, "letters")) != NULL) {
         DV_TRY(dv_yaml_bool(node, &action->letters, error));
     }
+    if ((node = dv_yaml_get(map, "sealed")) != NULL) {
+        DV_TRY(dv_yaml_bool(node, &action->sealed, error));
+    }
+    if (action->sealed && action->kind != DV_ACT_TOKEN) {
+        return dv_yaml_refuse(map, error, "sealed is for tokens: {action: token, sealed: true}");
+    }
     if (action->luhn && action->letters) {
         return dv_yaml_refuse(map, error, "luhn is for digits: it can't go with letters");
     }
@@ -127,9 +133,9 @@ static dv_result read_settings(const dv_yaml *map, dv_action *action, dv_error *
     return DV_OK;
 }
 
-static const char *const action_keys[] = {"action",  "keep_first", "keep_last",  "luhn",
-                                          "letters", "length",     "to",         "width",
-                                          "days",    "fill",       "date_order", NULL};
+static const char *const action_keys[] = {
+    "action", "keep_first", "keep_last", "luhn",       "letters", "length", "to",
+    "width",  "days",       "fill",      "date_order", "sealed",  NULL};
 
 dv_result dv_action_read(const dv_yaml *node, dv_date_order order, dv_action *ret_action,
                          dv_error *error)
@@ -151,8 +157,8 @@ dv_result dv_action_read(const dv_yaml *node, dv_date_order order, dv_action *re
 static dv_result read_column_map(const dv_yaml *node, dv_column_rule *rule, dv_error *error)
 {
     static const char *const keys[] = {
-        "action", "keep_first", "keep_last",  "luhn",    "letters", "length",   "to", "width",
-        "days",   "fill",       "date_order", "subject", "type",    "optional", NULL};
+        "action", "keep_first", "keep_last",  "luhn",   "letters", "length", "to",       "width",
+        "days",   "fill",       "date_order", "sealed", "subject", "type",   "optional", NULL};
     const dv_yaml *value = NULL;
     DV_TRY(dv_yaml_check_keys(node, keys, error));
     DV_TRY(read_kind_of(node, &rule->action, &rule->detect, error));
@@ -384,33 +390,38 @@ const char *dv_action_rules_unseen(const dv_action_rules *rules)
     return NULL;
 }
 
-static bool any(const dv_action_rules *rules, bool (*is)(dv_action_kind kind))
+static bool any(const dv_action_rules *rules, bool (*is)(const dv_action *action))
 {
     const dv_named_action *const lists[] = {rules->detectors, rules->categories, rules->names};
     const size_t counts[] = {rules->detector_count, rules->category_count, rules->name_count};
-    bool found = is(rules->fallback.kind);
+    bool found = is(&rules->fallback);
     for (size_t l = 0; l < DV_ARRAY_LEN(lists); l++) {
         for (size_t i = 0; i < counts[l]; i++) {
-            found = found || is(lists[l][i].action.kind);
+            found = found || is(&lists[l][i].action);
         }
     }
     for (size_t i = 0; i < rules->column_count; i++) {
-        found = found || is(rules->columns[i].action.kind);
+        found = found || is(&rules->columns[i].action);
     }
     return found;
 }
 
-static bool is_token(dv_action_kind kind)
+static bool needs_key(const dv_action *action)
 {
-    return kind == DV_ACT_TOKEN;
+    return dv_action_needs_key((dv_action_kind)action->kind);
+}
+
+static bool needs_vault(const dv_action *action)
+{
+    return action->kind == DV_ACT_TOKEN && !action->sealed;
 }
 
 bool dv_action_rules_need_key(const dv_action_rules *rules)
 {
-    return any(rules, dv_action_needs_key);
+    return any(rules, needs_key);
 }
 
 bool dv_action_rules_need_vault(const dv_action_rules *rules)
 {
-    return any(rules, is_token);
+    return any(rules, needs_vault);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens back to what they stand for, in text and in cells. */
 #include "engine/detect/action/batch.h"
+#include "engine/detect/action/sealed.h"
 #include "engine/detect/action/vault.h"
+
+enum { TOKEN_MAX = DV_MAX((int)DV_VAULT_TOKEN_LEN, (int)DV_SEALED_TOKEN_MAX) };
 
 typedef struct opening {
     const dv_transform_setup *setup;
@@ -15,11 +18,11 @@ static dv_result put(const opening *o, dv_slice bytes)
     return bytes.len == 0 ? DV_OK : o->sink->put(o->sink->data, bytes);
 }
 
-/* Opens the token at `at`. False: it is none of the vault's. */
-static dv_result open_one(opening *o, dv_slice text, size_t at, bool *ret_known)
+/* Opens a token. False: it is none of the vault's, or of the key. */
+static dv_result open_one(opening *o, dv_slice token, bool *ret_known)
 {
     static const dv_action open = {.kind = DV_ACT_TOKEN, .reverse = true};
-    const dv_action_value value = {.text = dv_slice_sub(text, at, DV_VAULT_TOKEN_LEN)};
+    const dv_action_value value = {.text = token};
     dv_buf_clear(&o->made);
     dv_result result = dv_action_apply(o->setup->tools, &open, &value, &o->made);
     *ret_known = result == DV_OK;
@@ -31,26 +34,27 @@ static dv_result open_piece(opening *o, dv_slice text, bool last, size_t *ret_do
 {
     size_t done = 0;
     for (size_t at = 0; at < text.len;) {
-        ptrdiff_t next = dv_slice_find(dv_slice_sub(text, at, SIZE_MAX), DV_LIT("dvt_"));
+        ptrdiff_t next = dv_slice_find(dv_slice_sub(text, at, SIZE_MAX), DV_LIT("dv"));
         at = next < 0 ? text.len : at + (size_t)next;
-        if (!last && text.len - at < DV_VAULT_TOKEN_LEN) {
+        if (!last && text.len - at < TOKEN_MAX) {
             break;
         }
-        if (!dv_vault_is_token(text, at)) {
-            at += 4;
+        size_t len = dv_vault_is_token(text, at) ? DV_VAULT_TOKEN_LEN : dv_sealed_length(text, at);
+        if (len == 0) {
+            at += 2;
             continue;
         }
         bool known;
-        DV_TRY(open_one(o, text, at, &known));
+        DV_TRY(open_one(o, dv_slice_sub(text, at, len), &known));
         if (known) {
             DV_TRY(put(o, dv_slice_sub(text, done, at - done)));
             DV_TRY(put(o, dv_buf_slice(&o->made)));
             o->values++;
-            done = at + DV_VAULT_TOKEN_LEN;
+            done = at + len;
         }
-        at += DV_VAULT_TOKEN_LEN;
+        at += len;
     }
-    size_t until = text.len - DV_MIN(text.len, last ? 0 : (size_t)DV_VAULT_TOKEN_LEN - 1);
+    size_t until = text.len - DV_MIN(text.len, last ? 0 : (size_t)TOKEN_MAX - 1);
     if (until > done) {
         DV_TRY(put(o, dv_slice_sub(text, done, until - done)));
         done = until;

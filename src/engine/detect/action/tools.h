@@ -6,6 +6,7 @@
 
 #include "crypto/ff1.h"
 #include "crypto/hash.h"
+#include "crypto/siv.h"
 #include "engine/detect/action/shape.h"
 
 struct dv_action_tools {
@@ -17,6 +18,7 @@ struct dv_action_tools {
     dv_ff1 *bytes;
     dv_ff1 *fpe_digits; /* format-preserving encryption, under a key of its own */
     dv_ff1 *fpe_alnum;
+    dv_siv *sealed; /* tokens that carry their value */
     struct dv_vault *vault;
     dv_buf message; /* reused */
 };

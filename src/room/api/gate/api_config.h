@@ -40,8 +40,8 @@
 /* Two more records in DV_TABLE_ROUTES that room/api/control writes, of 32 bytes each. From the one
  * the placeholders of masked values are made; it is the same for as long as conversations last:
  * HKDF of the master key, purpose "dvara placeholder". The other is the key of the actions hash,
- * pseudonym, fpe and date_shift: what `key_file` of `masking:` holds, or HKDF of the master key,
- * purpose "dvara masking actions". */
+ * pseudonym, token, fpe and date_shift: what `key_file` of `masking:` holds, or HKDF of the master
+ * key, purpose "dvara masking actions". */
 
 #include "base/address.h"
 #include "base/buf.h"

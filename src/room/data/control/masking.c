@@ -30,14 +30,33 @@ static dv_result check_detector(const dv_yaml *node, const char *name,
                            "masking: no detector is called '%.64s'", name);
 }
 
-/* Placeholders are given back in answers to requests; in an answer there is no way back. */
-static dv_result check_direction(const dv_yaml *node, const char *action, bool answer,
-                                 dv_error *error)
+/* What holds for both directions. */
+typedef struct common {
+    bool decode; /* values that stand encoded are looked for, too */
+    bool names;  /* people and addresses are */
+    bool key;    /* key_file is said */
+    dv_date_order order;
+    const dv_yaml *rules;
+    const dv_yaml *loss;      /* the section loss_prevention */
+    const char *runtime;      /* see loss.h */
+    dv_detect_custom *custom; /* users' detectors; NULL: none */
+} common;
+
+/* Placeholders are given back in answers to requests; in an answer there is no way back. Tokens are
+ * opened by who has the key: under the installation's, nobody could. */
+static dv_result read_action(const dv_yaml *node, bool answer, const common *both,
+                             dv_masking_action *ret_action, dv_error *error)
 {
-    if (answer && strcmp(action, "placeholder") == 0) {
+    DV_TRY(dv_masking_action_read(node, both->order, ret_action, error));
+    if (answer && strcmp(ret_action->name, "placeholder") == 0) {
         return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
                                "masking: 'placeholder' is for requests; answers take mask (a rule "
                                "for requests alone says 'direction: request')");
+    }
+    if (strcmp(ret_action->name, "token") == 0 && !both->key) {
+        return dv_error_set_at(error, DV_ERR_INVALID, node->line, node->column,
+                               "masking: 'token' wants 'key_file', with which its tokens can be "
+                               "opened: a vault of data_vaults with the same key tells them");
     }
     return DV_OK;
 }
@@ -49,27 +68,15 @@ static const dv_yaml *part(const dv_yaml *policy, const char *key)
 
 /* What is said of this detector; else its own action, unless there is a default. */
 static dv_result action_of(const dv_yaml *named, const dv_detector_info *info, bool answer,
-                           dv_date_order order, dv_masking_action *ret_action, dv_error *error)
+                           const common *both, dv_masking_action *ret_action, dv_error *error)
 {
     if (named != NULL) {
-        DV_TRY(dv_masking_action_read(named, order, ret_action, error));
-        return check_direction(named, ret_action->name, answer, error);
+        return read_action(named, answer, both, ret_action, error);
     }
     uint8_t own = answer ? info->answer_action : info->request_action;
     dv_masking_action_plain(dv_content_action_name((dv_content_action)own), ret_action);
     return DV_OK;
 }
-
-/* What holds for both directions. */
-typedef struct common {
-    bool decode; /* values that stand encoded are looked for, too */
-    bool names;  /* people and addresses are */
-    dv_date_order order;
-    const dv_yaml *rules;
-    const dv_yaml *loss;      /* the section loss_prevention */
-    const char *runtime;      /* see loss.h */
-    dv_detect_custom *custom; /* users' detectors; NULL: none */
-} common;
 
 /* Those that the default covers are left out: it is theirs. */
 static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool answer,
@@ -94,7 +101,7 @@ static dv_result append_detectors(const dv_yaml *policy, bool has_default, bool 
         bool standard = info->standard && (i >= built_in || dv_detect_index(info->id) >= 0);
         dv_masking_action action;
         if (named != NULL || (standard && !has_default)) {
-            DV_TRY(action_of(named, info, answer, both->order, &action, error));
+            DV_TRY(action_of(named, info, answer, both, &action, error));
             DV_TRY(dv_buf_append_printf(out, "%s\"%s\":%s", comma, info->id, action.json));
             comma = ",";
         }
@@ -127,7 +134,10 @@ static dv_result read_common(const dv_yaml *section, const dv_yaml *loss, common
 {
     const dv_yaml *decode = part(section, "decode");
     const dv_yaml *names = part(section, "names");
-    *ret = (common){.decode = true, .rules = part(section, "rules"), .loss = loss};
+    *ret = (common){.decode = true,
+                    .key = part(section, "key_file") != NULL,
+                    .rules = part(section, "rules"),
+                    .loss = loss};
     DV_TRY(names == NULL ? DV_OK : dv_yaml_bool(names, &ret->names, error));
     DV_TRY(dv_masking_order(section, &ret->order, error));
     return decode == NULL ? DV_OK : dv_yaml_bool(decode, &ret->decode, error);
@@ -167,8 +177,7 @@ static dv_result append_rule(const dv_yaml *rule, size_t number, bool answer, co
         return dv_error_set_at(error, DV_ERR_INVALID, rule->line, rule->column,
                                "masking: a rule wants an action");
     }
-    DV_TRY(dv_masking_action_read(said, both->order, &action, error));
-    DV_TRY(check_direction(said, action.name, answer, error));
+    DV_TRY(read_action(said, answer, both, &action, error));
     DV_TRY(overrides == NULL ? DV_OK : dv_yaml_bool(overrides, &flag, error));
     DV_TRY(dv_buf_append_printf(out, "{\"n\":%zu,", number));
     DV_TRY(dv_data_scope_append(rule, "masking", both->custom, out, error));
@@ -231,8 +240,7 @@ static dv_result append_policy(const dv_yaml *policy, const common *both, size_t
     }
     dv_masking_action_plain(standard_actions[direction], &standard);
     if (said != NULL) {
-        DV_TRY(dv_masking_action_read(said, both->order, &standard, error));
-        DV_TRY(check_direction(said, standard.name, answer, error));
+        DV_TRY(read_action(said, answer, both, &standard, error));
     }
     DV_TRY(dv_buf_append_printf(out, "%s\"%s\":{\"default\":%s", answer ? "," : "",
                                 directions[direction], standard.json));

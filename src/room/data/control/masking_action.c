@@ -15,25 +15,14 @@ void dv_masking_action_plain(const char *name, dv_masking_action *ret_action)
     (void)snprintf(ret_action->json, sizeof(ret_action->json), "\"%s\"", name);
 }
 
-/* What `dvara data` can do beyond the gate is told apart from slips of the pen. */
-static dv_result refuse(const dv_yaml *node, const char *name, dv_error *error)
-{
-    return strcmp(name, "token") == 0
-               ? dv_yaml_refuse(
-                     node, error,
-                     "masking: 'token' wants a vault, and the gate has none: "
-                     "placeholder is the action that comes back. The gate has " DV_POLICY_ACTIONS)
-               : dv_yaml_refuse(node, error, "masking: '%.32s' is no action: " DV_POLICY_ACTIONS,
-                                name);
-}
-
 static dv_result read_name(const dv_yaml *node, dv_content_action *ret_action, dv_error *error)
 {
     const char *text = NULL;
     DV_TRY(dv_yaml_string(node, &text, error));
     return dv_content_action_read_policy(dv_slice_str(text), ret_action)
                ? DV_OK
-               : refuse(node, text, error);
+               : dv_yaml_refuse(node, error, "masking: '%.32s' is no action: " DV_POLICY_ACTIONS,
+                                text);
 }
 
 static dv_result write(dv_content_action action, const dv_action *settings,

@@ -57,7 +57,9 @@ static dv_result text_read(dv_arena *arena, const dv_yaml *map, const char *key,
     const dv_yaml *node = dv_yaml_get(map, key);
     const char *text = NULL;
     if (node == NULL) {
-        return dv_yaml_refuse(map, error, "data_vaults: each vault has a name, a file and a key");
+        return dv_yaml_refuse(map, error,
+                              "data_vaults: each vault has a name and a key, and a file unless its "
+                              "tokens are all sealed");
     }
     DV_TRY(dv_yaml_string(node, &text, error));
     *ret_text = dv_arena_printf(arena, "%s", text);
@@ -112,9 +114,12 @@ static dv_result vault_read(dv_data_vaults *vaults, const dv_yaml *map, dv_error
     if (dv_data_vault_find(vaults, vault->name) != NULL) {
         return dv_yaml_refuse(map, error, "data_vaults: two vaults are called %s", vault->name);
     }
-    DV_TRY(path_read(vaults->arena, map, "file", &vault->file, error));
+    vault->file = "";
     DV_TRY(path_read(vaults->arena, map, "key", &vault->key, error));
-    DV_TRY(file_check(vaults, vault->file, dv_yaml_get(map, "file"), error));
+    if (dv_yaml_get(map, "file") != NULL) {
+        DV_TRY(path_read(vaults->arena, map, "file", &vault->file, error));
+        DV_TRY(file_check(vaults, vault->file, dv_yaml_get(map, "file"), error));
+    }
     vaults->count++;
     return DV_OK;
 }
@@ -182,6 +187,12 @@ dv_data_vault *dv_data_vault_find(dv_data_vaults *vaults, const char *name)
     return NULL;
 }
 
+dv_data_vault *dv_data_vault_find_file(dv_data_vaults *vaults, const char *name)
+{
+    dv_data_vault *vault = dv_data_vault_find(vaults, name);
+    return vault != NULL && vault->file[0] != '\0' ? vault : NULL;
+}
+
 void dv_data_vault_close(dv_data_vault *vault)
 {
     dv_vault_free(vault->open);
@@ -242,13 +253,30 @@ static dv_result ready(dv_data_vault *vault, dv_error *error)
     return result;
 }
 
-dv_result dv_data_vault_ready(dv_data_vault *vault, dv_error *error)
+static dv_result explain(const dv_data_vault *vault, dv_result result, const dv_error *why,
+                         dv_error *error)
 {
-    dv_error why = {0};
-    dv_result result = ready(vault, &why);
     return result == DV_OK || result == DV_ERR_NO_MEMORY
                ? result
                : dv_error_set(error, DV_ERR_UNAVAILABLE, "the vault %s can't be read: %s",
                               vault->name,
-                              why.message[0] != '\0' ? why.message : dv_result_name(result));
+                              why->message[0] != '\0' ? why->message : dv_result_name(result));
+}
+
+dv_result dv_data_vault_ready(dv_data_vault *vault, dv_error *error)
+{
+    dv_error why = {0};
+    return explain(vault, ready(vault, &why), &why, error);
+}
+
+dv_result dv_data_vault_opener(const dv_data_vault *vault, dv_siv **ret_siv, dv_error *error)
+{
+    uint8_t key[DV_ACTION_KEY_LEN];
+    dv_error why = {0};
+    dv_result result = dv_action_key_read(vault->key, key, &why);
+    if (result == DV_OK) {
+        result = dv_sealed_new(key, ret_siv);
+    }
+    dv_wipe(key, sizeof(key));
+    return explain(vault, result, &why, error);
 }

@@ -6,6 +6,7 @@
  *
  * data_vaults:
  *   - {name: customers, file: /srv/vaults/customers.dv, key: /etc/dvara/customers.key}
+ *   - {name: chat, key: /etc/dvara/masking.key}     # of tokens that carry their value
  *
  * 1. dvarad reads them only, and never holds up who writes: `dvara data tokenize`.
  * 2. A value is told to who may `detokenize` on DataVault::"NAME", says what for, and is on record
@@ -16,6 +17,7 @@
 
 #include "core/config.h"
 #include "engine/detect/action/action.h"
+#include "engine/detect/action/sealed.h"
 #include "engine/detect/action/vault.h"
 
 #include <sys/stat.h>
@@ -24,7 +26,7 @@ typedef struct dv_data_vaults dv_data_vaults;
 
 typedef struct dv_data_vault {
     const char *name;
-    const char *file;
+    const char *file; /* "": none; its tokens all carry their value */
     const char *key;
     dv_vault *open; /* NULL: not asked for yet, or it could not be opened */
     uint8_t opened_with[DV_ACTION_KEY_LEN];
@@ -46,10 +48,16 @@ size_t dv_data_vault_count(const dv_data_vaults *vaults);
 dv_data_vault *dv_data_vault_at(dv_data_vaults *vaults, size_t index);
 /* By its name, or NULL. */
 dv_data_vault *dv_data_vault_find(dv_data_vaults *vaults, const char *name);
+/* The same of those that have a file. */
+dv_data_vault *dv_data_vault_find_file(dv_data_vaults *vaults, const char *name);
 
 /* Opens it, or takes what was added since it was asked for last. Errors: DV_ERR_UNAVAILABLE, with
  * what is wrong with the file or its key. */
 dv_must dv_result dv_data_vault_ready(dv_data_vault *vault, dv_error *error);
+/* What opens tokens that carry their value (engine/detect/action/sealed.h), under its key as it is
+ * now; the caller frees it. Errors: DV_ERR_UNAVAILABLE, with what is wrong with the key. */
+dv_must dv_result dv_data_vault_opener(const dv_data_vault *vault, dv_siv **ret_siv,
+                                       dv_error *error);
 /* The next call opens it anew. */
 void dv_data_vault_close(dv_data_vault *vault);
 

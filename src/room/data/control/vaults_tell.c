@@ -10,15 +10,23 @@
 
 /* --- which there are ------------------------------------------------------------------------- */
 
+/* One without a file has a key that can be read. */
+static dv_result look(dv_data_vault *vault, dv_error *error)
+{
+    dv_auto(siv) dv_siv *unused = NULL;
+    return vault->file[0] != '\0' ? dv_data_vault_ready(vault, error)
+                                  : dv_data_vault_opener(vault, &unused, error);
+}
+
 static json_t *vault_json(dv_data_vault *vault)
 {
     dv_error error = {0};
-    dv_result result = dv_data_vault_ready(vault, &error);
+    dv_result result = look(vault, &error);
     json_t *json = json_pack("{s:s, s:s, s:s}", "name", vault->name, "file", vault->file, "problem",
                              result == DV_OK            ? ""
                              : error.message[0] != '\0' ? error.message
                                                         : dv_result_name(result));
-    if (json != NULL && result == DV_OK) {
+    if (json != NULL && result == DV_OK && vault->file[0] != '\0') {
         const dv_vault *open = vault->open;
         json_object_set_new(json, "entries", json_integer((json_int_t)dv_vault_count(open)));
         json_object_set_new(json, "bytes", json_integer((json_int_t)dv_vault_bytes(open)));
@@ -91,16 +99,31 @@ static dv_result put_value(json_t *row, dv_slice value)
 
 typedef struct telling {
     dv_data_vault *vault;
+    dv_siv *sealed; /* of tokens that carry their value; NULL: none was asked for */
     json_t *rows;
     size_t found;
     size_t told; /* bytes */
 } telling;
 
+static bool is_sealed(const char *token)
+{
+    return dv_sealed_length(dv_slice_str(token), 0) > 0;
+}
+
 /* What is no token at all is not found, as one that nobody ever made. */
+static dv_result open_token(const telling *t, const char *token, dv_buf *value)
+{
+    if (is_sealed(token)) {
+        return dv_sealed_open(t->sealed, dv_slice_str(token), value);
+    }
+    return t->vault->open == NULL ? DV_ERR_NOT_FOUND
+                                  : dv_vault_open_token(t->vault->open, dv_slice_str(token), value);
+}
+
 static dv_result tell_token(telling *t, const char *token, dv_error *error)
 {
     dv_auto(secret_buf) dv_buf value = dv_buf_init(DV_VAULT_VALUE_MAX + 64);
-    dv_result result = dv_vault_open_token(t->vault->open, dv_slice_str(token), &value);
+    dv_result result = open_token(t, token, &value);
     if (result == DV_ERR_CORRUPT || result == DV_ERR_IO) {
         dv_data_vault_close(t->vault);
         return dv_error_set(error, DV_ERR_UNAVAILABLE,
@@ -136,6 +159,24 @@ static dv_result tell_all(dv_call *call, telling *t, dv_error *error)
     return DV_OK;
 }
 
+/* What those tokens want: the file, the key alone, or both. */
+static dv_result make_ready(const dv_call *call, telling *t, dv_error *error)
+{
+    bool some = false, all = true;
+    size_t i;
+    const json_t *token;
+    json_array_foreach(json_object_get(call->body, "tokens"), i, token)
+    {
+        bool sealed = is_sealed(json_string_value(token));
+        some = some || sealed;
+        all = all && sealed;
+    }
+    if (!all && t->vault->file[0] != '\0') {
+        DV_TRY(dv_data_vault_ready(t->vault, error));
+    }
+    return some ? dv_data_vault_opener(t->vault, &t->sealed, error) : DV_OK;
+}
+
 /* The call's record, which dvarad keeps before the answer goes out. */
 static dv_result note_reading(dv_call *call, const telling *t, size_t asked)
 {
@@ -160,9 +201,10 @@ dv_result dv_op_data_vault_detokenize(dv_call *call, dv_error *error)
     size_t asked = json_array_size(json_object_get(call->body, "tokens"));
     DV_TRY(vault_find(call, &t.vault, error));
     DV_TRY(check_permitted(call, t.vault, error));
-    DV_TRY(dv_data_vault_ready(t.vault, error));
+    DV_TRY(make_ready(call, &t, error));
     t.rows = json_array();
     dv_result result = t.rows == NULL ? DV_ERR_NO_MEMORY : tell_all(call, &t, error);
+    dv_siv_free(t.sealed);
     result = result == DV_OK ? note_reading(call, &t, asked) : result;
     if (result != DV_OK) {
         json_decref(t.rows);

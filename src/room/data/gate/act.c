@@ -3,10 +3,11 @@
 
 #include "base/siphash.h"
 #include "crypto/random.h"
+#include "engine/detect/action/sealed.h"
 #include "engine/detect/action/shape.h"
 #include "room/data/gate/action_json.h"
 
-/* Hash, pseudonym, fpe, date_shift and generalise: the engine's actions on values in flight.
+/* Hash, pseudonym, token, fpe, date_shift and generalise: the engine's actions on values in flight.
  *
  * 1. A value becomes what `dvara data` makes of it under the same key: this is the same engine.
  * 2. What an action can't be done to, and what stands encoded, is redacted.
@@ -16,7 +17,9 @@
  * hundred people one is likely to be what another became. In the answer it is left where the same
  * action would be taken on it: who may ask what a value becomes learns no more from either. So is
  * what a caller could have guessed: of a card whose first six and last four digits fpe keeps, some
- *    thousand others that he asks about would become the one that he wants to be told. */
+ *    thousand others that he asks about would become the one that he wants to be told.
+ * 5. A token opens under the key that made it, and no other text does: it is no value in any
+ *    request. */
 
 enum {
     SPARE = 4096,
@@ -187,6 +190,27 @@ bool dv_data_made_has(const dv_data_made_texts *made, dv_content_action action, 
     return answer ? !slot->guessable || slot->action == action : !slot->common;
 }
 
+/* ---- tokens ---- */
+
+dv_result dv_data_act_is_token(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
+                               bool *ret_is)
+{
+    static const dv_action open = {.kind = DV_ACT_TOKEN, .reverse = true};
+    dv_buf *value = &pass->gate->made_text;
+    dv_action_tools *tools = NULL;
+    dv_slice token = dv_sealed_around(text, hit->start, hit->end);
+    *ret_is = false;
+    if (token.len == 0 || pass->policy->key == NULL) {
+        return DV_OK;
+    }
+    DV_TRY(find_tools(pass->gate, pass->policy->key, &tools));
+    dv_buf_clear(value);
+    dv_result result = dv_action_apply(tools, &open, &(dv_action_value){.text = token}, value);
+    *ret_is = result == DV_OK;
+    dv_buf_wipe(value);
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
 /* ---- acting ---- */
 
 /* Of a network its address is what detectors find again. */
@@ -216,6 +240,7 @@ static dv_result apply(dv_data_pass *pass, size_t kind, const dv_finding *findin
     dv_action_kind named = DV_ACT_REDACT;
     (void)dv_data_action_kind((dv_content_action)policy->actions[kind], &named);
     action.kind = (uint8_t)(finding->encoded ? DV_ACT_REDACT : named);
+    action.sealed = action.kind == DV_ACT_TOKEN; /* no vault is asked on the way */
     if (dv_action_needs_key(action.kind)) {
         if (policy->key == NULL) {
             return DV_ERR_INTERNAL; /* such a policy is not read */

@@ -70,6 +70,9 @@ bool dv_data_action_kind(dv_content_action action, dv_action_kind *ret_kind)
     case DV_ACTION_GENERALISE:
         *ret_kind = DV_ACT_GENERALISE;
         return true;
+    case DV_ACTION_TOKEN:
+        *ret_kind = DV_ACT_TOKEN;
+        return true;
     case DV_ACTION_BLOCK:
     case DV_ACTION_ALERT:
     case DV_ACTION_MASK:

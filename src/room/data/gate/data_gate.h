@@ -26,9 +26,9 @@ void dv_data_detectors_free(dv_data_detectors *detectors);
 dv_must dv_result dv_data_gate_new(const uint8_t placeholder_key[32],
                                    const dv_data_detectors *detectors, dv_data_gate **ret_gate,
                                    dv_error *error);
-/* The key of hash, pseudonym, fpe and date_shift, for policies that are parsed from now on; those
- * that were keep theirs. What is under it is the same as what `dvara data` makes under it. Without
- * one, a policy with such an action is refused. Errors: DV_ERR_NO_MEMORY. */
+/* The key of hash, pseudonym, token, fpe and date_shift, for policies that are parsed from now on;
+ * those that were keep theirs. What is under it is the same as what `dvara data` makes under it.
+ * Without one, a policy with such an action is refused. Errors: DV_ERR_NO_MEMORY. */
 dv_must dv_result dv_data_gate_set_key(dv_data_gate *gate, const uint8_t key[32]);
 bool dv_data_gate_has_key(const dv_data_gate *gate, const uint8_t key[32]);
 /* A gate for another thread, with the same rules and keys, which it borrows: it must be freed

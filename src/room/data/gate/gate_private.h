@@ -281,6 +281,10 @@ dv_must dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const d
 dv_must dv_result dv_data_act(dv_data_pass *pass, size_t kind, const dv_finding *finding,
                               dv_slice value, dv_slice *ret_text);
 
+/* Whether a hit lies within a token that the gate made of a value, under the policy's key. */
+dv_must dv_result dv_data_act_is_token(dv_data_pass *pass, dv_slice text, const dv_data_hit *hit,
+                                       bool *ret_is);
+
 /* ---- own data ---- */
 
 /* Looks for the policy's sets in the text from byte `from` on: sets pass->mets, and lowers

@@ -124,6 +124,7 @@ static unsigned strictness(dv_content_action action)
     case DV_ACTION_PSEUDONYM:
     case DV_ACTION_FPE:
     case DV_ACTION_DATE_SHIFT:
+    case DV_ACTION_TOKEN:
         return 2; /* all hide the value */
     case DV_ACTION_BLOCK:
         break;
@@ -455,8 +456,13 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     dv_slice value = dv_slice_sub(text, hit->start, hit->end - hit->start);
     dv_content_action action = action_at(pass, index);
     *ret_text = (dv_slice){NULL, 0};
+    bool token = false;
     if (dv_data_context_has_made(pass->context, action, pass->answer, value)) {
         return DV_OK; /* it stands for a value, and is none */
+    }
+    DV_TRY(dv_data_act_is_token(pass, text, hit, &token));
+    if (token) {
+        return DV_OK; /* likewise, whoever made it */
     }
     DV_TRY(note(pass, (dv_data_sighting){.detector = info->id,
                                          .place = place,
@@ -480,6 +486,7 @@ dv_result dv_data_pass_decide(dv_data_pass *pass, dv_slice text, const dv_data_h
     case DV_ACTION_FPE:
     case DV_ACTION_DATE_SHIFT:
     case DV_ACTION_GENERALISE:
+    case DV_ACTION_TOKEN:
         return dv_data_act(pass, index, hit->finding, value, ret_text);
     case DV_ACTION_BLOCK:
         break;

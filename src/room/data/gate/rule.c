@@ -204,8 +204,9 @@ static unsigned strictness(uint8_t action)
     static const uint8_t order[] = {
         [DV_ACTION_ALLOW] = 0,       [DV_ACTION_MONITOR] = 1,    [DV_ACTION_ALERT] = 1,
         [DV_ACTION_PLACEHOLDER] = 2, [DV_ACTION_GENERALISE] = 3, [DV_ACTION_DATE_SHIFT] = 4,
-        [DV_ACTION_FPE] = 5,         [DV_ACTION_PSEUDONYM] = 6,  [DV_ACTION_HASH] = 7,
-        [DV_ACTION_MASK] = 8,        [DV_ACTION_REDACT] = 9,     [DV_ACTION_BLOCK] = 10,
+        [DV_ACTION_FPE] = 5,         [DV_ACTION_TOKEN] = 6,      [DV_ACTION_PSEUDONYM] = 7,
+        [DV_ACTION_HASH] = 8,        [DV_ACTION_MASK] = 9,       [DV_ACTION_REDACT] = 10,
+        [DV_ACTION_BLOCK] = 11,
     };
     return action < DV_ARRAY_LEN(order) ? order[action] : UINT8_MAX;
 }

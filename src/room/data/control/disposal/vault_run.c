@@ -61,6 +61,9 @@ dv_result dv_op_data_disposal_vaults(dv_call *call, dv_error *error)
     DV_TRY(call->answer != NULL ? DV_OK : DV_ERR_NO_MEMORY);
     for (size_t i = 0; i < dv_data_vault_count(vaults); i++) {
         const dv_data_vault *vault = dv_data_vault_at(vaults, i);
+        if (vault->file[0] == '\0') {
+            continue; /* nothing is kept */
+        }
         DV_TRY(find_open(call, vault->name, &run, error));
         if (json_array_append_new(items, vault_json(call, vault, run)) != 0) {
             return DV_ERR_NO_MEMORY;
@@ -71,7 +74,7 @@ dv_result dv_op_data_disposal_vaults(dv_call *call, dv_error *error)
 
 static bool is_vault_known(const dv_call *call, const char *name)
 {
-    return dv_data_vault_find(call->services->vaults, name) != NULL;
+    return dv_data_vault_find_file(call->services->vaults, name) != NULL;
 }
 
 /* Vaults that data_vaults does not name: a rule for them does nothing, and a hold keeps nothing. */
@@ -223,9 +226,10 @@ static dv_result begin(dv_call *call, dv_error *error)
     char id[DV_DATA_ID_MAX];
     const dv_kept_rule *rule = NULL;
     const dv_data_vault *vault =
-        dv_data_vault_find(call->services->vaults, dv_call_param(call, "name"));
+        dv_data_vault_find_file(call->services->vaults, dv_call_param(call, "name"));
     if (vault == NULL) {
-        return dv_error_set(error, DV_ERR_NOT_FOUND, "data_vaults: of dvara.yaml has no vault %s",
+        return dv_error_set(error, DV_ERR_NOT_FOUND,
+                            "data_vaults: of dvara.yaml has no vault %s with a file",
                             dv_call_param(call, "name"));
     }
     dv_disposal_run run = {
@@ -270,7 +274,7 @@ typedef enum word {
 static word ask_vault(dv_call *call, const char *run, const vault_run *v)
 {
     dv_error unused = {0};
-    dv_data_vault *vault = dv_data_vault_find(call->services->vaults, v->vault);
+    dv_data_vault *vault = dv_data_vault_find_file(call->services->vaults, v->vault);
     if (vault == NULL || dv_data_vault_ready(vault, &unused) != DV_OK) {
         return SAYS_NOTHING;
     }
