@@ -17,7 +17,7 @@
 
 #include <fcntl.h>
 
-enum { WINDOW = 64, LOCK_WAIT_SECONDS = 1 };
+enum { WINDOW = 64, LOCK_WAIT_SECONDS = 1, LOCK_SLICES = 100 };
 static const dv_time settled = DV_SECOND;
 enum { HASH_NEVER_USED = 0, HASH_IN_CHANGE = 1, HASH_FIRST = 2 };
 
@@ -91,17 +91,18 @@ void dv_counters_want(dv_counters_session *session, const dv_counter_key *key)
     session->shards[key->table] |= UINT64_C(1) << key->shard;
 }
 
-/* Waits only where another process holds the lock, and not for ever: its owner may be stopped. */
+/* Waits only where another process holds the lock, and not for ever: its owner may be stopped. In
+ * slices: a waiter that is killed as it is woken, and another that takes the lock before it could,
+ * leave those who wait behind it asleep with nobody to wake them. */
 static dv_result lock_shard(pthread_mutex_t *mutex)
 {
     int failed = pthread_mutex_trylock(mutex);
 
-    if (failed == EBUSY) {
-        struct timespec until;
+    for (int slice = 0; slice < LOCK_SLICES && (failed == EBUSY || failed == ETIMEDOUT); slice++) {
+        dv_time until = dv_time_monotonic() + LOCK_WAIT_SECONDS * DV_SECOND / LOCK_SLICES;
+        struct timespec at = {.tv_sec = until / DV_SECOND, .tv_nsec = until % DV_SECOND};
 
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOCK_WAIT_SECONDS;
-        failed = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+        failed = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &at);
     }
     if (failed == EOWNERDEAD) { /* invariant 2: there is nothing to mend */
         failed = pthread_mutex_consistent(mutex);
