@@ -79,6 +79,78 @@ static void examples_are_found(void **state)
     assert_int_equal(missed, 0);
 }
 
+/* ---- placements ---- */
+
+enum { ROUND_MAX = 200, ROUNDS = 24 };
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Lines of words in which nothing is found and that say nothing of what stands beside them. */
+static size_t put_lines(char *out, size_t len, uint32_t *random)
+{
+    static const char *const words[] = {"the",   "river", "went",   "slowly", "by\n",
+                                        "green", "and",   "over\n", "hills",  "far"};
+    size_t at = 0;
+    while (at < len) {
+        const char *word = words[next_random(random) % DV_ARRAY_LEN(words)];
+        at += (size_t)snprintf(out + at, 16, "%s ", word);
+    }
+    return at;
+}
+
+/* Whether the detector finds the example's value in the text, as it lies at `at`. */
+static bool finds_at(const char *text, size_t at, size_t detector,
+                     const dv_detector_example *example)
+{
+    dv_auto(arena) dv_arena *arena = dv_arena_new(1 << 20);
+    dv_detector_set alone = only(detector);
+    const dv_finding *found = NULL;
+    size_t count = scan(text, &alone, arena, &found);
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].start == at + example->start && found[i].end == at + example->end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first stage looks at a text in blocks: wherever in them a value begins or the text ends, it
+ * has to see it. Lines in front and behind, of any length. */
+static void examples_are_found_wherever_they_stand(void **state)
+{
+    static char text[2 * ROUND_MAX + 64 + (64 << 10)];
+    uint32_t random = 42;
+    int missed = 0;
+    for (size_t i = 0; i < dv_detect_count(); i++) {
+        const dv_detector_info *info = dv_detect_info(i);
+        for (size_t e = 0; e < info->example_count; e++) {
+            const dv_detector_example *example = &info->examples[e];
+            size_t len = strlen(example->text);
+            assert_true(len < sizeof(text) - 2 * ROUND_MAX - 64);
+            for (int round = 0; round < ROUNDS; round++) {
+                size_t at = put_lines(text, next_random(&random) % ROUND_MAX, &random);
+                text[at++] = '\n';
+                memcpy(text + at, example->text, len);
+                size_t end = at + len;
+                text[end++] = '\n';
+                if (round % 2 == 0) { /* every other one ends with the value's own line */
+                    end += put_lines(text + end, next_random(&random) % ROUND_MAX, &random);
+                }
+                text[end - (round % 4 == 1)] = '\0';
+                if (!finds_at(text, at, i, example)) {
+                    print_error("%s: not found at %zu of %zu: %s\n", info->id, at, end, text);
+                    missed++;
+                }
+            }
+        }
+    }
+    assert_int_equal(missed, 0);
+}
+
 static void counter_examples_are_not(void **state)
 {
     int wrong = 0;
@@ -459,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_are_found),
+        cmocka_unit_test(examples_are_found_wherever_they_stand),
         cmocka_unit_test(counter_examples_are_not),
         cmocka_unit_test(values_are_held_back_at_every_byte),
         cmocka_unit_test(plain_text_is_not_held),
