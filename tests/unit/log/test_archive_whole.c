@@ -207,8 +207,11 @@ static void test_a_copy_may_lack_them(void **state)
     assert_int_equal(report.blobs_missing + report.blobs, EVENTS / EVERY);
     assert_int_equal(report.blobs, 2);
     snprintf(path, sizeof(path), "%s/blob/0/251", stand.log);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "x", 1, DV_BLOB_FRAME_HEAD + 20), 1);
+    uint8_t byte = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &byte, 1, DV_BLOB_FRAME_HEAD + 20), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, DV_BLOB_FRAME_HEAD + 20), 1);
     dv_fd_close(&fd);
     assert_int_equal(dv_log_verify_copy(stand.log, NULL, NULL, NULL, &report), DV_ERR_CORRUPT);
     assert_non_null(strstr(report.problem, "blob/0/251"));
