@@ -46,6 +46,18 @@ static inline bool dv_detector_set_is_empty(const dv_detector_set *set)
     return !dv_detector_set_meets(set, set);
 }
 
+/* The first one from there on; DV_DETECT_MAX: none. */
+static inline size_t dv_detector_set_next(const dv_detector_set *set, size_t from)
+{
+    for (size_t i = from / 64; i < DV_DETECTOR_WORDS; i++) {
+        uint64_t word = set->words[i] & (i == from / 64 ? UINT64_MAX << (from % 64) : UINT64_MAX);
+        if (word != 0) {
+            return i * 64 + (size_t)__builtin_ctzll(word);
+        }
+    }
+    return DV_DETECT_MAX;
+}
+
 /* Whether every detector of `part` is in the set. */
 static inline bool dv_detector_set_holds(const dv_detector_set *set, const dv_detector_set *part)
 {

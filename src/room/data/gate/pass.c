@@ -138,19 +138,16 @@ static dv_content_action action_at(const dv_data_pass *pass, size_t detector)
 }
 
 /* The detector whose action is taken: of all that saw a value there the strictest, and among
- * equals the one that names the finding. */
+ * equals the one that names the finding. DV_DETECT_MAX: none saw it. */
 static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
 {
-    size_t end = dv_data_kind_end(pass->policy);
-    size_t best = end;
-    for (size_t i = 0; i < end; i++) {
-        if (!dv_detector_set_has(&finding->detectors, i)) {
-            continue;
-        }
+    const dv_detector_set *saw = &finding->detectors;
+    size_t best = dv_detector_set_next(saw, 0);
+    for (size_t i = best; i < DV_DETECT_MAX; i = dv_detector_set_next(saw, i + 1)) {
         unsigned rank = strictness(action_at(pass, i));
-        unsigned reached = best < end ? strictness(action_at(pass, best)) : 0;
+        unsigned reached = strictness(action_at(pass, best));
         bool named = dv_data_kind(pass->policy, i)->id == finding->detector;
-        if (best == end || rank > reached || (rank == reached && named)) {
+        if (rank > reached || (rank == reached && named)) {
             best = i;
         }
     }
@@ -159,7 +156,8 @@ static size_t decider(const dv_data_pass *pass, const dv_finding *finding)
 
 static unsigned strictness_of(const dv_data_pass *pass, const dv_finding *finding)
 {
-    return strictness(action_at(pass, decider(pass, finding)));
+    size_t index = decider(pass, finding);
+    return strictness(index < DV_DETECT_MAX ? action_at(pass, index) : DV_ACTION_BLOCK);
 }
 
 /* The findings and the placeholders among each other, by start. */
@@ -342,10 +340,10 @@ static size_t keep_last(const dv_data_policy *policy, const dv_finding *finding,
                         const dv_detector_info *info)
 {
     size_t keep = finding->encoded ? 0 : info->keep_last; /* what it would show is no clear text */
-    for (size_t i = 0; i < dv_data_kind_end(policy); i++) {
-        if (dv_detector_set_has(&finding->detectors, i)) {
-            keep = DV_MIN(keep, (size_t)dv_data_kind(policy, i)->keep_last);
-        }
+    const dv_detector_set *saw = &finding->detectors;
+    for (size_t i = dv_detector_set_next(saw, 0); i < DV_DETECT_MAX;
+         i = dv_detector_set_next(saw, i + 1)) {
+        keep = DV_MIN(keep, (size_t)dv_data_kind(policy, i)->keep_last);
     }
     return keep;
 }
