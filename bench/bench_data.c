@@ -33,6 +33,7 @@ static dv_data_policy *masks;
 static dv_data_policy *decoding; /* masks, and decodes */
 static dv_data_policy *naming;   /* masks names, too */
 static dv_data_policy *pseudonyms;
+static dv_data_policy *tokens;
 static dv_data_policy *customs; /* masks, and looks for three detectors of a user */
 
 static void must(dv_result result)
@@ -119,6 +120,7 @@ int main(void)
         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\",\"names\":true}"), &naming, NULL));
     must(dv_data_gate_set_key(gate, key));
     must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"pseudonym\"}"), &pseudonyms, NULL));
+    must(dv_data_policy_parse(gate, DV_LIT("{\"default\":\"token\"}"), &tokens, NULL));
     must(dv_data_policy_parse(gate, dv_slice_str(custom_policy), &customs, NULL));
     measure_body("data/request, 1.7 KB", "", placeholders);
     measure_body("data/request, 1.7 KB, two values", "bob@example.com, 4111 1111 1111 1111",
@@ -130,12 +132,14 @@ int main(void)
     measure_body("data/answer, 1.7 KB, names, two of them", "Maria Garcia met John Smith.", naming);
     measure_body("data/answer, 1.7 KB, two pseudonyms", "bob@example.com, 4111 1111 1111 1111",
                  pseudonyms);
+    measure_body("data/answer, 1.7 KB, two tokens", "bob@example.com, 4111 1111 1111 1111", tokens);
     measure_body("data/answer, 1.7 KB, three detectors of a user", "", customs);
     measure_body("data/answer, 1.7 KB, the same, one value", "EMP-004711", customs);
     dv_data_policy_free(customs);
     measure_form("data/upload, 4 MB of text", false, masks);
     measure_form("data/upload, 4 MB of text, decoded", false, decoding);
     measure_form("data/upload, 4 MB of lines of JSON, decoded", true, decoding);
+    dv_data_policy_free(tokens);
     dv_data_policy_free(pseudonyms);
     dv_data_policy_free(naming);
     dv_data_policy_free(decoding);
