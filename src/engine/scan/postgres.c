@@ -417,6 +417,18 @@ static const char *option(const PQconninfoOption *options, const char *name, con
     return otherwise;
 }
 
+/* What the URL leaves out is as libpq has it: of the environment (PGHOST ...), or usual. */
+static void write_source(const PQconninfoOption *url, const PQconninfoOption *usual, char *out,
+                         size_t size)
+{
+    const char *there = option(usual, "host", option(usual, "hostaddr", "localhost"));
+    const char *host = option(url, "host", option(url, "hostaddr", there));
+    const char *user = option(url, "user", option(usual, "user", ""));
+    const char *name = option(url, "dbname", option(usual, "dbname", user));
+    const char *port = option(url, "port", option(usual, "port", "5432"));
+    (void)snprintf(out, size, "postgresql://%s:%s/%s", host, port, name);
+}
+
 dv_result dv_scan_postgres_source(const char *url, char *out, size_t size, dv_error *error)
 {
     char *why = NULL;
@@ -425,11 +437,19 @@ dv_result dv_scan_postgres_source(const char *url, char *out, size_t size, dv_er
     if (o == NULL) {
         return dv_pg_no_url(error);
     }
-    const char *host = option(o, "host", option(o, "hostaddr", "localhost"));
-    const char *name = option(o, "dbname", option(o, "user", ""));
-    (void)snprintf(out, size, "postgresql://%s:%s/%s", host, option(o, "port", "5432"), name);
+    if (option(o, "service", NULL) != NULL) {
+        PQconninfoFree(o);
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "the URL names a service, which is no place: name its host, port and "
+                            "database");
+    }
+    PQconninfoOption *usual = PQconndefaults();
+    if (usual != NULL) {
+        write_source(o, usual, out, size);
+    }
+    PQconninfoFree(usual);
     PQconninfoFree(o);
-    return DV_OK;
+    return usual != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
 bool dv_scan_is_postgres(const char *text)

@@ -9,8 +9,8 @@ typedef struct dv_scan_postgres_options {
     bool views; /* also read views, which run what stands in them */
 } dv_scan_postgres_options;
 
-/* Where that is, without account and settings: "postgresql://host:5432/db". Errors: DV_ERR_INVALID.
- */
+/* Where that is, without account and settings: "postgresql://host:5432/db"; what the URL leaves out
+ * is as libpq has it (PGHOST ...). Errors: DV_ERR_INVALID, also for one that names a service. */
 dv_must dv_result dv_scan_postgres_source(const char *url, char *out, size_t size, dv_error *error);
 
 /* Whether a text means to be such a URL. */

@@ -4,7 +4,7 @@
 
 #include "engine/scan/postgres.h"
 
-enum { OPTIONS_MAX = 64 };
+enum { OPTIONS_MAX = 64, USUAL_MAX = 8 };
 
 /* Everybody on the machine can read a command line. */
 static dv_result refuse_password(const PQconninfoOption *options, dv_error *error)
@@ -23,10 +23,12 @@ static dv_result refuse_password(const PQconninfoOption *options, dv_error *erro
 static dv_result connect_with(const PQconninfoOption *options, const char *application,
                               PGconn **ret_connection)
 {
-    const char *keys[OPTIONS_MAX + 4] = {"connect_timeout", "fallback_application_name",
-                                         "ssl_min_protocol_version"};
-    const char *values[OPTIONS_MAX + 4] = {"10", application, "TLSv1.3"};
-    size_t count = 3;
+    /* A statement may take an hour, in which firewalls forget a connection that says nothing. */
+    const char *keys[OPTIONS_MAX + USUAL_MAX] = {
+        "connect_timeout", "fallback_application_name", "ssl_min_protocol_version",
+        "keepalives_idle", "keepalives_interval",       "keepalives_count"};
+    const char *values[OPTIONS_MAX + USUAL_MAX] = {"10", application, "TLSv1.3", "60", "10", "6"};
+    size_t count = 6;
     for (const PQconninfoOption *o = options; o->keyword != NULL && count < OPTIONS_MAX; o++) {
         if (o->val != NULL) { /* a later one wins */
             keys[count] = o->keyword;
