@@ -40,9 +40,17 @@ static const char CLOSED[] =
     "SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings"
     " WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'";
 
+/* Else a statement goes on, and its locks with it, when who asked for it was killed. PostgreSQL 14
+ * and later on Linux knows it. */
+static const char WATCHED[] =
+    "SELECT pg_catalog.set_config(name, '1s', true) FROM pg_catalog.pg_settings"
+    " WHERE name OPERATOR(pg_catalog.=) 'client_connection_check_interval'"
+    " AND pg_catalog.version() OPERATOR(pg_catalog.~~) '%linux%'";
+
 /* $1: "schema.name". With dots in names there may be several. */
 #define TABLE                                                                                      \
-    "SELECT n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relpersistence"               \
+    "SELECT n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relpersistence, " DV_PG_HERE  \
+    " || '.' || c.oid::pg_catalog.text"                                                            \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"         \
     " WHERE n.nspname || '.' || c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"         \
     " LIMIT 2"
@@ -76,6 +84,13 @@ static const char CLOSED[] =
     " AND NOT t.tgisinternal AND t.tgenabled <> 'D'"                                               \
     " AND ((f.rolname <> CURRENT_USER AND NOT f.rolsuper)"                                         \
     " OR (t.tgqual IS NOT NULL AND o.rolname <> CURRENT_USER AND NOT o.rolsuper)) LIMIT 1"
+/* One that may say that a row stays. */
+#define ROW_TRIGGER                                                                                \
+    "SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid IN " DV_PG_TREE                         \
+    " AND (t.tgtype & 11) = 11 AND t.tgenabled <> 'D' LIMIT 1" /* of each row, before, DELETE */
+#define SESSION                                                                                    \
+    "SELECT pg_catalog.current_setting('track_counts'),"                                           \
+    " pg_catalog.current_setting('session_replication_role') WHERE $1 <> ''"
 /* $1: oid. What this session's statements changed so far: rows deleted of the table, other changes
  * of it, changes of all others, and one of those. Also catalogs count: TRUNCATE, DDL and large
  * objects show there alone. What TOAST keeps for a row goes with it. */
@@ -279,7 +294,7 @@ static dv_result check_column(table *t, dv_error *error)
 
 static dv_result check_code(table *t, dv_error *error)
 {
-    dv_auto(pg_result) PGresult *part = NULL, *trigger = NULL, *function = NULL, *counts = NULL;
+    dv_auto(pg_result) PGresult *part = NULL, *trigger = NULL, *function = NULL, *settings = NULL;
     DV_TRY(ask(t, FOREIGN_PART, NULL, &part, error));
     if (PQntuples(part) > 0) {
         return keep(t, "a foreign table or one with rules is a part of it or cascades from it", "");
@@ -294,11 +309,14 @@ static dv_result check_code(table *t, dv_error *error)
         return keep(t, "its indexes, statistics or parts run a function of another account",
                     PQgetvalue(function, 0, 0));
     }
-    DV_TRY(ask(t, "SELECT pg_catalog.current_setting('track_counts') WHERE $1 <> ''", NULL, &counts,
-               error));
-    return PQntuples(counts) == 1 && strcmp(PQgetvalue(counts, 0, 0), "on") == 0
+    DV_TRY(ask(t, SESSION, NULL, &settings, error));
+    if (PQntuples(settings) != 1 || strcmp(PQgetvalue(settings, 0, 0), "on") != 0) {
+        return keep(t, "what else would be deleted can't be seen: track_counts is off", "");
+    }
+    return strcmp(PQgetvalue(settings, 0, 1), "replica") != 0
                ? DV_OK
-               : keep(t, "what else would be deleted can't be seen: track_counts is off", "");
+               : keep(t, "no foreign key would be looked at: session_replication_role is replica",
+                      "");
 }
 
 /* The date or time before which a row is old, whatever clock wrote it. */
@@ -322,6 +340,7 @@ static dv_result open_table(table *t, dv_error *error)
     DV_TRY(run(t, SETTINGS, error));
     DV_TRY(run(t, DURABLE, error));
     DV_TRY(run(t, CLOSED, error));
+    DV_TRY(run(t, WATCHED, error));
     DV_TRY(find(t, error));
     DV_TRY(lock(t, error));
     DV_TRY(check_column(t, error));
@@ -410,6 +429,17 @@ static dv_result read_changes(table *t, changes *ret_changes, dv_error *error)
     return DV_OK;
 }
 
+/* Rows that a trigger kept: who reads of a deletion takes it that none is that old any more. Only
+ * then, since others may write such rows at any time. */
+static dv_result check_left(table *t, dv_error *error)
+{
+    uint64_t left = 0;
+    dv_auto(pg_result) PGresult *trigger = NULL;
+    DV_TRY(ask(t, ROW_TRIGGER, NULL, &trigger, error));
+    DV_TRY(PQntuples(trigger) > 0 ? count(t, append_old, &left, error) : DV_OK);
+    return left == 0 ? DV_OK : keep(t, "a trigger keeps rows of it that would go", "");
+}
+
 /* Also what is deferred to the end is done by then, so that COMMIT finds nothing new. */
 static dv_result delete_rows(table *t, dv_error *error)
 {
@@ -418,6 +448,7 @@ static dv_result delete_rows(table *t, dv_error *error)
     DV_TRY(read_changes(t, &before, error));
     DV_TRY(change(t, "DELETE FROM ", append_old, &result, error));
     t->told.rows = strtoull(PQcmdTuples(result), NULL, 10);
+    DV_TRY(check_left(t, error));
     if (t->told.rows == 0) {
         return settle(t, DV_PG_ROWS_NONE);
     }

@@ -14,6 +14,65 @@ RUNNING = "select count(*) from pg_stat_activity where application_name = 'dvara
 WAITING = RUNNING + " and wait_event_type = 'Lock'"
 
 
+def test_a_trigger_that_keeps_rows_is_told(shop):
+    """Rows that are as old would be there, and a certificate of those that went beside them."""
+    shop.make(TABLE.format(name="half", type="timestamptz") + TABLE.format(name="whole", type="timestamptz") +
+              TABLE.format(name="quiet", type="timestamptz") + """
+        create function keep_even() returns trigger language plpgsql as
+          $$ begin if old.id % 2 = 0 then return null; end if; return old; end $$;
+        create trigger t before delete on half for each row execute function keep_even();
+        create function keep_all() returns trigger language plpgsql as $$ begin return null; end $$;
+        create trigger t before delete on whole for each row execute function keep_all();
+        create function let_go() returns trigger language plpgsql as $$ begin return old; end $$;
+        create trigger t before delete on quiet for each row execute function let_go();""")
+    done = shop.run(status=1)
+    why = "a trigger keeps rows of it that would go"
+    assert {n: (r["outcome"], r["rows"], r["why"]) for n, r in done.items()} == {
+        "public.half": ("kept", 0, why), "public.whole": ("kept", 0, why), "public.quiet": ("destroyed", 365, "")}
+    assert (shop.count("half"), shop.count("whole"), shop.count("quiet")) == (732, 732, 367)
+
+
+def test_a_session_that_looks_at_no_foreign_key_deletes_nothing(shop):
+    shop.make(TABLE.format(name="orders", type="timestamptz") + """
+        create table stays (parent int references orders); insert into stays select id from orders;
+        alter role owner set session_replication_role to replica;""")
+    try:
+        done = shop.run(status=1)["public.orders"]
+    finally:
+        shop.pg.ask("postgres", "alter role owner reset session_replication_role")
+    assert "session_replication_role is replica" in done["why"] and shop.count("orders") == 732
+    assert "foreign key" in shop.run(status=1)["public.orders"]["why"]
+
+
+def keepalive(shop):
+    """Seconds until the connection of the run says that it is there."""
+    port = int(shop.ask("select client_port from pg_stat_activity where application_name = 'dvara-disposal'"))
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if int(words[1].split(":")[1], 16) == port and int(words[2].split(":")[1], 16) == shop.pg.port:
+            kind, when = words[5].split(":")
+            assert kind == "02", line  # keepalive
+            return int(when, 16) / 100
+    raise AssertionError("no such connection")
+
+
+def test_a_killed_run_leaves_no_statement_behind(shop):
+    """It would go on for as long as it takes, its locks with it, and the next run would find them."""
+    shop.make(TABLE.format(name="orders", type="timestamptz") + """
+        create table pace (seconds int); insert into pace values (600);
+        create function slow() returns trigger language plpgsql as
+          $$ begin if old.id = 400 then perform pg_sleep(seconds) from public.pace; end if; return old; end $$;
+        create trigger t before delete on orders for each row execute function slow();""")
+    process = shop.start()
+    wait_until(lambda: shop.ask(RUNNING + " and wait_event = 'PgSleep'") == "1", 30, "it deletes")
+    assert keepalive(shop) <= 60
+    process.kill()
+    process.wait(timeout=30)
+    wait_until(lambda: shop.ask(RUNNING) == "0", 60, "PostgreSQL has seen that nobody is there")
+    shop.ask("update pace set seconds = 0")
+    assert shop.run()["public.orders"]["rows"] == 365 and shop.count("orders") == 367
+
+
 def test_the_environment_names_the_place_as_libpq_has_it(shop, tmp_path):
     """Not this machine and 5432, which would be what rules, holds and certificates know of another server."""
     shop.make(TABLE.format(name="orders", type="timestamptz"))
