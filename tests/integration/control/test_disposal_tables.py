@@ -14,6 +14,13 @@ RUNNING = "select count(*) from pg_stat_activity where application_name = 'dvara
 WAITING = RUNNING + " and wait_event_type = 'Lock'"
 
 
+def approved(shop, who="second"):
+    request = shop.control.json("data", "disposal", "request", "--source", shop.source)["id"]
+    key = shop.control.key_of(who, "approve_disposals")["secret"]
+    assert shop.control.curl(f"/v1/data/disposal/requests/{request}/approve", key=key, body={}).status == 200
+    return request
+
+
 def test_a_trigger_that_keeps_rows_is_told(shop):
     """Rows that are as old would be there, and a certificate of those that went beside them."""
     shop.make(TABLE.format(name="half", type="timestamptz") + TABLE.format(name="whole", type="timestamptz") +
@@ -71,6 +78,27 @@ def test_a_killed_run_leaves_no_statement_behind(shop):
     wait_until(lambda: shop.ask(RUNNING) == "0", 60, "PostgreSQL has seen that nobody is there")
     shop.ask("update pace set seconds = 0")
     assert shop.run()["public.orders"]["rows"] == 365 and shop.count("orders") == 367
+
+
+def test_a_table_that_was_locked_has_its_turn_yet(shop, tmp_path):
+    """What others approved did not go: it may, while the approval lasts, and then no more."""
+    set_rules(shop.control, "  approvals: 1\n" + RULES.replace("orders", "asked"), "asked")
+    shop.make(TABLE.format(name="orders", type="timestamptz"))
+    request = approved(shop)
+    other = shop.pg.session(shop.name)
+    other.stdin.write("begin; select 'held' from orders where id = 400 for update;\n")
+    assert other.stdout.readline().strip() == "held"
+    kept = shop.run("--request", request, status=1)["public.orders"]
+    assert (kept["outcome"], kept["why"]) == ("kept", "another transaction has locked it")
+    other.stdin.write("commit;\n\\q\n")
+    assert other.wait(timeout=30) == 0
+    done = shop.run("--request", request)["public.orders"]
+    assert (done["outcome"], done["rows"]) == ("destroyed", 365) and done["id"] != kept["id"]
+    told = json.loads(certificate(shop.control, kept["id"], tmp_path).read_text())
+    assert told["rows_destroyed"] == 0 and told["items"][0]["why"] == kept["why"]
+    shop.ask("insert into orders (email, created_at) values ('u@example.com', '2001-01-01')")
+    assert shop.run("--request", request) == {} and shop.count("orders") == 368
+    assert shop.control.json("data", "disposal", "show", request)["status"] == "used"
 
 
 def test_the_environment_names_the_place_as_libpq_has_it(shop, tmp_path):

@@ -217,6 +217,21 @@ dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_request *requ
                         "t", request->id);
 }
 
+dv_result dv_disposal_request_give_back(dv_call *call, const char *request, const char *asset,
+                                        const char *run, dv_error *error)
+{
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_request_item SET run = '' WHERE request = ?1"
+                        " AND asset = ?2 AND run = ?3",
+                        "ttt", request, asset, run));
+    return dv_store_changes(call->services->store) == 0
+               ? DV_OK
+               : dv_store_run(call->services->store, error,
+                              "UPDATE data_disposal_request SET state = 'approved' WHERE id = ?1"
+                              " AND state = 'used'",
+                              "t", request);
+}
+
 /* --- when it is needed no more --------------------------------------------------------------- */
 
 /* A certificate names who approved, and is written when its run ends. */

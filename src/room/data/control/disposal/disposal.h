@@ -23,7 +23,8 @@
  * 4. A run ends when nothing of it is open, and its certificate is written once. Its hash is in the
  *    log before anybody gets it.
  * 5. What rules want approvals for goes only by a request that as many others let go as the rules
- *    want now, that lists it as it is, by the rule as it was, once, and before that is over. */
+ *    want now, that lists it as it is, by the rule as it was, once, and before that is over. A
+ * table that its database kept has not gone. */
 
 #include "core/audit.h"
 #include "engine/case/case.h"
@@ -144,6 +145,10 @@ dv_must dv_result dv_disposal_request_claim(dv_call *call, const char *request, 
 /* A run of so many of its files began: tells the log. */
 dv_must dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_request *request,
                                           const char *run, int64_t items, dv_error *error);
+/* The run left the asset as it was: it has its turn yet, for as long as the approval lasts. */
+dv_must dv_result dv_disposal_request_give_back(dv_call *call, const char *request,
+                                                const char *asset, const char *run,
+                                                dv_error *error);
 /* {"id", "asked_by", "asked", "approvals": [{"by", "when"}]} for a certificate. */
 dv_must dv_result dv_disposal_request_told(dv_call *call, const char *id, json_t **ret_json,
                                            dv_error *error);

@@ -544,10 +544,22 @@ static dv_result table_undone(dv_call *call, const char *run, const item *i, dv_
                         "tii", run, i->n, call->now);
 }
 
+/* Nothing of it went, for a reason of its database's: while the approval lasts it may go by it yet.
+ */
+static dv_result table_stayed(dv_call *call, const dv_disposal_run *run, const item *i,
+                              const json_t *told, dv_error *error)
+{
+    DV_TRY(item_set(call, run->id, i, json_string_value(json_object_get(told, "state")), "",
+                    json_string_value(json_object_get(told, "why")), error));
+    return run->approval[0] == '\0'
+               ? DV_OK
+               : dv_disposal_request_give_back(call, run->approval, i->asset, run->id, error);
+}
+
 /* What was committed was ready. Of what is ready nobody tells more but who knows its transaction:
  * a second run that found nothing must not undo what the first is about to tell. */
-static dv_result table_end(dv_call *call, const char *run, const item *i, const json_t *told,
-                           dv_error *error)
+static dv_result table_end(dv_call *call, const dv_disposal_run *run, const item *i,
+                           const json_t *told, dv_error *error)
 {
     const char *state = json_string_value(json_object_get(told, "state"));
     const char *xact = json_string_value(json_object_get(told, "xact"));
@@ -563,9 +575,12 @@ static dv_result table_end(dv_call *call, const char *run, const item *i, const 
     if (ready && strcmp(xact, i->xact) != 0) {
         return other_xact(i, error);
     }
-    return undone ? table_undone(call, run, i, error)
-                  : item_set(call, run, i, state, "",
-                             json_string_value(json_object_get(told, "why")), error);
+    if (undone) {
+        return table_undone(call, run->id, i, error);
+    }
+    return of_ready ? item_set(call, run->id, i, state, "",
+                               json_string_value(json_object_get(told, "why")), error)
+                    : table_stayed(call, run, i, told, error);
 }
 
 static dv_result tell_table(dv_call *call, const dv_disposal_run *run, const item *i,
@@ -575,9 +590,8 @@ static dv_result tell_table(dv_call *call, const dv_disposal_run *run, const ite
     if (strcmp(state, "changed") == 0 || strcmp(state, "linked") == 0) {
         return dv_call_invalid(call, "items", error, "a table is never %s", state);
     }
-    return strcmp(state, "ready") == 0 && is_open(i->state)
-               ? table_ready(call, run, i, told, error)
-               : table_end(call, run->id, i, told, error);
+    return strcmp(state, "ready") == 0 && is_open(i->state) ? table_ready(call, run, i, told, error)
+                                                            : table_end(call, run, i, told, error);
 }
 
 static dv_result tell_file(dv_call *call, const dv_disposal_run *run, const item *i,
