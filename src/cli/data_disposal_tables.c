@@ -32,7 +32,9 @@ static const char *text_of(const json_t *object, const char *name)
 
 static dv_result wanted_of(const json_t *row, dv_pg_rows *ret_wanted)
 {
-    dv_pg_rows wanted = {.table = text_of(row, "name"), .column = text_of(row, "column")};
+    dv_pg_rows wanted = {.table = text_of(row, "name"),
+                         .stamp = text_of(row, "stamp"),
+                         .column = text_of(row, "column")};
     DV_TRY(dv_time_parse(dv_slice_str(text_of(row, "before")), &wanted.before));
     *ret_wanted = wanted;
     return DV_OK;

@@ -41,6 +41,7 @@ typedef struct database {
     dv_scan_totals *totals;
     dv_time until;
     bool views;
+    char here[DV_SCAN_STAMP_MAX]; /* which it is, or "" */
 } database;
 
 typedef struct relation {
@@ -343,6 +344,17 @@ static dv_result read_relation(database *d, dv_scan *scan, const relation *table
     return result;
 }
 
+/* By which a table is known again. */
+static void stamp(const database *d, const relation *table, char out[DV_SCAN_STAMP_MAX])
+{
+    int len = d->here[0] == '\0' || table->kind == 'v'
+                  ? 0
+                  : snprintf(out, DV_SCAN_STAMP_MAX, "%s.%s", d->here, table->oid);
+    if (len <= 0 || len >= DV_SCAN_STAMP_MAX) {
+        out[0] = '\0';
+    }
+}
+
 static dv_result visit_relation(database *d, const relation *table, uint64_t size)
 {
     char name[512];
@@ -351,6 +363,7 @@ static dv_result visit_relation(database *d, const relation *table, uint64_t siz
     scan.item.name = name;
     scan.item.size = size;
     scan.item.kind = table->kind == 'v' ? DV_SCAN_VIEW : DV_SCAN_TABLE;
+    stamp(d, table, scan.item.stamp);
     d->totals->items++;
     d->totals->bytes += size;
     DV_TRY(d->visitor->begin(d->visitor->data, &scan.item));
@@ -376,8 +389,18 @@ static PGresult *list_relations(database *d)
         " ORDER BY n.nspname, c.relname");
 }
 
+/* An account that may not ask can scan all the same. */
+static void find_here(database *d)
+{
+    dv_auto(pg_result) PGresult *here = PQexec(d->connection, "SELECT " DV_PG_HERE);
+    if (PQresultStatus(here) == PGRES_TUPLES_OK && PQntuples(here) == 1) {
+        dv_slice_copy(dv_slice_str(PQgetvalue(here, 0, 0)), d->here, sizeof(d->here));
+    }
+}
+
 static dv_result visit_relations(database *d, dv_error *error)
 {
+    find_here(d);
     dv_auto(pg_result) PGresult *list = list_relations(d);
     if (PQresultStatus(list) != PGRES_TUPLES_OK) {
         return dv_pg_refused(d->connection, error);

@@ -26,6 +26,13 @@ dv_must dv_result dv_pg_refused(PGconn *connection, dv_error *error);
 /* DV_ERR_INVALID: that is no URL of a database; libpq's own message may repeat it. */
 dv_must dv_result dv_pg_no_url(dv_error *error);
 
+/* Which database it is: the server's own number, which its standbys and copies of its disk share,
+ * and the database's, as "N.N". With a "." and a table's oid behind it: the table's stamp (scan.h).
+ */
+#define DV_PG_HERE                                                                                 \
+    "(SELECT system_identifier FROM pg_catalog.pg_control_system())::pg_catalog.text || '.' ||"    \
+    " (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=)"                \
+    " pg_catalog.current_database())::pg_catalog.text"
 /* $1: the table's oid. It and its parts. */
 #define DV_PG_TREE                                                                                 \
     "(SELECT $1::pg_catalog.oid UNION SELECT t.relid::pg_catalog.oid FROM"                         \

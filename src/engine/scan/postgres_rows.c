@@ -105,10 +105,8 @@ static const char WATCHED[] =
     " FROM pg_catalog.pg_stat_xact_all_tables s WHERE s.schemaname <> 'pg_toast'"
 /* The server, its line of history and the database: elsewhere a number is another transaction's. */
 #define IDENTITY                                                                                   \
-    "(SELECT system_identifier FROM pg_catalog.pg_control_system())::pg_catalog.text || '.' ||"    \
-    " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"      \
-    "::pg_catalog.text || '.' || pg_catalog.left(pg_catalog.pg_walfile_name("                      \
-    "pg_catalog.pg_current_wal_lsn()), 8) || '.'"
+    DV_PG_HERE " || '.' || pg_catalog.left(pg_catalog.pg_walfile_name("                            \
+               "pg_catalog.pg_current_wal_lsn()), 8) || '.'"
 
 typedef struct table {
     PGconn *connection;
@@ -252,6 +250,9 @@ static dv_result find(table *t, dv_error *error)
     char kind = PQgetvalue(found, 0, 3)[0];
     if ((kind != 'r' && kind != 'p') || PQgetvalue(found, 0, 5)[0] == 't') {
         return keep(t, "it is no table, or a temporary one", "");
+    }
+    if (t->wanted->stamp[0] == '\0' || strcmp(PQgetvalue(found, 0, 6), t->wanted->stamp) != 0) {
+        return keep(t, "it is another table than the one that was scanned: scan it again", "");
     }
     copy_text(PQgetvalue(found, 0, 0), t->schema, sizeof(t->schema));
     copy_text(PQgetvalue(found, 0, 1), t->name, sizeof(t->name));

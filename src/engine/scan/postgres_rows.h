@@ -3,13 +3,16 @@
 
 /* Deletes the rows of a table of PostgreSQL (13 or later) that are older than a time.
  *
- * 1. All of a table's rows go in one transaction, or none.
+ * 1. All of a table's rows go in one transaction, or none. Nobody waits for one whose client is
+ * gone.
  * 2. Nothing else goes or changes: where deleting would change rows of other tables, or other rows
  *    of this one (a foreign key that cascades, a trigger), it is undone and told.
  * 3. No code runs but functions of this account or a superuser, be it of triggers, where a foreign
  *    key leads to among them, or of what planning computes; what stands behind a view, a rule, a
  *    foreign table or row security is not touched.
- * 4. Before COMMIT somebody else agrees, who knows by then by which transaction it is; whether that
+ * 4. It is the table that was meant, not another that took its name; and all of its rows that are
+ *    old go, or none does.
+ * 5. Before COMMIT somebody else agrees, who knows by then by which transaction it is; whether that
  *    was committed PostgreSQL can be asked later, whoever was killed meanwhile.
  *
  * The column has a date, or a time with or without a zone. Without one nobody knows whose clock it
@@ -23,6 +26,8 @@ enum { DV_PG_XACT_MAX = 96, DV_PG_WHY_MAX = 128, DV_PG_DETAIL_MAX = 256 };
 
 typedef struct dv_pg_rows {
     const char *table; /* "schema.name", as a scan calls it */
+    const char
+        *stamp; /* as that scan saw it (scan.h): under its name there may be another by now */
     const char *column;
     dv_time before;
 } dv_pg_rows;

@@ -55,7 +55,9 @@ typedef struct dv_scan_item {
     dv_time modified; /* 0: not known */
     /* Of a file, as it was before it was read: "INODE.SIZE.MODIFIED.CHANGED", times in ns. Nobody
      * writes into it, renames or replaces it without another stamp. "": none, since it changed so
-     * shortly before that another change might leave the same (file systems count in up to 2 s). */
+     * shortly before that another change might leave the same (file systems count in up to 2 s). Of
+     * a table "SERVER.DATABASE.OID", whatever it is called and by whatever name its server was
+     * reached; "": the server does not tell. */
     char stamp[DV_SCAN_STAMP_MAX];
     dv_scan_kind kind;
     uint64_t bytes; /* read, packed and unpacked */

@@ -21,6 +21,60 @@ def approved(shop, who="second"):
     return request
 
 
+def test_another_table_of_that_name_keeps_its_rows(shop):
+    """Nobody looked at it, and nobody approved it."""
+    shop.make(TABLE.format(name="orders", type="timestamptz"))
+    shop.ask("alter table orders rename to gone; drop table gone;" + TABLE.format(name="orders", type="timestamptz"))
+    done = shop.run(status=1)["public.orders"]
+    assert done["outcome"] == "kept" and "another table than the one that was scanned" in done["why"]
+    assert shop.count("orders") == 732
+    shop.make("select 1")
+    assert shop.run()["public.orders"]["rows"] == 365
+
+
+def test_what_was_approved_is_the_table_not_its_name(shop):
+    set_rules(shop.control, "  approvals: 1\n" + RULES.replace("orders", "asked"), "asked")
+    shop.make(TABLE.format(name="orders", type="timestamptz"))
+    first = approved(shop)
+    shop.make("select 1")  # another scan of the same table changes nothing
+    assert shop.control.json("data", "disposal", "files", first)["items"][0]["status"] == "due"
+    shop.make("alter table orders rename to gone; drop table gone;" + TABLE.format(name="orders", type="timestamptz"))
+    (listed,) = shop.control.json("data", "disposal", "files", first)["items"]
+    assert (listed["status"], listed["why"]) == ("waits", "it changed, and was scanned again")
+    assert shop.run("--request", first, status=1) == {} and shop.count("orders") == 732
+
+
+def test_the_same_table_under_another_host_is_the_same(shop):
+    """A hold, a label, a rule that keeps longer and an approval count by whatever name the server was reached."""
+    names = ["held", "labelled", "longer", "torn", "free"]
+    shop.make("".join(TABLE.format(name=n, type="timestamptz") for n in names))
+    other = shop.url.replace("127.0.0.1", "localhost")
+    there = shop.source.replace("127.0.0.1", "localhost")
+    done = shop.control.dvara("data", "scan", other, "--save", PGPASSWORD=PASSWORD)
+    assert done.returncode == 0, done.stderr
+    for row in shop.control.json("data", "asset", "list")["items"]:
+        if row["name"] == "public.labelled" and row["source"] == there:
+            shop.control.json("data", "asset", "update", row["id"], "--labels", "keep")
+    rules = RULES + f"""    - {{name: years, sources: ["{there}/public.longer"], keep: 800d, column: created_at}}
+    - {{name: column, sources: ["{there}/public.torn"], keep: 365d, column: updated_at}}
+  holds:
+    - {{name: court, sources: ["{there}/public.held"]}}
+"""
+    set_rules(shop.control, rules, "court")
+    assert {n: "in another source" in r["why"] for n, r in shop.plan().items() if r["status"] == "waits"} == {
+        f"public.{n}": True for n in names[:-1]}
+    set_rules(shop.control, rules + f"""  # and
+    - {{name: also, sources: ["{there}/public.free"]}}
+""", "also")
+    assert shop.run() == {}
+    asked = rules.replace("name: years", "name: asked, approvals: 1").replace("public.longer", "public.free")
+    set_rules(shop.control, asked.replace("800d", "10d"), "asked")
+    refused = shop.dvara("--yes")
+    assert refused.returncode == 1 and "approval" in refused.stderr and shop.count("free") == 732
+    set_rules(shop.control, rules.replace("court", "last"), "last")
+    assert set(shop.run()) == {"public.free"}
+
+
 def test_a_trigger_that_keeps_rows_is_told(shop):
     """Rows that are as old would be there, and a certificate of those that went beside them."""
     shop.make(TABLE.format(name="half", type="timestamptz") + TABLE.format(name="whole", type="timestamptz") +

@@ -233,6 +233,27 @@ static bool stamp_tells(const char *stamp, int64_t modified)
     return *end == '\0' && told / DV_MILLISECOND == modified / DV_MILLISECOND;
 }
 
+/* Whether it is one of a table: three numbers. */
+static bool stamp_names_table(const char *stamp)
+{
+    const char *at = stamp;
+    for (int i = 0; i < 3; i++) {
+        size_t digits = strspn(at, "0123456789");
+        if (digits == 0 || at[digits] != (i < 2 ? '.' : '\0')) {
+            return false;
+        }
+        at += digits + 1;
+    }
+    return true;
+}
+
+/* Whether it may be what it is said to be of. */
+static bool stamp_good(const row *r)
+{
+    return strcmp(r->kind, "table") == 0 ? stamp_names_table(r->stamp)
+                                         : stamp_tells(r->stamp, r->modified);
+}
+
 static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *error)
 {
     *out = (row){
@@ -252,7 +273,7 @@ static dv_result row_of(dv_call *call, const json_t *asset, row *out, dv_error *
     if (modified[0] != '\0' && dv_time_parse(dv_slice_str(modified), &out->modified) != DV_OK) {
         return dv_call_invalid(call, "assets", error, "\"%.64s\" is no time", modified);
     }
-    out->stamp = stamp_tells(out->stamp, out->modified) ? out->stamp : "";
+    out->stamp = stamp_good(out) ? out->stamp : "";
     if (out->categories == NULL || out->labels == NULL) {
         return DV_ERR_NO_MEMORY;
     }

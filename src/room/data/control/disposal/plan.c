@@ -112,6 +112,9 @@ static const char *keeps(const dv_services *services, dv_arena *arena, const dv_
         return "its name is one that runs give to what they remove: `dvara data disposal run` ends "
                "an interrupted run; otherwise give it another name";
     }
+    if (asset->table && asset->stamp[0] == '\0') {
+        return "which table it is is not known, or two are called so: scan it again";
+    }
     if (asset->table && dv_disposal_columns_differ(services->disposal_rules, file)) {
         return "several rules are for it, and they name different columns";
     }
@@ -150,6 +153,16 @@ static dv_result judge_row(const dv_services *services, dv_arena *arena, dv_time
     return out->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
 }
 
+/* Whether the rules of the same table under another name let less of it go. */
+static bool keeps_rows(const dv_disposal_asset *twin, const dv_disposal_judgement *other,
+                       const dv_disposal_judgement *judgement)
+{
+    const char *column = judgement->rule->column; /* NULL: a file that is called like a table */
+    return twin->table && column != NULL && other->rule != NULL &&
+           (other->before < judgement->before ||
+            (other->rule->column != NULL && strcmp(other->rule->column, column) != 0));
+}
+
 /* Of a row of the same file in another source: sets *judgement when that is more careful, or wants
  * more approvals. Without a rule of its own it says nothing, but holds and labels do. waiting: so
  * does what waits there. */
@@ -167,6 +180,7 @@ static dv_result heed(dv_services *services, dv_arena *arena, dv_time now, dv_st
     const dv_disposal_file file = file_of(&twin);
     bool kept = has_word(twin.labels, keep_label) || other.standing == DV_DISPOSAL_LATER ||
                 (waiting && other.standing == DV_DISPOSAL_WAITS) ||
+                keeps_rows(&twin, &other, judgement) ||
                 dv_disposal_hold_for(services->disposal_rules, &file) != NULL;
     judgement->approvals = DV_MAX(judgement->approvals, other.approvals);
     if (kept) {
@@ -194,8 +208,8 @@ static dv_result judge_twin(dv_services *services, dv_arena *arena, dv_time now,
                                         : result;
 }
 
-/* Rows with the same stamp: the file under the name of another machine, mount or share. They may be
- * old, and so only what keeps it on purpose counts. */
+/* Rows with the same stamp: the file under the name of another machine, mount or share, the table
+ * under that of another host. They may be old, and so only what keeps it on purpose counts. */
 static dv_result judge_stamp(dv_services *services, dv_arena *arena, dv_time now,
                              const dv_disposal_asset *asset, dv_disposal_judgement *judgement,
                              dv_error *error)
