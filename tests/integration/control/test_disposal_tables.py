@@ -75,6 +75,20 @@ def test_the_same_table_under_another_host_is_the_same(shop):
     assert set(shop.run()) == {"public.free"}
 
 
+def test_a_hold_that_no_scan_sees_may_be_for_a_part(shop):
+    """Parts go with their table, and the inventory has none of them."""
+    shop.make("""create table parted (email text, created_at timestamptz) partition by range (created_at);
+        create table p_old partition of parted for values from ('2000-01-01') to ('2020-01-01');
+        insert into parted values ('a@example.com', '2019-12-01');""")
+    set_rules(shop.control, RULES + f'  holds:\n    - {{name: court, sources: ["{shop.source}/public.p_old"]}}\n', "court")
+    row = shop.plan()["public.parted"]
+    assert (row["status"], row["why"]) == (
+        "waits", "the hold court names public.p_old, which no scan sees and may be a part of it")
+    assert shop.run() == {} and shop.count("parted") == 1
+    set_rules(shop.control, RULES + '  holds:\n    - {name: far, sources: ["postgresql://else:5432/x/public.p_old"]}\n', "far")
+    assert shop.run()["public.parted"]["rows"] == 1
+
+
 def test_a_trigger_that_keeps_rows_is_told(shop):
     """Rows that are as old would be there, and a certificate of those that went beside them."""
     shop.make(TABLE.format(name="half", type="timestamptz") + TABLE.format(name="whole", type="timestamptz") +

@@ -261,6 +261,43 @@ static dv_result judge_twins(dv_services *services, dv_arena *arena, dv_time now
                             judgement, error);
 }
 
+/* Whether a scan sees what lies there. */
+static dv_result is_seen(dv_services *services, const char *source, const char *name, bool *ret_is,
+                         dv_error *error)
+{
+    dv_auto(statement) dv_statement *row = NULL;
+    DV_TRY(dv_store_query(services->store, &row, error,
+                          "SELECT 1 FROM data_asset WHERE source = ?1 AND name = ?2 AND gone = 0",
+                          "tt", source, name));
+    dv_result result = dv_statement_step(row, error);
+    *ret_is = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* Parts of a partitioned table go with it, and no scan tells of them. A hold that names something
+ * of this database that no scan sees may mean one. */
+static dv_result judge_parts(dv_services *services, dv_arena *arena, const dv_disposal_asset *asset,
+                             dv_disposal_judgement *judgement, dv_error *error)
+{
+    const size_t len = strlen(asset->source);
+    for (size_t i = 0; i < dv_disposal_hold_count(services->disposal_rules); i++) {
+        const dv_disposal_hold *hold = dv_disposal_hold_at(services->disposal_rules, i);
+        for (size_t p = 0; p < hold->scope.sources.count; p++) {
+            const char *place = hold->scope.sources.items[p];
+            bool seen = strncmp(place, asset->source, len) != 0 || place[len] != '/';
+            DV_TRY(seen ? DV_OK : is_seen(services, asset->source, place + len + 1, &seen, error));
+            if (!seen) {
+                judgement->standing = DV_DISPOSAL_WAITS;
+                judgement->why = dv_arena_printf(
+                    arena, "the hold %s names %.200s, which no scan sees and may be a part of it",
+                    hold->name, place + len + 1);
+                return judgement->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
+            }
+        }
+    }
+    return DV_OK;
+}
+
 dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_time now,
                             const dv_disposal_asset *asset, dv_disposal_judgement *ret_judgement,
                             dv_error *error)
@@ -272,6 +309,9 @@ dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_time now,
     }
     if (judgement.standing == DV_DISPOSAL_DUE) {
         DV_TRY(judge_stamp(services, arena, now, asset, &judgement, error));
+    }
+    if (judgement.standing == DV_DISPOSAL_DUE && asset->table) {
+        DV_TRY(judge_parts(services, arena, asset, &judgement, error));
     }
     *ret_judgement = judgement;
     return DV_OK;
