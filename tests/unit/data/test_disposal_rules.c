@@ -207,6 +207,10 @@ static void a_source_is_a_place_and_no_beginning_of_a_name(void **state)
         {"file://g/srv/share/legal", "a", false},    {"file://h/srv/share/legal2", "a", false},
     };
     (void)state;
+    assert_int_equal(set("holds: [{name: dbs, sources: [\"postgresql://::1:5432/d\","
+                         " \"postgresql://a,b:5432,5433/d/s.t@x?\", \"postgresql://h:1\","
+                         " \"postgresql:///run/postgresql:5432/d\"]}]"),
+                     DV_OK);
     assert_int_equal(set("holds: [{name: case-7, sources: [\"file://h/srv/share/legal\"]}]"),
                      DV_OK);
     for (size_t i = 0; i < DV_ARRAY_LEN(files); i++) {
@@ -243,6 +247,12 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"rules: [{name: a, categories: [pesonal], keep: 1d}]", "did you mean personal?"},
         {"rules: [{name: a, sources: [/srv], keep: 1d}]", "file://host"},
         {"rules: [{name: a, sources: [\"file://h/srv/\"], keep: 1d}]", "without a /"},
+        {"holds: [{name: a, sources: [\"postgresql://db1/shop\"]}]", "with its port"},
+        {"holds: [{name: a, sources: [\"postgresql://db1:x/shop\"]}]", "with its port"},
+        {"holds: [{name: a, sources: [\"postgresql://me@db1:5432/shop\"]}]", "without an account"},
+        {"holds: [{name: a, sources: [\"postgresql://h?port=:5\"]}]",
+         "as `dvara data scans` calls"},
+        {"holds: [{name: a, sources: [\"postgres://db1:5432/shop\"]}]", "postgresql://host:5432"},
         {"rules: [{name: a, sensitivity: restricted, keep: 1d}]", "what it is for"},
         {"rules: [{name: a, labels: [gdpr], sensitivity: secret, keep: 1d}]", "public, internal"},
         {"rules: [{name: a, labels: [gdpr], keep: 23h}]", "from 1d"},

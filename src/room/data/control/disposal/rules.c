@@ -210,6 +210,26 @@ static dv_result words_read(dv_arena *arena, const dv_yaml *map, const char *key
     return DV_OK;
 }
 
+/* Whether a place in a database is called as scans call it, with its port and without an account:
+ * else a hold would keep nothing. Hosts may be addresses with colons, and folders of sockets. */
+static bool is_place(const char *text)
+{
+    if (strncmp(text, "postgres://", 11) == 0) {
+        return false;
+    }
+    if (strncmp(text, "postgresql://", 13) != 0) {
+        return true;
+    }
+    for (const char *at = text + 13; *at != '\0' && *at != '@' && *at != '?'; at++) {
+        size_t port =
+            *at == ':' ? strspn(at + 1, "0123456789,") : 0; /* of several hosts: several */
+        if (port > 0 && (at[1 + port] == '/' || at[1 + port] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static dv_result sources_read(dv_arena *arena, const dv_yaml *map, dv_disposal_words *words,
                               dv_error *error)
 {
@@ -224,6 +244,14 @@ static dv_result sources_read(dv_arena *arena, const dv_yaml *map, dv_disposal_w
                                   "data_retention: a source is what `dvara data scans` calls it "
                                   "(file://host/srv/share), or a folder or file below one, without "
                                   "a / at its end");
+        }
+        if (!is_place(text)) {
+            return dv_yaml_refuse(
+                one, error,
+                "data_retention: a database is called as `dvara data scans` calls "
+                "it, with its port and without an account: "
+                "postgresql://host:5432/database, with /schema.table behind it "
+                "for a table");
         }
         DV_TRY(keep_text(arena, text, words));
     }
