@@ -7,6 +7,7 @@
  * Killed before COMMIT, PostgreSQL undoes it; killed after, the next run asks PostgreSQL what
  * became of the transaction. So nothing is claimed that did not happen, and nothing is lost. */
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "cli/data_disposal.h"
 #include "engine/scan/postgres.h"
 #include "engine/scan/postgres_rows.h"
@@ -28,6 +29,13 @@ static const char *text_of(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text != NULL ? text : "";
+}
+
+/* What Dvara says may be longer than there is room for: cut between two characters. */
+static void copy_why(const json_t *row, char out[DV_PG_WHY_MAX])
+{
+    dv_slice why = dv_slice_sub(dv_slice_str(text_of(row, "why")), 0, DV_PG_WHY_MAX - 1);
+    dv_slice_copy(dv_slice_sub(why, 0, dv_utf8_prefix(why)), out, DV_PG_WHY_MAX);
 }
 
 static dv_result wanted_of(const json_t *row, dv_pg_rows *ret_wanted)
@@ -78,7 +86,7 @@ static dv_result note_held(tables *t, const json_t *row)
     }
     t->held += t->job->request == NULL;
     t->job->left++;
-    dv_slice_copy(dv_slice_str(text_of(row, "why")), told.why, sizeof(told.why));
+    copy_why(row, told.why);
     return t->job->try_only ? tell_user(t, row, "", "kept", &told) : DV_OK;
 }
 
@@ -391,7 +399,7 @@ static dv_result tell_items(const run *r)
         (void)snprintf(number, sizeof(number), "%lld",
                        (long long)json_integer_value(json_object_get(item, "n")));
         told.rows = done ? (uint64_t)json_integer_value(json_object_get(item, "rows")) : 0;
-        dv_slice_copy(dv_slice_str(text_of(item, "why")), told.why, sizeof(told.why));
+        copy_why(item, told.why);
         if (!done) {
             dv_slice_copy(dv_slice_str(text_of(r->details, number)), told.detail,
                           sizeof(told.detail));

@@ -496,6 +496,12 @@ static dv_result commit(table *t, dv_error *error)
 static dv_result connect(const char *url, PGconn **ret_connection, dv_error *error)
 {
     DV_TRY(dv_pg_connect(url, "dvara-disposal", ret_connection, error));
+    const char *standby = PQparameterStatus(*ret_connection, "in_hot_standby"); /* from 14 on */
+    if (standby != NULL && strcmp(standby, "on") == 0) {
+        return dv_error_set(error, DV_ERR_INVALID,
+                            "that server is a standby, on which nothing can be deleted: name the "
+                            "primary");
+    }
     return PQserverVersion(*ret_connection) >= OLDEST_SERVER
                ? DV_OK
                : dv_error_set(error, DV_ERR_INVALID, "rows are deleted in PostgreSQL 13 or later");

@@ -2,11 +2,13 @@
 """Rows of tables: which table it is, whatever it is called, and what becomes of a run that is cut off."""
 import json
 import pathlib
+import shutil
+import subprocess
 
-from database import PASSWORD
+from database import PASSWORD, as_postgres, server
 from support import wait_until
 from test_disposal import certificate, set_rules
-from test_disposal_rows import RULES, TABLE, make_server, make_shop
+from test_disposal_rows import RULES, TABLE, Shop, make_server, make_shop
 
 __all__ = ["make_server", "make_shop"]  # fixtures
 
@@ -184,3 +186,38 @@ def test_the_environment_names_the_place_as_libpq_has_it(shop, tmp_path):
     assert done.returncode == 0 and shop.count("orders") == 367, done.stderr
     done = shop.control.dvara("data", "scan", "postgresql://", "--save", **{**there, "PGSERVICE": "none"})
     assert done.returncode == 1 and "none" in done.stderr
+
+
+def test_what_keeps_a_table_may_have_a_long_name(shop):
+    """Longer than a line has room for, and cut between two characters."""
+    for pad in ("", "x"):
+        rule = "asked" + pad
+        set_rules(shop.control, "  approvals: 1\n" + RULES.replace("orders", rule), rule)
+        shop.make("drop table if exists orders;" + TABLE.format(name="orders", type="timestamptz"))
+        request = approved(shop, "second" + pad)
+        place = f"{shop.source}/public.{pad}{'ü' * 200}"
+        set_rules(shop.control, "  approvals: 1\n" + RULES.replace("orders", rule) +
+                  f'  holds:\n    - {{name: long{pad}, sources: ["{place}"]}}\n', "long" + pad)
+        dry = shop.dvara("--dry-run", "--request", request)
+        (row,) = json.loads(dry.stdout)["items"]
+        assert dry.returncode == 1 and row["why"].startswith(f"the hold long{pad} names public.{pad}üü"), dry.stderr
+
+
+def test_a_standby_is_told_from_its_primary(fresh):
+    """Nothing can be deleted there; the tables are the same."""
+    fresh.config.write_text("data_retention:\n" + RULES)
+    fresh.start_all()
+    with server() as one:
+        one.ask("postgres", "create database shop")
+        shop = Shop(fresh, one, "shop").make(TABLE.format(name="orders", type="timestamptz"))
+        signal = pathlib.Path(one.control[2]) / "standby.signal"
+        signal.touch()
+        shutil.copystat(signal.parent / "PG_VERSION", signal)
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(**as_postgres(*one.control, "-m", "fast", "restart"), **quiet)
+        for flag in ("--yes", "--dry-run"):
+            done = shop.dvara(flag)
+            assert done.returncode == 1 and "that server is a standby" in done.stderr
+        signal.unlink()
+        subprocess.run(**as_postgres(*one.control, "-m", "fast", "restart"), **quiet)
+        assert shop.run()["public.orders"]["rows"] == 365

@@ -289,7 +289,7 @@ static dv_result judge_parts(dv_services *services, dv_arena *arena, const dv_di
             if (!seen) {
                 judgement->standing = DV_DISPOSAL_WAITS;
                 judgement->why = dv_arena_printf(
-                    arena, "the hold %s names %.200s, which no scan sees and may be a part of it",
+                    arena, "the hold %s names %s, which no scan sees and may be a part of it",
                     hold->name, place + len + 1);
                 return judgement->why != NULL ? DV_OK : DV_ERR_NO_MEMORY;
             }
