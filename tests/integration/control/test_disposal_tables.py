@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of tables: which table it is, whatever it is called, and what becomes of a run that is cut off."""
 import json
+import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 from database import PASSWORD, as_postgres, server
 from support import wait_until
@@ -221,3 +223,19 @@ def test_a_standby_is_told_from_its_primary(fresh):
         signal.unlink()
         subprocess.run(**as_postgres(*one.control, "-m", "fast", "restart"), **quiet)
         assert shop.run()["public.orders"]["rows"] == 365
+
+
+def test_a_file_that_is_called_like_a_table_is_a_file(shop, tmp_path):
+    """Names of sources are anybody's choice, and two of them may lead to the same text."""
+    set_rules(shop.control, RULES.replace("name: files", "name: named, unowned: true"), "named")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/public.orders").write_text("Dear bob@example.com")
+    os.utime(tmp_path / "shop/public.orders", (time.time() - 400 * 86400,) * 2)
+    shop.ask(TABLE.format(name="orders", type="timestamptz"))
+    wait_until(lambda: time.time() - (tmp_path / "shop/public.orders").stat().st_ctime > 2.5, 20, "it has a stamp")
+    for what, source in ((shop.url, "postgresql://h:1/shop"), (tmp_path, "postgresql://h:1")):
+        done = shop.control.dvara("data", "scan", str(what), "--save", "--source", source, PGPASSWORD=PASSWORD)
+        assert done.returncode == 0, done.stderr
+    plan = shop.control.json("data", "disposal", "plan")["items"]
+    assert sorted((r["kind"], r["name"], r["status"]) for r in plan) == [
+        ("file", "shop/public.orders", "due"), ("table", "public.orders", "due")]
