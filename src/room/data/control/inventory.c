@@ -49,15 +49,27 @@ json_t *dv_data_column_text(dv_statement *row, int column)
                : json_stringn(text.len > 0 ? (const char *)text.ptr : "", text.len);
 }
 
-json_t *dv_data_column_time(dv_statement *row, int column)
+json_t *dv_data_time_json(dv_time time)
 {
     char text[DV_TIME_TEXT_MAX];
-    dv_time time = dv_column_int(row, column);
-    if (time <= 0) {
+    if (time <= 0 || time == DV_TIME_NEVER) {
         return json_null();
     }
     dv_time_format(time, text);
     return json_string(text);
+}
+
+json_t *dv_data_column_time(dv_statement *row, int column)
+{
+    return dv_data_time_json(dv_column_int(row, column));
+}
+
+dv_result dv_data_column_copy(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
+{
+    dv_slice copy;
+    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
+    *ret_text = (const char *)copy.ptr;
+    return DV_OK;
 }
 
 dv_result dv_data_answer_rows(dv_call *call, dv_statement *rows, json_t *(*json)(dv_statement *row),

@@ -15,7 +15,13 @@ const char *dv_data_words_text(dv_arena *arena, const json_t *words);
 /* And back. Each is a new reference; NULL when memory is out. */
 json_t *dv_data_words_json(dv_slice text);
 json_t *dv_data_column_text(dv_statement *row, int column);
-json_t *dv_data_column_time(dv_statement *row, int column); /* 0: null */
+/* RFC 3339; null where there is none: 0 and DV_TIME_NEVER. */
+json_t *dv_data_time_json(dv_time time);
+json_t *dv_data_column_time(dv_statement *row, int column);
+
+/* A column's text in the arena; NULL of the store is "". Errors: DV_ERR_NO_MEMORY. */
+dv_must dv_result dv_data_column_copy(dv_statement *row, int column, dv_arena *arena,
+                                      const char **ret_text);
 
 /* Steps through the rows and sets call->answer to a page of them, the cursor being the last row's
  * first column. */

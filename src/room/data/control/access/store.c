@@ -3,17 +3,14 @@
 
 /* The table of requests. */
 
-/* The next column as text; NULL stays NULL. */
+/* The column as text; NULL stays NULL. */
 static dv_result text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
 {
-    dv_slice copy;
     if (dv_column_is_null(row, column)) {
         *ret_text = NULL;
         return DV_OK;
     }
-    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
-    *ret_text = (const char *)copy.ptr;
-    return DV_OK;
+    return dv_data_column_copy(row, column, arena, ret_text);
 }
 
 dv_result dv_data_request_next(dv_statement *rows, dv_arena *arena, dv_data_request *ret_request,
@@ -79,16 +76,6 @@ dv_result dv_data_request_end(dv_call *call, const dv_data_request *request, con
 
 /* --- as JSON --------------------------------------------------------------------------------- */
 
-static json_t *time_json(dv_time time)
-{
-    char out[DV_TIME_TEXT_MAX];
-    if (time == 0) {
-        return json_null();
-    }
-    dv_time_format(time, out);
-    return json_string(out);
-}
-
 json_t *dv_data_request_json(const dv_data_request *r)
 {
     return json_pack(
@@ -99,10 +86,10 @@ json_t *dv_data_request_json(const dv_data_request *r)
         r->approver[0] == '\0' ? json_null() : json_string(r->approver), "actions",
         dv_data_words_json(dv_slice_str(r->actions)), "purpose", r->purpose, "lasts",
         r->until != 0 ? json_null() : json_integer(r->lasts / DV_SECOND), "until",
-        time_json(r->until), "approvals", (json_int_t)r->approvals, "created",
-        time_json(r->created), "began", time_json(r->began), "expires", time_json(r->expires),
-        "ended", time_json(r->ended), "ended_by", r->ended_by, "reason", r->reason, "role",
-        r->role);
+        dv_data_time_json(r->until), "approvals", (json_int_t)r->approvals, "created",
+        dv_data_time_json(r->created), "began", dv_data_time_json(r->began), "expires",
+        dv_data_time_json(r->expires), "ended", dv_data_time_json(r->ended), "ended_by",
+        r->ended_by, "reason", r->reason, "role", r->role);
 }
 
 /* --- of the inventory ------------------------------------------------------------------------ */

@@ -6,14 +6,6 @@
     "id, source, rule, requester, reason, approvals, items, created, expires,"                     \
     " CASE WHEN state = 'approved' AND expires <= ?1 THEN 'expired' ELSE state END"
 
-static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
-{
-    dv_slice copy;
-    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
-    *ret_text = (const char *)copy.ptr;
-    return DV_OK;
-}
-
 static dv_result request_read(dv_statement *row, dv_arena *arena, dv_disposal_request *ret_request)
 {
     dv_disposal_request request = {.approvals = dv_column_int(row, 5),
@@ -23,9 +15,9 @@ static dv_result request_read(dv_statement *row, dv_arena *arena, dv_disposal_re
     const char **const texts[] = {&request.id, &request.source, &request.rule, &request.requester,
                                   &request.reason};
     for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
-        DV_TRY(copy_text(row, (int)i, arena, texts[i]));
+        DV_TRY(dv_data_column_copy(row, (int)i, arena, texts[i]));
     }
-    DV_TRY(copy_text(row, 9, arena, &request.state));
+    DV_TRY(dv_data_column_copy(row, 9, arena, &request.state));
     *ret_request = request;
     return DV_OK;
 }
@@ -71,23 +63,14 @@ dv_result dv_disposal_request_each(dv_call *call, const char *state, const char 
     return result == DV_ERR_NOT_FOUND ? DV_OK : result;
 }
 
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    if (time <= 0) {
-        return json_null();
-    }
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 json_t *dv_disposal_request_json(const dv_disposal_request *request)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o}", "id", request->id,
                      "status", request->state, "source", request->source, "rule", request->rule,
                      "requester", request->requester, "reason", request->reason, "approvals",
                      (json_int_t)request->approvals, "files", (json_int_t)request->items, "created",
-                     time_json(request->created), "expires", time_json(request->expires));
+                     dv_data_time_json(request->created), "expires",
+                     dv_data_time_json(request->expires));
 }
 
 /* --- what may go by it ----------------------------------------------------------------------- */
@@ -197,7 +180,7 @@ dv_result dv_disposal_request_claim(dv_call *call, const char *request, const ch
         return DV_OK;
     }
     DV_TRY(result);
-    return copy_text(row, 0, call->arena, &claim->terms);
+    return dv_data_column_copy(row, 0, call->arena, &claim->terms);
 }
 
 dv_result dv_disposal_request_use(dv_call *call, const dv_disposal_request *request,

@@ -42,13 +42,6 @@ bool dv_disposal_is_cases(const dv_disposal_run *run)
     return strcmp(run->source, source) == 0;
 }
 
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 /* --- one case -------------------------------------------------------------------------------- */
 
 typedef struct judgement {
@@ -178,13 +171,11 @@ static dv_result plan_case(dv_call *call, void *data, const seen_case *seen, boo
     if (!j->over) {
         return DV_OK;
     }
-    DV_TRY(json_array_append_new(items, json_pack("{s:s, s:s, s:s, s:o, s:s, s:s}", "status",
-                                                  j->why[0] == '\0' ? "due" : "waits", "case",
-                                                  seen->closed->id, "type", seen->type, "closed",
-                                                  time_json(j->closed), "rule", seen->rule->name,
-                                                  "why", j->why)) == 0
-               ? DV_OK
-               : DV_ERR_NO_MEMORY);
+    json_t *item =
+        json_pack("{s:s, s:s, s:s, s:o, s:s, s:s}", "status", j->why[0] == '\0' ? "due" : "waits",
+                  "case", seen->closed->id, "type", seen->type, "closed",
+                  dv_data_time_json(j->closed), "rule", seen->rule->name, "why", j->why);
+    DV_TRY(json_array_append_new(items, item) == 0 ? DV_OK : DV_ERR_NO_MEMORY);
     *ret_full = json_array_size(items) >=
                 (size_t)json_integer_value(json_object_get(call->params, "limit"));
     return DV_OK;
@@ -365,12 +356,10 @@ static dv_result remove_cases(dv_call *call, const char *run, json_t *items, int
         bool goes = why[0] == '\0';
         DV_TRY(goes ? remove_case(call, one->type, one->id, error) : DV_OK);
         *ret_destroyed += goes;
-        DV_TRY(json_array_append_new(
-                   items, json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "case", one->id, "type",
-                                    one->type, "closed", time_json(one->closed), "rule", one->rule,
-                                    "outcome", goes ? "destroyed" : "kept", "why", why)) == 0
-                   ? DV_OK
-                   : DV_ERR_NO_MEMORY);
+        json_t *item = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "case", one->id, "type",
+                                 one->type, "closed", dv_data_time_json(one->closed), "rule",
+                                 one->rule, "outcome", goes ? "destroyed" : "kept", "why", why);
+        DV_TRY(json_array_append_new(items, item) == 0 ? DV_OK : DV_ERR_NO_MEMORY);
     }
     return DV_OK;
 }
@@ -384,12 +373,13 @@ static const char method[] =
 static dv_result document(dv_call *call, const dv_disposal_run *run, json_t *items,
                           int64_t destroyed, char **ret_text)
 {
-    json_t *whole = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:O}", "type",
-        "dvara certificate of destruction", "version", 2, "of", "cases", "id", run->id,
-        "ordered_by", run->caller, "carried_out_by", call->caller, "started",
-        time_json(run->started), "finished", time_json(call->now), "method", method, "rules",
-        json_loads(run->rules, 0, NULL), "destroyed", (json_int_t)destroyed, "items", items);
+    json_t *whole =
+        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:I, s:O}", "type",
+                  "dvara certificate of destruction", "version", 2, "of", "cases", "id", run->id,
+                  "ordered_by", run->caller, "carried_out_by", call->caller, "started",
+                  dv_data_time_json(run->started), "finished", dv_data_time_json(call->now),
+                  "method", method, "rules", json_loads(run->rules, 0, NULL), "destroyed",
+                  (json_int_t)destroyed, "items", items);
     *ret_text = whole == NULL ? NULL : json_dumps(whole, JSON_INDENT(1));
     json_decref(whole);
     return *ret_text != NULL ? DV_OK : DV_ERR_NO_MEMORY;

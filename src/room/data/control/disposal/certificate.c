@@ -103,16 +103,6 @@ static dv_result hide(mask *m, const char *text, json_t **ret_json)
 
 /* --- writing it ------------------------------------------------------------------------------ */
 
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    if (time <= 0) {
-        return json_null();
-    }
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 #define ITEM_COLUMNS                                                                               \
     "n, asset, name, size, modified, rule, sensitivity, categories, labels, state, sha256, why, "  \
     "at, date_column, before, row_count, undated"
@@ -308,8 +298,8 @@ static json_t *document(dv_call *call, const dv_disposal_run *run, json_t *sourc
         "{s:s, s:i, s:s, s:o, s:s, s:s, s:o*, s:o, s:o, s:s, s:o, s:I, s:O, s:O}", "type",
         "dvara certificate of destruction", "version", t->tables ? 2 : 1, "id", run->id, "source",
         source, "ordered_by", run->caller, "carried_out_by", call->caller, "request", request,
-        "started", time_json(run->started), "finished", time_json(call->now), "method",
-        t->tables ? delete_method : unlink_method, "rules", rules, "destroyed",
+        "started", dv_data_time_json(run->started), "finished", dv_data_time_json(call->now),
+        "method", t->tables ? delete_method : unlink_method, "rules", rules, "destroyed",
         (json_int_t)t->destroyed, "outcomes", t->outcomes, "items", t->items);
     const char *amount = t->tables ? "rows_destroyed" : "bytes_destroyed";
     if (json_object_set_new(whole, amount, json_integer(t->tables ? t->rows : t->bytes)) != 0) {

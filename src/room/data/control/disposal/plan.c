@@ -29,15 +29,6 @@ enum column {
     GONE,
 };
 
-static dv_result text_of(dv_statement *row, enum column column, dv_arena *arena,
-                         const char **ret_text)
-{
-    dv_slice copy;
-    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, (int)column), &copy));
-    *ret_text = (const char *)copy.ptr;
-    return DV_OK;
-}
-
 dv_result dv_disposal_asset_read(dv_statement *row, dv_arena *arena, dv_disposal_asset *ret_asset)
 {
     dv_slice kind = dv_column_slice(row, KIND);
@@ -53,12 +44,12 @@ dv_result dv_disposal_asset_read(dv_statement *row, dv_arena *arena, dv_disposal
         .labelled = dv_column_int(row, LABELLED) != 0,
         .gone = dv_column_int(row, GONE) != 0,
     };
-    DV_TRY(text_of(row, ID, arena, &asset.id));
-    DV_TRY(text_of(row, SOURCE, arena, &asset.source));
-    DV_TRY(text_of(row, NAME, arena, &asset.name));
-    DV_TRY(text_of(row, STAMP, arena, &asset.stamp));
-    DV_TRY(text_of(row, CATEGORIES, arena, &asset.categories));
-    DV_TRY(text_of(row, LABELS, arena, &asset.labels));
+    DV_TRY(dv_data_column_copy(row, ID, arena, &asset.id));
+    DV_TRY(dv_data_column_copy(row, SOURCE, arena, &asset.source));
+    DV_TRY(dv_data_column_copy(row, NAME, arena, &asset.name));
+    DV_TRY(dv_data_column_copy(row, STAMP, arena, &asset.stamp));
+    DV_TRY(dv_data_column_copy(row, CATEGORIES, arena, &asset.categories));
+    DV_TRY(dv_data_column_copy(row, LABELS, arena, &asset.labels));
     *ret_asset = asset;
     return DV_OK;
 }
@@ -321,16 +312,6 @@ dv_result dv_disposal_judge(dv_services *services, dv_arena *arena, dv_time now,
 
 static const char *const standings[] = {"none", "later", "waits", "due"};
 
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    if (time <= 0 || time == DV_TIME_NEVER) {
-        return json_null();
-    }
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 /* What is said of something that is due. */
 static const char *due_why(const dv_disposal_judgement *j, char *room, size_t size)
 {
@@ -363,16 +344,16 @@ json_t *dv_disposal_plan_json(const dv_disposal_asset *asset, const dv_disposal_
         "keep", j->rule->kept, "labels", dv_data_words_json(dv_slice_str(asset->labels)),
         "categories", dv_data_words_json(dv_slice_str(asset->categories)), "sensitivity",
         dv_data_level_word(asset->level), "size", (json_int_t)asset->size, "modified",
-        time_json(asset->modified), "age_days",
+        dv_data_time_json(asset->modified), "age_days",
         asset->table
             ? json_null()
             : json_integer((json_int_t)(DV_MAX(now - asset->modified, 0) / (DAY * DV_SECOND))),
-        "due", time_json(j->due), "status", standings[j->standing], "why",
+        "due", dv_data_time_json(j->due), "status", standings[j->standing], "why",
         due_why(j, room, sizeof(room)), "stamp", asset->stamp, "approvals",
         (json_int_t)j->approvals, "kind", asset->table ? "table" : "file");
     if (json != NULL && asset->table &&
         json_object_update_new(json, json_pack("{s:s?, s:o}", "column", j->rule->column, "before",
-                                               time_json(j->before))) != 0) {
+                                               dv_data_time_json(j->before))) != 0) {
         json_decref(json);
         return NULL;
     }

@@ -11,14 +11,6 @@ enum { PLAN_MEMORY = 64 << 20, LOOK_MEMORY = 1 << 20 };
 
 /* --- one run --------------------------------------------------------------------------------- */
 
-static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
-{
-    dv_slice copy;
-    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
-    *ret_text = (const char *)copy.ptr;
-    return DV_OK;
-}
-
 dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena, dv_disposal_run *ret_run)
 {
     dv_disposal_run run = {.rows = dv_column_int(row, 13),
@@ -33,7 +25,7 @@ dv_result dv_disposal_run_read(dv_statement *row, dv_arena *arena, dv_disposal_r
                  {3, &run.rules},    {4, &run.state},       {10, &run.sha256},
                  {11, &run.request}, {7, &run.finished_by}, {12, &run.approval}};
     for (size_t i = 0; i < DV_ARRAY_LEN(texts); i++) {
-        DV_TRY(copy_text(row, texts[i].column, arena, texts[i].text));
+        DV_TRY(dv_data_column_copy(row, texts[i].column, arena, texts[i].text));
     }
     *ret_run = run;
     return DV_OK;
@@ -60,24 +52,15 @@ dv_result dv_disposal_run_find(dv_call *call, const char *id, dv_disposal_run *r
                : result;
 }
 
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    if (time <= 0) {
-        return json_null();
-    }
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 json_t *dv_disposal_run_json(const dv_disposal_run *run)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s, s:s, s:s, s:I}", "id",
                      run->id, "state", run->state, "source", run->source, "ordered_by", run->caller,
-                     "started", time_json(run->started), "finished", time_json(run->finished),
-                     "finished_by", run->finished_by, "files", (json_int_t)run->items, "destroyed",
-                     (json_int_t)run->destroyed, "sha256", run->sha256, "request", run->request,
-                     "approval", run->approval, "rows", (json_int_t)run->rows);
+                     "started", dv_data_time_json(run->started), "finished",
+                     dv_data_time_json(run->finished), "finished_by", run->finished_by, "files",
+                     (json_int_t)run->items, "destroyed", (json_int_t)run->destroyed, "sha256",
+                     run->sha256, "request", run->request, "approval", run->approval, "rows",
+                     (json_int_t)run->rows);
 }
 
 /* --- it begins ------------------------------------------------------------------------------- */
@@ -159,9 +142,9 @@ static dv_result plan_listed(dv_call *call, planning *p, dv_arena *arena, dv_sta
 {
     dv_disposal_claim claim = {.before = dv_column_int(row, 4)};
     dv_disposal_now now;
-    DV_TRY(copy_text(row, 1, arena, &claim.asset));
-    DV_TRY(copy_text(row, 2, arena, &claim.stamp));
-    DV_TRY(copy_text(row, 3, arena, &claim.terms));
+    DV_TRY(dv_data_column_copy(row, 1, arena, &claim.asset));
+    DV_TRY(dv_data_column_copy(row, 2, arena, &claim.stamp));
+    DV_TRY(dv_data_column_copy(row, 3, arena, &claim.terms));
     DV_TRY(dv_disposal_look(call, arena, &claim, p->request, &now, error));
     if (now.why[0] != '\0' || !is_meant(p, &now.asset) ||
         (p->rule != NULL && strcmp(p->rule, now.j.rule->name) != 0)) {
@@ -409,12 +392,12 @@ static dv_result item_find(dv_call *call, const char *run, int64_t n, item *ret_
         return dv_error_set(error, result, "the disposal has no file %lld", (long long)n);
     }
     DV_TRY(result);
-    DV_TRY(copy_text(row, 0, call->arena, &found.asset));
-    DV_TRY(copy_text(row, 1, call->arena, &found.state));
-    DV_TRY(copy_text(row, 2, call->arena, &found.stamp));
-    DV_TRY(copy_text(row, 3, call->arena, &found.sha256));
-    DV_TRY(copy_text(row, 4, call->arena, &found.column));
-    DV_TRY(copy_text(row, 5, call->arena, &found.xact));
+    DV_TRY(dv_data_column_copy(row, 0, call->arena, &found.asset));
+    DV_TRY(dv_data_column_copy(row, 1, call->arena, &found.state));
+    DV_TRY(dv_data_column_copy(row, 2, call->arena, &found.stamp));
+    DV_TRY(dv_data_column_copy(row, 3, call->arena, &found.sha256));
+    DV_TRY(dv_data_column_copy(row, 4, call->arena, &found.column));
+    DV_TRY(dv_data_column_copy(row, 5, call->arena, &found.xact));
     found.before = dv_column_int(row, 6);
     *ret_item = found;
     return DV_OK;

@@ -15,16 +15,6 @@ bool dv_disposal_is_vault(const dv_disposal_run *run)
 }
 
 /* NULL where it is 0. A new reference. */
-static json_t *time_json(dv_time time)
-{
-    char text[DV_TIME_TEXT_MAX];
-    if (time <= 0) {
-        return json_null();
-    }
-    dv_time_format(time, text);
-    return json_string(text);
-}
-
 /* --- which there are ------------------------------------------------------------------------- */
 
 /* "" where none is under way. */
@@ -48,7 +38,7 @@ static json_t *vault_json(const dv_call *call, const dv_data_vault *vault, const
     return json_pack("{s:s, s:s, s:b, s:s?, s:s?, s:o, s:s?, s:s}", "name", vault->name, "file",
                      vault->file, "there", (int)(stat(vault->file, &about) == 0), "rule",
                      rule != NULL ? rule->name : NULL, "keep", rule != NULL ? rule->kept : NULL,
-                     "made_before", time_json(dv_kept_cutoff(rule, call->now)), "hold",
+                     "made_before", dv_data_time_json(dv_kept_cutoff(rule, call->now)), "hold",
                      dv_disposal_held(rules, DV_KEPT_VAULTS, vault->name), "run", run);
 }
 
@@ -151,17 +141,9 @@ typedef struct vault_run {
 static json_t *run_json(const dv_disposal_run *run, const vault_run *v, bool earlier)
 {
     return json_pack("{s:s, s:s, s:o, s:s, s:b, s:o, s:s, s:s, s:b}", "id", run->id, "state",
-                     run->state, "started", time_json(run->started), "vault", v->vault, "forget",
-                     (int)v->forget, "made_before", time_json(v->cutoff), "outcome", v->state,
-                     "why", v->why, "earlier", (int)earlier);
-}
-
-static dv_result copy_text(dv_statement *row, int column, dv_arena *arena, const char **ret_text)
-{
-    dv_slice copy;
-    DV_TRY(dv_arena_copy(arena, dv_column_slice(row, column), &copy));
-    *ret_text = (const char *)copy.ptr;
-    return DV_OK;
+                     run->state, "started", dv_data_time_json(run->started), "vault", v->vault,
+                     "forget", (int)v->forget, "made_before", dv_data_time_json(v->cutoff),
+                     "outcome", v->state, "why", v->why, "earlier", (int)earlier);
 }
 
 static dv_result run_read(dv_call *call, const char *id, vault_run *ret_run, dv_error *error)
@@ -183,9 +165,9 @@ static dv_result run_read(dv_call *call, const char *id, vault_run *ret_run, dv_
                      .oldest = dv_column_int(row, 6),
                      .newest = dv_column_int(row, 7),
                      .checked = dv_column_int(row, 8) != 0};
-    DV_TRY(copy_text(row, 0, call->arena, &run.vault));
-    DV_TRY(copy_text(row, 3, call->arena, &run.state));
-    DV_TRY(copy_text(row, 9, call->arena, &run.why));
+    DV_TRY(dv_data_column_copy(row, 0, call->arena, &run.vault));
+    DV_TRY(dv_data_column_copy(row, 3, call->arena, &run.state));
+    DV_TRY(dv_data_column_copy(row, 9, call->arena, &run.why));
     *ret_run = run;
     return DV_OK;
 }
@@ -399,12 +381,13 @@ static json_t *document(dv_call *call, const dv_disposal_run *run, const vault_r
         " s:s, s:b}",
         "type", "dvara certificate of destruction", "version", 2, "of", "vault", "id", run->id,
         "vault", v->vault, "because", v->forget ? "asked for" : "its time is over", "ordered_by",
-        run->caller, "carried_out_by", call->caller, "started", time_json(run->started), "finished",
-        time_json(call->now), "method", method, "rules", json_loads(run->rules, 0, NULL),
-        "made_before", time_json(v->cutoff), "destroyed", (json_int_t)(gone ? v->entries : 0),
-        "remaining", gone ? json_integer(v->remaining) : json_null(), "oldest",
-        gone ? time_json(v->oldest) : json_null(), "newest",
-        gone ? time_json(v->newest) : json_null(), "outcome", v->state, "why", v->why,
+        run->caller, "carried_out_by", call->caller, "started", dv_data_time_json(run->started),
+        "finished", dv_data_time_json(call->now), "method", method, "rules",
+        json_loads(run->rules, 0, NULL), "made_before", dv_data_time_json(v->cutoff), "destroyed",
+        (json_int_t)(gone ? v->entries : 0), "remaining",
+        gone ? json_integer(v->remaining) : json_null(), "oldest",
+        gone ? dv_data_time_json(v->oldest) : json_null(), "newest",
+        gone ? dv_data_time_json(v->newest) : json_null(), "outcome", v->state, "why", v->why,
         "seen_by_dvarad", (int)v->checked);
 }
 
