@@ -16,8 +16,6 @@
 
 enum {
     CUSTOM_ARENA = 1 << 20,
-    SCORE_CONTEXT = 5, /* as scan.c */
-    FINDINGS_FIRST = 16,
     CODE_MAX = 256 << 10,               /* bytes of a compiled pattern */
     TRIAL_SECONDS = 4,                  /* of the processor, that a file may be tried */
     TRIAL = 2 * DV_CUSTOM_LONGEST + 64, /* bytes of a text that a pattern is tried on */
@@ -266,8 +264,8 @@ void dv_detect_scratch_use(dv_detect_scratch *scratch, const dv_detect_custom *c
 
 /* ---- searching ---- */
 
-/* Runs a pattern over the text until `end`, from `start` to `limit` at most. Returns what PCRE2
- * did; *ret_failed: it failed. */
+/* Runs a pattern over the text until `end`; values begin from `start` to `limit`. Returns what
+ * PCRE2 does: fails() tells whether that is a failure. */
 static int match_at(dv_search *s, pcre2_code *code, size_t end, size_t start, size_t limit,
                     uint32_t options)
 {
@@ -297,34 +295,6 @@ static bool has_words(dv_search *s, const dv_custom_rule *rule, size_t start, bo
     return !fails(s, rc);
 }
 
-static dv_result add(dv_search *s, size_t bit, const dv_custom_rule *rule,
-                     const dv_detect_candidate *c)
-{
-    size_t start = c->start, end = 0;
-    if (s->count == DV_LIMIT_FINDINGS) {
-        return DV_ERR_TOO_LARGE;
-    }
-    if (!dv_search_spend(s, DV_EFFORT_FINDING)) {
-        return DV_ERR_AGAIN;
-    }
-    if (!dv_search_escape_around(s->text, start, &start, &end) || start < s->from) {
-        start = c->start; /* otherwise it takes the escape's backslash in */
-    }
-    dv_finding *found =
-        dv_arena_grow(s->arena, s->found, s->count, &s->room, sizeof(*found), FINDINGS_FIRST);
-    if (found == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    s->found = found;
-    unsigned score = c->score + (c->context ? SCORE_CONTEXT : 0);
-    found[s->count] = (dv_finding){.detector = rule->info.id,
-                                   .start = (uint32_t)start,
-                                   .end = (uint32_t)c->end,
-                                   .score = (uint8_t)DV_MIN(score, 100u)};
-    dv_detector_set_add(&found[s->count++].detectors, bit);
-    return DV_OK;
-}
-
 /* What the value says of itself, and the words before it. *ret_next: where the search goes on. */
 static bool judge(dv_search *s, size_t bit, const dv_custom_rule *rule, size_t start, size_t end,
                   size_t *ret_next)
@@ -342,9 +312,8 @@ static bool judge(dv_search *s, size_t bit, const dv_custom_rule *rule, size_t s
     if (rule->entropy > 0 && dv_detect_entropy(value) < rule->entropy) {
         return true;
     }
-    s->result = add(s, bit, rule, &c);
     *ret_next = c.end;
-    return s->result == DV_OK;
+    return dv_search_add(s, bit, rule->info.id, &c);
 }
 
 /* A NUL ends every value: strings are joined by it. */

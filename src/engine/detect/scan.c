@@ -15,12 +15,10 @@
  * 4. Any failure of a library ends the search with an error, never with fewer findings. */
 
 enum {
-    SCORE_CONTEXT = 5,      /* words around make a finding surer */
     TRIGGER_LOOKBACK = 128, /* bytes before `from` in which a trigger may end or begin */
     BEFORE_PLACE = 208,     /* bytes before a place, */
     BEHIND_PLACE = 96,      /* and behind it, in which a trigger of its value may stand */
     LITERAL_BYTES = 4,      /* that vectorscan reads for literal texts in a nanosecond */
-    FINDINGS_FIRST = 16,    /* there is room for at first */
 };
 
 /* Of what the sieve (sieve.h) finds in a text. */
@@ -36,37 +34,6 @@ enum {
 
 /* ---- a candidate ---- */
 
-static dv_result add_finding(dv_search *s, const dv_detect_pattern *pattern,
-                             const dv_detect_candidate *candidate)
-{
-    size_t start = candidate->start;
-    size_t end = 0;
-    if (s->count == DV_LIMIT_FINDINGS) {
-        return DV_ERR_TOO_LARGE;
-    }
-    if (!dv_search_spend(s, DV_EFFORT_FINDING)) {
-        return DV_ERR_AGAIN;
-    }
-    if (!dv_search_escape_around(s->text, start, &start, &end) || start < s->from) {
-        start = candidate->start; /* otherwise it takes the escape's backslash in */
-    }
-    dv_finding *found =
-        dv_arena_grow(s->arena, s->found, s->count, &s->room, sizeof(*found), FINDINGS_FIRST);
-    if (found == NULL) {
-        return DV_ERR_NO_MEMORY;
-    }
-    s->found = found;
-    unsigned score = candidate->score + (candidate->context ? SCORE_CONTEXT : 0);
-    s->found[s->count++] = (dv_finding){
-        .detector = dv_detect_infos[pattern->detector].id,
-        .start = (uint32_t)start,
-        .end = (uint32_t)candidate->end,
-        .score = (uint8_t)DV_MIN(score, 100u),
-    };
-    dv_detector_set_add(&s->found[s->count - 1].detectors, pattern->detector);
-    return DV_OK;
-}
-
 /* Judges what PCRE2 found; *ret_next is where the search goes on. */
 static bool judge_value(dv_search *s, size_t index, bool forwards, size_t start, size_t end,
                         size_t *ret_next)
@@ -81,9 +48,8 @@ static bool judge_value(dv_search *s, size_t index, bool forwards, size_t start,
     if (!allow || !dv_search_is_value(pattern, &candidate)) {
         return true;
     }
-    s->result = add_finding(s, pattern, &candidate);
     *ret_next = candidate.end;
-    return s->result == DV_OK;
+    return dv_search_add(s, pattern->detector, dv_detect_infos[pattern->detector].id, &candidate);
 }
 
 /* The same, but a value that would begin within an escape begins after it where it can: the "n" of

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/detect/search.h"
+
+#include "base/caps.h"
 #include "engine/detect/places.h"
 
 #include <ctype.h>
 #include <strings.h>
 
 enum {
-    WORDS_AHEAD = 256, /* bytes behind a candidate that are searched for words at most */
-    WORD_MAX = 64,     /* of a context word, with what may follow it */
+    WORDS_AHEAD = 256,   /* bytes behind a candidate that are searched for words at most */
+    WORD_MAX = 64,       /* of a context word, with what may follow it */
+    SCORE_CONTEXT = 5,   /* words around make a finding surer */
+    FINDINGS_FIRST = 16, /* there is room for at first */
 };
 
 /* ---- escapes in text that holds JSON ---- */
@@ -216,4 +220,40 @@ bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *c
         return false; /* nobody looked for such values in all places */
     }
     return pattern->entropy == 0 || dv_detect_entropy(value) >= pattern->entropy;
+}
+
+/* ---- what is found ---- */
+
+bool dv_search_add(dv_search *s, size_t detector, const char *id,
+                   const dv_detect_candidate *candidate)
+{
+    size_t start = candidate->start;
+    size_t end = 0;
+    if (s->count == DV_LIMIT_FINDINGS) {
+        s->result = DV_ERR_TOO_LARGE;
+        return false;
+    }
+    if (!dv_search_spend(s, DV_EFFORT_FINDING)) {
+        return false;
+    }
+    if (!dv_search_escape_around(s->text, start, &start, &end) || start < s->from) {
+        start = candidate->start; /* otherwise it takes the escape's backslash in */
+    }
+    dv_finding *found =
+        dv_arena_grow(s->arena, s->found, s->count, &s->room, sizeof(*found), FINDINGS_FIRST);
+    if (found == NULL) {
+        s->result = DV_ERR_NO_MEMORY;
+        return false;
+    }
+    s->found = found;
+    unsigned score = candidate->score + (candidate->context ? SCORE_CONTEXT : 0);
+    dv_finding *added = &found[s->count++];
+    *added = (dv_finding){
+        .detector = id,
+        .start = (uint32_t)start,
+        .end = (uint32_t)candidate->end,
+        .score = (uint8_t)DV_MIN(score, 100u),
+    };
+    dv_detector_set_add(&added->detectors, detector);
+    return true;
 }

@@ -107,6 +107,10 @@ bool dv_search_surroundings(dv_search *s, size_t index, bool forwards, size_t st
 /* What the value itself says: its checksum, its randomness. */
 bool dv_search_is_value(const dv_detect_pattern *pattern, dv_detect_candidate *candidate);
 
+/* Keeps a value that was found, by the detector with that bit and id. */
+bool dv_search_add(dv_search *s, size_t detector, const char *id,
+                   const dv_detect_candidate *candidate);
+
 /* Adds what the scratch's users' detectors find (custom.h); *hold comes down to the first start
  * from which one of them may go on. Errors: as dv_detect_scan. */
 dv_must dv_result dv_custom_find(dv_search *s);
