@@ -869,3 +869,12 @@ dv_result dv_json_copy_text(const dv_json *json, const char *name, dv_arena *are
     dv_slice_copy(text, out, size);
     return DV_OK;
 }
+
+dv_result dv_json_append_step(dv_buf *pointer, dv_slice name)
+{
+    DV_TRY(dv_buf_append_byte(pointer, '/'));
+    for (size_t i = 0; i < name.len; i++) {
+        DV_TRY(dv_buf_append(pointer, dv_json_step_byte(&name.ptr[i])));
+    }
+    return DV_OK;
+}

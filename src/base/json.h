@@ -101,3 +101,14 @@ dv_must dv_result dv_json_copy_text(const dv_json *json, const char *name, dv_ar
 
 /* A number as an integer: no fraction, no exponent, fits. Errors: DV_ERR_INVALID. */
 dv_must dv_result dv_json_int(const dv_json *json, uint32_t token, int64_t *ret_value);
+
+/* How a JSON pointer writes a byte of a name (RFC 6901 section 3): '~' as ~0, '/' as ~1, any other
+ * as it is. Borrowed from the byte or static. */
+static inline dv_slice dv_json_step_byte(const uint8_t *byte)
+{
+    return *byte == '~' ? DV_LIT("~0") : *byte == '/' ? DV_LIT("~1") : dv_slice_of(byte, 1);
+}
+
+/* Appends a step of a JSON pointer: '/' and the name as that writes it. Errors: as dv_buf_append;
+ * then a part of the step may be there. */
+dv_must dv_result dv_json_append_step(dv_buf *pointer, dv_slice name);

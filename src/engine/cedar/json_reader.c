@@ -22,7 +22,7 @@ dv_result dv_cedar_reader_init(dv_cedar_reader *reader, dv_slice text, size_t ma
     return dv_json_scan(reader->place.text, &limits, arena, &reader->json, error);
 }
 
-/* Adds one step to the pointer: a name with ~ and / escaped (RFC 6901 section 3), or a number. */
+/* Adds one step to the pointer: a name or a number. */
 static size_t add_step(const dv_cedar_reader *reader, uint32_t key, size_t number, char *out,
                        size_t at)
 {
@@ -33,12 +33,9 @@ static size_t add_step(const dv_cedar_reader *reader, uint32_t key, size_t numbe
     }
     out[at++] = '/';
     for (size_t i = 0; i < name.len && at + 3 < POINTER_MAX; i++) {
-        if (name.ptr[i] == '~' || name.ptr[i] == '/') {
-            out[at++] = '~';
-            out[at++] = name.ptr[i] == '~' ? '0' : '1';
-        } else {
-            out[at++] = (char)name.ptr[i];
-        }
+        dv_slice written = dv_json_step_byte(&name.ptr[i]);
+        memcpy(out + at, written.ptr, written.len);
+        at += written.len;
     }
     return at;
 }

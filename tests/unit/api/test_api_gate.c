@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/multipart.h"
 #include "room/api/gate/api_answer.h"
 #include "room/api/gate/api_told.h"
 
@@ -448,7 +449,51 @@ static void test_long_names_do_not_overflow(void **state)
     dv_api_body body = {0};
     dv_verdict verdict = {0};
     assert_int_equal(check_body(f, "/api", text, &body, &verdict), DV_ERR_INVALID);
-    assert_true(body.param.len <= 160);
+    assert_int_equal(body.param.len, 0);
+    assert_string_equal(verdict.detail, "this field is not allowed");
+}
+
+static void check_form(const fixture *f, const char *name, dv_api_body *ret_body,
+                       dv_verdict *verdict)
+{
+    const dv_api_route *route = dv_api_route_find(f->config, DV_METHOD_POST, DV_LIT("/api"));
+    const char *form = dv_arena_printf(
+        f->arena, "--b\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\nx\r\n--b--\r\n", name);
+    assert_int_equal(dv_api_form_check(f->config, route, dv_slice_str(form), DV_LIT("b"), f->arena,
+                                       ret_body, verdict),
+                     DV_ERR_INVALID);
+    assert_int_equal(verdict->reason, DV_REASON_BAD_FIELD);
+}
+
+/* RFC 6901 section 3 */
+static void fields_of_forms_are_named_by_pointers(void **state)
+{
+    const fixture *f = *state;
+    dv_api_body body = {0};
+    dv_verdict verdict = {0};
+    check_form(f, "a/b~[api_base]", &body, &verdict);
+    assert_true(dv_slice_eq_str(body.param, "/a~1b~0[api_base]"));
+    assert_string_equal(verdict.detail, "/a~1b~0[api_base]: this field is not allowed");
+}
+
+/* Half a name could be half a secret, which nobody would find. */
+static void fields_of_forms_are_named_whole_or_not(void **state)
+{
+    const fixture *f = *state;
+    static const char end[] = "[api_base]";
+    char name[DV_MULTIPART_NAME_MAX + 1];
+    for (size_t len = 140; len < sizeof(name); len++) {
+        dv_api_body body = {0};
+        dv_verdict verdict = {0};
+        memset(name, 'n', len);
+        memcpy(name + len - strlen(end), end, sizeof(end));
+        check_form(f, name, &body, &verdict);
+        bool fits = len + 1 <= DV_API_POINTER_MAX;
+        assert_int_equal(body.param.len, fits ? len + 1 : 0);
+        const char *told = dv_arena_printf(f->arena, "/%s: this field", name);
+        assert_true(dv_slice_starts_with(dv_slice_str(verdict.detail),
+                                         dv_slice_str(fits ? told : "this field is not allowed")));
+    }
 }
 
 static void test_models(void **state)
@@ -678,6 +723,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_in_other_letters_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(names_that_are_only_alike_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_names_do_not_overflow, setup, teardown),
+        cmocka_unit_test_setup_teardown(fields_of_forms_are_named_by_pointers, setup, teardown),
+        cmocka_unit_test_setup_teardown(fields_of_forms_are_named_whole_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(test_models, setup, teardown),
         cmocka_unit_test(test_media_types),
         cmocka_unit_test_setup_teardown(test_charges, setup, teardown),

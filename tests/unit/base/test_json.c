@@ -454,6 +454,30 @@ static void test_numbers_of_all_lengths(void **state)
     }
 }
 
+/* RFC 6901 section 3 */
+static void test_steps_of_pointers(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {{"a", "/a"},
+                                           {"", "/"},
+                                           {"~", "/~0"},
+                                           {"/", "/~1"},
+                                           {"~1", "/~01"},
+                                           {"a/b~c/", "/a~1b~0c~1"},
+                                           {"\xc3\xa9 \"", "/\xc3\xa9 \""}};
+    for (size_t i = 0; i < DV_ARRAY_LEN(names); i++) {
+        dv_auto(buf) dv_buf pointer = dv_buf_init(64);
+        assert_int_equal(dv_buf_append_str(&pointer, "/0"), DV_OK);
+        assert_int_equal(dv_json_append_step(&pointer, dv_slice_str(names[i][0])), DV_OK);
+        assert_true(dv_slice_starts_with(dv_buf_slice(&pointer), DV_LIT("/0")));
+        assert_string_equal(dv_buf_cstr(&pointer) + 2, names[i][1]);
+    }
+    dv_auto(buf) dv_buf small = dv_buf_init(4);
+    assert_int_equal(dv_json_append_step(&small, DV_LIT("a~")), DV_OK);
+    dv_buf_clear(&small);
+    assert_int_equal(dv_json_append_step(&small, DV_LIT("ab~")), DV_ERR_TOO_LARGE);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -480,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_strings_of_all_lengths),
         cmocka_unit_test(test_ends_in_larger_blocks),
         cmocka_unit_test(test_numbers_of_all_lengths),
+        cmocka_unit_test(test_steps_of_pointers),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -5,7 +5,7 @@
 #include "base/caps.h"
 #include "room/api/gate/api_url.h"
 
-enum { POINTER_MAX = 160, CHOICES_MAX = 128, PARTS_DEPTH = 4 };
+enum { CHOICES_MAX = 128, PARTS_DEPTH = 4 };
 
 typedef struct checker {
     const dv_api_config *config;
@@ -26,21 +26,6 @@ static uint32_t next_of(const checker *c, uint32_t token)
     return c->json->tokens[token].next;
 }
 
-/* Appends one step of a pointer: '~' and '/' are escaped. */
-static dv_result append_step(dv_buf *out, dv_slice name)
-{
-    DV_TRY(dv_buf_append_byte(out, '/'));
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t byte = name.ptr[i];
-        if (byte == '~' || byte == '/') {
-            DV_TRY(dv_buf_append_str(out, byte == '~' ? "~0" : "~1"));
-        } else {
-            DV_TRY(dv_buf_append_byte(out, byte));
-        }
-    }
-    return DV_OK;
-}
-
 /* Appends the step from the container to its child that holds the target; a key stands for its
  * member. */
 static dv_result descend(const checker *c, uint32_t *at, uint32_t target, dv_buf *out)
@@ -59,13 +44,13 @@ static dv_result descend(const checker *c, uint32_t *at, uint32_t target, dv_buf
     dv_slice name = {0};
     DV_TRY(dv_json_string(c->json, child, c->arena, &name));
     *at = child == target ? target : child + 1;
-    return append_step(out, name);
+    return dv_json_append_step(out, name);
 }
 
 /* The pointer to a token, cut where it gets too long to be told. */
 static dv_slice pointer_to(const checker *c, uint32_t target)
 {
-    dv_auto(buf) dv_buf out = dv_buf_init(POINTER_MAX);
+    dv_auto(buf) dv_buf out = dv_buf_init(DV_API_POINTER_MAX);
     dv_slice copy = {0};
     uint32_t at = 0;
     size_t whole = 0; /* half a name could be half a secret, which nobody would find */
@@ -77,20 +62,24 @@ static dv_slice pointer_to(const checker *c, uint32_t target)
                : DV_LIT("");
 }
 
+dv_result dv_api_body_deny(const dv_api_body *body, const char *why, dv_verdict *verdict)
+{
+    dv_verdict_deny(verdict, DV_REASON_BAD_FIELD, "%.*s%s%s", DV_SLICE_ARGS(body->param),
+                    body->param.len > 0 ? ": " : "", why);
+    return DV_ERR_INVALID;
+}
+
 static dv_result deny(const checker *c, uint32_t token, const char *why)
 {
     c->body->param = pointer_to(c, token);
-    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "%.*s: %s", DV_SLICE_ARGS(c->body->param),
-                    why);
-    return DV_ERR_INVALID;
+    return dv_api_body_deny(c->body, why, c->verdict);
 }
 
 static dv_result deny_top(const checker *c, dv_slice name, const char *why)
 {
     const char *pointer = dv_arena_printf(c->arena, "/%.*s", DV_SLICE_ARGS(name));
     c->body->param = dv_slice_str(pointer);
-    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "/%.*s: %s", DV_SLICE_ARGS(name), why);
-    return DV_ERR_INVALID;
+    return dv_api_body_deny(c->body, why, c->verdict);
 }
 
 /* The schema of a tool's parameters names the caller's own things: /tools/N/function/parameters

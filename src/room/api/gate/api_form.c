@@ -16,10 +16,14 @@ typedef struct checker {
 
 static dv_result deny(const checker *c, dv_slice name, const char *why)
 {
-    const char *pointer = dv_arena_printf(c->arena, "/%.*s", DV_SLICE_ARGS(name));
-    c->body->param = dv_slice_str(pointer);
-    dv_verdict_deny(c->verdict, DV_REASON_BAD_FIELD, "/%.*s: %s", DV_SLICE_ARGS(name), why);
-    return DV_ERR_INVALID;
+    dv_auto(buf) dv_buf pointer = dv_buf_init(DV_API_POINTER_MAX);
+    if (dv_json_append_step(&pointer, name) != DV_OK) {
+        dv_buf_clear(&pointer); /* half a name could be half a secret, which nobody would find */
+    }
+    if (dv_arena_copy(c->arena, dv_buf_slice(&pointer), &c->body->param) != DV_OK) {
+        c->body->param = DV_LIT("");
+    }
+    return dv_api_body_deny(c->body, why, c->verdict);
 }
 
 /* Some programs read `a[b]` and `a.b` as b of a: each of the names counts. */

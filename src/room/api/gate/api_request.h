@@ -50,6 +50,13 @@ typedef struct dv_api_body {
     dv_slice param;     /* on a denial: JSON pointer (RFC 6901) of the member, or empty */
 } dv_api_body;
 
+/* Bytes of a pointer that is told: it fits a verdict's detail whole. */
+enum { DV_API_POINTER_MAX = 160 };
+
+/* Denies (BAD_FIELD) because of the member at body->param; where that is empty, none is named.
+ * Returns DV_ERR_INVALID. */
+dv_must dv_result dv_api_body_deny(const dv_api_body *body, const char *why, dv_verdict *verdict);
+
 /* Checks a scanned body against its route: refused fields in any depth, the route's fields, the
  * protocol's members. ret_body->param is written on a denial, too (BAD_FIELD, BAD_REQUEST; the
  * result then is DV_ERR_INVALID). Names of parameters in the schemas of tools are the caller's own

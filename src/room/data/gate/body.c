@@ -389,23 +389,16 @@ static dv_result index_document(dv_arena *arena, document *d)
     return DV_OK;
 }
 
-/* Puts the text in front of what is there; what does not fit is dropped (RFC 6901: ~ is ~0, / is
- * ~1). */
+/* Puts the text in front of what is there; what does not fit is dropped. */
 static void prepend(char *pointer, size_t *start, dv_slice text)
 {
     for (size_t i = text.len; i > 0; i--) {
-        char byte = (char)text.ptr[i - 1];
-        size_t need = byte == '~' || byte == '/' ? 2 : 1;
-        if (*start < need + 1) {
+        dv_slice written = dv_json_step_byte(&text.ptr[i - 1]);
+        if (*start < written.len + 1) {
             return;
         }
-        *start -= need;
-        if (need == 1) {
-            pointer[*start] = byte;
-        } else {
-            pointer[*start] = '~';
-            pointer[*start + 1] = byte == '~' ? '0' : '1';
-        }
+        *start -= written.len;
+        memcpy(pointer + *start, written.ptr, written.len);
     }
 }
 

@@ -9,14 +9,9 @@
 static const char *place_of(dv_data_pass *pass, const dv_multipart_part *part)
 {
     dv_auto(buf) dv_buf place = dv_buf_init(DV_MULTIPART_NAME_MAX * 2 + 8);
-    dv_result result = dv_buf_append_byte(&place, '/');
-    for (size_t i = 0; result == DV_OK && i < part->name.len; i++) {
-        uint8_t c = part->name.ptr[i];
-        result = c == '~'   ? dv_buf_append_str(&place, "~0")
-                 : c == '/' ? dv_buf_append_str(&place, "~1")
-                            : dv_buf_append_byte(&place, c);
-    }
-    return result == DV_OK ? dv_arena_printf(pass->arena, "%s", dv_buf_cstr(&place)) : NULL;
+    return dv_json_append_step(&place, part->name) == DV_OK
+               ? dv_arena_printf(pass->arena, "%s", dv_buf_cstr(&place))
+               : NULL;
 }
 
 /* Names and types can't be rewritten without the server taking them for others. */
