@@ -27,8 +27,8 @@ typedef struct dv_cli_command {
     const char *noun;
     const char *verb; /* "": the noun is the whole command */
     const char *summary;
-    const char *description; /* or "" */
-    const char *example;
+    const char *description;       /* or "" */
+    const char *example;           /* one line or several */
     const dv_operation *operation; /* NULL: run */
     dv_command_run run;            /* NULL: operation */
     const dv_cli_input *inputs;    /* arguments first */

@@ -55,7 +55,8 @@ void dv_help_noun(FILE *out, const dv_cli_noun *noun, const char *head)
             example = example == NULL ? dv_cli_commands[c].example : example;
         }
     }
-    fprintf(out, "\nexample: %s\n", example != NULL ? example : "");
+    fprintf(out, "\nexample: %.*s\n", example != NULL ? (int)strcspn(example, "\n") : 0,
+            example != NULL ? example : "");
 }
 
 static void print_upper(FILE *out, const char *text)
@@ -129,6 +130,18 @@ static bool prints_answers(const dv_cli_command *command)
     return true;
 }
 
+/* Its lines stand below each other. */
+static void print_example(FILE *out, const char *example)
+{
+    const char *before = "\nexample:";
+    while (*example != '\0') {
+        int len = (int)strcspn(example, "\n");
+        fprintf(out, "%s %.*s\n", before, len, example);
+        example += len + (example[len] == '\n');
+        before = "        ";
+    }
+}
+
 void dv_help_command(FILE *out, const dv_cli_command *command)
 {
     fprintf(out, "%s\n", command->summary);
@@ -157,7 +170,7 @@ void dv_help_command(FILE *out, const dv_cli_command *command)
     if (command->operation != NULL) {
         fprintf(out, "\npermission: %s\n", command->operation->permission);
     }
-    fprintf(out, "\nexample: %s\n", command->example);
+    print_example(out, command->example);
 }
 
 /* The length of a verb's first word. */

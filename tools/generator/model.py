@@ -288,13 +288,14 @@ class Reader:
         rows = declared.get("rows") or ("items" if is_list else "")
         cli = Cli(str(declared["noun"]), str(declared.get("verb", "")), inputs, len(args),
                   declared.get("columns") or [], rows, declared.get("follow") is True,
-                  str(declared["example"]))
-        self.example(where, declared, cli)
+                  str(declared["example"]).strip())
+        for line in cli.example.split("\n"):
+            self.example(where, declared, cli, line)
         return cli
 
-    def example(self, where, declared, cli):
-        """An example must be a line that the command would take."""
-        words = shlex.split(cli.example)
+    def example(self, where, declared, cli, line):
+        """Each line of an example must be one that the command would take."""
+        words = shlex.split(line)
         start = ["dvara", cli.noun, *cli.verb.split()]
         if words[:len(start)] != start:
             self.bad(declared.line, f"{where} x-cli: the example must begin with {' '.join(start)}")

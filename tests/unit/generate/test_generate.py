@@ -193,6 +193,13 @@ class Bad(Generator):
     def test_example_with_too_many_arguments(self):
         self.refuse("dvara user delete alice", "dvara user delete alice bob", "too many arguments")
 
+    def test_each_line_of_an_example_is_checked(self):
+        more = "example: |-\n      dvara version\n      dvara version"
+        self.refuse("    example: dvara version", f"    {more} --nope", "--nope is unknown")
+        result = self.run_on(GOOD.replace("    example: dvara version", f"    {more} --output json"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("\ndvara version\ndvara version \\-\\-output json\n.EE\n", self.made("man/dvara-version.1"))
+
     def test_example_flag_without_value(self):
         self.refuse("--limit 5", "--limit", "--limit lacks its value")
 
