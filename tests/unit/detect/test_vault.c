@@ -7,9 +7,11 @@
 #include "base/codec.h"
 #include "crypto/hash.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -33,6 +35,19 @@ static const char former_hex[] =
     "d35e586ce4b006095ad95a88117d7161";
 static const char former_one[] = "dvt_kLGWF3zXalmAm3TbZJ5kz5";
 static const char former_two[] = "dvt_N2Ajwu1Ye4iPUE5SuHWyx4";
+
+/* As a Dvara wrote it that remembered one removal only: "two", and that run
+ * 0190b8a4-...-0000000000aa removed one entry. */
+static const char one_removal_hex[] =
+    "6476617261207661756c742076320a001c618e657aa21896f28d41cdaa51f4392401000000000000647fe76227e8"
+    "38acfe4beda4f24e0b8c0000000000000000000000000000000000000000000000001b000080aec78a9bbdc1dde7"
+    "10b1d7e05f08b294786c717a4b3261394537736e4668774d716b466454499b7682fd388a0ea4d6600e3ce3b2b375"
+    "9b64de308c6cf744165aa6d2943dd7f05f1c35a8ccead8c0043004450000c0000000000000000000000000000000"
+    "0000000000000000000000000000000000000000000000c084c1a3a25c7a582961e3cb5948a864b7a04d7d575ec0"
+    "9714d2bc0f0743041ad51fc63ca99767ea4600278795c63fa5b8079b1915e93cd2bb09224de7d25def40f6cbcb26"
+    "5792df94b38c95176f5b4d09b5c0a149";
+static const char one_removal_two[] = "dvt_xlqzK2a9E7snFhwMqkFdTI";
+static const char one_removal_run[] = "0190b8a4-1111-7000-8000-0000000000aa";
 
 typedef struct place {
     temp_dir dir;
@@ -146,6 +161,17 @@ static void get(const char *path, off_t at, void *bytes, size_t len)
     close(fd);
 }
 
+static void put_hex(const char *path, const char *hex)
+{
+    dv_auto(buf) dv_buf bytes = dv_buf_init(4096);
+    for (size_t i = 0; i + 1 < strlen(hex); i += 2) {
+        unsigned byte = 0;
+        assert_int_equal(sscanf(hex + i, "%2x", &byte), 1);
+        assert_int_equal(dv_buf_append_byte(&bytes, (uint8_t)byte), DV_OK);
+    }
+    put(path, 0, bytes.ptr, bytes.len);
+}
+
 /* ---- removing -------------------------------------------------------------------------------- */
 
 static void removes_what_is_old_enough(void **state)
@@ -219,6 +245,106 @@ static void removes_one_person_s(void **state)
     dv_vault_free(vault);
 }
 
+/* ---- what it remembers ----------------------------------------------------------------------- */
+
+static const char *run_of(int number, char out[DV_VAULT_RUN_LEN + 1])
+{
+    snprintf(out, DV_VAULT_RUN_LEN + 1, "0190b8a4-1111-7000-8000-%012d", number);
+    return out;
+}
+
+/* Removes nothing, which is a removal all the same. */
+static void remove_at(const char *path, dv_time when, int number)
+{
+    char run[DV_VAULT_RUN_LEN + 1];
+    dv_vault_tally tally;
+    dv_vault *vault = open_vault(path, true);
+    dv_vault_set_now(vault, when);
+    assert_int_equal(dv_vault_rewrite(vault, nothing, NULL, run_of(number, run), &tally, NULL),
+                     DV_OK);
+    assert_int_equal(dv_vault_exchange(vault, NULL), DV_OK);
+    dv_vault_free(vault);
+}
+
+static dv_vault_word ask(const char *path, int number, dv_time began)
+{
+    char run[DV_VAULT_RUN_LEN + 1];
+    const dv_vault_removal *removal = NULL;
+    dv_vault *vault = open_vault(path, false);
+    dv_vault_word says = dv_vault_ask(vault, run_of(number, run), began, &removal);
+    assert_int_equal(removal != NULL, says == DV_VAULT_SAYS_YES);
+    assert_true(removal == NULL || strcmp(removal->run, run) == 0);
+    dv_vault_free(vault);
+    return says;
+}
+
+/* Each of the last ones; a clock that went back makes none of them earlier. */
+static void remembers_its_removals(void **state)
+{
+    const place *p = *state;
+    enum { MORE = 6, ALL = DV_VAULT_REMOVALS_MAX + MORE };
+    dv_vault_free(open_vault(p->path, true));
+    assert_int_equal(ask(p->path, 1, then), DV_VAULT_SAYS_NO);
+    for (int i = 1; i < DV_VAULT_REMOVALS_MAX; i++) {
+        remove_at(p->path, then + (i == 2 ? -1 : i) * DAY * DV_SECOND, i);
+    }
+    for (int i = 1; i < DV_VAULT_REMOVALS_MAX; i++) {
+        assert_int_equal(ask(p->path, i, 1), DV_VAULT_SAYS_YES);
+    }
+    assert_int_equal(ask(p->path, ALL, 1), DV_VAULT_SAYS_NO); /* these are all there ever were */
+    off_t full = 0;
+    for (int i = DV_VAULT_REMOVALS_MAX; i <= ALL; i++) {
+        remove_at(p->path, then + i * DAY * DV_SECOND, i);
+        full = i == DV_VAULT_REMOVALS_MAX ? size_of(p->path) : full;
+    }
+    assert_int_equal(size_of(p->path), full); /* it does not grow for ever */
+    assert_int_equal(ask(p->path, MORE + 1, 1), DV_VAULT_SAYS_YES);
+    assert_int_equal(ask(p->path, ALL, 1), DV_VAULT_SAYS_YES);
+    assert_int_equal(ask(p->path, MORE, then), DV_VAULT_SAYS_NOTHING); /* forgotten */
+    assert_int_equal(ask(p->path, ALL + 1, then), DV_VAULT_SAYS_NOTHING);
+    assert_int_equal(ask(p->path, ALL + 1, then + (MORE + 1) * DAY * DV_SECOND),
+                     DV_VAULT_SAYS_NOTHING);
+    assert_int_equal(ask(p->path, ALL + 1, then + (MORE + 2) * DAY * DV_SECOND), DV_VAULT_SAYS_NO);
+}
+
+static void remembers_the_clock_that_went_back(void **state)
+{
+    const place *p = *state;
+    dv_vault_free(open_vault(p->path, true));
+    remove_at(p->path, then, 1);
+    remove_at(p->path, then - DAY * DV_SECOND, 2);
+    dv_vault *vault = open_vault(p->path, false);
+    assert_true(dv_vault_last_removal(vault)->at == then);
+    dv_vault_free(vault);
+}
+
+/* What came before its one removal nobody knows, even once there are more. */
+static void vaults_that_remembered_one_removal(void **state)
+{
+    const place *p = *state;
+    put_hex(p->path, one_removal_hex);
+    dv_vault *vault = open_vault(p->path, false);
+    assert_int_equal(tell(vault, one_removal_two, "two"), DV_OK);
+    const dv_vault_removal last = *dv_vault_last_removal(vault);
+    assert_string_equal(last.run, one_removal_run);
+    assert_int_equal(last.entries, 1);
+    dv_vault_free(vault);
+    assert_int_equal(ask(p->path, 1, last.at), DV_VAULT_SAYS_NOTHING);
+    assert_int_equal(ask(p->path, 1, last.at + 1), DV_VAULT_SAYS_NO);
+    remove_at(p->path, last.at + DAY * DV_SECOND, 2);
+    remove_at(p->path, last.at + 2 * DAY * DV_SECOND, 3);
+    vault = open_vault(p->path, true);
+    const dv_vault_removal *removal = NULL;
+    assert_int_equal(dv_vault_ask(vault, one_removal_run, 1, &removal), DV_VAULT_SAYS_YES);
+    assert_true(removal->entries == 1 && removal->at == last.at);
+    assert_int_equal(tell(vault, one_removal_two, "two"), DV_OK);
+    dv_vault_free(vault);
+    assert_int_equal(ask(p->path, 2, 1), DV_VAULT_SAYS_YES);
+    assert_int_equal(ask(p->path, 3, 1), DV_VAULT_SAYS_YES);
+    assert_int_equal(ask(p->path, 1, last.at), DV_VAULT_SAYS_NOTHING);
+    assert_int_equal(ask(p->path, 1, last.at + 1), DV_VAULT_SAYS_NO);
+}
+
 /* ---- times ----------------------------------------------------------------------------------- */
 
 static void a_clock_that_goes_back_makes_nothing_old(void **state)
@@ -238,13 +364,7 @@ static void a_clock_that_goes_back_makes_nothing_old(void **state)
 
 static void put_former(const char *path)
 {
-    dv_auto(buf) dv_buf bytes = dv_buf_init(4096);
-    for (size_t i = 0; i + 1 < sizeof(former_hex); i += 2) {
-        unsigned byte = 0;
-        assert_int_equal(sscanf(former_hex + i, "%2x", &byte), 1);
-        assert_int_equal(dv_buf_append_byte(&bytes, (uint8_t)byte), DV_OK);
-    }
-    put(path, 0, bytes.ptr, bytes.len);
+    put_hex(path, former_hex);
 }
 
 static void former_vaults_count_from_the_first_writing(void **state)
@@ -407,6 +527,147 @@ static void what_was_interrupted_leaves_the_vault(void **state)
     dv_vault_free(vault);
 }
 
+/* ---- tricks with its path ---------------------------------------------------------------------
+ */
+
+static dv_vault *rewritten(const char *path, dv_error *error)
+{
+    dv_vault_tally tally;
+    dv_vault *vault = open_vault(path, true);
+    assert_int_equal(dv_vault_rewrite(vault, nothing, NULL, run_id, &tally, error), DV_OK);
+    return vault;
+}
+
+static void add_one(const char *path)
+{
+    char token[64];
+    dv_vault *vault = open_vault(path, true);
+    add(vault, then, "one", token);
+    dv_vault_free(vault);
+}
+
+/* Under another name all of it would stay. */
+static void other_names_keep_it(void **state)
+{
+    const place *p = *state;
+    char link_path[PATH_MAX];
+    dv_error error = {0};
+    dv_vault_tally tally;
+    temp_path(&p->dir, "link", link_path);
+    add_one(p->path);
+    assert_int_equal(link(p->path, link_path), 0);
+    dv_vault *vault = open_vault(link_path, true);
+    assert_int_equal(dv_vault_rewrite(vault, nothing, NULL, run_id, &tally, &error),
+                     DV_ERR_CONFLICT);
+    assert_non_null(strstr(error.message, "hard links"));
+    dv_vault_free(vault);
+    assert_int_equal(unlink(link_path), 0);
+    vault = rewritten(p->path, &error);
+    assert_int_equal(link(p->path, link_path), 0); /* at the last moment */
+    assert_int_equal(dv_vault_exchange(vault, &error), DV_ERR_CONFLICT);
+    dv_vault_free(vault);
+    assert_int_equal(access(p->anew, F_OK), -1);
+    vault = open_vault(p->path, false);
+    assert_string_equal(dv_vault_last_removal(vault)->run, "");
+    assert_int_equal(dv_vault_count(vault), 1);
+    dv_vault_free(vault);
+}
+
+static ino_t inode_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(lstat(path, &about), 0);
+    return about.st_ino;
+}
+
+/* A copy that somebody puts back meanwhile is not overwritten. */
+static void what_took_its_place_stays(void **state)
+{
+    const place *p = *state;
+    char copy[PATH_MAX];
+    dv_error error = {0};
+    temp_path(&p->dir, "copy", copy);
+    add_one(p->path);
+    add_one(copy);
+    dv_vault *vault = rewritten(p->path, &error);
+    ino_t put_back = inode_of(copy);
+    assert_int_equal(rename(copy, p->path), 0);
+    assert_int_equal(dv_vault_exchange(vault, &error), DV_ERR_CONFLICT);
+    assert_non_null(strstr(error.message, "another file by now"));
+    dv_vault_free(vault);
+    assert_true(inode_of(p->path) == put_back);
+    assert_int_equal(access(p->anew, F_OK), -1);
+}
+
+/* Nor does what somebody put in the place of the new file become the vault. */
+static void what_took_the_place_of_the_new_one_is_not_taken(void **state)
+{
+    const place *p = *state;
+    char other[PATH_MAX];
+    dv_error error = {0};
+    temp_path(&p->dir, "other", other);
+    add_one(p->path);
+    ino_t vault_is = inode_of(p->path);
+    for (int i = 0; i < 2; i++) {
+        dv_vault *vault = rewritten(p->path, &error);
+        assert_int_equal(i == 0 ? unlink(p->anew) : 0, 0);
+        put(other, 0, "no vault", 8);
+        assert_int_equal(i == 0 ? symlink(other, p->anew) : rename(other, p->anew), 0);
+        assert_int_equal(dv_vault_exchange(vault, &error), DV_ERR_CONFLICT);
+        dv_vault_free(vault);
+        assert_true(inode_of(p->path) == vault_is);
+    }
+    assert_int_equal(mkdir(p->anew, 0700), 0); /* nor is it known what that is */
+    dv_vault_tally tally;
+    dv_vault *vault = open_vault(p->path, true);
+    assert_int_equal(dv_vault_rewrite(vault, nothing, NULL, run_id, &tally, &error), DV_ERR_IO);
+    assert_non_null(strstr(error.message, ".dvara-new can't be made"));
+    dv_vault_free(vault);
+    assert_true(inode_of(p->path) == vault_is);
+}
+
+/* One named user beside owner, group and mask, as the kernel has it. */
+static size_t make_acl(uint8_t out[64], uint16_t rights)
+{
+    static const uint16_t tags[] = {0x01, 0x02, 0x04, 0x10, 0x20}; /* others get nothing */
+    dv_put_u32(out, 2);
+    for (size_t i = 0; i < DV_ARRAY_LEN(tags); i++) {
+        uint8_t *at = out + 4 + 8 * i;
+        uint32_t may = tags[i] == 0x20 ? 0 : tags[i] == 0x01 ? 6 : rights;
+        dv_put_u32(at, may << 16 | tags[i]);
+        dv_put_u32(at + 4, tags[i] == 0x02 ? 12345 : UINT32_MAX);
+    }
+    return 4 + 8 * DV_ARRAY_LEN(tags);
+}
+
+/* Whoever could not read the vault can't read the new one, whatever its folder hands on. */
+static void access_lists_stay_as_they_were(void **state)
+{
+    static const char own[] = "system.posix_acl_access";
+    const place *p = *state;
+    uint8_t acl[64], got[64];
+    dv_error error = {0};
+    size_t len = make_acl(acl, 4);
+    add_one(p->path);
+    if (setxattr(p->dir.path, "system.posix_acl_default", acl, len, 0) != 0) {
+        assert_int_equal(errno, EOPNOTSUPP);
+        skip();
+    }
+    assert_int_equal(chmod(p->path, 0640), 0);
+    dv_vault *vault = rewritten(p->path, &error);
+    assert_int_equal(dv_vault_exchange(vault, &error), DV_OK);
+    dv_vault_free(vault);
+    assert_int_equal(getxattr(p->path, own, got, sizeof(got)), -1);
+    assert_int_equal(errno, ENODATA);
+    make_acl(acl, 6);
+    assert_int_equal(setxattr(p->path, own, acl, len, 0), 0);
+    vault = rewritten(p->path, &error);
+    assert_int_equal(dv_vault_exchange(vault, &error), DV_OK);
+    dv_vault_free(vault);
+    assert_int_equal(getxattr(p->path, own, got, sizeof(got)), len);
+    assert_memory_equal(got, acl, len);
+}
+
 enum { WRITTEN = 300 };
 
 /* Each value by a program run of its own, as it were. */
@@ -472,6 +733,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_interrupted_leaves_the_vault, make_place,
                                         drop_place),
         cmocka_unit_test_setup_teardown(writers_lose_nothing_beside_it, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(remembers_its_removals, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(remembers_the_clock_that_went_back, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(vaults_that_remembered_one_removal, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(other_names_keep_it, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(what_took_its_place_stays, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(what_took_the_place_of_the_new_one_is_not_taken, make_place,
+                                        drop_place),
+        cmocka_unit_test_setup_teardown(access_lists_stay_as_they_were, make_place, drop_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

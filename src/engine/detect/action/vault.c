@@ -344,6 +344,7 @@ static dv_time now_for(const dv_vault *v)
 static dv_result begin_writing(dv_vault *v, const char *path, dv_error *error)
 {
     dv_vault_rewrite_forget(v);
+    DV_TRY(dv_vault_rewrite_settle(v, error));
     dv_result result = find_newest(v);
     if (is_damage(result)) {
         return dv_error_set(error, DV_ERR_CORRUPT,
@@ -457,6 +458,7 @@ void dv_vault_free(dv_vault *vault)
         free(vault->entries);
         free(vault->by_index);
         free(vault->by_token);
+        free(vault->removals);
         dv_buf_wipe(&vault->record);
         free(vault);
     }
@@ -578,11 +580,6 @@ dv_result dv_vault_commit(dv_vault *v, dv_error *error)
 void dv_vault_set_now(dv_vault *v, dv_time now)
 {
     v->now = now;
-}
-
-const dv_vault_removal *dv_vault_last_removal(const dv_vault *v)
-{
-    return &v->removal;
 }
 
 size_t dv_vault_count(const dv_vault *v)

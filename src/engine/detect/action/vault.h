@@ -25,6 +25,7 @@ enum {
     DV_VAULT_VALUE_MAX = 64 << 10,
     DV_VAULT_RUN_LEN = 36,          /* a UUID's text */
     DV_VAULT_TOKENS_MAX = 10000000, /* their index lies in memory, some 80 bytes each */
+    DV_VAULT_REMOVALS_MAX = 64,     /* that a vault remembers */
 };
 
 typedef struct dv_vault dv_vault;
@@ -71,29 +72,43 @@ typedef struct dv_vault_tally {
     dv_time newest;
 } dv_vault_tally;
 
-/* The last time that entries were removed, as the vault itself says, sealed. */
+/* A time that entries were removed, as the vault itself says, sealed. */
 typedef struct dv_vault_removal {
     char run[DV_VAULT_RUN_LEN + 1]; /* "": never */
-    dv_time at;
+    dv_time at;                     /* not before that of the one before */
     uint64_t entries;
+    bool alone; /* by a Dvara that remembered one only: what came before it nobody says */
 } dv_vault_removal;
+
+typedef enum dv_vault_word {
+    DV_VAULT_SAYS_NOTHING, /* it may have forgotten it */
+    DV_VAULT_SAYS_NO,
+    DV_VAULT_SAYS_YES,
+} dv_vault_word;
 
 /* Counts what goes; opens every entry. Errors: DV_ERR_CORRUPT: one does not open. */
 dv_must dv_result dv_vault_count_going(dv_vault *vault, dv_vault_goes goes, const void *data,
                                        dv_vault_tally *ret_tally, dv_error *error);
 /* Writes the vault without what goes into a file beside it, up to the disk; the vault stays as it
  * is. It has to be open for writing. run: whose removal this is, DV_VAULT_RUN_LEN characters. The
- * file has owner, group and mode of the vault's. Errors: DV_ERR_CORRUPT: an entry does not open;
- * DV_ERR_IO. */
+ * file has owner, group, mode and access list of the vault's. Errors: DV_ERR_CONFLICT: the vault
+ * has other names (hard links), under which all of it would stay; DV_ERR_CORRUPT: an entry does not
+ * open; DV_ERR_IO. */
 dv_must dv_result dv_vault_rewrite(dv_vault *vault, dv_vault_goes goes, const void *data,
                                    const char *run, dv_vault_tally *ret_tally, dv_error *error);
-/* Gives that file the vault's name. Whatever it answers, the vault can only be freed after: at its
- * path lies one or the other, whole. */
+/* Gives that file the vault's name, for good: no writer has it before the folder is on the disk.
+ * Whatever it answers, the vault can only be freed after: at its path lies one or the other, whole.
+ * Errors: DV_ERR_CONFLICT: somebody put another file in the place of either, or gave the vault
+ * another name; DV_ERR_IO. */
 dv_must dv_result dv_vault_exchange(dv_vault *vault, dv_error *error);
 /* Removes that file, if there is one; freeing the vault does so, too. */
 void dv_vault_rewrite_drop(dv_vault *vault);
 /* Borrowed from the vault. */
 const dv_vault_removal *dv_vault_last_removal(const dv_vault *vault);
+/* Whether the run removed entries. began: when it did, for where the vault does not remember as far
+ * back. *ret_removal: borrowed, where it says yes; or NULL. */
+dv_vault_word dv_vault_ask(const dv_vault *vault, const char *run, dv_time began,
+                           const dv_vault_removal **ret_removal);
 /* Appends the token that the value has. Errors: DV_ERR_NOT_FOUND. */
 dv_must dv_result dv_vault_known(const dv_vault *vault, dv_slice value, dv_buf *out);
 /* From here on entries are made at that time, or when the one before was, if that is later; 0: now.

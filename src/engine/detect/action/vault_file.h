@@ -12,8 +12,10 @@
  *   0  a value, of a Dvara that kept no times; bound to index and token
  *   2  when it was made (u64, ns), and a value; bound to the length, index and token
  *   3  a note of the vault itself, without index and token; bound to all before it. 'e' and a time:
- *      from then on entries without a time count. 'd', a time, how many entries went (u64) and a
- *      run's id: the file was written anew without them. */
+ *      from then on entries without a time count. 'r', a time, how many entries went (u64) and a
+ *      run's id: the file was written anew without them; the notes of removals before it stand in
+ *      front of it, up to DV_VAULT_REMOVALS_MAX of all. 'd', the same: of a Dvara that dropped
+ *      those. */
 
 #include "engine/detect/action/vault.h"
 
@@ -72,8 +74,9 @@ struct dv_vault {
     uint64_t last_timed;           /* the record of the last entry with a time; 0: none */
     dv_time newest;                /* no entry is made before; 0: not looked yet */
     dv_time now;                   /* instead of the clock's; 0: the clock's */
-    dv_vault_removal removal;      /* the last one */
-    struct dv_vault *anew;         /* the file that takes this one's place, or NULL */
+    dv_vault_removal *removals;    /* the last DV_VAULT_REMOVALS_MAX, in their order, or NULL */
+    size_t removal_count;
+    struct dv_vault *anew; /* the file that takes this one's place, or NULL */
 };
 
 /* What lies ahead in the file, for many records in a row: two reads for each took most of the time
@@ -95,6 +98,8 @@ dv_must dv_result dv_vault_record_open(dv_vault *v, dv_buf *out, dv_time *ret_ma
  */
 dv_must dv_result dv_vault_record_make(dv_vault *v, dv_vault_kind kind, const dv_vault_slot *of,
                                        dv_slice plain);
+/* Takes one more removal, and drops the oldest where there are too many. */
+dv_must dv_result dv_vault_removal_keep(dv_vault *v, const dv_vault_removal *removal);
 /* Appends v->record to the file. */
 dv_must dv_result dv_vault_record_append(dv_vault *v);
 /* Takes the note in v->record. Errors: DV_ERR_CORRUPT. */
@@ -112,3 +117,6 @@ dv_must dv_result dv_vault_write_at(const dv_vault *v, uint64_t offset, dv_slice
 
 /* Removes what an interrupted rewriting left beside the file. The lock on it is held. */
 void dv_vault_rewrite_forget(const dv_vault *v);
+/* Before more is written: the name of a file that was written anew is on the disk, too, where that
+ * was interrupted right after it got it. */
+dv_must dv_result dv_vault_rewrite_settle(const dv_vault *v, dv_error *error);

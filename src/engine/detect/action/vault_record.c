@@ -193,13 +193,11 @@ static dv_result note_take(dv_vault *v, const uint8_t *note, size_t len)
         v->since = DV_MAX(v->since, time);
         return DV_OK;
     }
-    if (note[0] == 'd' && len == REMOVAL_LEN) {
+    if ((note[0] == 'r' || note[0] == 'd') && len == REMOVAL_LEN) {
         const uint8_t *at = note + 1 + DV_VAULT_MADE_LEN;
-        v->removal.at = time;
-        v->removal.entries = dv_get_u64(at);
-        dv_slice_copy(dv_slice_of(at + 8, DV_VAULT_RUN_LEN), v->removal.run,
-                      sizeof(v->removal.run));
-        return DV_OK;
+        dv_vault_removal removal = {.at = time, .entries = dv_get_u64(at), .alone = note[0] == 'd'};
+        dv_slice_copy(dv_slice_of(at + 8, DV_VAULT_RUN_LEN), removal.run, sizeof(removal.run));
+        return dv_vault_removal_keep(v, &removal);
     }
     return DV_ERR_CORRUPT; /* of a later Dvara, which knows what it means */
 }
@@ -230,11 +228,9 @@ dv_result dv_vault_note_since(dv_vault *v, dv_time since)
 
 dv_result dv_vault_note_removal(dv_vault *v, const dv_vault_removal *removal)
 {
-    uint8_t note[REMOVAL_LEN] = {'d'};
+    uint8_t note[REMOVAL_LEN] = {removal->alone ? 'd' : 'r'};
     dv_put_u64(note + 1, (uint64_t)removal->at);
     dv_put_u64(note + 1 + DV_VAULT_MADE_LEN, removal->entries);
     memcpy(note + 1 + DV_VAULT_MADE_LEN + 8, removal->run, DV_VAULT_RUN_LEN);
-    DV_TRY(note_append(v, dv_slice_of(note, sizeof(note))));
-    v->removal = *removal;
-    return DV_OK;
+    return note_append(v, dv_slice_of(note, sizeof(note)));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Removing entries: the file is written anew beside the old one, and takes its name. The lock of
- * the vault is held until then, and the new file is locked before it has the name, so that no
- * writer comes in between. */
+ * the vault is held until then, and the new file is locked before it has the name and until that
+ * is on the disk, so that no writer comes in between. */
 #include "engine/detect/action/vault_file.h"
 
 #include "base/file.h"
@@ -31,6 +31,59 @@ void dv_vault_rewrite_forget(const dv_vault *v)
     if (anew_path(v, path) == DV_OK) {
         (void)unlink(path);
     }
+}
+
+/* A folder that may not be read can't be synced by this writer. */
+dv_result dv_vault_rewrite_settle(const dv_vault *v, dv_error *error)
+{
+    return v->removal_count == 0 || dv_file_sync_folder(v->path) == DV_OK || errno == EACCES
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_IO, "the folder of %s: %s", v->path, strerror(errno));
+}
+
+/* -- removals ---------------------------------------------------------------------------------- */
+
+dv_result dv_vault_removal_keep(dv_vault *v, const dv_vault_removal *removal)
+{
+    if (v->removals == NULL) {
+        v->removals = calloc(DV_VAULT_REMOVALS_MAX, sizeof(*v->removals));
+        DV_TRY(v->removals == NULL ? DV_ERR_NO_MEMORY : DV_OK);
+    }
+    if (v->removal_count == DV_VAULT_REMOVALS_MAX) {
+        v->removal_count--;
+        memmove(v->removals, v->removals + 1, v->removal_count * sizeof(*v->removals));
+    }
+    v->removals[v->removal_count++] = *removal;
+    return DV_OK;
+}
+
+const dv_vault_removal *dv_vault_last_removal(const dv_vault *v)
+{
+    static const dv_vault_removal never = {.run = ""};
+    return v->removal_count > 0 ? &v->removals[v->removal_count - 1] : &never;
+}
+
+/* Whether all that there ever were are told, or all since then. */
+static bool remembers(const dv_vault *v, dv_time since)
+{
+    if (v->removal_count == 0) {
+        return true;
+    }
+    bool all = v->removal_count < DV_VAULT_REMOVALS_MAX && !v->removals[0].alone;
+    return all || v->removals[0].at < since;
+}
+
+dv_vault_word dv_vault_ask(const dv_vault *v, const char *run, dv_time began,
+                           const dv_vault_removal **ret_removal)
+{
+    *ret_removal = NULL;
+    for (size_t i = 0; i < v->removal_count; i++) {
+        if (strcmp(v->removals[i].run, run) == 0) {
+            *ret_removal = &v->removals[i];
+            return DV_VAULT_SAYS_YES;
+        }
+    }
+    return remembers(v, began) ? DV_VAULT_SAYS_NO : DV_VAULT_SAYS_NOTHING;
 }
 
 /* -- each entry -------------------------------------------------------------------------------- */
@@ -116,19 +169,47 @@ dv_result dv_vault_count_going(dv_vault *v, dv_vault_goes goes, const void *data
 
 /* -- the new file ------------------------------------------------------------------------------ */
 
-/* Without it the mode's group bits, which were a mask, would be the group's. */
+static bool lies_at(const char *path, int fd)
+{
+    struct stat there, about;
+    return lstat(path, &there) == 0 && fstat(fd, &about) == 0 && there.st_dev == about.st_dev &&
+           there.st_ino == about.st_ino;
+}
+
+/* What somebody put in its place meanwhile is not replaced unseen; and under a second name all of
+ * the vault would stay. */
+static dv_result check_place(const dv_vault *v, dv_error *error)
+{
+    struct stat about;
+    if (!lies_at(v->path, v->fd) || fstat(v->fd, &about) != 0) {
+        return dv_error_set(error, DV_ERR_CONFLICT,
+                            "%s is another file by now, and was left as it is", v->path);
+    }
+    return about.st_nlink == 1
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT,
+                              "%s has other names (hard links), under which all of it would stay: "
+                              "remove those first",
+                              v->path);
+}
+
+/* Without it the mode's group bits, which were a mask, would be the group's; and where the vault
+ * has none, that of the folder would let others in. */
 static dv_result copy_acl(int from, int to)
 {
     static const char name[] = "system.posix_acl_access";
     uint8_t acl[ACL_MAX];
     ssize_t len = fgetxattr(from, name, acl, sizeof(acl));
-    if (len <= 0) {
-        return len == 0 || errno == ENODATA || errno == EOPNOTSUPP ? DV_OK : DV_ERR_IO;
+    if (len > 0) {
+        return fsetxattr(to, name, acl, (size_t)len, 0) == 0 ? DV_OK : DV_ERR_IO;
     }
-    return fsetxattr(to, name, acl, (size_t)len, 0) == 0 ? DV_OK : DV_ERR_IO;
+    bool none = len == 0 || errno == ENODATA || errno == EOPNOTSUPP;
+    return none && (fremovexattr(to, name) == 0 || errno == ENODATA || errno == EOPNOTSUPP)
+               ? DV_OK
+               : DV_ERR_IO;
 }
 
-/* Whoever may read the vault may read it after: dvarad, which is another user. */
+/* Whoever may read the vault may read it after, and nobody else: dvarad is another user. */
 static dv_result dress(const dv_vault *v, int fd)
 {
     struct stat old, own;
@@ -136,14 +217,14 @@ static dv_result dress(const dv_vault *v, int fd)
         return DV_ERR_IO;
     }
     bool other = old.st_uid != own.st_uid || old.st_gid != own.st_gid;
-    return (!other || fchown(fd, old.st_uid, old.st_gid) == 0) &&
+    return (!other || fchown(fd, old.st_uid, old.st_gid) == 0) && copy_acl(v->fd, fd) == DV_OK &&
                    fchmod(fd, old.st_mode & 07777) == 0
-               ? copy_acl(v->fd, fd)
+               ? DV_OK
                : DV_ERR_IO;
 }
 
 /* With the keys of the vault, which outlives it. */
-static dv_result open_anew(dv_vault *v, const char *path, dv_vault **ret_anew)
+static dv_result open_anew(dv_vault *v, const char *path, dv_vault **ret_anew, dv_error *error)
 {
     dv_vault *anew = calloc(1, sizeof(*anew));
     if (anew == NULL) {
@@ -157,10 +238,18 @@ static dv_result open_anew(dv_vault *v, const char *path, dv_vault **ret_anew)
     (void)unlink(path);
     anew->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     v->anew = anew; /* dropped with it from here on */
-    DV_TRY(anew->fd < 0 || flock(anew->fd, LOCK_EX | LOCK_NB) != 0 ? DV_ERR_IO : DV_OK);
+    if (anew->fd < 0 || flock(anew->fd, LOCK_EX | LOCK_NB) != 0) {
+        return dv_error_set(error, DV_ERR_IO, "%s can't be made: %s", path, strerror(errno));
+    }
+    if (dress(v, anew->fd) != DV_OK) {
+        return dv_error_set(error, DV_ERR_IO,
+                            "%s can't have owner, group, mode and ACL of the vault: %s (its owner "
+                            "or root may give them)",
+                            path, strerror(errno));
+    }
     DV_TRY(dv_buf_reserve(&anew->record, DV_VAULT_RECORD_MAX));
     *ret_anew = anew;
-    return dress(v, anew->fd);
+    return DV_OK;
 }
 
 static bool has_untimed(const dv_vault *v, const dv_vault_tally *tally)
@@ -168,21 +257,39 @@ static bool has_untimed(const dv_vault *v, const dv_vault_tally *tally)
     return v->untimed > 0 && tally->left > 0;
 }
 
+/* Those that the vault remembers, but for one too many, and this one. */
+static dv_result note_removals(const dv_vault *v, dv_vault *anew, const dv_vault_tally *tally,
+                               const char *run)
+{
+    dv_time now = v->now != 0 ? v->now : dv_time_now();
+    dv_vault_removal removal = {.at = DV_MAX(now, dv_vault_last_removal(v)->at),
+                                .entries = tally->going};
+    dv_slice_copy(dv_slice_str(run), removal.run, sizeof(removal.run));
+    for (size_t i = v->removal_count == DV_VAULT_REMOVALS_MAX; i < v->removal_count; i++) {
+        DV_TRY(dv_vault_note_removal(anew, &v->removals[i]));
+    }
+    return dv_vault_note_removal(anew, &removal);
+}
+
 /* Behind the entries what the vault says of itself; then the mark, for all of it. */
 static dv_result end_anew(const dv_vault *v, dv_vault *anew, const dv_vault_tally *tally,
                           const char *run)
 {
     uint8_t head[DV_VAULT_HEAD_LEN];
-    dv_vault_removal removal = {.at = v->now != 0 ? v->now : dv_time_now(),
-                                .entries = tally->going};
-    dv_slice_copy(dv_slice_str(run), removal.run, sizeof(removal.run));
     if (has_untimed(v, tally)) {
         DV_TRY(dv_vault_note_since(anew, v->since));
     }
-    DV_TRY(dv_vault_note_removal(anew, &removal));
+    DV_TRY(note_removals(v, anew, tally, run));
     dv_vault_head_make(anew, anew->end, head);
     DV_TRY(dv_vault_write_at(anew, 0, dv_slice_of(head, sizeof(head))));
     return fsync(anew->fd) == 0 ? DV_OK : DV_ERR_IO;
+}
+
+static dv_result write_anew(sweep *s, dv_vault *v, const char *run, dv_error *error)
+{
+    dv_result result = take_entries(s, v);
+    result = result == DV_OK ? end_anew(v, s->anew, &s->tally, run) : result;
+    return swept(s, v, result, error);
 }
 
 dv_result dv_vault_rewrite(dv_vault *v, dv_vault_goes goes, const void *data, const char *run,
@@ -194,14 +301,13 @@ dv_result dv_vault_rewrite(dv_vault *v, dv_vault_goes goes, const void *data, co
         return DV_ERR_UNSUPPORTED;
     }
     dv_vault_rewrite_drop(v);
-    dv_result result = anew_path(v, path);
-    result = result == DV_OK ? open_anew(v, path, &s.anew) : result;
-    result = result == DV_OK ? take_entries(&s, v) : result;
-    result = result == DV_OK ? end_anew(v, s.anew, &s.tally, run) : result;
+    DV_TRY(check_place(v, error));
+    DV_TRY(swept(&s, v, anew_path(v, path), error));
+    dv_result result = open_anew(v, path, &s.anew, error);
+    result = result == DV_OK ? write_anew(&s, v, run, error) : result;
     if (result != DV_OK) {
-        dv_result told = swept(&s, v, result, error);
         dv_vault_rewrite_drop(v);
-        return told;
+        return result;
     }
     *ret_tally = s.tally;
     return DV_OK;
@@ -220,16 +326,30 @@ void dv_vault_rewrite_drop(dv_vault *v)
     }
 }
 
+static dv_result is_ours(const char *path, int fd, dv_error *error)
+{
+    return lies_at(path, fd)
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_CONFLICT,
+                              "%s is another file than was written: somebody else writes into its "
+                              "folder",
+                              path);
+}
+
 dv_result dv_vault_exchange(dv_vault *v, dv_error *error)
 {
     char path[PATH_MAX];
     DV_TRY(v->anew == NULL ? DV_ERR_UNSUPPORTED : anew_path(v, path));
     v->write = false;
+    DV_TRY(check_place(v, error));
+    DV_TRY(is_ours(path, v->anew->fd, error));
     if (rename(path, v->path) != 0) {
         return dv_error_set(error, DV_ERR_IO, "%s: %s", v->path, strerror(errno));
     }
-    dv_fd_close(&v->anew->fd); /* it has its name: nothing is to be dropped */
-    return dv_file_sync_folder(v->path) == DV_OK
-               ? DV_OK
-               : dv_error_set(error, DV_ERR_IO, "the folder of %s: %s", v->path, strerror(errno));
+    dv_result result = is_ours(v->path, v->anew->fd, error);
+    if (result == DV_OK && dv_file_sync_folder(v->path) != DV_OK) {
+        result = dv_error_set(error, DV_ERR_IO, "the folder of %s: %s", v->path, strerror(errno));
+    }
+    dv_fd_close(&v->anew->fd); /* its lock goes; it has its name: nothing is to be dropped */
+    return result;
 }
