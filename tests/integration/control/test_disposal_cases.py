@@ -303,6 +303,31 @@ def test_each_state_in_which_dvarad_may_have_died(world):
     assert world.plan() == {two: ("waits", "the hold h keeps it")}
 
 
+def test_a_run_whose_rules_were_taken_out_ends_and_keeps_all(world):
+    """By itself: nobody asks for it any more."""
+    sql, [one] = closed_requests(1, 4)
+    run = str(uuid.uuid4())
+    world.restart(*sql, f"INSERT INTO data_disposal (id, source, caller, rules, state, started, finished, finished_by,"
+                  f" items, destroyed, document, sha256, request) VALUES ('{run}', 'cases://', 'System::\"dvarad\"', '[]',"
+                  f" 'running', {ns(0)}, 0, '', 1, 0, '', '', '')",
+                  f"INSERT INTO data_disposal_case VALUES ('{run}', 0, '{one}', 'data_access', 'old-requests', {ns(4)})",
+                  config=RULES)
+    wait_until(lambda: [(r["id"], r["state"], r["destroyed"]) for r in world.runs()] == [(run, "finished", 0)], 60,
+               "a round of recurring work")
+    assert [(i["outcome"], i["why"]) for i in world.certificate(run)["items"]] == [("kept", "no rule is for it any more")]
+    world.restart()
+    wait_until(lambda: [r["destroyed"] for r in world.runs() if r["id"] != run] == [1], 60, "the rule is back")
+
+
+def test_what_went_is_in_no_log_of_the_store(world):
+    """Rows that are deleted are overwritten in its file, which has to be in its file, then."""
+    sql, _ = closed_requests(300, 4)
+    world.restart(*sql)
+    log = world.control.state / "dvara.db-wal"
+    wait_until(lambda: world.plan() == {}, 60, "all are gone")
+    wait_until(lambda: log.stat().st_size < 200000, 60, "the log was emptied")
+
+
 def test_kills_lose_nothing_and_claim_nothing(world):
     sql, ids = closed_requests(900, 4)
     more, kept = closed_requests(20, 1)

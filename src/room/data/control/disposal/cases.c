@@ -23,7 +23,8 @@ typedef struct place {
 struct dv_case_disposal {
     dv_time next; /* monotonic */
     place at;
-    bool more; /* the pass has not come to its end */
+    bool more;     /* the pass has not come to its end */
+    bool unwashed; /* what went may stand in the store's log yet */
 };
 
 dv_result dv_case_disposal_new(dv_case_disposal **ret_disposal)
@@ -292,8 +293,8 @@ static dv_result still_due(dv_call *call, const doomed *one, const char **ret_wh
 {
     const char *type = one->type, *id = one->id;
     const dv_disposal_rules *rules = call->services->disposal_rules;
-    dv_time cutoff =
-        dv_kept_cutoff(dv_kept_rule_for(dv_disposal_kept(rules), DV_KEPT_CASES, type), call->now);
+    const dv_kept_rule *rule = dv_kept_rule_for(dv_disposal_kept(rules), DV_KEPT_CASES, type);
+    dv_time cutoff = dv_kept_cutoff(rule, call->now);
     dv_case_closed c = {.ended = one->closed};
     judgement j;
     bool closed = false;
@@ -306,7 +307,9 @@ static dv_result still_due(dv_call *call, const doomed *one, const char **ret_wh
     DV_TRY(judge(call, type, cutoff, &c, &j, error));
     DV_TRY(hold_text(call, type, ret_why));
     if ((*ret_why)[0] == '\0') {
-        *ret_why = cutoff == 0 || !j.over ? "its time is not over any more" : j.why;
+        *ret_why = rule == NULL             ? "no rule is for it any more"
+                   : cutoff == 0 || !j.over ? "its time is not over any more"
+                                            : j.why;
     }
     return DV_OK;
 }
@@ -412,6 +415,15 @@ static dv_result publish(dv_call *call, dv_error *error)
     return dv_disposal_publish(call, &run, error);
 }
 
+/* Deleted rows are overwritten in the store's file, but its log has them until it begins anew.
+ * Tried again with the next round where somebody reads. */
+static void wash(dv_call *call)
+{
+    dv_error unused = {0};
+    dv_case_disposal *state = call->services->case_disposal;
+    state->unwashed = state->unwashed && dv_store_scrub(call->services->store, &unused) != DV_OK;
+}
+
 /* One round: goes on with a run that was interrupted, or begins one if something is due. *ret_id:
  * of the run, in the arena, or NULL. */
 static dv_result do_round(dv_call *call, const char **ret_id, dv_error *error)
@@ -428,7 +440,10 @@ static dv_result do_round(dv_call *call, const char **ret_id, dv_error *error)
     }
     DV_TRY(result);
     DV_TRY(dv_audit_change(call, carry_out, error));
-    DV_TRY(dv_audit_change(call, publish, error));
+    call->services->case_disposal->unwashed = true;
+    result = dv_audit_change(call, publish, error);
+    wash(call);
+    DV_TRY(result);
     *ret_id = run.id;
     return DV_OK;
 }
@@ -468,23 +483,48 @@ static bool has_rules(const dv_services *services)
     return false;
 }
 
-/* Whatever a round is called by, an error waits as long as the end of a pass. */
-dv_result dv_case_disposal_tick(dv_services *services, dv_error *error)
+/* One that was begun by rules that are gone ends, and keeps all. */
+static dv_result has_work(dv_services *services, dv_call *call, bool *ret_has, dv_error *error)
 {
-    dv_call call;
+    dv_disposal_run run;
+    *ret_has = true;
+    if (has_rules(services)) {
+        return DV_OK;
+    }
+    dv_result result = dv_disposal_run_open(call, source, &run, error);
+    *ret_has = result == DV_OK;
+    return result == DV_ERR_NOT_FOUND ? DV_OK : result;
+}
+
+/* Whatever a round is called by, an error waits as long as the end of a pass. */
+static dv_result tick(dv_call *call, dv_case_disposal *state, dv_error *error)
+{
     const char *id = NULL;
-    dv_case_disposal *state = services->case_disposal;
+    bool has = false;
     dv_time now = dv_time_monotonic();
-    if (!has_rules(services) || now < state->next) {
+    DV_TRY(has_work(call->services, call, &has, error));
+    if (!has) {
         return DV_OK;
     }
     state->next = now + between_passes;
     state->more = true;
-    DV_TRY(dv_call_system(services, &call));
-    dv_result result = do_round(&call, &id, error);
-    dv_call_system_end(&call);
+    dv_result result = do_round(call, &id, error);
     if (result == DV_OK && state->more) {
         state->next = now;
     }
+    return result;
+}
+
+dv_result dv_case_disposal_tick(dv_services *services, dv_error *error)
+{
+    dv_call call;
+    dv_case_disposal *state = services->case_disposal;
+    if (dv_time_monotonic() < state->next) {
+        return DV_OK;
+    }
+    DV_TRY(dv_call_system(services, &call));
+    dv_result result = tick(&call, state, error);
+    wash(&call);
+    dv_call_system_end(&call);
     return result;
 }
