@@ -32,9 +32,11 @@ typedef struct job {
     dv_vault_goes goes;
     const void *data;
     dv_vault_tally tally;
+    dv_time until; /* what was made later stays; 0: goes by no time */
     char run[DV_VAULT_RUN_LEN + 1];
-    json_t *ended; /* the run, or NULL */
-    bool kept;     /* dvarad said no at the last moment */
+    json_t *ended;   /* the run, or NULL */
+    json_t *earlier; /* one that was interrupted, and ended now, or NULL */
+    bool kept;       /* dvarad said no at the last moment */
     const char *why;
 } job;
 
@@ -42,6 +44,7 @@ static void job_release(job *j)
 {
     dv_vault_free(j->vault);
     json_decref(j->ended);
+    json_decref(j->earlier);
 }
 DV_DEFINE_AUTO(job, job, job_release)
 
@@ -118,9 +121,10 @@ static dv_result tell(job *j, const char *state, const char *why, json_t **ret_a
 {
     const dv_vault_tally *t = &j->tally;
     return call(j, "data_disposal_vault_tell", json_pack("{s:s}", "id", j->run),
-                json_pack("{s:s, s:I, s:I, s:o*, s:o*, s:s}", "state", state, "entries",
+                json_pack("{s:s, s:I, s:I, s:o*, s:o*, s:o*, s:s}", "state", state, "entries",
                           (json_int_t)t->going, "remaining", (json_int_t)t->left, "oldest",
-                          time_json(t->oldest), "newest", time_json(t->newest), "why", why),
+                          time_json(t->oldest), "newest", time_json(t->newest), "made_before",
+                          time_json(j->until), "why", why),
                 ret_answer, error);
 }
 
@@ -137,28 +141,23 @@ static dv_result finish(job *j, dv_error *error)
     return end(j, false, error);
 }
 
-/* The vault says one removal, the last: of one that came before it, it says nothing. */
-static bool says_another(const job *j, const json_t *run)
-{
-    dv_time started = 0;
-    const dv_vault_removal *last = dv_vault_last_removal(j->vault);
-    return strcmp(text_of(run, "outcome"), "ready") == 0 && last->run[0] != '\0' &&
-           strcmp(last->run, j->run) != 0 &&
-           (dv_time_parse(dv_slice_str(text_of(run, "started")), &started) != DV_OK ||
-            last->at >= started);
-}
-
-/* What became of a run that was interrupted the vault itself says. */
+/* What became of a run that was interrupted the vault itself says; where it does not remember as
+ * far back, nobody. */
 static dv_result settle(job *j, const json_t *earlier, dv_error *error)
 {
-    const char *outcome = text_of(earlier, "outcome");
+    dv_time began = 0;
     json_t *answer = NULL;
+    const dv_vault_removal *unused = NULL;
+    const char *outcome = text_of(earlier, "outcome");
+    bool ready = strcmp(outcome, "ready") == 0;
     dv_slice_copy(dv_slice_str(text_of(earlier, "id")), j->run, sizeof(j->run));
-    if (says_another(j, earlier)) {
+    DV_TRY(dv_time_parse(dv_slice_str(text_of(earlier, "started")), &began));
+    dv_vault_word says = dv_vault_ask(j->vault, j->run, began, &unused);
+    if (ready && says == DV_VAULT_SAYS_NOTHING) {
         return end(j, true, error);
     }
-    if (strcmp(outcome, "planned") == 0 || strcmp(outcome, "ready") == 0) {
-        bool done = strcmp(dv_vault_last_removal(j->vault)->run, j->run) == 0;
+    if (ready || strcmp(outcome, "planned") == 0) {
+        bool done = says == DV_VAULT_SAYS_YES;
         dv_result result = tell(j, done ? "destroyed" : "not_done",
                                 done ? "" : "the run was interrupted before", &answer, error);
         json_decref(answer);
@@ -318,24 +317,24 @@ static dv_result settle_earlier(job *j, const json_t *row, dv_error *error)
 
 static dv_result remove_old(job *j, const json_t *params, const json_t *row, dv_error *error)
 {
-    dv_time cutoff = 0, now = 0;
+    dv_time now = 0;
     const char *until = json_string_value(json_object_get(row, "made_before"));
     DV_TRY(settle_earlier(j, row, error));
     if (until == NULL) {
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "no rule of data_retention lets entries of the vault %s go", j->name);
     }
-    DV_TRY(dv_time_parse(dv_slice_str(until), &cutoff));
+    DV_TRY(dv_time_parse(dv_slice_str(until), &j->until));
     j->goes = is_old;
-    j->data = &cutoff;
-    DV_TRY(dv_vault_count_going(j->vault, is_old, &cutoff, &j->tally, error));
+    j->data = &j->until;
+    DV_TRY(dv_vault_count_going(j->vault, is_old, &j->until, &j->tally, error));
     if (j->tally.going == 0) {
         return DV_OK;
     }
     DV_TRY(
         ask(j->cli, j->tally.going, j->name, json_is_true(json_object_get(params, "yes")), error));
     DV_TRY(begin(j, false, &now, error));
-    cutoff = DV_MIN(cutoff, now); /* no more than was said and confirmed */
+    j->until = DV_MIN(j->until, now); /* no more than was said and confirmed */
     return carry_out(j, error);
 }
 
@@ -524,9 +523,10 @@ static dv_result forget_alone(job *j, dv_error *error)
 static dv_result print_forgotten(const job *j, const tokens *t)
 {
     json_t *answer =
-        json_pack("{s:I, s:I, s:I, s:s*}", "forgotten", (json_int_t)j->tally.going, "not_found",
-                  (json_int_t)t->missing, "remaining", (json_int_t)j->tally.left, "certificate",
-                  j->ended != NULL ? text_of(j->ended, "id") : NULL);
+        json_pack("{s:I, s:I, s:I, s:s*, s:s*}", "forgotten", (json_int_t)j->tally.going,
+                  "not_found", (json_int_t)t->missing, "remaining", (json_int_t)j->tally.left,
+                  "certificate", j->ended != NULL ? text_of(j->ended, "id") : NULL,
+                  "earlier_certificate", j->earlier != NULL ? text_of(j->earlier, "id") : NULL);
     dv_result result = answer == NULL ? DV_ERR_NO_MEMORY : dv_cli_print(j->cli, answer, NULL, NULL);
     json_decref(answer);
     return result;
@@ -539,6 +539,8 @@ static dv_result forget_in(job *j, const json_t *params, const json_t *row, toke
     const char *file = text_of(params, "vault");
     DV_TRY(open_vault(params, file, true, &j->vault, error));
     DV_TRY(row != NULL ? settle_earlier(j, row, error) : DV_OK);
+    j->earlier = j->ended; /* it says nothing of these people */
+    j->ended = NULL;
     DV_TRY(read_tokens(params, j->vault, t, error));
     j->goes = is_asked;
     j->data = t;

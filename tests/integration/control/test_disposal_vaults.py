@@ -260,13 +260,123 @@ def test_a_copy_is_another_vault(vault):
     assert vault.certificate(run)["outcome"] == "unknown"  # who was told "ready" may still go on
 
 
+ANOTHER = "0190b8a4-1111-7000-8000-0000000000ff"
+
+
 def test_an_earlier_removal_does_not_speak_for_a_later_one(vault):
     vault.add(800, "bob@example.com", "eve@example.com")
     run = begin(vault, entries=2)["id"]
     tell(vault, run, "ready", entries=2)
-    vault.times("remove", 730, "0190b8a4-1111-7000-8000-0000000000ff")  # another one, that dvarad was not told of
+    vault.times("remove", 730, ANOTHER)  # another one, that dvarad was not told of
     vault.run()
-    assert vault.certificate(run)["outcome"] == "unknown"
+    text = vault.certificate(run)
+    assert (text["outcome"], text["destroyed"], text["seen_by_dvarad"]) == ("not_done", 0, True)
+
+
+def test_a_later_removal_hides_no_earlier_one(vault):
+    """The vault remembers both, and how many entries went each time, whatever was told."""
+    vault.add(800, "bob@example.com", "eve@example.com")
+    run = begin(vault, entries=2)["id"]
+    tell(vault, run, "ready", entries=7)
+    vault.times("remove", 730, run)
+    vault.add(800, "sue@example.com")
+    vault.times("remove", 730, ANOTHER)
+    assert [(r["id"], r["destroyed"]) for r in vault.run()] == [(run, 2)]
+    text = vault.certificate(run)
+    assert (text["outcome"], text["destroyed"], text["seen_by_dvarad"]) == ("destroyed", 2, True)
+    vault.add(800, "dan@example.com")
+    given_up = begin(vault, entries=1)["id"]
+    tell(vault, given_up, "ready", entries=9)
+    vault.times("remove", 730, given_up)
+    vault.times("remove", 730, ANOTHER)
+    vault.control.json("data", "disposal", "finish", given_up, "--abandon")
+    text = vault.certificate(given_up)
+    assert (text["outcome"], text["destroyed"], text["seen_by_dvarad"]) == ("destroyed", 1, True)
+
+
+def test_what_a_vault_has_forgotten_nobody_claims(vault):
+    vault.add(1, "bob@example.com")
+    run = begin(vault, entries=0)["id"]
+    tell(vault, run, "ready")
+    vault.times("remove", 730, run)
+    for i in range(64):
+        vault.times("remove", 730, f"0190b8a4-1111-7000-8000-0000000001{i:02}")
+    vault.run()
+    text = vault.certificate(run)
+    assert (text["outcome"], text["seen_by_dvarad"]) == ("unknown", False)
+
+
+def test_the_certificate_says_up_to_when_entries_went(vault):
+    """That is what was asked for and confirmed, which may be earlier than when the run began."""
+    vault.add(800, "bob@example.com")
+    run = begin(vault, entries=1)
+    assert tell(vault, run["id"], "ready", made_before="2100-01-01T00:00:00Z").status == 409
+    used = "2020-01-01T00:00:00.000000Z"
+    assert used < run["made_before"]
+    assert tell(vault, run["id"], "ready", entries=0, made_before=used).json["made_before"] == used
+    vault.times("remove", 5000, run["id"])
+    tell(vault, run["id"], "destroyed")
+    vault.control.json("data", "disposal", "finish", run["id"])
+    assert vault.certificate(run["id"])["made_before"] == used
+    [row] = vault.control.json("data", "disposal", "vaults")["items"]
+    [done] = vault.run()
+    text = vault.certificate(done["id"])
+    assert row["made_before"] <= text["made_before"] < text["started"]
+    run = begin(vault, forget=True)
+    answer = vault.control.curl(f"/v1/data/disposal/runs/{run['id']}/vault", socket="control.sock",
+                                body={"state": "ready", "made_before": used})
+    assert answer.status == 400 and "goes by no time" in answer.text
+
+
+def test_other_names_of_the_file_are_refused(vault):
+    """Under them all of it would stay, and where dvarad can't look for itself it would be certified as gone."""
+    vault.add(800, "bob@example.com")
+    link = vault.folder / "link.dv"
+    link.hardlink_to(vault.path)
+    vault.key.rename(vault.folder / "elsewhere")  # dvarad can't read the vault
+    vault.key = vault.folder / "elsewhere"
+    place = vault.path
+    for path in (link, place):
+        vault.path = path
+        assert "hard links" in vault.forget("bob@example.com", status=1)
+        assert "hard links" in vault.refused("--file", str(path))
+    link.unlink()
+    assert vault.forget("bob@example.com")["forgotten"] == 1
+    runs = vault.control.json("data", "disposal", "list")["items"]
+    assert sorted(vault.certificate(run["id"])["outcome"] for run in runs) == ["destroyed"] + ["not_done"] * 4
+
+
+def test_forgetting_tells_of_an_earlier_run_apart(vault):
+    vault.add(10, "bob@example.com", "eve@example.com")
+    run = begin(vault, forget=True, entries=1)["id"]
+    done = vault.forget("nobody@example.com")
+    assert done == {"forgotten": 0, "not_found": 1, "remaining": 2, "earlier_certificate": run}
+    assert vault.certificate(run)["outcome"] == "not_done"
+
+
+def test_a_full_disk_leaves_the_vault(vault):
+    small = vault.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", small], check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        small.chmod(0o755)
+        vault.path = small / "customers.dv"
+        vault.reload(RULES)
+        wait_until(lambda: "small" in vault.control.json("data", "disposal", "vaults")["items"][0]["file"], 20, "it")
+        old = vault.add(800, "bob@example.com")
+        young = vault.add(1, *(f"{i}@example.com" + "x" * 1000 for i in range(280)))
+        assert "No space left on device" in vault.refused()
+        assert "No space left on device" in vault.forget("bob@example.com", status=1)
+        assert [path.name for path in small.iterdir()] == ["customers.dv"]
+        assert vault.found(old[0], young[-1])[0] == "bob@example.com"
+        subprocess.run(["mount", "-o", "remount,size=2m", small], check=True)
+        assert vault.forget("bob@example.com")["forgotten"] == 1 and vault.left() == len(young)
+        runs = vault.control.json("data", "disposal", "list")["items"]
+        assert sum(vault.certificate(run["id"])["destroyed"] for run in runs) == 1
+    finally:
+        vault.control.stop("dvarad")
+        subprocess.run(["umount", small], check=True)
 
 
 def test_one_file_has_one_name(vault):

@@ -246,21 +246,20 @@ dv_result dv_op_data_disposal_vault_begin(dv_call *call, dv_error *error)
 
 /* --- what became of it ----------------------------------------------------------------------- */
 
-typedef enum word {
-    SAYS_NOTHING, /* it can't be read here */
-    SAYS_NO,
-    SAYS_YES,
-} word;
-
-/* What the vault itself says of the run. */
-static word ask_vault(dv_call *call, const char *run, const vault_run *v)
+/* What the vault itself says of the run; nothing, where it can't be read here. *ret_entries: how
+ * many went, where it says yes. */
+static dv_vault_word ask_vault(dv_call *call, const dv_disposal_run *run, const vault_run *v,
+                               int64_t *ret_entries)
 {
     dv_error unused = {0};
+    const dv_vault_removal *removal = NULL;
     dv_data_vault *vault = dv_data_vault_find_file(call->services->vaults, v->vault);
     if (vault == NULL || dv_data_vault_ready(vault, &unused) != DV_OK) {
-        return SAYS_NOTHING;
+        return DV_VAULT_SAYS_NOTHING;
     }
-    return strcmp(dv_vault_last_removal(vault->open)->run, run) == 0 ? SAYS_YES : SAYS_NO;
+    dv_vault_word says = dv_vault_ask(vault->open, run->id, run->started, &removal);
+    *ret_entries = removal != NULL ? (int64_t)removal->entries : *ret_entries;
+    return says;
 }
 
 static dv_result set_state(dv_call *call, const char *run, const char *state, bool checked,
@@ -270,6 +269,16 @@ static dv_result set_state(dv_call *call, const char *run, const char *state, bo
                         "UPDATE data_disposal_vault SET state = ?2, checked = ?3, why = ?4, at = ?5"
                         " WHERE run = ?1",
                         "ttiti", run, state, (int64_t)checked, why, call->now);
+}
+
+/* It ended so. Where the vault says how many went, that counts. */
+static dv_result set_end(dv_call *call, const char *run, const char *state, bool checked,
+                         int64_t entries, const char *why, dv_error *error)
+{
+    DV_TRY(dv_store_run(call->services->store, error,
+                        "UPDATE data_disposal_vault SET entries = ?2 WHERE run = ?1", "ti", run,
+                        entries));
+    return set_state(call, run, state, checked, why, error);
 }
 
 /* Whether it still may go: "" or why not. Errors: the clock. */
@@ -303,36 +312,63 @@ static int64_t told_count(const dv_call *call, const char *field)
     return json_integer_value(json_object_get(call->body, field));
 }
 
+/* Up to when entries go in truth, which may be less than they might: who removes them asked a
+ * little earlier. */
+static dv_result told_cutoff(dv_call *call, const vault_run *v, dv_time *ret_cutoff,
+                             dv_error *error)
+{
+    dv_time told = 0;
+    const char *text = dv_call_field(call, "made_before");
+    *ret_cutoff = v->cutoff;
+    if (text == NULL) {
+        return DV_OK;
+    }
+    if (v->forget || dv_time_parse(dv_slice_str(text), &told) != DV_OK || told <= 0) {
+        return dv_call_invalid(call, "made_before", error,
+                               v->forget ? "what is asked for goes by no time"
+                                         : "it is no time such as 2026-01-31T12:00:00Z");
+    }
+    *ret_cutoff = told;
+    return told <= v->cutoff ? DV_OK
+                             : dv_error_set(error, DV_ERR_CONFLICT,
+                                            "the run goes up to an earlier time, and what was made "
+                                            "later stays");
+}
+
 static dv_result tell_ready(dv_call *call, const char *run, const vault_run *v, dv_error *error)
 {
     const char *why = NULL;
+    dv_time cutoff = 0;
+    DV_TRY(told_cutoff(call, v, &cutoff, error));
     DV_TRY(still_due(call, v, &why, error));
     if (why[0] != '\0') {
         return set_state(call, run, "kept", false, why, error);
     }
     DV_TRY(dv_store_run(call->services->store, error,
                         "UPDATE data_disposal_vault SET entries = ?2, remaining = ?3, oldest = ?4,"
-                        " newest = ?5 WHERE run = ?1",
-                        "tiiii", run, told_count(call, "entries"), told_count(call, "remaining"),
-                        told_time(call, "oldest"), told_time(call, "newest")));
+                        " newest = ?5, cutoff = ?6 WHERE run = ?1",
+                        "tiiiii", run, told_count(call, "entries"), told_count(call, "remaining"),
+                        told_time(call, "oldest"), told_time(call, "newest"), cutoff));
     return set_state(call, run, "ready", false, "", error);
 }
 
-static dv_result tell_end(dv_call *call, const char *run, const vault_run *v, const char *state,
-                          dv_error *error)
+static dv_result tell_end(dv_call *call, const dv_disposal_run *run, const vault_run *v,
+                          const char *state, dv_error *error)
 {
-    word says = ask_vault(call, run, v);
+    int64_t entries = v->entries;
+    dv_vault_word says = ask_vault(call, run, v, &entries);
     bool destroyed = strcmp(state, "destroyed") == 0;
     if (destroyed && strcmp(v->state, "ready") != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT, "the vault was not ready");
     }
-    if (says != SAYS_NOTHING && (says == SAYS_YES) != destroyed) {
+    bool known = says != DV_VAULT_SAYS_NOTHING;
+    if (known && (says == DV_VAULT_SAYS_YES) != destroyed) {
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "the vault %s itself says that its entries were %s", v->vault,
                             destroyed ? "not removed" : "removed");
     }
     const char *why = dv_call_field(call, "why");
-    return set_state(call, run, state, says != SAYS_NOTHING, why != NULL ? why : "", error);
+    return set_end(call, run->id, state, known, entries, why != NULL ? why : "", error);
 }
 
 static bool is_open(const vault_run *v)
@@ -353,7 +389,7 @@ static dv_result tell(dv_call *call, dv_error *error)
     }
     if (is_open(&v)) {
         DV_TRY(strcmp(state, "ready") == 0 ? tell_ready(call, run.id, &v, error)
-                                           : tell_end(call, run.id, &v, state, error));
+                                           : tell_end(call, &run, &v, state, error));
         DV_TRY(run_read(call, run.id, &v, error));
     }
     call->answer = run_json(&run, &v, false);
@@ -396,10 +432,11 @@ static json_t *document(dv_call *call, const dv_disposal_run *run, const vault_r
  */
 static dv_result give_up(dv_call *call, const dv_disposal_run *run, vault_run *v, dv_error *error)
 {
+    int64_t entries = v->entries;
     bool ready = strcmp(v->state, "ready") == 0;
-    bool done = ready && ask_vault(call, run->id, v) == SAYS_YES;
+    bool done = ready && ask_vault(call, run, v, &entries) == DV_VAULT_SAYS_YES;
     const char *state = done ? "destroyed" : ready ? "unknown" : "not_done";
-    DV_TRY(set_state(call, run->id, state, done, "the run was given up", error));
+    DV_TRY(set_end(call, run->id, state, done, entries, "the run was given up", error));
     return run_read(call, run->id, v, error);
 }
 
