@@ -668,6 +668,54 @@ static void access_lists_stay_as_they_were(void **state)
     assert_memory_equal(got, acl, len);
 }
 
+/* In a program run of its own, as a user who may do less. */
+static dv_result rewrite_as_nobody(const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        dv_vault *vault = NULL;
+        dv_vault_tally tally;
+        dv_result result =
+            setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0
+                ? dv_vault_open(path, key, true, &vault, NULL)
+                : DV_ERR_INTERNAL;
+        result = result == DV_OK ? dv_vault_rewrite(vault, nothing, NULL, run_id, &tally, NULL)
+                                 : DV_ERR_INTERNAL;
+        result = result == DV_OK ? dv_vault_exchange(vault, NULL) : result;
+        dv_vault_free(vault);
+        _exit((int)result);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return (dv_result)WEXITSTATUS(status);
+}
+
+/* What could not be kept as it was, or not for good, is not begun; values are added all the same.
+ */
+static void who_may_do_less_changes_nothing(void **state)
+{
+    const place *p = *state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    add_one(p->path);
+    assert_int_equal(chown(p->path, 65534, 65534), 0);
+    assert_int_equal(chown(p->dir.path, 65534, 65534), 0);
+    ino_t before = inode_of(p->path);
+    assert_int_equal(rewrite_as_nobody(p->path), DV_OK);
+    ino_t after = inode_of(p->path);
+    assert_true(after != before);
+    assert_int_equal(chmod(p->dir.path, 0300), 0); /* its folder can't be synced */
+    assert_int_equal(rewrite_as_nobody(p->path), DV_ERR_IO);
+    assert_int_equal(chmod(p->dir.path, 0700), 0);
+    assert_int_equal(chown(p->path, 0, 65534), 0); /* its owner can't be given */
+    assert_int_equal(chmod(p->path, 0660), 0);
+    assert_int_equal(rewrite_as_nobody(p->path), DV_ERR_IO);
+    assert_int_equal(access(p->anew, F_OK), -1);
+    assert_true(inode_of(p->path) == after);
+}
+
 enum { WRITTEN = 300 };
 
 /* Each value by a program run of its own, as it were. */
@@ -741,6 +789,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_took_the_place_of_the_new_one_is_not_taken, make_place,
                                         drop_place),
         cmocka_unit_test_setup_teardown(access_lists_stay_as_they_were, make_place, drop_place),
+        cmocka_unit_test_setup_teardown(who_may_do_less_changes_nothing, make_place, drop_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -285,6 +285,17 @@ static dv_result end_anew(const dv_vault *v, dv_vault *anew, const dv_vault_tall
     return fsync(anew->fd) == 0 ? DV_OK : DV_ERR_IO;
 }
 
+/* Before anything is exchanged: where its folder may not be read, the new name would stay unsure.
+ */
+static dv_result check_folder(const dv_vault *v, dv_error *error)
+{
+    return dv_file_sync_folder(v->path) == DV_OK
+               ? DV_OK
+               : dv_error_set(error, DV_ERR_IO,
+                              "%s was left as it is: its folder can't be synced: %s", v->path,
+                              strerror(errno));
+}
+
 static dv_result write_anew(sweep *s, dv_vault *v, const char *run, dv_error *error)
 {
     dv_result result = take_entries(s, v);
@@ -302,6 +313,7 @@ dv_result dv_vault_rewrite(dv_vault *v, dv_vault_goes goes, const void *data, co
     }
     dv_vault_rewrite_drop(v);
     DV_TRY(check_place(v, error));
+    DV_TRY(check_folder(v, error));
     DV_TRY(swept(&s, v, anew_path(v, path), error));
     dv_result result = open_anew(v, path, &s.anew, error);
     result = result == DV_OK ? write_anew(&s, v, run, error) : result;
@@ -348,7 +360,10 @@ dv_result dv_vault_exchange(dv_vault *v, dv_error *error)
     }
     dv_result result = is_ours(v->path, v->anew->fd, error);
     if (result == DV_OK && dv_file_sync_folder(v->path) != DV_OK) {
-        result = dv_error_set(error, DV_ERR_IO, "the folder of %s: %s", v->path, strerror(errno));
+        result = dv_error_set(error, DV_ERR_IO,
+                              "%s was written anew, but after a crash the old one might be back: "
+                              "its folder can't be synced: %s",
+                              v->path, strerror(errno));
     }
     dv_fd_close(&v->anew->fd); /* its lock goes; it has its name: nothing is to be dropped */
     return result;
