@@ -111,6 +111,9 @@ static dv_result thing_fill(dv_statement *row, dv_arena *arena, dv_data_thing *r
 
 /* `dvara data access sync` takes a role of a database away by the last grant of it that there was:
  * that one stays. */
+/* The grants are looked through for the first of them alone, which stays: each other one finds it
+ * soon.
+ */
 dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_ended,
                                  const char **ret_needed, dv_error *error)
 {
@@ -122,10 +125,10 @@ dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_end
                           "SELECT r.state, r.ended, r.role IS NOT NULL AND r.began <> 0 AND NOT"
                           " EXISTS (SELECT 1 FROM data_access o WHERE o.source = r.source AND"
                           " o.name = r.name AND o.role = r.role AND o.subject = r.subject AND"
-                          " o.began <> 0 AND o.id > r.id), r.began <> 0 AND r.began = (SELECT"
-                          " min(began) FROM data_access WHERE began <> 0) FROM data_access r"
-                          " WHERE r.id = ?1",
-                          "t", id));
+                          " o.began <> 0 AND o.id > r.id), CASE WHEN ?2 = 0 OR r.began = 0 THEN 0"
+                          " ELSE NOT EXISTS (SELECT 1 FROM data_access o WHERE o.began <> 0 AND"
+                          " o.began < r.began) END FROM data_access r WHERE r.id = ?1",
+                          "ti", id, (int64_t)reviewed));
     dv_result result = dv_statement_step(row, error);
     if (result == DV_ERR_NOT_FOUND) {
         return DV_OK;
@@ -137,7 +140,7 @@ dv_result dv_data_request_closed(dv_call *call, const char *id, dv_time *ret_end
     *ret_needed = open ? "its grant has not ended"
                   : dv_column_int(row, 2) != 0
                       ? "it is the last grant of a role of a database, by which that is taken away"
-                  : dv_column_int(row, 3) != 0 && reviewed
+                  : dv_column_int(row, 3) != 0
                       ? "it is the first grant, from which the first review is counted"
                       : "";
     return DV_OK;
