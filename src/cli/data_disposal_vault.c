@@ -9,6 +9,7 @@
 #include "cli/data_read.h"
 #include "crypto/random.h"
 #include "engine/detect/action/action.h"
+#include "engine/detect/action/sealed.h"
 #include "engine/detect/action/vault.h"
 
 #include <errno.h>
@@ -456,6 +457,12 @@ static dv_result read_line(const dv_vault *vault, tokens *t, dv_slice line)
                            : (result == DV_ERR_NOT_FOUND ? DV_OK : result);
 }
 
+/* That it is "not found" would sound as if nobody could open it. */
+static bool is_sealed(dv_slice line)
+{
+    return line.len > 0 && dv_sealed_length(line, 0) == line.len;
+}
+
 static dv_result read_lines(const dv_vault *vault, FILE *in, tokens *t, dv_error *error)
 {
     char *line = NULL;
@@ -472,6 +479,12 @@ static dv_result read_lines(const dv_vault *vault, FILE *in, tokens *t, dv_error
                 ? dv_error_set(error, DV_ERR_TOO_LARGE, "more than %d lines", LINES_MAX)
             : text.len > DV_VAULT_VALUE_MAX
                 ? dv_error_set(error, DV_ERR_TOO_LARGE, "line %zu is longer than any value", lines)
+            : is_sealed(text)
+                ? dv_error_set(error, DV_ERR_UNSUPPORTED,
+                               "line %zu is a token that carries its value (dvs_...): no vault has "
+                               "it, and who has the key can open it for as long as the key exists. "
+                               "Nothing was removed",
+                               lines)
             : text.len == 0 ? DV_OK
                             : read_line(vault, t, text);
     }

@@ -162,6 +162,20 @@ def test_the_last_grant_of_a_role_of_a_database_stays(world):
     assert [(r["role"], r["living"]) for r in roles] == [("readers", False)] and list(world.plan()) == [newest]
 
 
+def test_the_first_grant_stays_while_reviews_are_counted_from_it(world):
+    sql, (one, two) = closed_requests(2, 4, "granted")
+    sql += [f"UPDATE data_access SET state = 'expired', began = {n}, expires = 9 WHERE id = '{i}'"
+            for n, i in ((1, one), (2, two))]
+    reviewed = KEEP.replace("longest: 30d", "longest: 30d, review: {every: 90d, deadline: 30d}")
+    world.restart(*sql, config=reviewed.split("data_retention")[0])
+    assert world.plan() == {}
+    world.restart(config=reviewed)
+    wait_until(lambda: set(world.plan()) == {one}, 60, "the second is gone")
+    assert world.plan() == {one: ("waits", "it is the first grant, from which the first review is counted")}
+    world.restart()
+    wait_until(lambda: world.plan() == {}, 60, "nothing is counted from it any more")
+
+
 def test_access_reviews_go_too(world):
     control = world.control
     control.json("user", "create", "--name", "bob")

@@ -354,6 +354,17 @@ def test_forgetting_tells_of_an_earlier_run_apart(vault):
     assert vault.certificate(run)["outcome"] == "not_done"
 
 
+def test_tokens_that_carry_their_value_are_not_forgotten(vault):
+    tokens = vault.add(10, "bob@example.com")
+    before = vault.path.read_bytes()
+    sealed = vault.control.dvara("data", "tokenize", "--sealed", "--key-file", str(vault.key), stdin="bob@example.com\n")
+    token = sealed.stdout.strip()
+    assert token.startswith("dvs_"), sealed.stderr
+    said = vault.forget(tokens[0], token, status=1)
+    assert "line 2 is a token that carries its value" in said and token not in said
+    assert vault.path.read_bytes() == before and vault.found(*tokens) == ["bob@example.com"]
+
+
 def test_a_full_disk_leaves_the_vault(vault):
     small = vault.folder / "small"
     small.mkdir()
