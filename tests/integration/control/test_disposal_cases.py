@@ -321,14 +321,15 @@ def test_a_run_whose_rules_were_taken_out_ends_and_keeps_all(world):
     """By itself: nobody asks for it any more."""
     sql, [one] = closed_requests(1, 4)
     run = str(uuid.uuid4())
-    world.restart(*sql, f"INSERT INTO data_disposal (id, source, caller, rules, state, started, finished, finished_by,"
-                  f" items, destroyed, document, sha256, request) VALUES ('{run}', 'cases://', 'System::\"dvarad\"', '[]',"
-                  f" 'running', {ns(0)}, 0, '', 1, 0, '', '', '')",
-                  f"INSERT INTO data_disposal_case VALUES ('{run}', 0, '{one}', 'data_access', 'old-requests', {ns(4)})",
-                  config=RULES)
+    sql += [f"INSERT INTO data_disposal (id, source, caller, rules, state, started, finished, finished_by, items,"
+            f" destroyed, document, sha256, request) VALUES ('{run}', 'cases://', 'System::\"dvarad\"', '[]',"
+            f" 'running', {ns(0)}, 0, '', 1, 0, '', '', '')",
+            f"INSERT INTO data_disposal_case VALUES ('{run}', 0, '{one}', 'data_access', 'old-requests', {ns(4)})"]
+    world.restart(*sql, config=RULES)
     wait_until(lambda: [(r["id"], r["state"], r["destroyed"]) for r in world.runs()] == [(run, "finished", 0)], 60,
                "a round of recurring work")
-    assert [(i["outcome"], i["why"]) for i in world.certificate(run)["items"]] == [("kept", "no rule is for it any more")]
+    [item] = world.certificate(run)["items"]
+    assert (item["outcome"], item["why"]) == ("kept", "no rule is for it any more")
     world.restart()
     wait_until(lambda: [r["destroyed"] for r in world.runs() if r["id"] != run] == [1], 60, "the rule is back")
 

@@ -357,7 +357,8 @@ def test_forgetting_tells_of_an_earlier_run_apart(vault):
 def test_tokens_that_carry_their_value_are_not_forgotten(vault):
     tokens = vault.add(10, "bob@example.com")
     before = vault.path.read_bytes()
-    sealed = vault.control.dvara("data", "tokenize", "--sealed", "--key-file", str(vault.key), stdin="bob@example.com\n")
+    sealed = vault.control.dvara("data", "tokenize", "--sealed", "--key-file", str(vault.key),
+                                 stdin="bob@example.com\n")
     token = sealed.stdout.strip()
     assert token.startswith("dvs_"), sealed.stderr
     said = vault.forget(tokens[0], token, status=1)
