@@ -65,8 +65,20 @@ static dv_result read_input(void *data, uint8_t *out, size_t room, size_t *ret_l
 
 /* ---- doing it ---- */
 
+/* Another key, or no vault, would else look as if there was nothing to turn back. */
+static void tell_left(const acting *a, uint64_t left)
+{
+    if (left > 0) {
+        (void)fprintf(a->cli->err, "dvara: tokens that stay: %llu (%s)\n", (unsigned long long)left,
+                      a->tools.vault != NULL
+                          ? "neither this vault nor this key knows them"
+                          : "this key does not know them; those of a vault want --vault FILE");
+    }
+}
+
 static void tell(const acting *a, const dv_transform_counts *counts)
 {
+    tell_left(a, counts->left);
     if (a->output.path != NULL) {
         (void)fprintf(a->cli->err, "%llu values%s", (unsigned long long)counts->values,
                       a->reverse ? " turned back" : " replaced");

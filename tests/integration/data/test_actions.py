@@ -28,11 +28,15 @@ def dvara():
     return next(p for p in (build / "dvara", build / os.environ.get("BUILD", "build") / "dvara") if p.exists())
 
 
-def data(*words, text=None, code=0, **more):
+def run(*words, text=None, code=0, **more):
     done = subprocess.run([dvara(), "data", *map(str, words)], input=None if text is None else text.encode(),
                           capture_output=True, timeout=120, check=False, **more)
     assert done.returncode == code, done.stderr.decode()
-    return done.stdout.decode() if code == 0 else done.stderr.decode()
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def data(*words, code=0, **more):
+    return run(*words, code=code, **more)[0 if code == 0 else 1]
 
 
 @pytest.fixture
@@ -142,6 +146,23 @@ def test_sealed_tokens_of_columns(tmp_path, key):
         list(csv.reader(io.StringIO(PEOPLE)))
     (tmp_path / "rules.yaml").write_text("columns: {name: {action: hash, sealed: true}}\n")
     assert "sealed is for tokens" in data("mask", "--input", tmp_path / "people.csv", *common, code=1)
+
+
+def test_tokens_that_stay_are_told(tmp_path, key):
+    vault = ["--vault", tmp_path / "vault"]
+    sealed = data("tokenize", "--sealed", "--key-file", key, text="bob@example.com").strip()
+    random = data("tokenize", "--key-file", key, *vault, text="eve@example.com").strip()
+    text = f"{sealed} {random}\n"
+    assert run("detokenize", "--key-file", key, *vault, text=text) == ("bob@example.com eve@example.com\n", "")
+    out, told = run("detokenize", "--key-file", key, text=text)
+    assert out == f"bob@example.com {random}\n" and "tokens that stay: 1 " in told and "--vault" in told
+    unknown = sealed[:-1] + ("1" if sealed[-1] != "1" else "2")
+    for words, made in ((["--format", "csv"], "name\n{}\n{}\n"), (["--format", "jsonl"], '{{"a":"{}","b":["{}"]}}\n'),
+                        (["--format", "sql"], "INSERT INTO t VALUES ('{}', '{}');\n"), ([], "x" * (128 << 10) + "{} {}")):
+        given = made.format(sealed, unknown)
+        out, told = run("detokenize", "--key-file", key, *vault, *words, text=given)
+        assert out == given.replace(sealed, "bob@example.com") and told.count("tokens that stay: 1 ") == 1, words
+    assert run("detokenize", "--key-file", key, text="dvs_1 dvt_ dv")[1] == ""
 
 
 def test_tokens_come_back_from_the_vault_alone(tmp_path, key):

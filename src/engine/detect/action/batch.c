@@ -139,7 +139,7 @@ static dv_result write_searched(dv_batch *batch, const dv_cell *cell, dv_buf *ou
 static dv_result write_reversed(dv_batch *batch, const dv_cell *cell, dv_buf *out,
                                 bool *ret_changed)
 {
-    uint64_t opened = 0;
+    uint64_t before = batch->counts.values;
     bool undone =
         cell->rule != NULL && !cell->rule->detect &&
         (cell->rule->action.kind == DV_ACT_FPE || cell->rule->action.kind == DV_ACT_DATE_SHIFT);
@@ -151,9 +151,8 @@ static dv_result write_reversed(dv_batch *batch, const dv_cell *cell, dv_buf *ou
         batch->counts.values += *ret_changed;
         return dv_action_apply(batch->setup->tools, &action, &value, out);
     }
-    DV_TRY(dv_batch_open_tokens(batch->setup, cell->text, out, &opened));
-    batch->counts.values += opened;
-    *ret_changed = opened > 0;
+    DV_TRY(dv_batch_open_tokens(batch->setup, cell->text, out, &batch->counts));
+    *ret_changed = batch->counts.values > before;
     return DV_OK;
 }
 

@@ -51,9 +51,10 @@ dv_must dv_result dv_batch_apply(const dv_transform_setup *setup, const dv_trans
                                  dv_slice value, const dv_finding *finding, dv_slice subject,
                                  dv_buf *out);
 
-/* Appends the text with the tokens that the vault knows opened. */
+/* Appends the text with the tokens that the vault or the key knows opened, and counts them, and
+ * those that stay. */
 dv_must dv_result dv_batch_open_tokens(const dv_transform_setup *setup, dv_slice text, dv_buf *out,
-                                       uint64_t *ret_values);
+                                       dv_transform_counts *counts);
 
 /* Lines of an input, in memory of one line. */
 typedef struct dv_lines {

@@ -716,6 +716,7 @@ dv_result dv_transform_sql(const dv_transform_setup *setup, const dv_walk_source
     }
     *ret_counts = run->batch.counts;
     ret_counts->values += run->loose.counts.values;
+    ret_counts->left += run->loose.counts.left;
     dv_batch_release(&run->batch);
     dv_batch_release(&run->loose);
     dv_lines_release(&run->lines);

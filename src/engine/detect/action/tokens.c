@@ -10,7 +10,7 @@ typedef struct opening {
     const dv_transform_setup *setup;
     const dv_transform_sink *sink;
     dv_buf made;
-    uint64_t values;
+    dv_transform_counts counts;
 } opening;
 
 static dv_result put(const opening *o, dv_slice bytes)
@@ -49,9 +49,9 @@ static dv_result open_piece(opening *o, dv_slice text, bool last, size_t *ret_do
         if (known) {
             DV_TRY(put(o, dv_slice_sub(text, done, at - done)));
             DV_TRY(put(o, dv_buf_slice(&o->made)));
-            o->values++;
             done = at + len;
         }
+        *(known ? &o->counts.values : &o->counts.left) += 1;
         at += len;
     }
     size_t until = text.len - DV_MIN(text.len, last ? 0 : (size_t)TOKEN_MAX - 1);
@@ -69,14 +69,15 @@ static dv_result append(void *data, dv_slice bytes)
 }
 
 dv_result dv_batch_open_tokens(const dv_transform_setup *setup, dv_slice text, dv_buf *out,
-                               uint64_t *ret_values)
+                               dv_transform_counts *counts)
 {
     const dv_transform_sink sink = {append, out};
     opening o = {.setup = setup, .sink = &sink, .made = dv_buf_init(DV_VAULT_VALUE_MAX + 64)};
     size_t done;
     dv_result result = open_piece(&o, text, true, &done);
     dv_buf_wipe(&o.made);
-    *ret_values = o.values;
+    counts->values += o.counts.values;
+    counts->left += o.counts.left;
     return result;
 }
 
@@ -100,6 +101,6 @@ dv_result dv_transform_tokens(const dv_transform_setup *setup, const dv_walk_sou
         }
     }
     dv_buf_wipe(&o.made);
-    *ret_counts = (dv_transform_counts){.values = o.values};
+    *ret_counts = o.counts;
     return dv_batch_explain(result, 0, error);
 }

@@ -53,6 +53,7 @@ typedef struct dv_transform_setup {
 typedef struct dv_transform_counts {
     uint64_t values;  /* that an action was applied to */
     uint64_t records; /* of a table */
+    uint64_t left;    /* tokens that neither vault nor key knows: they stay */
 } dv_transform_counts;
 
 typedef dv_result (*dv_transform_run)(const dv_transform_setup *setup, const dv_walk_source *source,
