@@ -259,6 +259,12 @@ static void tokens_want_a_key_of_their_own(void **state)
                                  arena, &json, &error),
                      DV_ERR_INVALID);
     assert_non_null(strstr(error.message, "sealed is for tokens"));
+    assert_int_equal(policies_of("masking:\n  key_file: /k\n"
+                                 "  request: {default: {action: token, sealed: false}}\n",
+                                 arena, &json, &error),
+                     DV_ERR_INVALID);
+    assert_non_null(strstr(error.message, "always sealed"));
+    assert_int_equal(error.line, 3);
 }
 
 static dv_result read_key(const char *path, uint8_t key[32], bool *ret_said, dv_error *error)

@@ -49,6 +49,12 @@ dv_result dv_masking_action_read(const dv_yaml *node, dv_date_order order,
     DV_TRY(read_name(named, &action, error));
     if (dv_data_action_kind(action, &kind)) {
         DV_TRY(dv_action_read(node, order, &settings, error));
+        if (kind == DV_ACT_TOKEN && map && !settings.sealed &&
+            dv_yaml_get(node, "sealed") != NULL) {
+            return dv_yaml_refuse(node, error,
+                                  "masking: tokens of the gate are always sealed: the vault of "
+                                  "others is a file of `dvara data tokenize`");
+        }
         return write(action, &settings, ret_action);
     }
     if (map && node->first->next != NULL) {
