@@ -18,6 +18,7 @@ static const char *const policy_texts[] = {
     "{\"default\":{\"action\":\"fpe\",\"letters\":1},\"decode\":true}",
     "{\"default\":\"date_shift\",\"decode\":true}",
     "{\"default\":\"generalise\",\"decode\":true}",
+    "{\"default\":\"token\",\"decode\":true,\"detectors\":{\"generic_secret\":\"token\"}}",
 };
 
 static void set_up(size_t policy)
@@ -70,6 +71,7 @@ static dv_slice encoded_of(uint8_t number)
         "Ym9iJTQwZXhhbXBsZS5jb20",
         "6d61696c20626f62406578616d706c652e636f6d",
         "YgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0A",
+        "token: dvs_2EX5T0iqqBg94wMfDjHoGuv38mDWxuhxEI2Iz24fMxusI", /* under this gate's key */
     };
     return dv_slice_str(texts[number % DV_ARRAY_LEN(texts)]);
 }

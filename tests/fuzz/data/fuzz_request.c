@@ -11,6 +11,7 @@ static dv_data_gate *gate;
 static dv_data_policy *placeholders;
 static dv_data_policy *masks;
 static dv_data_policy *pseudonyms;
+static dv_data_policy *sealed; /* tokens */
 
 static void set_up(void)
 {
@@ -22,7 +23,8 @@ static void set_up(void)
          dv_data_policy_parse(gate, DV_LIT("{\"default\":\"mask\"}"), &masks, NULL) != DV_OK ||
          dv_data_gate_set_key(gate, key) != DV_OK ||
          dv_data_policy_parse(gate, DV_LIT("{\"default\":\"pseudonym\"}"), &pseudonyms, NULL) !=
-             DV_OK)) {
+             DV_OK ||
+         dv_data_policy_parse(gate, DV_LIT("{\"default\":\"token\"}"), &sealed, NULL) != DV_OK)) {
         abort();
     }
 }
@@ -94,5 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     there_and_back(&json, placeholders, masks, arena);
     there_and_back(&json, pseudonyms, pseudonyms, arena);
+    there_and_back(&json, sealed, sealed, arena);
     return 0;
 }

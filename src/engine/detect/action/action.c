@@ -160,9 +160,12 @@ static dv_result sealed_token(const dv_action_tools *tools, const dv_action *act
     if (action->reverse || (opened != DV_OK && opened != DV_ERR_NOT_FOUND)) {
         return opened;
     }
+    if (opened == DV_ERR_NOT_FOUND) {
+        return dv_sealed_token(tools->sealed, text, out);
+    }
     dv_wipe(out->ptr + before, out->len - before);
     out->len = before;
-    return opened == DV_OK ? dv_buf_append(out, text) : dv_sealed_token(tools->sealed, text, out);
+    return dv_buf_append(out, text);
 }
 
 static dv_result token(const dv_action_tools *tools, const dv_action *action,
