@@ -411,6 +411,16 @@ static bool begins_entity(dv_slice rest)
     return rest.len <= ENTITY_MAX;
 }
 
+/* Two backslashes mean one, which may begin an escape in its turn, as often as texts are folded:
+ * the first of those that stand before `at`. */
+static size_t first_backslash(dv_slice text, size_t at)
+{
+    for (int i = 1; i < 1 << DV_DECODE_FOLDS && at > 0 && text.ptr[at - 1] == '\\'; i++) {
+        at--;
+    }
+    return at;
+}
+
 size_t dv_view_whole(dv_slice text)
 {
     size_t from = text.len > ENTITY_MAX ? text.len - ENTITY_MAX : 0;
@@ -418,9 +428,11 @@ size_t dv_view_whole(dv_slice text)
         dv_slice rest = dv_slice_sub(text, at, text.len);
         bool percent =
             rest.ptr[0] == '%' && (rest.len == 1 || (rest.len == 2 && hex_of(rest.ptr[1]) >= 0));
-        if (percent || (rest.ptr[0] == '&' && begins_entity(rest)) ||
-            (rest.ptr[0] == '\\' && begins_escape(rest))) {
+        if (percent || (rest.ptr[0] == '&' && begins_entity(rest))) {
             return at;
+        }
+        if (rest.ptr[0] == '\\' && begins_escape(rest)) {
+            return first_backslash(text, at);
         }
     }
     return text.len;

@@ -24,6 +24,8 @@ typedef struct encoded_text {
 } encoded_text;
 
 static const encoded_text encoded_texts[] = {
+    {"mail bob.marley\\\\u0040example.com,", "mail [EMAIL],"},
+    {"pay 4111 1111 1111 111\\\\\\\\u0031 or", "pay [CARD] or"},
     {"bob&#00000000000000064;example.com ok", "[EMAIL] ok"},
     {"bob\\u{40}example.com ok", "[EMAIL] ok"},
     {"bob\\100example.com ok", "[EMAIL] ok"},
