@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -250,14 +251,15 @@ def test_root_gives_each_process_a_user_of_its_own(dvara):
 
 
 @ROOT_ONLY
-def test_a_worker_writes_as_a_worker_alone(dvara, tmp_path):
+def test_a_worker_writes_as_a_worker_alone(dvara, request):
     """Neither into another's folder nor into its own in another's name."""
     worker = (dvara.state / "spool/gateway").stat()
     spool = dvara.state / "spool"
-    for path in (*tmp_path.parents[:2], tmp_path):
-        path.chmod(0o755)
-    (tmp_path / "test").mkdir()
-    os.chown(tmp_path / "test", worker.st_uid, -1)
+    own = pathlib.Path(tempfile.mkdtemp(prefix="dvara-forged-"))  # pytest shuts its own to other users, at any time
+    request.addfinalizer(lambda: shutil.rmtree(own))
+    own.chmod(0o755)
+    (own / "test").mkdir()
+    os.chown(own / "test", worker.st_uid, -1)
 
     def write(where):
         return subprocess.run([BUILD / "tests/integration/log/spool_writer", (dvara.state / "runtime").resolve(), where,
@@ -267,8 +269,8 @@ def test_a_worker_writes_as_a_worker_alone(dvara, tmp_path):
     for path in (spool / "test", spool / "dvarad/test", spool / "collect/test"):
         done = subprocess.run(["touch", path], user=worker.st_uid, group="www-data", capture_output=True, text=True)
         assert "Permission denied" in done.stderr
-    assert write(tmp_path).returncode == 0
-    forged = next((tmp_path / "test").glob("*.seg"))
+    assert write(own).returncode == 0
+    forged = next((own / "test").glob("*.seg"))
     subprocess.run(["sh", "-c", f"cp {forged} {spool}/gateway/copy; mv {spool}/gateway/copy {spool}/gateway/{forged.name}"],
                    user=worker.st_uid, group="www-data", check=True)
     wait_until((spool / "gateway" / f"{forged.name}.refused").exists, 10, "it is refused")
