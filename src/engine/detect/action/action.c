@@ -174,11 +174,8 @@ static dv_result token(const dv_action_tools *tools, const dv_action *action,
     if (action->reverse ? dv_sealed_length(value->text, 0) > 0 : action->sealed) {
         return sealed_token(tools, action, value->text, out);
     }
-    if (tools->vault == NULL && action->reverse) {
-        return DV_ERR_NOT_FOUND;
-    }
     if (tools->vault == NULL) {
-        return DV_ERR_UNSUPPORTED;
+        return action->reverse ? DV_ERR_NOT_FOUND : DV_ERR_UNSUPPORTED;
     }
     return action->reverse ? dv_vault_open_token(tools->vault, value->text, out)
                            : dv_vault_token(tools->vault, value->text, out);

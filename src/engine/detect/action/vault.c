@@ -279,7 +279,7 @@ static dv_result read_head(dv_vault *v, const char *path, dv_error *error)
 
 /* Whether the file still has that name: one that was written anew between the opening and the lock
  * lies there no more, and what was added to it would be lost. */
-static bool is_at(int fd, const char *path)
+bool dv_vault_is_at(int fd, const char *path)
 {
     struct stat there, about;
     return lstat(path, &there) == 0 && fstat(fd, &about) == 0 && there.st_dev == about.st_dev &&
@@ -304,7 +304,7 @@ static dv_result lock_file(dv_vault *v, const char *path, bool *ret_fresh, dv_er
         return DV_OK;
     }
     return flock(v->fd, (v->write ? LOCK_EX : LOCK_SH) | (*ret_fresh ? 0 : LOCK_NB)) == 0 &&
-                   is_at(v->fd, path)
+                   dv_vault_is_at(v->fd, path)
                ? DV_OK
                : dv_error_set(error, DV_ERR_CONFLICT, "%s is being used by another program", path);
 }
@@ -436,7 +436,7 @@ dv_result dv_vault_refresh(dv_vault *v, const char *path, dv_error *error)
 {
     struct stat about;
     uint64_t before = v->committed;
-    if (!is_at(v->fd, path)) {
+    if (!dv_vault_is_at(v->fd, path)) {
         return DV_ERR_CONFLICT;
     }
     v->committed = 0;

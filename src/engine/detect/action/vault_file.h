@@ -111,6 +111,8 @@ dv_must dv_result dv_vault_note_removal(dv_vault *v, const dv_vault_removal *rem
 void dv_vault_head_make(const dv_vault *v, uint64_t committed, uint8_t head[DV_VAULT_HEAD_LEN]);
 /* Errors: DV_ERR_NOT_FOUND: the file ends before. */
 dv_must dv_result dv_vault_read_at(const dv_vault *v, uint64_t offset, uint8_t *out, size_t len);
+/* Whether the open file still has that name. */
+bool dv_vault_is_at(int fd, const char *path);
 dv_must dv_result dv_vault_write_at(const dv_vault *v, uint64_t offset, dv_slice bytes);
 
 /* --- vault_rewrite.c ------------------------------------------------------------------------- */

@@ -169,19 +169,12 @@ dv_result dv_vault_count_going(dv_vault *v, dv_vault_goes goes, const void *data
 
 /* -- the new file ------------------------------------------------------------------------------ */
 
-static bool lies_at(const char *path, int fd)
-{
-    struct stat there, about;
-    return lstat(path, &there) == 0 && fstat(fd, &about) == 0 && there.st_dev == about.st_dev &&
-           there.st_ino == about.st_ino;
-}
-
 /* What somebody put in its place meanwhile is not replaced unseen; and under a second name all of
  * the vault would stay. */
 static dv_result check_place(const dv_vault *v, dv_error *error)
 {
     struct stat about;
-    if (!lies_at(v->path, v->fd) || fstat(v->fd, &about) != 0) {
+    if (!dv_vault_is_at(v->fd, v->path) || fstat(v->fd, &about) != 0) {
         return dv_error_set(error, DV_ERR_CONFLICT,
                             "%s is another file by now, and was left as it is", v->path);
     }
@@ -340,7 +333,7 @@ void dv_vault_rewrite_drop(dv_vault *v)
 
 static dv_result is_ours(const char *path, int fd, dv_error *error)
 {
-    return lies_at(path, fd)
+    return dv_vault_is_at(fd, path)
                ? DV_OK
                : dv_error_set(error, DV_ERR_CONFLICT,
                               "%s is another file than was written: somebody else writes into its "
