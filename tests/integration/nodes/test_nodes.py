@@ -54,6 +54,7 @@ def test_a_copy_is_kept_and_verified_through_kills(nodes):
 def test_a_log_that_was_empty_when_the_round_began(nodes):
     """What it got since is the next round's, and no damage."""
     a, b = nodes
+    described = b.described("c", a)  # makes an account: before there is a log of such records
     classes = [{"name": "requests", "kinds": ["request.*"], "keep": "90d"},
                {"name": "people", "kinds": ["account.change"], "keep": "90d"}]
     b.configure(json.dumps({"audit": {"retention": {"classes": classes}}}))
@@ -73,7 +74,7 @@ def test_a_log_that_was_empty_when_the_round_began(nodes):
     known = json.loads(a.config.read_text())["audit"]["nodes"]
     between = Between(b, before)
     try:
-        a.knows({**b.described("c", a), "url": between.url})  # a log has one name
+        a.knows({**described, "url": between.url})  # a log has one name
         people = a.copy_of("c") / "class/people/checkpoint"
         wait_until(lambda: people.exists() and people.read_text().splitlines()[1] == log.read_text().splitlines()[1],
                    20, "the copy has it")
