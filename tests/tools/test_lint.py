@@ -193,7 +193,7 @@ class Compilers(TemporaryTree):
 class Tidy(TemporaryTree):
     def check(self):
         tree = self.tree()
-        self.assertEqual(compilers.compile_with_clang(tree), [])
+        self.assertEqual(compilers.compile_with(tree, compilers.clang_build(tree), "clang"), [])
         return tidy.check(tree)
 
     def stamps(self):

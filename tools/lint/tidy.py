@@ -21,6 +21,8 @@ NAME = "tidy"
 
 PLACE = re.compile(r"^[^:]+")
 FINDING = re.compile(r"(warning|error):")
+# The analyzer fills hundreds of megabytes; in huge pages that takes a tenth less time.
+ENVIRONMENT = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def commands(tree, build):
@@ -70,7 +72,7 @@ def write_database(folder, entries):
 
 
 def tidy(tree, build, database, name):
-    status, output = run(["clang-tidy", "-p", database, "--quiet", name], cwd=tree.root)
+    status, output = run(["clang-tidy", "-p", database, "--quiet", name], cwd=tree.root, env=ENVIRONMENT)
     lines = [line for line in output.splitlines() if FINDING.search(line)]
     if status != 0 and not lines:
         lines = [f"{name}: clang-tidy ended with {status}"]

@@ -528,9 +528,6 @@ static dv_result resolve_record(resolver *r, const dv_cedar_decl_namespace *ns,
         const dv_cedar_decl_field *field = &decl->fields[i];
         attributes[i] = (dv_cedar_attribute){.name = field->name, .optional = field->optional};
         DV_TRY(resolve_type(r, ns, &field->type, &attributes[i].type));
-        if (attributes[i].type == NULL) {
-            return DV_ERR_INTERNAL;
-        }
         below = DV_MAX(below, attributes[i].type->depth);
     }
     *type =
