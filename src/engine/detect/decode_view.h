@@ -14,6 +14,24 @@ typedef struct dv_view {
 /* The original itself, from byte `from` on. */
 dv_must dv_result dv_view_of(dv_slice text, size_t from, dv_arena *arena, dv_view *ret_view);
 
+/* An empty one with room for so many bytes and one more. */
+dv_must dv_result dv_view_new(size_t room, dv_arena *arena, dv_view *ret_view);
+
+/* A byte made from bytes [from, to) of the other view. In the header: called for every byte. */
+static inline void dv_view_push(dv_view *out, uint8_t byte, const dv_view *in, size_t from,
+                                size_t to)
+{
+    out->bytes[out->len] = byte;
+    out->start[out->len] = in->start[from];
+    out->end[out->len++] = in->end[to - 1];
+}
+
+/* The same of a character, up to four bytes. */
+void dv_view_push_code_point(dv_view *out, uint32_t code_point, const dv_view *in, size_t from,
+                             size_t to);
+/* Whether bytes are ASCII in UTF-16, of which every other byte is a zero. ret_high: which one. */
+bool dv_view_looks_utf16(const uint8_t *bytes, size_t len, size_t *ret_high);
+
 /* Each makes a view from another; len 0: there is nothing of the kind. */
 
 /* Characters written in another way; all of the text. */
@@ -47,6 +65,16 @@ bool dv_view_is_letter_escape(dv_slice text, size_t at);
 size_t dv_view_whole(dv_slice text);
 /* or without a letter at its end that would be a digit if one followed. */
 size_t dv_view_whole_number(dv_slice text);
+
+/* What a hexadecimal digit of either case stands for; -1: it is none. */
+static inline int dv_digits_hex(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9') {
+        return byte - '0';
+    }
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
 
 /* Digits of base64 or hexadecimal. places: where each stands; NULL: one after the other. */
 typedef struct dv_digits {
