@@ -77,7 +77,7 @@ def test_a_key_in_the_query_is_refused(gate, upstream, key):
 
 
 def test_two_different_keys_are_refused(gate, upstream, key):
-    refused(gate, upstream, 401, key=key, headers={"x-api-key": key[:-1] + "x"})
+    refused(gate, upstream, 401, key=key, headers={"x-api-key": key[:-1] + ("y" if key.endswith("x") else "x")})
 
 
 @pytest.mark.parametrize("body", [

@@ -86,7 +86,7 @@ class Stand:
             body["messages"][0]["content"] = "water the fields. " * 16000 + CARD
         elif kind == "broken":
             body = {"model": "m"}
-        key = key or (self.key[:-1] + "x" if kind == "denied" else self.key)
+        key = key or (self.key[:-1] + ("y" if self.key.endswith("x") else "x") if kind == "denied" else self.key)
         connection = http.client.HTTPConnection(self.gate.hostname, self.gate.port, timeout=ANSWER_SECONDS)
         status, answer, request_id = exchange(
             connection, "POST", path, json.dumps(body),
