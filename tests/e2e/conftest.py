@@ -77,7 +77,8 @@ class Dvara:
 def model():
     """The address of a real llama.cpp server with SmolLM2."""
     port = free_port()
-    process = subprocess.Popen([ROOT / "tools/model", "start", "--port", str(port)],
+    # Two threads would wait for each other at every layer, busily, beside all the other tests.
+    process = subprocess.Popen([ROOT / "tools/model", "start", "--port", str(port), "--threads", "1"],
                                stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -523,12 +523,13 @@ def as_postgres(*command):
 class Database:
     """A server of its own, and who asks it."""
 
-    def __init__(self, port):
+    def __init__(self, port, programs):
         self.port = port
+        self.psql = programs / "psql"
         self.url = f"postgresql://owner@127.0.0.1:{port}/postgres"
 
     def ask(self, who, text):
-        words = ["psql", "-Atq", "-v", "ON_ERROR_STOP=1", self.url.replace("owner@", f"{who}@")]
+        words = [self.psql, "-Atq", "-v", "ON_ERROR_STOP=1", self.url.replace("owner@", f"{who}@")]
         return subprocess.run(words, input=text, text=True, capture_output=True, check=False,
                               env={**os.environ, "PGPASSWORD": SECRETS[who]})
 
@@ -542,7 +543,7 @@ class Database:
 def make_database():
     programs = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="dvara-pg-"))
-    database = Database(free_port())
+    database = Database(free_port(), programs)
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
     (folder / "password").write_text(SECRETS["owner"])
