@@ -209,6 +209,14 @@ class Tidy(TemporaryTree):
         self.assert_finds(self.check(), "src/probe.h:4")
         self.assertEqual(self.stamps(), 0)
 
+    def test_a_configuration_that_came_later(self):
+        self.write("meson.build", MESON)
+        self.write("src/probe.c", SPDX_C + "int main(void)\n{\n    return 42;\n}\n")
+        self.assertEqual(self.check(), [])
+        self.write("src/.clang-tidy", "Checks: '-*,readability-magic-numbers'\nWarningsAsErrors: '*'\n")
+        self.assert_finds(self.check(), "readability-magic-numbers")
+        self.assertEqual(self.stamps(), 0)
+
     def test_long_function(self):
         self.write("meson.build", MESON)
         body = "    x = x + 1;\n" * 70

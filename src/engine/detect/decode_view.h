@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Private to decoding: a decoded text and where each of its bytes came from. */
+/* Of decoding; others only read a dv_view: a decoded text and where each of its bytes came from. */
 
 #include "base/arena.h"
 

@@ -525,7 +525,7 @@ class Database:
 
     def __init__(self, port, programs):
         self.port = port
-        self.psql = programs / "psql"
+        self.psql = programs / "psql"  # the one in /usr/bin is a script that looks for it
         self.url = f"postgresql://owner@127.0.0.1:{port}/postgres"
 
     def ask(self, who, text):
