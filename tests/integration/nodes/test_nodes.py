@@ -29,6 +29,13 @@ def found(node, *words, code=0):
     return json.loads(done.stdout), done.stderr
 
 
+def settled(nodes, name):
+    """Waits until the log of each has what its dvarad told before: a writer's records come in their order."""
+    for node in nodes:
+        node.good("user", "create", "--name", name)
+        wait_until(lambda node=node: found(node, f'event:account.change "{name}"')[0]["items"], 20, "all is in the log")
+
+
 @pytest.mark.ordinary_build
 def test_a_copy_is_kept_and_verified_through_kills(nodes):
     a, b = nodes
@@ -88,6 +95,7 @@ def test_a_log_that_was_empty_when_the_round_began(nodes):
 
 def test_a_search_over_both(nodes):
     a, b = nodes
+    settled(nodes, "before-search")
     own, other = (found(node, "event:lifecycle", "--limit", "1000")[0]["items"] for node in nodes)
     both = found(a, "event:lifecycle", "--nodes", "--limit", "1000")[0]["items"]
     assert sorted((one["node"], one["index"]) for one in both) == sorted(
@@ -137,6 +145,7 @@ def test_who_is_erased_on_a_node_is_so_in_its_copy(nodes):
 
 def test_counts_of_both_are_merged(nodes):
     a, b = nodes
+    settled(nodes, "before-counts")
     query = "event:lifecycle or event:entity.change | count, p90(time), min(time) by event | sort event"
     one, two = (found(node, query)[0]["rows"] for node in nodes)
     both = found(a, query, "--nodes")[0]["rows"]
