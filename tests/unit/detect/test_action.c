@@ -369,6 +369,16 @@ static void put_at(const char *path, off_t at, const char *bytes, size_t len)
     close(fd);
 }
 
+static char byte_at(const char *path, off_t at)
+{
+    char byte = 0;
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    close(fd);
+    return byte;
+}
+
 /* What a crash leaves behind the last commit goes with the next writer; whole records stay. */
 static void drops_what_was_not_committed(const char *path)
 {
@@ -393,9 +403,11 @@ static void keeps_what_was_committed(const char *path)
     const off_t cuts[] = {committed - 1, committed - 60, first + 1, first};
     for (size_t i = 0; i < DV_ARRAY_LEN(cuts); i++) {
         make_vault(path);
+        char last = byte_at(path, committed - 1); /* of a checksum; one in 256 is a hole's zero */
         assert_int_equal(truncate(path, cuts[i]), 0);
         assert_refused(path, "was cut short");
         assert_int_equal(truncate(path, committed + 100), 0); /* with a hole */
+        put_at(path, committed - 1, last == 0 ? "x" : "\0", 1);
         assert_refused(path, "is damaged at byte");
     }
     make_vault(path); /* a length that leads beyond the end */
